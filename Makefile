@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+# Bulkhead's one Makefile. `make help` lists the targets. Everything is built below build/;
+# V=1 shows the commands; CC=clang builds with clang (the default is gcc).
+
+CC := gcc
+BUILD := build
+O := $(BUILD)/$(notdir $(CC))
+GEN := $(BUILD)/gen
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = @printf '  %-8s %s\n' $(1) $(2)
+
+# ---------------------------------------------------------------- sources, one list per floor
+
+HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
+HV_CPU_SRCS :=
+MM_SRCS :=
+HV_API_SRCS :=
+SVM_SRCS :=
+VMX_SRCS :=
+DRIVERS_SRCS :=
+GUESTS_SRCS :=
+HV_SRCS :=
+# The honest list of what no host program can link: instructions that only hardware has.
+INSN_SRCS :=
+ASM_SRCS :=
+# Headers of structure offsets for assembly: build/gen/X.h from each X.c.
+OFFSETS_SRCS :=
+BOOT_SRCS :=
+# Parts of boot/ without <efi.h>, linked into unit tests too.
+BOOT_PURE_SRCS :=
+
+PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_SRCS) $(VMX_SRCS) \
+	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
+TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
+
+UNIT_TESTS :=
+FUZZ_TARGETS :=
+FAKE_SRCS :=
+
+# ---------------------------------------------------------------- flags
+
+WARN := -std=c11 -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla -Wcast-qual \
+	-Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wimplicit-fallthrough -Werror
+INCLUDE := -I. -I$(BUILD)
+TARGET_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
+	-fno-common -fstack-protector-strong -mstack-protector-guard=global -fstack-usage \
+	-fno-pic -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+	-Wframe-larger-than=1536
+HOST_FLAGS := $(WARN) $(INCLUDE) -g -O1 -fno-omit-frame-pointer
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+EFI_FLAGS := $(WARN) -Wno-sign-conversion -Wno-conversion $(INCLUDE) -isystem /usr/include/efi \
+	-isystem /usr/include/efi/x86_64 -O2 -ffreestanding -fpic -fshort-wchar -mno-red-zone \
+	-fno-stack-protector -maccumulate-outgoing-args -DGNU_EFI_USE_MS_ABI
+ifeq ($(notdir $(CC)),clang)
+EFI_FLAGS := $(filter-out -maccumulate-outgoing-args,$(EFI_FLAGS))
+endif
+
+# ---------------------------------------------------------------- the product
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(O)/BOOTX64.EFI
+
+TARGET_OBJS := $(TARGET_SRCS:%.c=$(O)/target/%.o) $(ASM_SRCS:%.S=$(O)/target/%.S.o)
+OFFSETS_HDRS := $(foreach s,$(OFFSETS_SRCS),$(GEN)/$(notdir $(s:.c=.h)))
+
+$(GEN)/%_offsets.h: $(OFFSETS_SRCS)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_FLAGS) -S -o $@.s $(filter %/$*_offsets.c,$^)
+	$(Q)sed -n 's/^.*@define \([A-Z0-9_]*\) \$$*\([-0-9]*\).*/#define \1 \2/p' $@.s >$@.tmp
+	$(Q)mv $@.tmp $@
+
+$(O)/target/%.o: %.c | $(OFFSETS_HDRS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/target/%.S.o: %.S $(OFFSETS_HDRS)
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(INCLUDE) -D__ASSEMBLER__ -MMD -MP -c -o $@ $<
+
+$(O)/hv.elf: $(TARGET_OBJS) linker.ld
+	$(call say,LD,$@)
+	$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments \
+		-T linker.ld -o $@ $(TARGET_OBJS)
+
+$(O)/hv.stripped: $(O)/hv.elf
+	$(Q)objcopy --strip-all $< $@
+
+BOOT_OBJS := $(BOOT_SRCS:%.c=$(O)/efi/%.o) $(BOOT_PURE_SRCS:%.c=$(O)/efi/%.o) $(O)/efi/boot/hv_blob.o
+
+$(O)/efi/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(EFI_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/efi/boot/hv_blob.o: boot/hv_blob.S $(O)/hv.stripped
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -DHV_BLOB='"$(O)/hv.stripped"' -c -o $@ $<
+
+$(O)/boot.so: $(BOOT_OBJS)
+	$(call say,LD,$@)
+	$(Q)ld -nostdlib -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
+		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi
+
+$(O)/BOOTX64.EFI: $(O)/boot.so
+	$(call say,EFI,$@)
+	$(Q)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela \
+		-j '.rel.*' -j '.rela.*' -j .reloc --target efi-app-x86_64 --subsystem=10 $< $@
+
+# ---------------------------------------------------------------- unit tests
+
+HOST_OBJS := $(PORTABLE_SRCS:%.c=$(O)/host/%.o) $(BOOT_PURE_SRCS:%.c=$(O)/host/%.o)
+FAKE_OBJS := $(FAKE_SRCS:%.c=$(O)/host/%.o)
+UNIT_BINS := $(UNIT_TESTS:%=$(O)/unit/%)
+
+$(O)/host/%.o: %.c
+	$(call say,HOSTCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_FLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(O)/libhost.a: $(HOST_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/libfakes.a: $(FAKE_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/unit/%: $(O)/host/tests/unit/%.o $(O)/libhost.a $(O)/libfakes.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $< -Wl,--start-group $(O)/libhost.a $(O)/libfakes.a -Wl,--end-group -lcmocka
+
+.PHONY: unit
+unit: $(UNIT_BINS)
+	$(Q)tools/run_unit $(UNIT_BINS)
+
+# ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
+
+FUZZ_SECONDS ?= 2
+FZ := $(BUILD)/fuzz
+FUZZ_FLAGS := $(HOST_FLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link
+FUZZ_OBJS := $(PORTABLE_SRCS:%.c=$(FZ)/%.o) $(BOOT_PURE_SRCS:%.c=$(FZ)/%.o)
+
+$(FZ)/%.o: %.c
+	$(call say,FUZZCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+$(FZ)/libhost.a: $(FUZZ_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FZ)/libfakes.a: $(FAKE_SRCS:%.c=$(FZ)/%.o)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FZ)/bin/%: $(FZ)/tests/fuzz/%.o $(FZ)/libhost.a $(FZ)/libfakes.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang $(SANITIZE) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(FZ)/libhost.a $(FZ)/libfakes.a -Wl,--end-group -lZydis
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%)
+	$(Q)tools/run_fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS:%=$(FZ)/bin/%)
+
+# ---------------------------------------------------------------- checks
+
+C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+TIDY_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS) $(BOOT_PURE_SRCS)
+
+.PHONY: format format-check tidy includes headers
+format: ## rewrite all C files in the project's style
+	$(Q)clang-format -i $(C_FILES)
+
+format-check:
+	$(call say,FORMAT,check)
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+
+$(BUILD)/tidy/%.ok: %.c .clang-tidy
+	$(call say,TIDY,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(INCLUDE) -ffreestanding -mgeneral-regs-only 2>$@.log || { cat $@.log; false; }
+	$(Q)touch $@
+
+tidy: $(TIDY_SRCS:%.c=$(BUILD)/tidy/%.ok)
+
+includes:
+	$(call say,INCLUDES,check)
+	$(Q)tools/check_includes
+	$(Q)tools/check_tree
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host time: the TSC, calibrated once. Ticks are TSC ticks of the boot CPU; conversions use a
+ * 32.32 fixed-point factor and are exact to one part in 2^32.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* `hz` is the TSC frequency, 1 MHz .. 100 GHz. Called once, before any other function here. */
+void clock_init(uint64_t hz);
+uint64_t clock_hz(void);
+/* Ticks now. */
+uint64_t clock_now(void);
+/* Converts durations; saturate instead of wrapping. */
+uint64_t clock_ns_to_ticks(uint64_t ns);
+uint64_t clock_ticks_to_ns(uint64_t ticks);
+/* a * b / c in 128 bits, saturating; c != 0. The one place that needs wide arithmetic. */
+uint64_t clock_muldiv(uint64_t a, uint64_t b, uint64_t c);

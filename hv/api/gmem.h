@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest memory, read once into a local and written from one: bounds-checked, never in place, never
+ * validated on one read and used on another. The VM's space must be current on this CPU.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "hv/base/addr.h"
+#include "hv/base/status.h"
+
+struct vm;
+
+/* HV_E_RANGE when any byte is not RAM; then nothing was copied. */
+enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n) HV_MUST_CHECK;
+/* As above; read-only memory counts as out of range. */
+enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n) HV_MUST_CHECK;

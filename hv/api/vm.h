@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VMs and vCPUs as the floors above hv/api see them.
+ *
+ * Global lock order, outermost first: a device model's lock, the LAPIC of a vCPU, the scheduler,
+ * the log. A device calls out (irq_line_set, console bytes) with its own lock held; callbacks
+ * therefore only set flags, or take locks further right.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/api/backend.h"
+#include "hv/api/exit.h"
+#include "hv/api/vdev.h"
+#include "hv/api/vtime.h"
+#include "hv/base/bits.h"
+#include "mm/gspace.h"
+
+#define VM_NAME_MAX 32u
+#define VM_VCPUS_MAX 64u
+
+enum gpr {
+	GPR_RAX,
+	GPR_RCX,
+	GPR_RDX,
+	GPR_RBX,
+	GPR_RSP,
+	GPR_RBP,
+	GPR_RSI,
+	GPR_RDI,
+	GPR_R8,
+	GPR_R9,
+	GPR_R10,
+	GPR_R11,
+	GPR_R12,
+	GPR_R13,
+	GPR_R14,
+	GPR_R15,
+	GPR_COUNT
+};
+
+/* Work to do before the next entry; bits of vcpu->requests. */
+#define VCPU_REQ_EVENT BIT32(0) /* interrupt state changed: look again */
+#define VCPU_REQ_STOP BIT32(1)	/* the VM stops: do not enter again */
+#define VCPU_REQ_TLB_FLUSH BIT32(2)
+#define VCPU_REQ_RESCHED BIT32(3) /* give the CPU back to the scheduler */
+
+/* One exit in the flight recorder: 64 bytes. */
+struct recorder_entry {
+	uint64_t tsc;
+	uint64_t rip;
+	uint64_t detail[5]; /* by kind; hv/recorder.c prints them */
+	uint32_t kind;
+	uint32_t spare;
+};
+_Static_assert(sizeof(struct recorder_entry) == 64, "one cache line");
+
+#define RECORDER_ENTRIES 1024u
+
+struct recorder {
+	struct recorder_entry *entries; /* RECORDER_ENTRIES of them */
+	uint64_t count;			/* exits ever recorded */
+};
+
+/* Events waiting for the guest; owned by hv/event.c. */
+struct vcpu_events {
+	struct vcpu_event exception; /* to deliver next; type NONE when there is none */
+	struct vcpu_event reinject;  /* delivery was interrupted: comes first */
+	uint64_t exception_payload;  /* CR2 for #PF, DR6 bits for #DB */
+	bool nmi_pending;
+};
+
+struct vcpu {
+	/* Offsets of gpr and rip are known to the entry code (generated). */
+	uint64_t gpr[GPR_COUNT];
+	uint64_t rip;
+	struct vm *vm;
+	unsigned index;		   /* in the VM; also the initial APIC id */
+	_Atomic uint32_t requests; /* VCPU_REQ_* */
+	bool halted;		   /* in HLT, waiting for an event */
+	bool in_guest_mode;	   /* its state is loaded on a CPU */
+	struct vcpu_events events;
+	/* Extended state while not loaded; sized by CPUID leaf 0xD of the host. */
+	void *fpu;
+	uint64_t xcr0;
+	uint64_t xss;
+	uint64_t dr[4];
+	uint64_t tsc_aux;
+	uint64_t tsc_adjust;
+	uint64_t exit_count;
+	uint64_t exits_by_kind[VM_EXIT_KIND_COUNT];
+	struct recorder recorder;
+};
+
+struct vm {
+	char name[VM_NAME_MAX];
+	uint16_t id; /* frame owner id, 1 .. */
+	struct gspace gspace;
+	struct vtime time;
+	struct bus pio;
+	struct bus mmio;
+	unsigned vcpu_count;
+	struct vcpu *vcpus[VM_VCPUS_MAX];
+	/* Owned by the backend: permission maps. */
+	void *backend_vm;
+};
+
+/* Sets request bits; safe from any CPU. */
+static inline void vcpu_request(struct vcpu *vcpu, uint32_t bits)
+{
+	atomic_fetch_or_explicit(&vcpu->requests, bits, memory_order_release);
+}

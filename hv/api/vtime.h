@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VM's time: host TSC ticks minus an offset, standing still while the VM is paused. Device
+ * models know no other clock. Guest ticks run at clock_hz(); 0 is the VM's reset at start.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/api/timer.h"
+#include "hv/base/list.h"
+
+struct vtime {
+	struct timer_queue *queue;
+	uint64_t offset;    /* guest ticks = host ticks - offset, while running */
+	uint64_t paused_at; /* guest ticks, meaningful while paused */
+	bool paused;
+	struct list_node armed; /* of struct vtimer.node */
+};
+
+/* A one-shot timer in guest time. */
+struct vtimer {
+	struct timer host;
+	struct vtime *time;
+	struct list_node node;
+	uint64_t deadline; /* guest ticks */
+	void (*fn)(struct vtimer *t);
+};
+
+/* Guest time starts at 0 now. */
+void vtime_init(struct vtime *v, struct timer_queue *queue);
+uint64_t vtime_now(const struct vtime *v);
+/* Nanoseconds since the VM's start. */
+uint64_t vtime_now_ns(const struct vtime *v);
+void vtime_pause(struct vtime *v);
+void vtime_resume(struct vtime *v);
+
+void vtimer_init(struct vtimer *t, struct vtime *v, void (*fn)(struct vtimer *t));
+/* Arms or re-arms for a moment in guest ticks; TIMER_NEVER cancels. */
+void vtimer_arm(struct vtimer *t, uint64_t deadline);
+void vtimer_cancel(struct vtimer *t);
+bool vtimer_armed(const struct vtimer *t);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fair (ticket) spin lock. The hypervisor runs with interrupts disabled, so it is IRQ-safe. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct spinlock {
+	_Atomic uint32_t next;
+	_Atomic uint32_t owner;
+};
+
+static inline void lock_acquire(struct spinlock *l)
+{
+	uint32_t ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
+
+	while (atomic_load_explicit(&l->owner, memory_order_acquire) != ticket) {
+		__builtin_ia32_pause();
+	}
+}
+
+static inline void lock_release(struct spinlock *l)
+{
+	uint32_t owner = atomic_load_explicit(&l->owner, memory_order_relaxed);
+
+	atomic_store_explicit(&l->owner, owner + 1, memory_order_release);
+}

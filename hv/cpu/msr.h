@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MSR numbers by their manual names. Sources: Intel SDM volume 4 "Model-Specific Registers", AMD
+ * APM volume 2 "MSR Cross-Reference".
+ */
+#pragma once
+
+#define MSR_IA32_TSC 0x10u
+#define MSR_IA32_PLATFORM_ID 0x17u
+#define MSR_IA32_APIC_BASE 0x1bu
+#define MSR_IA32_FEATURE_CONTROL 0x3au
+#define MSR_IA32_TSC_ADJUST 0x3bu
+#define MSR_IA32_SPEC_CTRL 0x48u
+#define MSR_IA32_PRED_CMD 0x49u
+#define MSR_IA32_BIOS_UPDT_TRIG 0x79u
+#define MSR_IA32_BIOS_SIGN_ID 0x8bu
+#define MSR_PLATFORM_INFO 0xceu
+#define MSR_IA32_MPERF 0xe7u
+#define MSR_IA32_APERF 0xe8u
+#define MSR_IA32_MTRRCAP 0xfeu
+#define MSR_IA32_ARCH_CAPABILITIES 0x10au
+#define MSR_MISC_FEATURES_ENABLES 0x140u
+#define MSR_IA32_SYSENTER_CS 0x174u
+#define MSR_IA32_SYSENTER_ESP 0x175u
+#define MSR_IA32_SYSENTER_EIP 0x176u
+#define MSR_IA32_MCG_CAP 0x179u
+#define MSR_IA32_MCG_STATUS 0x17au
+#define MSR_IA32_PERF_STATUS 0x198u
+#define MSR_IA32_PERF_CTL 0x199u
+#define MSR_IA32_THERM_STATUS 0x19cu
+#define MSR_IA32_MISC_ENABLE 0x1a0u
+#define MSR_IA32_DEBUGCTL 0x1d9u
+#define MSR_IA32_MTRR_PHYSBASE0 0x200u
+#define MSR_IA32_MTRR_PHYSMASK0 0x201u
+#define MSR_IA32_MTRR_FIX64K_00000 0x250u
+#define MSR_IA32_MTRR_FIX16K_80000 0x258u
+#define MSR_IA32_MTRR_FIX16K_A0000 0x259u
+#define MSR_IA32_MTRR_FIX4K_C0000 0x268u
+#define MSR_IA32_MTRR_FIX4K_F8000 0x26fu
+#define MSR_IA32_PAT 0x277u
+#define MSR_IA32_MTRR_DEF_TYPE 0x2ffu
+#define MSR_IA32_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST 0x8ffu
+#define MSR_IA32_XSS 0xda0u
+
+#define MSR_EFER 0xc0000080u
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_CSTAR 0xc0000083u
+#define MSR_SFMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_TSC_AUX 0xc0000103u
+#define MSR_TSC_RATIO 0xc0000104u
+
+#define MSR_AMD_SYSCFG 0xc0010010u
+#define MSR_AMD_HWCR 0xc0010015u
+#define MSR_AMD_NB_CFG 0xc001001fu
+#define MSR_AMD_PSTATE_STATUS 0xc0010063u
+#define MSR_AMD_VM_CR 0xc0010114u
+#define MSR_AMD_IGNNE 0xc0010115u
+#define MSR_AMD_VM_HSAVE_PA 0xc0010117u
+#define MSR_AMD_OSVW_ID_LENGTH 0xc0010140u
+#define MSR_AMD_OSVW_STATUS 0xc0010141u
+#define MSR_AMD_LS_CFG 0xc0011020u
+#define MSR_AMD_IC_CFG 0xc0011021u
+#define MSR_AMD_DC_CFG 0xc0011022u
+#define MSR_AMD_BU_CFG 0xc0011023u
+#define MSR_AMD_DE_CFG 0xc0011029u
+
+/* The KVM paravirtual clock (Linux: Documentation/virt/kvm/x86/msr.rst). */
+#define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00u
+#define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01u
