@@ -35,6 +35,8 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
 UNIT_TESTS :=
+# Portable files without a unit test of their own, each with its reason in tests/README.md.
+UNTESTED_SRCS :=
 FUZZ_TARGETS :=
 FAKE_SRCS :=
 
@@ -185,6 +187,9 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy
 	$(Q)touch $@
 
 tidy: $(TIDY_SRCS:%.c=$(BUILD)/tidy/%.ok)
+
+print-%:
+	@echo $($*)
 
 includes:
 	$(call say,INCLUDES,check)
