@@ -22,7 +22,7 @@ DRIVERS_SRCS :=
 GUESTS_SRCS :=
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
-INSN_SRCS :=
+INSN_SRCS := hv/cpu/cpu_insn.c
 ASM_SRCS :=
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
 OFFSETS_SRCS :=
@@ -38,7 +38,7 @@ UNIT_TESTS :=
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 FUZZ_TARGETS :=
-FAKE_SRCS :=
+FAKE_SRCS := tests/fakes/check.c tests/fakes/cpu_insn.c
 
 # ---------------------------------------------------------------- flags
 

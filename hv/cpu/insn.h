@@ -85,3 +85,10 @@ void cpu_ltr(uint16_t selector);
 uint16_t cpu_str(void);
 /* Reloads CS with `code` and DS, ES, SS with `data`; FS and GS become null. */
 void cpu_load_segments(uint16_t code, uint16_t data);
+
+/* The quadword at GS:0. */
+uint64_t cpu_read_gs0(void);
+/* Where to go on when the instruction at `rip` faulted; 0 when that was not foreseen. */
+uint64_t cpu_fixup(uint64_t rip);
+/* Calls `fn` by the Microsoft x64 convention: EFI runtime services. */
+uint64_t cpu_call_ms(uint64_t fn, const uint64_t args[4]);

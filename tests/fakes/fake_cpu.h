@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fake CPU behind hv/cpu/insn.h in host programs. Everything is one struct a test may read and
+ * write; fake_cpu_reset puts it back to a CPU with an empty CPUID table, no MSRs but the listed
+ * ones, and ports that read all-ones.
+ *
+ * An access that would fault for good on hardware (an unknown MSR without the _safe call) prints
+ * what happened and aborts, so the test fails at the cause.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/cpu/insn.h"
+
+/* Called for each port access; `size` is 1, 2 or 4. */
+struct fake_port_hook {
+	uint16_t first;
+	uint16_t last;
+	uint32_t (*in)(void *ctx, uint16_t port, unsigned size);	      /* NULL: all-ones */
+	void (*out)(void *ctx, uint16_t port, unsigned size, uint32_t value); /* NULL: ignored */
+	void *ctx;
+};
+
+struct fake_cpu {
+	uint64_t tsc;
+	uint64_t tsc_step; /* added after each cpu_rdtsc */
+	uint64_t cr0, cr2, cr3, cr4;
+	uint64_t xcr0;
+	uint64_t dr[4];
+	struct desc_ptr gdt, idt;
+	uint16_t tr, cs, ds;
+	bool rdrand_works;
+	uint64_t rdrand_next; /* counts up */
+
+	/* What was executed. */
+	unsigned invlpg_count;
+	hva_t invlpg_last;
+	unsigned wbinvd_count;
+	unsigned cr3_writes;
+	unsigned cr4_writes;
+	unsigned cli_count;
+	unsigned window_count;
+	unsigned idle_count;
+	unsigned wrmsr_count; /* both kinds, successful ones */
+	unsigned xsave_count, xrstor_count, fxsave_count, fxrstor_count, fninit_count;
+	uint64_t xsave_mask, xrstor_mask; /* of the last one */
+	unsigned call_ms_count;
+	uint64_t call_ms_fn; /* of the last one */
+	uint64_t call_ms_args[4];
+
+	/* Optional hooks; NULL means the plain behaviour described. */
+	void (*on_window)(void); /* in cpu_interrupt_window */
+	void (*on_idle)(void);	 /* in cpu_idle */
+	/* Both return false to say "#GP". When set they see each access before the store does. */
+	bool (*on_rdmsr)(uint32_t index, uint64_t *value, bool *handled);
+	bool (*on_wrmsr)(uint32_t index, uint64_t value, bool *handled);
+	/* Device memory; without hooks the address is accessed as ordinary memory. */
+	uint32_t (*on_mmio_read)(hva_t addr);
+	void (*on_mmio_write)(hva_t addr, uint32_t value);
+	uint64_t (*on_call_ms)(uint64_t fn, const uint64_t args[4]);
+	/* Where cpu_fixup leads; 0 without an entry. */
+	uint64_t fixup_rip, fixup_resume;
+};
+
+extern struct fake_cpu fake_cpu;
+/* Short for fake_cpu.tsc. */
+#define fake_tsc (fake_cpu.tsc)
+
+void fake_cpu_reset(void);
+
+/* Adds or replaces one CPUID subleaf. Unset ones read zero. */
+void fake_cpuid_set(uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs);
+
+/* Makes the MSR exist with this value. */
+void fake_msr_set(uint32_t index, uint64_t value);
+/* Its value; aborts when it does not exist. */
+uint64_t fake_msr_get(uint32_t index);
+bool fake_msr_exists(uint32_t index);
+void fake_msr_remove(uint32_t index);
+
+/* The newest hook that covers a port wins. `hook` must stay alive. */
+void fake_port_hook(const struct fake_port_hook *hook);
+
+/* Each port write since the reset, at most this many. */
+#define FAKE_PORT_LOG_MAX 4096
+struct fake_port_write {
+	uint16_t port;
+	uint8_t size;
+	uint32_t value;
+};
+const struct fake_port_write *fake_port_log(size_t *count);
