@@ -15,7 +15,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_CPU_SRCS :=
 MM_SRCS :=
-HV_API_SRCS :=
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS :=
 VMX_SRCS :=
 DRIVERS_SRCS :=
@@ -34,7 +34,7 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS :=
+UNIT_TESTS := test_bus test_clock test_exit test_timer test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 FUZZ_TARGETS :=

@@ -15,5 +15,5 @@ uint64_t clock_now(void);
 /* Converts durations; saturate instead of wrapping. */
 uint64_t clock_ns_to_ticks(uint64_t ns);
 uint64_t clock_ticks_to_ns(uint64_t ticks);
-/* a * b / c in 128 bits, saturating; c != 0. The one place that needs wide arithmetic. */
+/* a * b / c, rounded down, with a 128-bit product, saturating; c != 0. */
 uint64_t clock_muldiv(uint64_t a, uint64_t b, uint64_t c);

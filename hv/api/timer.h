@@ -20,6 +20,8 @@ struct timer {
 
 struct timer_queue {
 	struct timer *root;
+	struct timer *deferred; /* armed by functions of the run in progress */
+	bool running;
 };
 
 #define TIMER_NEVER (~0ull)
@@ -32,5 +34,8 @@ void timer_arm(struct timer *t, uint64_t deadline);
 void timer_cancel(struct timer *t);
 /* The earliest deadline, TIMER_NEVER when the queue is empty. */
 uint64_t timer_queue_next(const struct timer_queue *q);
-/* Fires, in order, each timer with deadline <= now; fn may arm and cancel any timer. */
+/*
+ * Fires, in order, each timer with deadline <= now; fn may arm and cancel any timer. What fn arms
+ * waits for the next run even if it is due, so that no device can keep a CPU in here.
+ */
 void timer_queue_run(struct timer_queue *q, uint64_t now);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hv/api/vdev.h"
+#include "hv/base/bits.h"
+
+struct echo {
+	struct vdev dev;
+	struct vdev_access last;
+	uint64_t written;
+	unsigned calls;
+};
+
+static uint64_t echo_read(struct vdev *dev, const struct vdev_access *a)
+{
+	struct echo *e = container_of(dev, struct echo, dev);
+
+	e->last = *a;
+	e->calls++;
+	return 0x1122334455667788ull;
+}
+
+static void echo_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	struct echo *e = container_of(dev, struct echo, dev);
+
+	e->last = *a;
+	e->calls++;
+	e->written = value;
+}
+
+static const struct vdev_ops echo_ops = {.name = "echo", .read = echo_read, .write = echo_write};
+
+static struct bus bus;
+static struct echo a = {.dev = {.ops = &echo_ops}};
+static struct echo b = {.dev = {.ops = &echo_ops}};
+
+static void register_refuses_overlap(void **state)
+{
+	(void)state;
+	bus_init(&bus, BUS_PIO);
+	assert_int_equal(bus_register(&bus, 0x60, 1, &a.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x64, 1, &a.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x61, 3, &b.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x60, 1, &b.dev), HV_E_EXISTS);
+	assert_int_equal(bus_register(&bus, 0x5f, 2, &b.dev), HV_E_EXISTS);
+	assert_int_equal(bus_register(&bus, 0x63, 8, &b.dev), HV_E_EXISTS);
+	assert_int_equal(bus_register(&bus, 0x40, 0x100, &b.dev), HV_E_EXISTS);
+	assert_int_equal(bus_register(&bus, 0xfff0, 0x11, &b.dev), HV_E_RANGE);
+	assert_int_equal(bus_register(&bus, 0xfff0, 0x10, &b.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x70, 0, &b.dev), HV_E_RANGE);
+	bus_init(&bus, BUS_MMIO);
+	assert_int_equal(bus_register(&bus, ~0xfffull, 0x2000, &b.dev), HV_E_RANGE);
+	assert_int_equal(bus_register(&bus, 0, UINT64_MAX, &b.dev), HV_OK);
+}
+
+static void find_is_exact_and_sorted(void **state)
+{
+	(void)state;
+	bus_init(&bus, BUS_MMIO);
+	assert_null(bus_find(&bus, 0));
+	for (unsigned i = 0; i < BUS_RANGES_MAX; i++) {
+		/* In an order that inserts at the front, in the middle and at the end. */
+		uint64_t base = 0x1000ull * (1 + (i * 29) % BUS_RANGES_MAX);
+
+		assert_int_equal(bus_register(&bus, base, 0x800, &a.dev), HV_OK);
+	}
+	assert_int_equal(bus_register(&bus, 0x900000, 1, &a.dev), HV_E_RANGE);
+	for (uint64_t i = 1; i <= BUS_RANGES_MAX; i++) {
+		assert_null(bus_find(&bus, i * 0x1000 - 1));
+		assert_int_equal(bus_find(&bus, i * 0x1000)->base, i * 0x1000);
+		assert_int_equal(bus_find(&bus, i * 0x1000 + 0x7ff)->base, i * 0x1000);
+		assert_null(bus_find(&bus, i * 0x1000 + 0x800));
+	}
+	assert_null(bus_find(&bus, UINT64_MAX));
+}
+
+static void accesses_reach_the_owner(void **state)
+{
+	uint64_t value = 0;
+
+	(void)state;
+	bus_init(&bus, BUS_PIO);
+	assert_int_equal(bus_register(&bus, 0x3f8, 8, &a.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x400, 4, &b.dev), HV_OK);
+	assert_true(bus_read(&bus, 0x3fa, 2, 5, &value));
+	assert_int_equal(value, 0x7788);
+	assert_int_equal(a.last.offset, 2);
+	assert_int_equal(a.last.addr, 0x3fa);
+	assert_int_equal(a.last.size, 2);
+	assert_int_equal(a.last.vcpu, 5);
+	assert_int_equal(a.last.space, BUS_PIO);
+	assert_true(bus_write(&bus, 0x403, 1, 0, 0xfff5));
+	assert_int_equal(b.written, 0xf5);
+	assert_int_equal(bus.unclaimed, 0);
+}
+
+static void unclaimed_reads_all_ones(void **state)
+{
+	uint64_t value = 0;
+	unsigned calls = a.calls;
+
+	(void)state;
+	bus_init(&bus, BUS_MMIO);
+	assert_int_equal(bus_register(&bus, 0x1000, 0x10, &a.dev), HV_OK);
+	assert_false(bus_read(&bus, 0x2000, 1, 0, &value));
+	assert_int_equal(value, 0xff);
+	/* Crosses the end, and starts before the range. */
+	assert_false(bus_read(&bus, 0x100d, 4, 0, &value));
+	assert_int_equal(value, 0xffffffff);
+	assert_false(bus_read(&bus, 0xffe, 8, 0, &value));
+	assert_int_equal(value, UINT64_MAX);
+	assert_false(bus_write(&bus, 0x100f, 2, 0, 0));
+	assert_false(bus_write(&bus, UINT64_MAX, 8, 0, 0));
+	assert_int_equal(bus.unclaimed, 5);
+	assert_int_equal(a.calls, calls);
+	assert_true(bus_read(&bus, 0x1008, 8, 0, &value));
+	assert_int_equal(value, 0x1122334455667788ull);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(register_refuses_overlap),
+		cmocka_unit_test(find_is_exact_and_sorted),
+		cmocka_unit_test(accesses_reach_the_owner),
+		cmocka_unit_test(unclaimed_reads_all_ones),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

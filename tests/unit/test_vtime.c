@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hv/api/clock.h"
+#include "hv/api/vtime.h"
+#include "tests/fakes/fake_cpu.h"
+
+static struct timer_queue queue;
+static struct vtime time;
+static struct vtimer t1;
+static struct vtimer t2;
+static unsigned fired1;
+static unsigned fired2;
+
+static void count1(struct vtimer *t)
+{
+	assert_false(vtimer_armed(t));
+	fired1++;
+}
+
+static void count2(struct vtimer *t)
+{
+	fired2++;
+	vtimer_arm(t, t->deadline + 100);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_tsc = 1000000;
+	fired1 = 0;
+	fired2 = 0;
+	clock_init(2000000000);
+	timer_queue_init(&queue);
+	vtime_init(&time, &queue);
+	vtimer_init(&t1, &time, count1);
+	vtimer_init(&t2, &time, count2);
+	return 0;
+}
+
+static void run_at(uint64_t tsc)
+{
+	fake_tsc = tsc;
+	timer_queue_run(&queue, tsc);
+}
+
+static void starts_at_zero(void **state)
+{
+	(void)state;
+	assert_int_equal(vtime_now(&time), 0);
+	fake_tsc += 4000;
+	assert_int_equal(vtime_now(&time), 4000);
+	assert_int_equal(vtime_now_ns(&time), 2000);
+}
+
+static void deadlines_are_guest_ticks(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	assert_true(vtimer_armed(&t1));
+	assert_int_equal(timer_queue_next(&queue), 1000050);
+	run_at(1000049);
+	assert_int_equal(fired1, 0);
+	run_at(1000050);
+	assert_int_equal(fired1, 1);
+	assert_false(vtimer_armed(&t1));
+	vtimer_arm(&t1, 70);
+	vtimer_arm(&t1, TIMER_NEVER);
+	assert_false(vtimer_armed(&t1));
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+}
+
+static void pause_stops_clock_and_timers(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	fake_tsc += 20;
+	vtime_pause(&time);
+	vtime_pause(&time);
+	fake_tsc += 1000;
+	assert_int_equal(vtime_now(&time), 20);
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+	assert_true(vtimer_armed(&t1));
+	/* Armed while paused: waits for the resume. */
+	vtimer_arm(&t2, 60);
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+	run_at(fake_tsc + 1000);
+	assert_int_equal(fired1, 0);
+	vtime_resume(&time);
+	vtime_resume(&time);
+	assert_int_equal(vtime_now(&time), 20);
+	assert_int_equal(timer_queue_next(&queue), fake_tsc + 30);
+	run_at(fake_tsc + 40);
+	assert_int_equal(fired1, 1);
+	assert_int_equal(fired2, 1);
+	assert_int_equal(timer_queue_next(&queue), fake_tsc + 100);
+}
+
+static void cancel_while_paused(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	vtime_pause(&time);
+	vtimer_cancel(&t1);
+	vtime_resume(&time);
+	assert_false(vtimer_armed(&t1));
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+}
+
+static void a_moment_beyond_the_clock_never_comes(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, TIMER_NEVER - 1);
+	assert_true(vtimer_armed(&t1));
+	run_at(1ull << 62);
+	assert_int_equal(fired1, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(starts_at_zero, setup),
+		cmocka_unit_test_setup(deadlines_are_guest_ticks, setup),
+		cmocka_unit_test_setup(pause_stops_clock_and_timers, setup),
+		cmocka_unit_test_setup(cancel_while_paused, setup),
+		cmocka_unit_test_setup(a_moment_beyond_the_clock_never_comes, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
