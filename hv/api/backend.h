@@ -108,8 +108,9 @@ struct hv_backend {
 	/* Architectural state after RESET (SDM "Processor State After Reset"), DR6/DR7, PAT and all
 	 * controls; general registers and RIP are set in struct vcpu. */
 	void (*vcpu_reset)(struct vcpu *vcpu);
-	/* Called when the vCPU comes onto this CPU and when it leaves it (host MSRs, VMCS). */
-	void (*vcpu_load)(struct vcpu *vcpu);
+	/* Called when the vCPU comes onto this CPU, `cpu` as in cpu_enable, and when it leaves it
+	 * (host MSRs, VMCS). */
+	void (*vcpu_load)(struct vcpu *vcpu, unsigned cpu);
 	void (*vcpu_put)(struct vcpu *vcpu);
 	/* Enters the guest and fills *exit. Interrupts are off before and after. */
 	void (*vcpu_run)(struct vcpu *vcpu, struct vm_exit *exit);
@@ -156,4 +157,16 @@ struct msr_pass_range {
 	uint32_t first;
 	uint32_t count;
 	enum msr_pass pass;
+};
+
+/* Ports the guest reaches without an exit; the list ends with count 0. */
+struct port_pass_range {
+	uint16_t first;
+	uint32_t count;
+};
+
+/* What a backend's probe is given. The lists outlive the backend; NULL means an empty one. */
+struct hv_backend_policy {
+	const struct msr_pass_range *msrs;
+	const struct port_pass_range *ports;
 };
