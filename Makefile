@@ -13,13 +13,13 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 # ---------------------------------------------------------------- sources, one list per floor
 
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
-HV_CPU_SRCS :=
+HV_CPU_SRCS := hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c hv/cpu/stack_guard.c hv/cpu/trap.c
 MM_SRCS :=
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS :=
 VMX_SRCS :=
 DRIVERS_SRCS :=
-GUESTS_SRCS :=
+GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c
@@ -34,11 +34,12 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_bus test_clock test_exit test_timer test_vtime
+UNIT_TESTS := test_bus test_clock test_desc test_e820 test_exit test_features test_linux \
+	test_percpu test_stack_guard test_timer test_trap test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
-FUZZ_TARGETS :=
-FAKE_SRCS := tests/fakes/check.c tests/fakes/cpu_insn.c
+FUZZ_TARGETS := fuzz_linux
+FAKE_SRCS := tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c
 
 # ---------------------------------------------------------------- flags
 

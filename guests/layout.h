@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where everything of a guest's machine lies: ports, memory-mapped registers, interrupt numbers,
+ * the holes in its RAM. The one place for these numbers: E820, the ACPI tables and the wiring of
+ * the device models all take them from here; guests/tables/dsdt.asl repeats a few, and its test
+ * compares them.
+ *
+ *	0x00000000  RAM                       0xc0000000  PCI memory window (RAM ends here)
+ *	0x0009fc00  EBDA, reserved            0xe0000000  ECAM, bus 0
+ *	0x000a0000  legacy video, not RAM     0xfec00000  IOAPIC
+ *	0x000c0000  ROM area, RAM-backed      0xfee00000  LAPIC
+ *	0x000e0000  RSDP, FACS, ACPI tables   0x100000000 the rest of the RAM
+ *	0x00100000  RAM
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* RAM and its holes. */
+#define LAYOUT_EBDA_BASE 0x9fc00ull
+#define LAYOUT_VIDEO_BASE 0xa0000ull
+#define LAYOUT_VIDEO_SIZE 0x20000ull
+#define LAYOUT_ROM_BASE 0xc0000ull
+#define LAYOUT_HIGH_BASE 0x100000ull   /* where extended memory begins */
+#define LAYOUT_MMIO_BASE 0xc0000000ull /* RAM below 4 GiB ends here at the latest */
+#define LAYOUT_4G 0x100000000ull
+
+/* The first page holds RSDP and FACS (kept by an OS), the rest the tables (may be reclaimed). */
+#define LAYOUT_ACPI_BASE 0xe0000ull
+#define LAYOUT_ACPI_SIZE 0x4000ull
+#define LAYOUT_ACPI_NVS_SIZE 0x1000ull
+
+/* Memory-mapped registers. */
+#define LAYOUT_PCI_MMIO_BASE LAYOUT_MMIO_BASE
+#define LAYOUT_PCI_MMIO_SIZE 0x20000000ull
+#define LAYOUT_ECAM_BASE 0xe0000000ull
+#define LAYOUT_ECAM_SIZE 0x100000ull /* 1 MiB per bus */
+#define LAYOUT_IOAPIC_BASE 0xfec00000ull
+#define LAYOUT_HPET_BASE 0xfed00000ull
+#define LAYOUT_LAPIC_BASE 0xfee00000ull
+
+#define LAYOUT_PCI_BUS_LAST 0u
+#define LAYOUT_IOAPIC_ID 0u
+#define LAYOUT_IOAPIC_PINS 24u
+
+/* Ports. */
+#define LAYOUT_PIC_MASTER 0x20u
+#define LAYOUT_PIT 0x40u
+#define LAYOUT_I8042_DATA 0x60u
+#define LAYOUT_I8042_STATUS 0x64u
+#define LAYOUT_RTC 0x70u
+#define LAYOUT_PIC_SLAVE 0xa0u
+#define LAYOUT_COM1 0x3f8u
+#define LAYOUT_PIC_ELCR 0x4d0u
+#define LAYOUT_PM_BASE 0x600u
+#define LAYOUT_PM_SIZE 0x80u
+#define LAYOUT_PM1_EVT (LAYOUT_PM_BASE + 0x00u)
+#define LAYOUT_PM1_CNT (LAYOUT_PM_BASE + 0x04u)
+#define LAYOUT_PM_TMR (LAYOUT_PM_BASE + 0x08u)
+#define LAYOUT_GPE0 (LAYOUT_PM_BASE + 0x20u)
+#define LAYOUT_PCI_CONFIG_ADDRESS 0xcf8u
+#define LAYOUT_RESET_PORT 0xcf9u
+#define LAYOUT_RESET_VALUE 6u
+#define LAYOUT_PCI_CONFIG_DATA 0xcfcu
+
+/* SLP_TYP of PM1_CNT as \_S0 and \_S5 name them. */
+#define LAYOUT_SLP_TYP_S0 0u
+#define LAYOUT_SLP_TYP_S5 5u
+
+/* Where CMOS keeps the century, as the FADT says. */
+#define LAYOUT_CMOS_CENTURY 0x32u
+
+/* Interrupts: ISA lines are GSIs of the same number, but the timer is on GSI 2. */
+#define LAYOUT_IRQ_TIMER 0u
+#define LAYOUT_GSI_TIMER 2u
+#define LAYOUT_IRQ_KEYBOARD 1u
+#define LAYOUT_IRQ_COM1 4u
+#define LAYOUT_IRQ_RTC 8u
+#define LAYOUT_IRQ_SCI 9u
+#define LAYOUT_IRQ_MOUSE 12u
+#define LAYOUT_GSI_PCI_FIRST 16u
+
+/* PCI functions of the chipset, device << 3 | function. */
+#define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
+#define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+
+/* The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. */
+static inline unsigned layout_pci_gsi(unsigned device, unsigned pin)
+{
+	return LAYOUT_GSI_PCI_FIRST + ((device + pin) & 7u);
+}
