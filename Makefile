@@ -23,7 +23,7 @@ GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/table
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c
-ASM_SRCS :=
+ASM_SRCS := hv/cpu/trap.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
 OFFSETS_SRCS :=
 BOOT_SRCS :=

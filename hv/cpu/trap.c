@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The C half of exception and interrupt entry; trap.S is the other. */
+#include "hv/cpu/trap.h"
+
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "hv/base/fmt.h"
+#include "hv/cpu/percpu.h"
+#include "hv/cpu/regs.h"
+
+#define VECTORS 256u
+#define LINE_CHARS 120
+#define BACKTRACE_MAX 24
+
+static struct idt_gate idt[IDT_GATES];
+static void (*irq_fn[VECTORS])(void);
+static const struct trap_hooks no_hooks;
+static const struct trap_hooks *hooks = &no_hooks;
+
+static const char *const names[TRAP_IRQ_FIRST] = {
+	[EXC_DE] = "#DE", [EXC_DB] = "#DB", [EXC_NMI] = "NMI", [EXC_BP] = "#BP", [EXC_OF] = "#OF",
+	[EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM",  [EXC_DF] = "#DF", [EXC_TS] = "#TS",
+	[EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP",  [EXC_PF] = "#PF", [EXC_MF] = "#MF",
+	[EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM",
+};
+
+const char *trap_name(unsigned vector)
+{
+	return vector < TRAP_IRQ_FIRST && names[vector] != NULL ? names[vector] : "?";
+}
+
+static enum desc_ist ist_of(unsigned vector)
+{
+	switch (vector) {
+	case EXC_DF:
+		return DESC_IST_DOUBLE_FAULT;
+	case EXC_NMI:
+		return DESC_IST_NMI;
+	case EXC_MC:
+		return DESC_IST_MACHINE_CHECK;
+	default:
+		return DESC_IST_NONE;
+	}
+}
+
+void trap_init(void)
+{
+	uint64_t stub = (uint64_t)(uintptr_t)trap_stubs;
+
+	for (unsigned v = 0; v < IDT_GATES; v++) {
+		idt[v] = desc_gate(stub + (uint64_t)v * TRAP_STUB_SIZE, ist_of(v));
+	}
+}
+
+void trap_set_hooks(const struct trap_hooks *h)
+{
+	hooks = h;
+}
+
+void trap_load(void)
+{
+	struct desc_ptr desc = {
+		.limit = sizeof(idt) - 1,
+		.base = (uint64_t)(uintptr_t)idt,
+	};
+
+	cpu_lidt(&desc);
+}
+
+void trap_set_irq(unsigned vector, void (*fn)(void))
+{
+	CHECK(vector >= TRAP_IRQ_FIRST && vector < VECTORS);
+	irq_fn[vector] = fn;
+}
+
+void trap_irq_dispatch(unsigned vector)
+{
+	struct cpu_local *cpu = cpu_this();
+
+	cpu->irq_count++;
+	if (vector < VECTORS && irq_fn[vector] != NULL) {
+		irq_fn[vector]();
+		return;
+	}
+	cpu->stray_irq_count++;
+	if (hooks->stray_irq != NULL) {
+		hooks->stray_irq(vector);
+	}
+}
+
+static FMT_PRINTF(1, 2) void report(const char *fmt, ...)
+{
+	char line[LINE_CHARS];
+	va_list args;
+
+	if (hooks->print == NULL) {
+		return;
+	}
+	va_start(args, fmt);
+	fmt_vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	hooks->print(line);
+}
+
+/*
+ * Frames lie at rising addresses: [rbp] holds the caller's rbp, [rbp + 8] the return address. What
+ * breaks that rule ends the walk, so a damaged stack costs some lines and nothing else.
+ */
+void trap_backtrace(uint64_t rbp, uint64_t low, uint64_t high)
+{
+	for (unsigned i = 0; i < BACKTRACE_MAX; i++) {
+		const uint64_t *frame;
+
+		if (rbp < low || rbp >= high || high - rbp < 16 || !is_aligned(rbp, 8)) {
+			return;
+		}
+		frame = hva_ptr(hva(rbp));
+		report("  called from 0x%016llx", (unsigned long long)frame[1]);
+		low = rbp + 16;
+		rbp = frame[0];
+	}
+}
+
+void trap_backtrace_here(void)
+{
+	const struct cpu_local *cpu = cpu_this();
+
+	trap_backtrace((uint64_t)(uintptr_t)__builtin_frame_address(0), cpu->stack_low,
+		       cpu->stack_high);
+}
+
+static void report_pair(const char *a, uint64_t va, const char *b, uint64_t vb)
+{
+	report("  %-6s 0x%016llx  %-6s 0x%016llx", a, (unsigned long long)va, b,
+	       (unsigned long long)vb);
+}
+
+static void report_registers(const struct trap_frame *f)
+{
+	report_pair("rax", f->rax, "rbx", f->rbx);
+	report_pair("rcx", f->rcx, "rdx", f->rdx);
+	report_pair("rsi", f->rsi, "rdi", f->rdi);
+	report_pair("rbp", f->rbp, "rsp", f->rsp);
+	report_pair("r8", f->r8, "r9", f->r9);
+	report_pair("r10", f->r10, "r11", f->r11);
+	report_pair("r12", f->r12, "r13", f->r13);
+	report_pair("r14", f->r14, "r15", f->r15);
+	report_pair("rflags", f->rflags, "cs", f->cs);
+	report_pair("cr0", cpu_read_cr0(), "cr2", cpu_read_cr2());
+	report_pair("cr3", cpu_read_cr3(), "cr4", cpu_read_cr4());
+}
+
+static _Noreturn void unforeseen(struct cpu_local *cpu, const struct trap_frame *f)
+{
+	/* A second exception while the first is reported: the report itself is broken. */
+	if (cpu->fault_depth++ == 0) {
+		report("cpu %u: unforeseen exception %s (%u), error 0x%llx, at 0x%016llx",
+		       cpu->index, trap_name((unsigned)f->vector), (unsigned)f->vector,
+		       (unsigned long long)f->error, (unsigned long long)f->rip);
+		report_registers(f);
+		trap_backtrace(f->rbp, cpu->stack_low, cpu->stack_high);
+	}
+	if (hooks->fatal != NULL && cpu->fault_depth < 3) {
+		hooks->fatal();
+	}
+	cpu_stop();
+}
+
+/* Exceptions an instruction of ours may be meant to raise; the others abort or trap behind it. */
+static bool may_be_foreseen(uint64_t vector)
+{
+	return vector == EXC_UD || vector == EXC_GP || vector == EXC_PF || vector == EXC_SS;
+}
+
+void trap_handle(struct trap_frame *f)
+{
+	struct cpu_local *cpu = cpu_this();
+	uint64_t resume;
+
+	if (f->vector >= TRAP_IRQ_FIRST) {
+		trap_irq_dispatch((unsigned)f->vector);
+		return;
+	}
+	if (f->vector == EXC_NMI) {
+		atomic_fetch_add_explicit(&cpu->nmi_count, 1, memory_order_relaxed);
+		if (hooks->nmi != NULL) {
+			hooks->nmi();
+		}
+		return;
+	}
+	resume = may_be_foreseen(f->vector) ? cpu_fixup(f->rip) : 0;
+	if (resume == 0) {
+		unforeseen(cpu, f);
+	}
+	f->rip = resume;
+}
