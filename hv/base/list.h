@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "hv/base/bits.h"
+
 struct list_node {
 	struct list_node *next;
 	struct list_node *prev;

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The multiplexer between the machine's serial port and screen, the monitor and the guests. */
+#include "hv/console.h"
+
+#include "hv/base/str.h"
+
+#define ATTACH_LINES 20u
+
+static struct {
+	const struct console_ops *ops;
+	bool all;
+	struct guest_console *front; /* NULL: the monitor */
+} con;
+
+void console_init(const struct console_ops *ops, bool all)
+{
+	con.ops = ops;
+	con.all = all;
+	con.front = NULL;
+}
+
+void console_guest_init(struct guest_console *c, const char *name)
+{
+	c->name = name;
+	c->line_len = 0;
+	c->input_len = 0;
+	c->receive = NULL;
+	ring_init(&c->scrollback, c->buf, sizeof(c->buf));
+}
+
+/* Writes with LF as CR LF. */
+static void write_text(const char *data, size_t n)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (data[i] == '\n') {
+			con.ops->write(data + from, i - from);
+			con.ops->write("\r\n", 2);
+			from = i + 1;
+		}
+	}
+	con.ops->write(data + from, n - from);
+}
+
+void console_print(const char *data, size_t n)
+{
+	if (con.ops != NULL && n > 0) {
+		write_text(data, n);
+	}
+}
+
+void console_write(const char *data, size_t n)
+{
+	char prompt[CONSOLE_LINE_MAX];
+	size_t prompt_len;
+
+	if (con.ops == NULL) {
+		return;
+	}
+	prompt_len = con.front == NULL ? con.ops->prompt(prompt, sizeof(prompt)) : 0;
+	if (prompt_len > 0) {
+		con.ops->write("\r\x1b[K", 4);
+	}
+	write_text(data, n);
+	con.ops->write(prompt, prompt_len);
+}
+
+/* Prints the collected line of a guest as `name| text`. */
+static void flush_line(struct guest_console *c)
+{
+	char out[CONSOLE_LINE_MAX + 64];
+	size_t n = str_len(c->name);
+
+	memcpy(out, c->name, n);
+	memcpy(out + n, "| ", 2);
+	memcpy(out + n + 2, c->line, c->line_len);
+	n += 2 + c->line_len;
+	out[n++] = '\n';
+	c->line_len = 0;
+	console_write(out, n);
+}
+
+static void collect_lines(struct guest_console *c, const char *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (data[i] == '\n') {
+			flush_line(c);
+			continue;
+		}
+		if (data[i] == '\r' || data[i] == '\0') {
+			continue;
+		}
+		c->line[c->line_len++] = data[i];
+		if (c->line_len == sizeof(c->line)) {
+			flush_line(c);
+		}
+	}
+}
+
+void console_guest_output(struct guest_console *c, const char *data, size_t n)
+{
+	ring_write(&c->scrollback, data, n);
+	if (con.ops == NULL) {
+		return;
+	}
+	if (con.front == c) {
+		con.ops->write(data, n);
+	} else if (con.all && con.front == NULL) {
+		collect_lines(c, data, n);
+	}
+}
+
+void console_guest_ready(struct guest_console *c)
+{
+	size_t taken;
+
+	if (c->input_len == 0 || c->receive == NULL) {
+		return;
+	}
+	taken = c->receive(c->receive_ctx, c->input, c->input_len);
+	memmove(c->input, c->input + taken, c->input_len - taken);
+	c->input_len -= taken;
+}
+
+void console_guest_input(struct guest_console *c, const char *data, size_t n)
+{
+	for (size_t i = 0; i < n && c->input_len < sizeof(c->input); i++) {
+		c->input[c->input_len++] = data[i];
+	}
+	console_guest_ready(c);
+}
+
+void console_key(char c)
+{
+	if (con.front == NULL) {
+		con.ops->command(c);
+	} else if (c == CONSOLE_ESCAPE) {
+		console_detach();
+	} else {
+		console_guest_input(con.front, &c, 1);
+	}
+}
+
+/* Where the last `lines` lines of a ring begin. */
+static uint64_t tail_start(const struct ring *r, unsigned lines)
+{
+	uint64_t pos = r->end;
+	unsigned seen = 0;
+
+	while (pos > ring_start(r)) {
+		if (r->buf[(pos - 1) & (r->cap - 1)] == '\n' && pos != r->end && ++seen == lines) {
+			break;
+		}
+		pos--;
+	}
+	return pos;
+}
+
+static void write_tail(const struct ring *r, unsigned lines, void (*out)(const char *, size_t))
+{
+	uint64_t pos = tail_start(r, lines);
+	char piece[256];
+	size_t n;
+
+	while ((n = ring_read(r, &pos, piece, sizeof(piece))) > 0) {
+		out(piece, n);
+	}
+}
+
+void console_print_tail(const struct ring *r, unsigned lines)
+{
+	write_tail(r, lines, console_print);
+}
+
+static void say(const char *before, const char *name, const char *after)
+{
+	console_print(before, str_len(before));
+	console_print(name, str_len(name));
+	console_print(after, str_len(after));
+}
+
+void console_attach(struct guest_console *c)
+{
+	say("[", c->name, ": Ctrl-] returns to the monitor]\n");
+	write_tail(&c->scrollback, ATTACH_LINES, con.ops->write);
+	c->line_len = 0;
+	con.front = c;
+}
+
+void console_detach(void)
+{
+	struct guest_console *was = con.front;
+
+	if (was != NULL) {
+		con.front = NULL;
+		say("\n[", was->name, ": detached]\n");
+		con.ops->command('\r');
+	}
+}
+
+struct guest_console *console_front(void)
+{
+	return con.front;
+}

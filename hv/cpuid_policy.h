@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a guest sees of CPUID. A feature bit is shown only when it is on the allow-list below, the
+ * hardware has it and Bulkhead supports it; leaves not listed are zero. The table of a VM is
+ * computed once from the host's leaves and read on every CPUID exit.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/cpu/insn.h"
+
+#define CPUID_SUBLEAVES_MAX 40u
+
+/* Highest leaves of the three ranges that a table holds. */
+#define CPUID_BASIC_MAX 0x16u
+#define CPUID_HYPERVISOR_BASE 0x40000000u
+#define CPUID_HYPERVISOR_MAX 0x10u
+#define CPUID_EXTENDED_BASE 0x80000000u
+#define CPUID_EXTENDED_MAX 0x1eu
+
+/* KVM_FEATURE_* bits of leaf 0x40000001 EAX (Linux: virt/kvm/x86/cpuid.rst). */
+#define KVM_FEATURE_NOP_IO_DELAY 1u
+#define KVM_FEATURE_CLOCKSOURCE2 3u
+#define KVM_FEATURE_CLOCKSOURCE_STABLE 24u
+
+struct cpuid_subleaf {
+	uint32_t leaf;
+	uint32_t subleaf;
+	struct cpuid_regs regs;
+};
+
+struct cpuid_table {
+	struct cpuid_regs basic[CPUID_BASIC_MAX + 1];
+	struct cpuid_regs hypervisor[CPUID_HYPERVISOR_MAX + 1];
+	struct cpuid_regs extended[CPUID_EXTENDED_MAX + 1];
+	/* Leaves with subleaves (4, 7, 0xb, 0xd, 0x8000001d), ascending. */
+	struct cpuid_subleaf sub[CPUID_SUBLEAVES_MAX];
+	unsigned sub_count;
+	bool intel;	    /* leaves past the end repeat the last basic leaf */
+	uint64_t xcr0_mask; /* components the guest may enable */
+};
+
+/* What the VM adds to the host's facts. */
+struct cpuid_config {
+	unsigned vcpu_count;
+	uint64_t tsc_hz;
+	uint64_t apic_hz;	 /* of the LAPIC timer's input clock */
+	bool paravirt_clock;	 /* offer the KVM clock */
+	uint64_t xcr0_supported; /* what the host saves and restores */
+};
+
+/* Per-vCPU state that some leaves reflect. */
+struct cpuid_vcpu_state {
+	uint32_t apic_id;
+	uint64_t cr4;
+	uint64_t xcr0;
+	bool apic_enabled;
+};
+
+void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config);
+/* The guest's view of a leaf; total over all inputs. */
+struct cpuid_regs cpuid_read(const struct cpuid_table *t, const struct cpuid_vcpu_state *vcpu,
+			     uint32_t leaf, uint32_t subleaf);
+/* Whether a leaf reflects struct cpuid_vcpu_state (1, 7, 0xb, 0xd, 0x8000001e). */
+bool cpuid_is_dynamic(uint32_t leaf);

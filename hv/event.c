@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Architectural event injection, neutral of the backend. */
+#include "hv/event.h"
+
+#include "hv/cpu/regs.h"
+
+static bool is_contributory(uint8_t vector)
+{
+	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* Whether `second`, raised while `first` was being delivered, makes a double fault. */
+static bool makes_double_fault(uint8_t first, uint8_t second)
+{
+	if (first == EXC_PF) {
+		return second == EXC_PF || is_contributory(second);
+	}
+	return is_contributory(first) && is_contributory(second);
+}
+
+void event_note_vectoring(struct vcpu *vcpu, const struct vcpu_event *vectoring)
+{
+	vcpu->events.reinject = *vectoring;
+	vcpu->events.reinject_late = false;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+}
+
+/* The exception that is on its way into the guest already; NULL when there is none. */
+static const struct vcpu_event *exception_under_way(const struct vcpu_events *ev)
+{
+	if (ev->exception.type == VCPU_EVENT_EXCEPTION) {
+		return &ev->exception;
+	}
+	return ev->reinject.type == VCPU_EVENT_EXCEPTION ? &ev->reinject : NULL;
+}
+
+/*
+ * A new exception goes before the interrupted event. An earlier fault or software interrupt comes
+ * again by itself when its instruction is restarted; an interrupt or NMI must not be lost.
+ */
+static void yield_reinject(struct vcpu_events *ev)
+{
+	if (ev->reinject.type == VCPU_EVENT_INTERRUPT) {
+		ev->reinject_late = true;
+		return;
+	}
+	if (ev->reinject.type == VCPU_EVENT_NMI) {
+		ev->nmi_pending = true;
+	}
+	ev->reinject.type = VCPU_EVENT_NONE;
+}
+
+enum event_result event_exception(struct vcpu *vcpu, const struct vcpu_event *exception,
+				  uint64_t payload)
+{
+	struct vcpu_events *ev = &vcpu->events;
+	const struct vcpu_event *first = exception_under_way(ev);
+	struct vcpu_event next = *exception;
+
+	if (first != NULL && first->vector == EXC_DF &&
+	    (exception->vector == EXC_PF || is_contributory(exception->vector))) {
+		return EVENT_TRIPLE_FAULT;
+	}
+	if (first != NULL && makes_double_fault(first->vector, exception->vector)) {
+		next = (struct vcpu_event){
+			.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
+		payload = 0;
+	}
+	yield_reinject(ev);
+	ev->exception = next;
+	ev->exception_payload = payload;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	return EVENT_QUEUED;
+}
+
+void event_nmi(struct vcpu *vcpu)
+{
+	vcpu->events.nmi_pending = true;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+}
+
+void event_reset(struct vcpu *vcpu)
+{
+	vcpu->events = (struct vcpu_events){.window_vector = -1};
+}
+
+static void inject_exception(struct vcpu *vcpu, const struct hv_backend *backend)
+{
+	struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->exception.vector == EXC_PF) {
+		backend->set_reg(vcpu, VCPU_REG_CR2, ev->exception_payload);
+	} else if (ev->exception.vector == EXC_DB) {
+		uint64_t dr6 = backend->get_reg(vcpu, VCPU_REG_DR6);
+
+		backend->set_reg(vcpu, VCPU_REG_DR6, dr6 | ev->exception_payload);
+	}
+	backend->inject(vcpu, &ev->exception);
+	ev->exception.type = VCPU_EVENT_NONE;
+}
+
+/* Asks the backend for windows, only when what is wanted has changed. */
+static void want_windows(struct vcpu *vcpu, const struct hv_backend *backend, int vector, bool nmi)
+{
+	struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->window_vector != vector || ev->window_nmi != nmi) {
+		ev->window_vector = vector;
+		ev->window_nmi = nmi;
+		backend->set_windows(vcpu, vector, nmi);
+	}
+}
+
+/* The vector of the interrupt that waits, the interrupted one first; -1 when there is none. */
+static int waiting_vector(const struct vcpu *vcpu, const struct event_source *source)
+{
+	const struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->reinject.type == VCPU_EVENT_INTERRUPT) {
+		return ev->reinject.vector;
+	}
+	return source->pending(source->ctx, vcpu);
+}
+
+/* Injects an NMI or an interrupt when there is one and nothing blocks it. */
+static void inject_external(struct vcpu *vcpu, const struct hv_backend *backend,
+			    const struct event_source *source)
+{
+	struct vcpu_events *ev = &vcpu->events;
+	struct vcpu_event event = {.type = VCPU_EVENT_NMI, .vector = EXC_NMI};
+
+	if (ev->nmi_pending && backend->blocked(vcpu, VCPU_EVENT_NMI) == 0) {
+		ev->nmi_pending = false;
+		backend->inject(vcpu, &event);
+		return;
+	}
+	if (waiting_vector(vcpu, source) < 0 || backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) != 0) {
+		return;
+	}
+	event.type = VCPU_EVENT_INTERRUPT;
+	if (ev->reinject.type != VCPU_EVENT_NONE) {
+		event.vector = ev->reinject.vector;
+		ev->reinject.type = VCPU_EVENT_NONE;
+	} else {
+		event.vector = source->accept(source->ctx, vcpu);
+	}
+	backend->inject(vcpu, &event);
+}
+
+void event_deliver(struct vcpu *vcpu, const struct hv_backend *backend,
+		   const struct event_source *source)
+{
+	struct vcpu_events *ev = &vcpu->events;
+	int vector;
+
+	if (ev->exception.type != VCPU_EVENT_NONE) {
+		inject_exception(vcpu, backend);
+	} else if (ev->reinject.type != VCPU_EVENT_NONE && !ev->reinject_late) {
+		backend->inject(vcpu, &ev->reinject);
+		ev->reinject.type = VCPU_EVENT_NONE;
+	} else {
+		inject_external(vcpu, backend, source);
+	}
+	vector = ev->reinject.type == VCPU_EVENT_INTERRUPT ? ev->reinject.vector
+							   : source->requested(source->ctx, vcpu);
+	want_windows(vcpu, backend, vector, ev->nmi_pending);
+}
+
+bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
+		 const struct event_source *source)
+{
+	const struct vcpu_events *ev = &vcpu->events;
+
+	if (ev->nmi_pending || ev->exception.type != VCPU_EVENT_NONE ||
+	    ev->reinject.type != VCPU_EVENT_NONE) {
+		return true;
+	}
+	return source->pending(source->ctx, vcpu) >= 0 &&
+	       (backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) & VCPU_BLOCKED_IF) == 0;
+}

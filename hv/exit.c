@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Exit dispatch and the simple handlers. */
+#include "hv/exit.h"
+
+#include "hv/base/fmt.h"
+#include "hv/base/log.h"
+#include "hv/cpu/insn.h"
+#include "hv/cpu/regs.h"
+#include "hv/cpu/trap.h"
+#include "hv/event.h"
+#include "hv/fpu.h"
+#include "hv/guest.h"
+#include "hv/run.h"
+#include "hv/vcpu.h"
+
+/* Linux: KVM_ENOSYS, the answer to a hypercall nobody knows. */
+#define HYPERCALL_ENOSYS (-1000)
+#define UNCLAIMED_LOG_MAX 32u
+
+void exit_stop(struct vcpu *vcpu, const char *reason)
+{
+	guest_stop(guest_of(vcpu->vm), GUEST_END_CRASH, reason);
+}
+
+void exit_sync_tpr_from_hw(struct vcpu *vcpu)
+{
+	struct lapic *l = board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
+
+	lapic_set_cr8(l, the_backend->get_reg(vcpu, VCPU_REG_CR8));
+}
+
+void exit_sync_tpr_to_hw(struct vcpu *vcpu)
+{
+	const struct lapic *l = board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
+
+	the_backend->set_reg(vcpu, VCPU_REG_CR8, lapic_cr8(l));
+}
+
+static void on_host_interrupt(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	if (exit->host_interrupt.acknowledged) {
+		trap_irq_dispatch(exit->host_interrupt.vector);
+	} else {
+		cpu_interrupt_window();
+	}
+}
+
+/* The NMI was taken by the host's own handler, or is taken now. */
+static void on_host_nmi(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	(void)exit;
+	cpu_interrupt_window();
+}
+
+static void on_window(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)exit;
+	/* The backend has closed the window: ask again if something is still left. */
+	vcpu->events.window_vector = -1;
+	vcpu->events.window_nmi = false;
+	the_backend->set_windows(vcpu, -1, false);
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+}
+
+static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	uint32_t leaf = (uint32_t)vcpu->gpr[GPR_RAX];
+	struct cpuid_vcpu_state state = {0};
+	struct cpuid_regs r;
+
+	if (cpuid_is_dynamic(leaf)) {
+		const struct lapic *l = board_lapic(g->board, vcpu->index);
+
+		state.apic_id = l->id;
+		state.cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4);
+		state.xcr0 = vcpu->xcr0;
+		state.apic_enabled = lapic_enabled(l);
+	}
+	r = cpuid_read(&g->cpuid, &state, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);
+	if (vcpu_skip(vcpu, exit, INSN_CPUID)) {
+		vcpu->gpr[GPR_RAX] = r.eax;
+		vcpu->gpr[GPR_RBX] = r.ebx;
+		vcpu->gpr[GPR_RCX] = r.ecx;
+		vcpu->gpr[GPR_RDX] = r.edx;
+	}
+}
+
+static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (!vcpu_skip(vcpu, exit, INSN_HLT)) {
+		return;
+	}
+	vcpu->halted = true;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	/* With one vCPU nothing can send an NMI or INIT: this is the end, not a pause. */
+	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0 &&
+	    vcpu->vm->vcpu_count == 1 && !vcpu->events.nmi_pending) {
+		guest_stop(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
+	}
+}
+
+static void note_unclaimed(const struct vcpu *vcpu, const struct vm_exit_io *io)
+{
+	if (vcpu->vm->pio.unclaimed <= UNCLAIMED_LOG_MAX) {
+		log_debug("%s: port 0x%x size %u: no device, %s", vcpu->vm->name, io->port,
+			  io->size, io->in ? "reads all-ones" : "write dropped");
+	}
+}
+
+static void on_io(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	const struct vm_exit_io *io = &exit->io;
+	uint64_t *rax = &vcpu->gpr[GPR_RAX];
+	uint64_t mask = size_mask(io->size);
+	struct vm *vm = vcpu->vm;
+	uint64_t value = *rax & mask;
+	bool claimed;
+
+	if (io->string) {
+		exit_string_io(vcpu, exit);
+		return;
+	}
+	/* IN and OUT with an immediate or DX, always told by hardware: both backends give a length.
+	 */
+	if (!vcpu_skip(vcpu, exit, 0)) {
+		return;
+	}
+	if (io->in) {
+		claimed = bus_read(&vm->pio, io->port, io->size, vcpu->index, &value);
+		*rax = io->size == 4 ? value : (*rax & ~mask) | value;
+	} else {
+		claimed = bus_write(&vm->pio, io->port, io->size, vcpu->index, value);
+	}
+	if (!claimed) {
+		note_unclaimed(vcpu, io);
+	}
+}
+
+static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct vcpu_event event = {.type = VCPU_EVENT_EXCEPTION,
+				   .vector = exit->exception.vector,
+				   .has_error = exit->exception.has_error,
+				   .error = exit->exception.error};
+	uint64_t payload = 0;
+
+	if (event.vector == EXC_PF) {
+		payload = exit->exception.cr2;
+	} else if (event.vector == EXC_DB) {
+		payload = exit->exception.dr6;
+	}
+	if (event_exception(vcpu, &event, payload) == EVENT_TRIPLE_FAULT) {
+		exit_stop(vcpu, "triple fault");
+	}
+}
+
+static void on_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (vcpu_skip(vcpu, exit, INSN_VMMCALL)) {
+		vcpu->gpr[GPR_RAX] = (uint64_t)HYPERCALL_ENOSYS;
+	}
+}
+
+static void on_triple_fault(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)exit;
+	exit_stop(vcpu, "triple fault");
+}
+
+static void on_xsetbv(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	uint64_t value = vcpu->gpr[GPR_RDX] << 32 | (uint32_t)vcpu->gpr[GPR_RAX];
+
+	if (vcpu_cpl(vcpu) != 0 || (uint32_t)vcpu->gpr[GPR_RCX] != 0 ||
+	    !fpu_write_xcr0(vcpu, value, g->cpuid.xcr0_mask)) {
+		vcpu_raise_error(vcpu, EXC_GP, 0);
+		return;
+	}
+	if (!vcpu_skip(vcpu, exit, INSN_XSETBV)) {
+		log_debug("%s: XSETBV changed under the exit", vcpu->vm->name);
+	}
+}
+
+static void on_pause(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (vcpu_skip(vcpu, exit, INSN_PAUSE)) {
+		run_yield();
+	}
+}
+
+/* WBINVD and INVD: guest memory is coherent and write-back, there is nothing to flush. */
+static void on_wbinvd(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (!vcpu_skip(vcpu, exit, INSN_WBINVD)) {
+		(void)vcpu_skip(vcpu, exit, INSN_INVD);
+	}
+}
+
+/* No performance counters: any RDPMC is out of range. */
+static void on_rdpmc(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)exit;
+	vcpu_raise_error(vcpu, EXC_GP, 0);
+}
+
+/* Instructions whose CPUID bit is hidden. */
+static void on_undefined(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)exit;
+	vcpu_raise(vcpu, EXC_UD);
+}
+
+static void stop_with(struct vcpu *vcpu, const char *what, uint64_t a, uint64_t b)
+{
+	char reason[GUEST_REASON_MAX];
+
+	fmt_snprintf(reason, sizeof(reason), "%s (0x%lx, 0x%lx) at rip 0x%lx", what, a, b,
+		     vcpu->rip);
+	the_backend->dump(vcpu);
+	exit_stop(vcpu, reason);
+}
+
+static void on_task_switch(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	stop_with(vcpu, "hardware task switch", exit->task.selector, exit->task.source);
+}
+
+/* A physical INIT: the machine is being reset from outside; guests see nothing of it. */
+static void on_ignored(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	(void)exit;
+}
+
+static void on_entry_failed(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	stop_with(vcpu, "the CPU refused the guest's state", exit->raw.reason, exit->raw.info);
+}
+
+static void on_machine_check(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	stop_with(vcpu, "machine check while the guest ran", 0, exit->exception.error);
+}
+
+static void on_tpr_below(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)exit;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+}
+
+static void on_unhandled(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	stop_with(vcpu, "unhandled exit", exit->raw.reason, exit->raw.info);
+}
+
+static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit *) = {
+	[VM_EXIT_INVALID] = on_unhandled,
+	[VM_EXIT_HOST_INTERRUPT] = on_host_interrupt,
+	[VM_EXIT_HOST_NMI] = on_host_nmi,
+	[VM_EXIT_INTERRUPT_WINDOW] = on_window,
+	[VM_EXIT_NMI_WINDOW] = on_window,
+	[VM_EXIT_CPUID] = on_cpuid,
+	[VM_EXIT_HLT] = on_hlt,
+	[VM_EXIT_IO] = on_io,
+	[VM_EXIT_MSR_READ] = exit_msr_read,
+	[VM_EXIT_MSR_WRITE] = exit_msr_write,
+	[VM_EXIT_NESTED_FAULT] = exit_nested_fault,
+	[VM_EXIT_EXCEPTION] = on_exception,
+	[VM_EXIT_CR_ACCESS] = exit_cr,
+	[VM_EXIT_HYPERCALL] = on_hypercall,
+	[VM_EXIT_TRIPLE_FAULT] = on_triple_fault,
+	[VM_EXIT_XSETBV] = on_xsetbv,
+	[VM_EXIT_PAUSE] = on_pause,
+	[VM_EXIT_INVLPG] = on_unhandled, /* never asked for: paging is nested */
+	[VM_EXIT_WBINVD] = on_wbinvd,
+	[VM_EXIT_RDPMC] = on_rdpmc,
+	[VM_EXIT_MONITOR] = on_undefined,
+	[VM_EXIT_MWAIT] = on_undefined,
+	[VM_EXIT_UNDEFINED_INSN] = on_undefined,
+	[VM_EXIT_TASK_SWITCH] = on_task_switch,
+	[VM_EXIT_INIT] = on_ignored,
+	[VM_EXIT_ENTRY_FAILED] = on_entry_failed,
+	[VM_EXIT_MACHINE_CHECK] = on_machine_check,
+	[VM_EXIT_TPR_BELOW] = on_tpr_below,
+	[VM_EXIT_SPURIOUS] = on_ignored,
+	[VM_EXIT_UNKNOWN] = on_unhandled,
+};
+
+void exit_handle(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	enum vm_exit_kind kind = exit->kind;
+
+	vcpu->exit_count++;
+	vcpu->exits_by_kind[kind]++;
+	if (exit->vectoring.type != VCPU_EVENT_NONE) {
+		event_note_vectoring(vcpu, &exit->vectoring);
+	}
+	handlers[kind](vcpu, exit);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Switching of extended processor state. */
+#include "hv/fpu.h"
+
+#include "hv/api/vm.h"
+#include "hv/base/bits.h"
+#include "hv/base/str.h"
+#include "hv/cpu/insn.h"
+#include "hv/cpu/regs.h"
+
+#define FXSAVE_BYTES 512u
+#define FCW_OFFSET 0
+#define MXCSR_OFFSET 24
+#define FCW_INIT 0x037fu
+#define MXCSR_INIT 0x1f80u
+#define LEAF1_ECX_XSAVE BIT32(26)
+#define SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+
+static struct {
+	bool xsave;
+	uint64_t mask;
+	uint32_t size;
+} host;
+
+void fpu_cpu_init(void)
+{
+	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+	cpu_write_cr4(cpu_read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	host.xsave = (cpu_cpuid(1, 0).ecx & LEAF1_ECX_XSAVE) != 0;
+	host.mask = XCR0_X87 | XCR0_SSE;
+	host.size = FXSAVE_BYTES;
+	if (host.xsave) {
+		struct cpuid_regs leaf = cpu_cpuid(0xd, 0);
+
+		cpu_write_cr4(cpu_read_cr4() | CR4_OSXSAVE);
+		host.mask = (leaf.eax | (uint64_t)leaf.edx << 32) & SWITCHED;
+		cpu_xsetbv(0, host.mask);
+		host.size = cpu_cpuid(0xd, 0).ebx;
+	}
+}
+
+uint64_t fpu_supported(void)
+{
+	return host.mask;
+}
+
+uint32_t fpu_area_size(void)
+{
+	return host.size;
+}
+
+void fpu_reset(struct vcpu *vcpu)
+{
+	uint8_t *area = vcpu->fpu;
+	uint16_t fcw = FCW_INIT;
+	uint32_t mxcsr = MXCSR_INIT;
+
+	memset(area, 0, host.size);
+	memcpy(area + FCW_OFFSET, &fcw, sizeof(fcw));
+	memcpy(area + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+	vcpu->xcr0 = XCR0_X87;
+	vcpu->xss = 0;
+}
+
+void fpu_save(struct vcpu *vcpu)
+{
+	if (!host.xsave) {
+		cpu_fxsave(vcpu->fpu);
+		return;
+	}
+	if (vcpu->xcr0 != host.mask) {
+		cpu_xsetbv(0, host.mask);
+	}
+	cpu_xsave(vcpu->fpu, host.mask);
+}
+
+void fpu_load(const struct vcpu *vcpu)
+{
+	if (!host.xsave) {
+		cpu_fxrstor(vcpu->fpu);
+		return;
+	}
+	cpu_xrstor(vcpu->fpu, host.mask);
+	if (vcpu->xcr0 != host.mask) {
+		cpu_xsetbv(0, vcpu->xcr0);
+	}
+}
+
+bool fpu_write_xcr0(struct vcpu *vcpu, uint64_t value, uint64_t allowed)
+{
+	uint64_t avx512 = value & XCR0_AVX512;
+
+	if ((value & XCR0_X87) == 0 || (value & ~allowed) != 0 ||
+	    ((value & XCR0_AVX) != 0 && (value & XCR0_SSE) == 0) ||
+	    (avx512 != 0 && (avx512 != XCR0_AVX512 || (value & XCR0_AVX) == 0))) {
+		return false;
+	}
+	vcpu->xcr0 = value;
+	cpu_xsetbv(0, value);
+	return true;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest: its configuration, its VM while it has one, and its life from start to stop. Starting
+ * and stopping a big guest takes many bounded steps (hv/work.h), so that the others run on.
+ *
+ *	STOPPED --start--> STARTING --loaded--> RUNNING <--pause/resume--> PAUSED
+ *	   ^                   |                   |                          |
+ *	   +---- memory given back, zeroed ---- STOPPING <--------------------+
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/board.h"
+#include "guests/loaders/linux.h"
+#include "hv/api/vm.h"
+#include "hv/config.h"
+#include "hv/console.h"
+#include "hv/cpuid_policy.h"
+#include "hv/event.h"
+#include "hv/msr_policy.h"
+#include "hv/run.h"
+#include "hv/work.h"
+
+#define GUESTS_MAX 64u
+#define GUEST_REASON_MAX 96u
+
+enum guest_state {
+	GUEST_STOPPED,
+	GUEST_STARTING,
+	GUEST_RUNNING,
+	GUEST_PAUSED,
+	GUEST_STOPPING,
+	GUEST_STATE_COUNT
+};
+
+/* Why a guest stops; decides with `restart` what comes after. */
+enum guest_end {
+	GUEST_END_POWER_OFF, /* by itself */
+	GUEST_END_RESET,     /* by itself: starts again at once */
+	GUEST_END_REQUEST,   /* by a person */
+	GUEST_END_CRASH,     /* it cannot go on */
+};
+
+/* A file of the boot volume, in hypervisor memory. */
+struct guest_file {
+	const void *data;
+	uint64_t size;
+};
+
+struct guest {
+	struct vm vm;
+	const struct guest_config *config;
+	struct guest_file kernel;
+	struct guest_file initrd;
+	enum guest_state state;
+	enum guest_end end;
+	char reason[GUEST_REASON_MAX]; /* of the last stop */
+	bool start_again;	       /* when STOPPING is over */
+	bool killed_by_error;	       /* the start failed before it had a vCPU */
+	struct board *board;
+	struct event_source events;
+	struct cpuid_table cpuid;
+	struct mtrr_store mtrr;
+	struct run_task tasks[VM_VCPUS_MAX];
+	struct guest_console console;
+	struct work work;
+	/* Progress of STARTING. */
+	uint64_t populated;
+	unsigned range;
+	struct ram_layout ram;
+	struct linux_plan plan;
+	struct linux_progress progress;
+	/* KVM clock: guest-physical address of the page, bit 0 = enabled. */
+	uint64_t system_time_msr[VM_VCPUS_MAX];
+	uint64_t wall_base;	/* seconds since 1970 when guest time was 0 */
+	uint64_t started_ticks; /* host */
+	uint64_t start_count;
+	uint64_t unknown_msrs; /* accesses that raised #GP */
+};
+
+static inline struct guest *guest_of(struct vm *vm)
+{
+	return container_of(vm, struct guest, vm);
+}
+
+/* The guests of this machine, in the order of the configuration. */
+unsigned guest_count(void);
+struct guest *guest_at(unsigned index);
+/* NULL when no guest has that name. */
+struct guest *guest_find(struct span name);
+
+/* Adds a stopped guest; `config` and the files outlive it. NULL: too many, or no memory. */
+struct guest *guest_add(const struct guest_config *config, struct guest_file kernel,
+			struct guest_file initrd);
+
+/* Begins the start. HV_E_BUSY when it is not stopped. */
+enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
+/*
+ * Ends a guest that has a VM; no effect otherwise. Prints the event line with `reason`. Safe from
+ * exit handlers and device callbacks: the VM goes away later, in steps.
+ */
+void guest_stop(struct guest *g, enum guest_end end, const char *reason);
+/* HV_E_BUSY when not running, or not paused. */
+enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;
+enum hv_status guest_resume(struct guest *g) HV_MUST_CHECK;
+/* Starts it again from the beginning, whatever state it is in. */
+void guest_reset(struct guest *g, const char *reason);
+
+const char *guest_state_name(enum guest_state state);
+/* Where the VM's interrupts come from. */
+const struct event_source *guest_event_source(struct vm *vm);
+/* Tells the run loop and vCPU that something changed for it. */
+void guest_kick(struct guest *g, unsigned vcpu);
+/* Called once when the last guest stopped; NULL: nothing. */
+void guest_set_idle_action(void (*fn)(void));
+/* Bytes of hypervisor memory the VM takes beyond its RAM. */
+uint64_t guest_overhead_bytes(const struct guest *g);
+/* Guest TSC of a vCPU now. */
+uint64_t guest_tsc(const struct guest *g, const struct vcpu *vcpu);
+/* Makes the guest TSC of a vCPU follow vcpu->tsc_adjust. */
+void guest_apply_tsc(struct guest *g, struct vcpu *vcpu);

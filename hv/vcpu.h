@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What exit handlers do to a vCPU: fetch its instruction, step over it, raise exceptions, and
+ * create or reset it. Neutral of the backend.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/api/vm.h"
+#include "hv/emul/decode.h"
+
+/* The one backend of this machine, set once by vcpu_set_backend before any VM exists. */
+extern const struct hv_backend *the_backend;
+void vcpu_set_backend(const struct hv_backend *backend);
+
+/* Creates vCPU `index` of the VM with everything it needs; NULL when memory is used up. */
+struct vcpu *vcpu_new(struct vm *vm, unsigned index);
+void vcpu_delete(struct vcpu *vcpu);
+/* Architectural RESET state. */
+void vcpu_reset(struct vcpu *vcpu);
+
+/* Queues an exception without and with an error code. A triple fault stops the VM. */
+void vcpu_raise(struct vcpu *vcpu, uint8_t vector);
+void vcpu_raise_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
+void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2);
+
+/* The width in which the vCPU's code is decoded now. */
+enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu);
+/* 0..3; 3 in virtual-8086 mode. */
+unsigned vcpu_cpl(const struct vcpu *vcpu);
+/*
+ * Reads up to INSN_BYTES_MAX bytes at RIP. Returns how many could be read before a page that does
+ * not translate; 0 when none.
+ */
+size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX]);
+/*
+ * Completes the exiting instruction: RIP behind it, STI shadow over, single-step trap raised.
+ * `fixed` is its opcode (INSN_* of hv/emul/decode.h), used where hardware gives no length. When
+ * the bytes are not that instruction any more the guest simply runs again from the same RIP; false.
+ */
+bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed);
+/* The part of vcpu_skip behind the length: RIP moved by `length` already. */
+void vcpu_completed(struct vcpu *vcpu);
