@@ -13,7 +13,8 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 # ---------------------------------------------------------------- sources, one list per floor
 
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
-HV_CPU_SRCS := hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c hv/cpu/stack_guard.c hv/cpu/trap.c
+HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c \
+	hv/cpu/stack_guard.c hv/cpu/trap.c
 MM_SRCS :=
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS :=
@@ -22,20 +23,23 @@ DRIVERS_SRCS :=
 GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
-INSN_SRCS := hv/cpu/cpu_insn.c
-ASM_SRCS := hv/cpu/trap.S
+INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c hv/panic.c
+ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
-OFFSETS_SRCS :=
-BOOT_SRCS :=
+OFFSETS_SRCS := hv/cpu/ap_offsets.c
+BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
+	boot/pages.c
+BOOT_ASM_SRCS := boot/enter.S
 # Parts of boot/ without <efi.h>, linked into unit tests too.
-BOOT_PURE_SRCS :=
+BOOT_PURE_SRCS := boot/cpu_facts.c boot/elf.c boot/memmap.c boot/paging.c boot/path.c boot/preflight.c \
+	boot/serial.c
 
 PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_SRCS) $(VMX_SRCS) \
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_bus test_clock test_desc test_e820 test_exit test_features test_linux \
-	test_percpu test_stack_guard test_timer test_trap test_vtime
+UNIT_TESTS := test_ap_start test_bus test_clock test_desc test_e820 test_exit test_features \
+	test_linux test_percpu test_stack_guard test_timer test_trap test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 FUZZ_TARGETS := fuzz_linux
@@ -67,6 +71,7 @@ all: $(O)/BOOTX64.EFI
 
 TARGET_OBJS := $(TARGET_SRCS:%.c=$(O)/target/%.o) $(ASM_SRCS:%.S=$(O)/target/%.S.o)
 OFFSETS_HDRS := $(foreach s,$(OFFSETS_SRCS),$(GEN)/$(notdir $(s:.c=.h)))
+.SECONDARY: $(OFFSETS_HDRS)
 
 $(GEN)/%_offsets.h: $(OFFSETS_SRCS)
 	$(call say,GEN,$@)
@@ -93,12 +98,18 @@ $(O)/hv.elf: $(TARGET_OBJS) linker.ld
 $(O)/hv.stripped: $(O)/hv.elf
 	$(Q)objcopy --strip-all $< $@
 
-BOOT_OBJS := $(BOOT_SRCS:%.c=$(O)/efi/%.o) $(BOOT_PURE_SRCS:%.c=$(O)/efi/%.o) $(O)/efi/boot/hv_blob.o
+BOOT_OBJS := $(BOOT_SRCS:%.c=$(O)/efi/%.o) $(BOOT_PURE_SRCS:%.c=$(O)/efi/%.o) \
+	$(BOOT_ASM_SRCS:%.S=$(O)/efi/%.o) $(O)/efi/boot/hv_blob.o
 
 $(O)/efi/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(EFI_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/efi/%.o: %.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
 
 $(O)/efi/boot/hv_blob.o: boot/hv_blob.S $(O)/hv.stripped
 	$(call say,AS,$<)
