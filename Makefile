@@ -17,16 +17,18 @@ HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c
 	hv/cpu/stack_guard.c hv/cpu/trap.c
 MM_SRCS :=
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/timer.c hv/api/vtime.c
-SVM_SRCS :=
+SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
+	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
 DRIVERS_SRCS :=
-GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c
+GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
+	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
-INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c hv/panic.c
-ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S
+INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c hv/panic.c svm/svm_insn.c
+ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
-OFFSETS_SRCS := hv/cpu/ap_offsets.c
+OFFSETS_SRCS := hv/cpu/ap_offsets.c svm/svm_offsets.c
 BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
 	boot/pages.c
 BOOT_ASM_SRCS := boot/enter.S
@@ -38,12 +40,17 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_ap_start test_bus test_clock test_desc test_e820 test_exit test_features \
-	test_linux test_percpu test_stack_guard test_timer test_trap test_vtime
+UNIT_TESTS := test_ap_start test_bus test_clock test_desc test_e820 test_api_exit test_features \
+	test_linux test_percpu test_stack_guard test_timer test_trap test_vtime test_uart16550 \
+	test_dsdt test_tables_acpi
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
-FUZZ_TARGETS := fuzz_linux
-FAKE_SRCS := tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c
+# unittest files, and the host programs they run.
+UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
+UNIT_HELPERS := dump_acpi
+FUZZ_TARGETS := fuzz_linux fuzz_uart16550
+FAKE_SRCS := tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags
 
@@ -76,8 +83,20 @@ OFFSETS_HDRS := $(foreach s,$(OFFSETS_SRCS),$(GEN)/$(notdir $(s:.c=.h)))
 $(GEN)/%_offsets.h: $(OFFSETS_SRCS)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -S -o $@.s $(filter %/$*_offsets.c,$^)
+	$(Q)$(CC) $(TARGET_FLAGS) -MMD -MP -MF $@.d -MT $@ -S -o $@.s \
+		$(filter %/$*_offsets.c,$^)
 	$(Q)sed -n 's/^.*@define \([A-Z0-9_]*\) \$$*\([-0-9]*\).*/#define \1 \2/p' $@.s >$@.tmp
+	$(Q)mv $@.tmp $@
+
+# The guests' DSDT: iasl's AML as a C array.
+$(GEN)/dsdt.c: guests/tables/dsdt.asl
+	$(call say,IASL,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)iasl -we -p $(GEN)/dsdt $< >$(GEN)/dsdt.log 2>&1 || { cat $(GEN)/dsdt.log; false; }
+	$(Q){ printf '/* SPDX-License-Identifier: Apache-2.0 */\n/* Made from $<. */\n'; \
+		printf '#include "guests/tables/dsdt.h"\n\nconst uint8_t dsdt_aml[] = {\n'; \
+		od -An -v -tx1 $(GEN)/dsdt.aml | sed 's/ \([0-9a-f]*\)/0x\1, /g'; \
+		printf '};\nconst size_t dsdt_aml_size = sizeof(dsdt_aml);\n'; } >$@.tmp
 	$(Q)mv $@.tmp $@
 
 $(O)/target/%.o: %.c | $(OFFSETS_HDRS)
@@ -138,10 +157,10 @@ $(O)/host/%.o: %.c
 	$(Q)$(CC) $(HOST_FLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(O)/libhost.a: $(HOST_OBJS)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(O)/libfakes.a: $(FAKE_OBJS)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(O)/unit/%: $(O)/host/tests/unit/%.o $(O)/libhost.a $(O)/libfakes.a
 	$(call say,LINK,$@)
@@ -149,8 +168,8 @@ $(O)/unit/%: $(O)/host/tests/unit/%.o $(O)/libhost.a $(O)/libfakes.a
 	$(Q)$(CC) $(SANITIZE) -o $@ $< -Wl,--start-group $(O)/libhost.a $(O)/libfakes.a -Wl,--end-group -lcmocka
 
 .PHONY: unit
-unit: $(UNIT_BINS)
-	$(Q)tools/run_unit $(UNIT_BINS)
+unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%)
+	$(Q)O=$(O) tools/run_unit $(UNIT_BINS) $(UNIT_SCRIPTS)
 
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
 
@@ -165,10 +184,10 @@ $(FZ)/%.o: %.c
 	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
 $(FZ)/libhost.a: $(FUZZ_OBJS)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(FZ)/libfakes.a: $(FAKE_SRCS:%.c=$(FZ)/%.o)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(FZ)/bin/%: $(FZ)/tests/fuzz/%.o $(FZ)/libhost.a $(FZ)/libfakes.a
 	$(call say,LINK,$@)

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing a guest's ACPI tables. Section titles are those of the ACPI specification. */
+#include "guests/tables/acpi.h"
+
+#include "guests/tables/dsdt.h"
+#include "hv/base/acpi_format.h"
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "hv/base/str.h"
+
+#define OEM_ID "BLKHD "
+#define OEM_TABLE_ID "BULKHEAD"
+#define CREATOR_ID "BLKH"
+
+#define RSDP_AT 0u
+#define FACS_AT 0x40u
+#define TABLES_AT LAYOUT_ACPI_NVS_SIZE
+#define TABLE_ALIGN 16u
+#define ROOT_ENTRIES_MAX 8u
+
+/* The image being filled; an append past its end only sets `full`. */
+struct builder {
+	uint8_t *image;
+	size_t cap;
+	size_t at;    /* where the next byte goes */
+	size_t table; /* where the table under construction begins */
+	bool full;
+	unsigned count;
+	uint32_t root[ROOT_ENTRIES_MAX]; /* guest-physical, what XSDT and RSDT list */
+};
+
+static uint32_t address_of(size_t offset)
+{
+	return (uint32_t)(LAYOUT_ACPI_BASE + offset);
+}
+
+/* ---------------------------------------------------------------- appending */
+
+static void append(struct builder *b, const void *src, size_t n)
+{
+	if (b->full || n > b->cap - b->at) {
+		b->full = true;
+		return;
+	}
+	memcpy(b->image + b->at, src, n);
+	b->at += n;
+}
+
+/* The low `size` bytes of `value`, little-endian. */
+static void append_number(struct builder *b, uint64_t value, size_t size)
+{
+	append(b, &value, size);
+}
+
+static void append_zeros(struct builder *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		append_number(b, 0, 1);
+	}
+}
+
+/* Overwrites bytes of the table under construction. */
+static void set_bytes(struct builder *b, size_t offset, const void *src, size_t n)
+{
+	if (!b->full) {
+		CHECK(b->table + offset + n <= b->at);
+		memcpy(b->image + b->table + offset, src, n);
+	}
+}
+
+static void set_number(struct builder *b, size_t offset, uint64_t value, size_t size)
+{
+	set_bytes(b, offset, &value, size);
+}
+
+/* A register block in I/O space of `width` bits, reached `access` bytes at a time (1, 2, 4). */
+static void set_io_gas(struct builder *b, size_t offset, unsigned port, unsigned width,
+		       unsigned access)
+{
+	set_number(b, offset + GAS_SPACE, GAS_SPACE_IO, 1);
+	set_number(b, offset + GAS_WIDTH, width, 1);
+	set_number(b, offset + GAS_ACCESS, access == 4 ? 3 : access, 1);
+	set_number(b, offset + GAS_ADDRESS, port, 8);
+}
+
+/* ---------------------------------------------------------------- tables */
+
+static void table_begin(struct builder *b, const char *signature, unsigned revision)
+{
+	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
+	b->table = b->at;
+	append(b, signature, 4);
+	append_number(b, 0, 4); /* length: table_end */
+	append_number(b, revision, 1);
+	append_number(b, 0, 1); /* checksum: table_end */
+	append(b, OEM_ID, 6);
+	append(b, OEM_TABLE_ID, 8);
+	append_number(b, 1, 4);
+	append(b, CREATOR_ID, 4);
+	append_number(b, 1, 4);
+}
+
+static void table_end(struct builder *b)
+{
+	size_t n = b->at - b->table;
+
+	set_number(b, SDT_LENGTH, n, 4);
+	set_number(b, SDT_CHECKSUM, 0, 1);
+	if (!b->full) {
+		set_number(b, SDT_CHECKSUM, 0u - acpi_sum(b->image + b->table, n), 1);
+	}
+}
+
+/* Ends the table and has XSDT and RSDT name it. */
+static void table_end_listed(struct builder *b)
+{
+	CHECK(b->count < ROOT_ENTRIES_MAX);
+	table_end(b);
+	b->root[b->count++] = address_of(b->table);
+}
+
+/* The offset of FLGS' value in the DSDT: NameOp, "FLGS", DWordPrefix, value. */
+static size_t dsdt_flags_offset(void)
+{
+	static const uint8_t name[] = {0x08, 'F', 'L', 'G', 'S', 0x0c};
+
+	for (size_t i = SDT_HEADER_SIZE; i + sizeof(name) + 4 <= dsdt_aml_size; i++) {
+		if (memcmp(dsdt_aml + i, name, sizeof(name)) == 0) {
+			return i + sizeof(name);
+		}
+	}
+	CHECK(false);
+	return 0;
+}
+
+/* Returns the table's offset in the image; the FADT points at it. */
+static size_t build_dsdt(struct builder *b, const struct acpi_machine *m)
+{
+	uint32_t flags = (m->serial ? DSDT_FLAG_COM1 : 0) | (m->keyboard ? DSDT_FLAG_KEYBOARD : 0) |
+			 (m->mouse ? DSDT_FLAG_MOUSE : 0);
+
+	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
+	b->table = b->at;
+	append(b, dsdt_aml, dsdt_aml_size);
+	set_number(b, dsdt_flags_offset(), flags, 4);
+	table_end(b);
+	return b->table;
+}
+
+/* "Firmware ACPI Control Structure (FACS)": no waking vector is ever used, but it must be there. */
+static void build_facs(struct builder *b)
+{
+	b->table = b->at;
+	append_zeros(b, FACS_SIZE);
+	set_bytes(b, 0, "FACS", 4);
+	set_number(b, FACS_LENGTH, FACS_SIZE, 4);
+	set_number(b, FACS_VERSION, 1, 1);
+}
+
+static uint32_t fadt_flags(const struct acpi_machine *m)
+{
+	return FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON |
+	       FADT_FLAG_NO_FIXED_RTC | FADT_FLAG_RESET_REG |
+	       (m->power_button ? 0 : FADT_FLAG_NO_POWER_BUTTON) |
+	       (m->pm_timer_32bit ? FADT_FLAG_TMR_32BIT : 0);
+}
+
+/* The register blocks, once as plain port numbers and once as generic addresses. */
+static void fadt_set_blocks(struct builder *b)
+{
+	set_number(b, FADT_PM1A_EVT, LAYOUT_PM1_EVT, 4);
+	set_number(b, FADT_PM1A_CNT, LAYOUT_PM1_CNT, 4);
+	set_number(b, FADT_PM_TMR, LAYOUT_PM_TMR, 4);
+	set_number(b, FADT_GPE0, LAYOUT_GPE0, 4);
+	set_number(b, FADT_PM1_EVT_LEN, 4, 1);
+	set_number(b, FADT_PM1_CNT_LEN, 2, 1);
+	set_number(b, FADT_PM_TMR_LEN, 4, 1);
+	set_number(b, FADT_GPE0_LEN, 4, 1);
+	set_io_gas(b, FADT_X_PM1A_EVT, LAYOUT_PM1_EVT, 32, 2);
+	set_io_gas(b, FADT_X_PM1A_CNT, LAYOUT_PM1_CNT, 16, 2);
+	set_io_gas(b, FADT_X_PM_TMR, LAYOUT_PM_TMR, 32, 4);
+	set_io_gas(b, FADT_X_GPE0, LAYOUT_GPE0, 32, 1);
+}
+
+/*
+ * SMI_CMD is 0: the machine is in ACPI mode from the start. The two latencies say that there are
+ * no C2 and C3.
+ */
+static void build_fadt(struct builder *b, const struct acpi_machine *m, size_t dsdt)
+{
+	unsigned boot_arch = FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_NO_VGA |
+			     (m->keyboard || m->mouse ? FADT_BOOT_8042 : 0);
+
+	table_begin(b, "FACP", 4);
+	append_zeros(b, FADT_V4_SIZE - SDT_HEADER_SIZE);
+	set_number(b, FADT_FIRMWARE_CTRL, address_of(FACS_AT), 4);
+	set_number(b, FADT_DSDT, address_of(dsdt), 4);
+	set_number(b, FADT_X_DSDT, address_of(dsdt), 8);
+	set_number(b, FADT_PM_PROFILE, 4, 1); /* enterprise server */
+	set_number(b, FADT_SCI_INT, LAYOUT_IRQ_SCI, 2);
+	fadt_set_blocks(b);
+	set_number(b, FADT_P_LVL2_LAT, 0xffff, 2);
+	set_number(b, FADT_P_LVL3_LAT, 0xffff, 2);
+	set_number(b, FADT_CENTURY, LAYOUT_CMOS_CENTURY, 1);
+	set_number(b, FADT_BOOT_ARCH, boot_arch, 2);
+	set_number(b, FADT_FLAGS, fadt_flags(m), 4);
+	set_io_gas(b, FADT_RESET_REG, LAYOUT_RESET_PORT, 8, 1);
+	set_number(b, FADT_RESET_VALUE, LAYOUT_RESET_VALUE, 1);
+	table_end_listed(b);
+}
+
+static void madt_append_override(struct builder *b, unsigned irq, unsigned gsi, unsigned flags)
+{
+	append_number(b, MADT_TYPE_OVERRIDE, 1);
+	append_number(b, 10, 1);
+	append_number(b, 0, 1); /* ISA */
+	append_number(b, irq, 1);
+	append_number(b, gsi, 4);
+	append_number(b, flags, 2);
+}
+
+static void build_madt(struct builder *b, const struct acpi_machine *m)
+{
+	table_begin(b, "APIC", 3);
+	append_number(b, LAYOUT_LAPIC_BASE, 4);
+	append_number(b, MADT_FLAG_PCAT, 4);
+	for (unsigned i = 0; i < m->vcpu_count; i++) {
+		append_number(b, MADT_TYPE_LAPIC, 1);
+		append_number(b, 8, 1);
+		append_number(b, i, 1); /* processor UID, as in the SSDT */
+		append_number(b, i, 1); /* APIC id */
+		append_number(b, MADT_CPU_ENABLED, 4);
+	}
+	append_number(b, MADT_TYPE_IOAPIC, 1);
+	append_number(b, 12, 1);
+	append_number(b, LAYOUT_IOAPIC_ID, 2);
+	append_number(b, LAYOUT_IOAPIC_BASE, 4);
+	append_number(b, 0, 4); /* first GSI */
+	madt_append_override(b, LAYOUT_IRQ_TIMER, LAYOUT_GSI_TIMER, 0);
+	madt_append_override(b, LAYOUT_IRQ_SCI, LAYOUT_IRQ_SCI,
+			     MADT_INTI_ACTIVE_LOW | MADT_INTI_LEVEL);
+	if (m->lint1_nmi) {
+		append_number(b, MADT_TYPE_LAPIC_NMI, 1);
+		append_number(b, 6, 1);
+		append_number(b, 0xff, 1); /* all processors */
+		append_number(b, 0, 2);
+		append_number(b, 1, 1); /* LINT1 */
+	}
+	table_end_listed(b);
+}
+
+static void build_mcfg(struct builder *b)
+{
+	table_begin(b, "MCFG", 1);
+	append_zeros(b, MCFG_ENTRIES - SDT_HEADER_SIZE);
+	append_number(b, LAYOUT_ECAM_BASE, 8);
+	append_number(b, 0, 2); /* segment */
+	append_number(b, 0, 1); /* first bus */
+	append_number(b, LAYOUT_PCI_BUS_LAST, 1);
+	append_zeros(b, 4);
+	table_end_listed(b);
+}
+
+/* Windows ACPI Emulated Devices Table: one read of the PM timer suffices, it never glitches. */
+static void build_waet(struct builder *b)
+{
+	table_begin(b, "WAET", 1);
+	append_number(b, 2, 4);
+	table_end_listed(b);
+}
+
+/* "AML Package Length Encoding" for a length below 4096, its own bytes included. */
+static void append_pkg_length(struct builder *b, unsigned body)
+{
+	if (body + 1 < 64) {
+		append_number(b, body + 1, 1);
+	} else {
+		unsigned length = body + 2;
+
+		append_number(b, 0x40u | (length & 0xf), 1);
+		append_number(b, length >> 4, 1);
+	}
+}
+
+static char hex_digit(unsigned v)
+{
+	return "0123456789ABCDEF"[v & 0xf];
+}
+
+/* Device (C0nn) { Name (_HID, "ACPI0007") Name (_UID, nn) } */
+#define CPU_DEVICE_BODY 26u
+#define CPU_DEVICE_SIZE (2 + 1 + CPU_DEVICE_BODY)
+
+static void append_cpu_device(struct builder *b, unsigned index)
+{
+	const char name[4] = {'C', '0', hex_digit(index >> 4), hex_digit(index)};
+
+	append(b, "\x5b\x82", 2);
+	append_pkg_length(b, CPU_DEVICE_BODY);
+	append(b, name, sizeof(name));
+	append(b,
+	       "\x08_HID\x0d"
+	       "ACPI0007",
+	       15);
+	append(b, "\x08_UID\x0a", 6);
+	append_number(b, index, 1);
+}
+
+/* Scope (\_SB) with a device for each CPU, which MADT entries name by _UID. */
+static void build_ssdt(struct builder *b, const struct acpi_machine *m)
+{
+	table_begin(b, "SSDT", 1);
+	append(b, "\x10", 1);
+	append_pkg_length(b, 5 + m->vcpu_count * CPU_DEVICE_SIZE);
+	append(b, "\\_SB_", 5);
+	for (unsigned i = 0; i < m->vcpu_count; i++) {
+		append_cpu_device(b, i);
+	}
+	table_end_listed(b);
+}
+
+/* XSDT (entries of 8 bytes) or RSDT (of 4); returns its offset. */
+static size_t build_root(struct builder *b, const char *signature, size_t entry_size)
+{
+	table_begin(b, signature, 1);
+	for (unsigned i = 0; i < b->count; i++) {
+		append_number(b, b->root[i], entry_size);
+	}
+	table_end(b);
+	return b->table;
+}
+
+/* "Root System Description Pointer (RSDP)", at the image's start, which is already there. */
+static void build_rsdp(struct builder *b, size_t rsdt, size_t xsdt)
+{
+	const uint8_t *rsdp = b->image + RSDP_AT;
+
+	b->table = RSDP_AT;
+	set_bytes(b, 0, RSDP_SIGNATURE, 8);
+	set_bytes(b, RSDP_OEM_ID, OEM_ID, 6);
+	set_number(b, RSDP_REVISION, 2, 1);
+	set_number(b, RSDP_RSDT, address_of(rsdt), 4);
+	set_number(b, RSDP_LENGTH, RSDP_V2_SIZE, 4);
+	set_number(b, RSDP_XSDT, address_of(xsdt), 8);
+	if (!b->full) {
+		set_number(b, RSDP_CHECKSUM, 0u - acpi_sum(rsdp, RSDP_V1_SIZE), 1);
+		set_number(b, RSDP_CHECKSUM_EXT, 0u - acpi_sum(rsdp, RSDP_V2_SIZE), 1);
+	}
+}
+
+enum hv_status acpi_build(const struct acpi_machine *machine, uint8_t *image, size_t cap,
+			  size_t *used)
+{
+	struct builder b = {.image = image, .cap = cap};
+	size_t dsdt;
+	size_t xsdt;
+
+	if (machine->vcpu_count == 0 || machine->vcpu_count > ACPI_VCPUS_MAX) {
+		return HV_E_RANGE;
+	}
+	append_zeros(&b, FACS_AT);
+	build_facs(&b);
+	append_zeros(&b, TABLES_AT - b.at);
+	dsdt = build_dsdt(&b, machine);
+	build_fadt(&b, machine, dsdt);
+	build_madt(&b, machine);
+	build_mcfg(&b);
+	build_waet(&b);
+	build_ssdt(&b, machine);
+	xsdt = build_root(&b, "XSDT", 8);
+	build_rsdp(&b, build_root(&b, "RSDT", 4), xsdt);
+	if (b.full) {
+		return HV_E_NO_MEMORY;
+	}
+	*used = b.at;
+	return HV_OK;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The compiled DSDT repeats numbers of guests/layout.h: here they are compared. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guests/layout.h"
+#include "guests/tables/dsdt.h"
+#include "hv/base/acpi_format.h"
+#include "hv/base/bits.h"
+
+/* How often `n` bytes occur. */
+static unsigned occurrences(const uint8_t *bytes, size_t n)
+{
+	unsigned count = 0;
+
+	for (size_t i = SDT_HEADER_SIZE; i + n <= dsdt_aml_size; i++) {
+		count += memcmp(dsdt_aml + i, bytes, n) == 0 ? 1 : 0;
+	}
+	return count;
+}
+
+/* Resource descriptors: ACPI specification, "Resource Data Types for ACPI". */
+static void assert_has_io(unsigned port, unsigned length)
+{
+	const uint8_t io[] = {0x47,	     0x01,
+			      (uint8_t)port, (uint8_t)(port >> 8),
+			      (uint8_t)port, (uint8_t)(port >> 8),
+			      0x01,	     (uint8_t)length};
+
+	assert_int_equal(occurrences(io, sizeof(io)), 1);
+}
+
+static void assert_has_irq(unsigned irq)
+{
+	const uint8_t descriptor[] = {0x22, (uint8_t)(1u << irq), (uint8_t)(1u << irq >> 8), 0x79};
+
+	assert_int_equal(occurrences(descriptor, sizeof(descriptor)), 1);
+}
+
+static void put32(uint8_t *p, uint64_t v)
+{
+	uint32_t low = (uint32_t)v;
+
+	memcpy(p, &low, 4);
+}
+
+static void test_header(void **state)
+{
+	uint32_t length;
+
+	(void)state;
+	memcpy(&length, dsdt_aml + SDT_LENGTH, 4);
+	assert_memory_equal(dsdt_aml, "DSDT", 4);
+	assert_int_equal(length, dsdt_aml_size);
+	assert_int_equal(acpi_sum(dsdt_aml, dsdt_aml_size), 0);
+	/* 32-bit integers: old systems refuse more. */
+	assert_int_equal(dsdt_aml[SDT_REVISION], 1);
+	assert_int_equal(occurrences((const uint8_t *)"\x08"
+						      "FLGS\x0c",
+				     6),
+			 1);
+}
+
+static void test_ports_and_lines(void **state)
+{
+	(void)state;
+	assert_has_io(LAYOUT_PM_BASE, LAYOUT_PM_SIZE);
+	assert_has_io(LAYOUT_PCI_CONFIG_ADDRESS, 8);
+	assert_has_io(LAYOUT_PIC_MASTER, 2);
+	assert_has_io(LAYOUT_PIC_SLAVE, 2);
+	assert_has_io(LAYOUT_PIC_ELCR, 2);
+	assert_has_io(LAYOUT_PIT, 4);
+	assert_has_io(LAYOUT_RTC, 2);
+	assert_has_io(LAYOUT_COM1, 8);
+	assert_has_io(LAYOUT_I8042_DATA, 1);
+	assert_has_io(LAYOUT_I8042_STATUS, 1);
+	/* IRQNoFlags: no flags byte follows, the end tag does. */
+	assert_has_irq(LAYOUT_IRQ_TIMER);
+	assert_has_irq(LAYOUT_IRQ_KEYBOARD);
+	assert_has_irq(LAYOUT_IRQ_COM1);
+	assert_has_irq(LAYOUT_IRQ_RTC);
+	assert_has_irq(LAYOUT_IRQ_MOUSE);
+}
+
+static void test_memory_windows(void **state)
+{
+	uint8_t fixed[12] = {0x86, 9, 0, 1};
+	uint8_t window[16];
+
+	(void)state;
+	put32(fixed + 4, LAYOUT_ECAM_BASE);
+	put32(fixed + 8, LAYOUT_ECAM_SIZE);
+	assert_int_equal(occurrences(fixed, sizeof(fixed)), 1);
+	put32(window, LAYOUT_PCI_MMIO_BASE);
+	put32(window + 4, LAYOUT_PCI_MMIO_BASE + LAYOUT_PCI_MMIO_SIZE - 1);
+	put32(window + 8, 0);
+	put32(window + 12, LAYOUT_PCI_MMIO_SIZE);
+	assert_int_equal(occurrences(window, sizeof(window)), 1);
+}
+
+static void test_soft_off(void **state)
+{
+	const uint8_t s5[] = {'_', 'S', '5', '_', 0x12, 7, 4, 0x0a, LAYOUT_SLP_TYP_S5, 0, 0};
+	const uint8_t s0[] = {'_', 'S', '0', '_', 0x12, 6, 4, LAYOUT_SLP_TYP_S0, 0, 0, 0};
+
+	(void)state;
+	assert_int_equal(occurrences(s5, sizeof(s5)), 1);
+	assert_int_equal(occurrences(s0, sizeof(s0)), 1);
+}
+
+static void test_interrupt_routing(void **state)
+{
+	(void)state;
+	for (unsigned device = 1; device < 32; device++) {
+		for (unsigned pin = 0; pin < 4; pin++) {
+			/* Package { address, pin, 0, GSI }: 0 and 1 have opcodes of their own. */
+			uint8_t entry[16] = {0x04, 0x0c, 0xff, 0xff, (uint8_t)device, 0};
+			size_t n = 6;
+
+			if (pin > 1) {
+				entry[n++] = 0x0a;
+			}
+			entry[n++] = (uint8_t)pin;
+			entry[n++] = 0;
+			entry[n++] = 0x0a;
+			entry[n++] = (uint8_t)layout_pci_gsi(device, pin);
+			assert_int_equal(occurrences(entry, n), 1);
+		}
+	}
+}
+
+static void test_isa_bridge_address(void **state)
+{
+	uint8_t adr[] = {'_', 'A', 'D', 'R', 0x0c, 0, 0, 0, 0};
+
+	(void)state;
+	put32(adr + 5,
+	      (uint32_t)(LAYOUT_DEVFN_ISA_BRIDGE >> 3) << 16 | (LAYOUT_DEVFN_ISA_BRIDGE & 7u));
+	assert_int_equal(occurrences(adr, sizeof(adr)), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_ports_and_lines),
+		cmocka_unit_test(test_memory_windows),
+		cmocka_unit_test(test_soft_off),
+		cmocka_unit_test(test_interrupt_routing),
+		cmocka_unit_test(test_isa_bridge_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
