@@ -148,6 +148,7 @@ static unsigned send_burst(struct uart *u)
 	if ((reg_read(u, UART_LSR) & LSR_THR_EMPTY) == 0) {
 		return 0;
 	}
+	u->stuck = false;
 	while (sent < u->fifo && u->tx_tail != u->tx_head) {
 		reg_write(u, UART_DATA, (uint8_t)u->tx[u->tx_tail++ % UART_TX_BYTES]);
 		sent++;
@@ -173,9 +174,10 @@ static void send_waiting(struct uart *u, uint32_t leave)
 		if (u->stuck && (reg_read(u, UART_LSR) & LSR_THR_EMPTY) == 0) {
 			return;
 		}
-		u->stuck = !wait_status(u, LSR_THR_EMPTY);
-		if (!u->stuck) {
+		if (wait_status(u, LSR_THR_EMPTY)) {
 			send_burst(u);
+		} else {
+			u->stuck = true;
 		}
 	}
 }
