@@ -22,7 +22,8 @@ SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c
 VMX_SRCS :=
 DRIVERS_SRCS := drivers/uart.c
 GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
-	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c
+	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
+	guests/devices/misc_ports.c
 HV_SRCS :=
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c hv/panic.c svm/svm_insn.c
@@ -42,13 +43,13 @@ TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
 UNIT_TESTS := test_ap_start test_api_exit test_bus test_clock test_desc test_drivers_uart \
 	test_dsdt test_e820 test_features test_linux test_percpu test_stack_guard test_tables_acpi \
-	test_timer test_trap test_uart16550 test_vtime
+	test_timer test_trap test_uart16550 test_vtime test_acpi_pm test_misc_ports
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_linux fuzz_uart16550
+FUZZ_TARGETS := fuzz_linux fuzz_uart16550 fuzz_acpi_pm
 FAKE_SRCS := tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
@@ -137,7 +138,7 @@ $(O)/efi/boot/hv_blob.o: boot/hv_blob.S $(O)/hv.stripped
 
 $(O)/boot.so: $(BOOT_OBJS)
 	$(call say,LD,$@)
-	$(Q)ld -nostdlib -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
+	$(Q)ld -nostdlib -z defs -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
 		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi
 
 $(O)/BOOTX64.EFI: $(O)/boot.so
