@@ -134,10 +134,10 @@ static size_t dsdt_flags_offset(void)
 }
 
 /* Returns the table's offset in the image; the FADT points at it. */
-static size_t build_dsdt(struct builder *b, const struct acpi_machine *m)
+static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 {
-	uint32_t flags = (m->serial ? DSDT_FLAG_COM1 : 0) | (m->keyboard ? DSDT_FLAG_KEYBOARD : 0) |
-			 (m->mouse ? DSDT_FLAG_MOUSE : 0);
+	uint32_t flags = DSDT_FLAG_KEYBOARD | (c->serial ? DSDT_FLAG_COM1 : 0) |
+			 (c->mouse ? DSDT_FLAG_MOUSE : 0);
 
 	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
 	b->table = b->at;
@@ -157,13 +157,11 @@ static void build_facs(struct builder *b)
 	set_number(b, FACS_VERSION, 1, 1);
 }
 
-static uint32_t fadt_flags(const struct acpi_machine *m)
-{
-	return FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON |
-	       FADT_FLAG_NO_FIXED_RTC | FADT_FLAG_RESET_REG |
-	       (m->power_button ? 0 : FADT_FLAG_NO_POWER_BUTTON) |
-	       (m->pm_timer_32bit ? FADT_FLAG_TMR_32BIT : 0);
-}
+/* No flag says that the power button is missing, so it is in PM1. */
+#define FADT_FLAGS_HERE \
+	(FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON | \
+	 FADT_FLAG_NO_FIXED_RTC | FADT_FLAG_TMR_32BIT | FADT_FLAG_RESET_REG)
+#define FADT_BOOT_ARCH_HERE (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_8042 | FADT_BOOT_NO_VGA)
 
 /* The register blocks, once as plain port numbers and once as generic addresses. */
 static void fadt_set_blocks(struct builder *b)
@@ -186,11 +184,8 @@ static void fadt_set_blocks(struct builder *b)
  * SMI_CMD is 0: the machine is in ACPI mode from the start. The two latencies say that there are
  * no C2 and C3.
  */
-static void build_fadt(struct builder *b, const struct acpi_machine *m, size_t dsdt)
+static void build_fadt(struct builder *b, size_t dsdt)
 {
-	unsigned boot_arch = FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_NO_VGA |
-			     (m->keyboard || m->mouse ? FADT_BOOT_8042 : 0);
-
 	table_begin(b, "FACP", 4);
 	append_zeros(b, FADT_V4_SIZE - SDT_HEADER_SIZE);
 	set_number(b, FADT_FIRMWARE_CTRL, address_of(FACS_AT), 4);
@@ -202,8 +197,8 @@ static void build_fadt(struct builder *b, const struct acpi_machine *m, size_t d
 	set_number(b, FADT_P_LVL2_LAT, 0xffff, 2);
 	set_number(b, FADT_P_LVL3_LAT, 0xffff, 2);
 	set_number(b, FADT_CENTURY, LAYOUT_CMOS_CENTURY, 1);
-	set_number(b, FADT_BOOT_ARCH, boot_arch, 2);
-	set_number(b, FADT_FLAGS, fadt_flags(m), 4);
+	set_number(b, FADT_BOOT_ARCH, FADT_BOOT_ARCH_HERE, 2);
+	set_number(b, FADT_FLAGS, FADT_FLAGS_HERE, 4);
 	set_io_gas(b, FADT_RESET_REG, LAYOUT_RESET_PORT, 8, 1);
 	set_number(b, FADT_RESET_VALUE, LAYOUT_RESET_VALUE, 1);
 	table_end_listed(b);
@@ -219,12 +214,12 @@ static void madt_append_override(struct builder *b, unsigned irq, unsigned gsi, 
 	append_number(b, flags, 2);
 }
 
-static void build_madt(struct builder *b, const struct acpi_machine *m)
+static void build_madt(struct builder *b, const struct acpi_config *c)
 {
 	table_begin(b, "APIC", 3);
 	append_number(b, LAYOUT_LAPIC_BASE, 4);
 	append_number(b, MADT_FLAG_PCAT, 4);
-	for (unsigned i = 0; i < m->vcpu_count; i++) {
+	for (unsigned i = 0; i < c->vcpu_count; i++) {
 		append_number(b, MADT_TYPE_LAPIC, 1);
 		append_number(b, 8, 1);
 		append_number(b, i, 1); /* processor UID, as in the SSDT */
@@ -239,13 +234,11 @@ static void build_madt(struct builder *b, const struct acpi_machine *m)
 	madt_append_override(b, LAYOUT_IRQ_TIMER, LAYOUT_GSI_TIMER, 0);
 	madt_append_override(b, LAYOUT_IRQ_SCI, LAYOUT_IRQ_SCI,
 			     MADT_INTI_ACTIVE_LOW | MADT_INTI_LEVEL);
-	if (m->lint1_nmi) {
-		append_number(b, MADT_TYPE_LAPIC_NMI, 1);
-		append_number(b, 6, 1);
-		append_number(b, 0xff, 1); /* all processors */
-		append_number(b, 0, 2);
-		append_number(b, 1, 1); /* LINT1 */
-	}
+	append_number(b, MADT_TYPE_LAPIC_NMI, 1);
+	append_number(b, 6, 1);
+	append_number(b, 0xff, 1); /* all processors */
+	append_number(b, 0, 2);
+	append_number(b, 1, 1); /* LINT1 */
 	table_end_listed(b);
 }
 
@@ -307,13 +300,13 @@ static void append_cpu_device(struct builder *b, unsigned index)
 }
 
 /* Scope (\_SB) with a device for each CPU, which MADT entries name by _UID. */
-static void build_ssdt(struct builder *b, const struct acpi_machine *m)
+static void build_ssdt(struct builder *b, const struct acpi_config *c)
 {
 	table_begin(b, "SSDT", 1);
 	append(b, "\x10", 1);
-	append_pkg_length(b, 5 + m->vcpu_count * CPU_DEVICE_SIZE);
+	append_pkg_length(b, 5 + c->vcpu_count * CPU_DEVICE_SIZE);
 	append(b, "\\_SB_", 5);
-	for (unsigned i = 0; i < m->vcpu_count; i++) {
+	for (unsigned i = 0; i < c->vcpu_count; i++) {
 		append_cpu_device(b, i);
 	}
 	table_end_listed(b);
@@ -348,25 +341,25 @@ static void build_rsdp(struct builder *b, size_t rsdt, size_t xsdt)
 	}
 }
 
-enum hv_status acpi_build(const struct acpi_machine *machine, uint8_t *image, size_t cap,
+enum hv_status acpi_build(const struct acpi_config *config, uint8_t *image, size_t cap,
 			  size_t *used)
 {
 	struct builder b = {.image = image, .cap = cap};
 	size_t dsdt;
 	size_t xsdt;
 
-	if (machine->vcpu_count == 0 || machine->vcpu_count > ACPI_VCPUS_MAX) {
+	if (config->vcpu_count == 0 || config->vcpu_count > ACPI_VCPUS_MAX) {
 		return HV_E_RANGE;
 	}
 	append_zeros(&b, FACS_AT);
 	build_facs(&b);
 	append_zeros(&b, TABLES_AT - b.at);
-	dsdt = build_dsdt(&b, machine);
-	build_fadt(&b, machine, dsdt);
-	build_madt(&b, machine);
+	dsdt = build_dsdt(&b, config);
+	build_fadt(&b, dsdt);
+	build_madt(&b, config);
 	build_mcfg(&b);
 	build_waet(&b);
-	build_ssdt(&b, machine);
+	build_ssdt(&b, config);
 	xsdt = build_root(&b, "XSDT", 8);
 	build_rsdp(&b, build_root(&b, "RSDT", 4), xsdt);
 	if (b.full) {

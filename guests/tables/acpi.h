@@ -20,20 +20,19 @@
 #define GUEST_RSDP LAYOUT_ACPI_BASE
 #define ACPI_VCPUS_MAX 64u
 
-/* What differs between guests; everything else is fixed by guests/layout.h. */
-struct acpi_machine {
+/*
+ * What differs between guests. Everything else is the same on every board: guests/layout.h, a power
+ * button in PM1, a PM timer of 32 bits, a keyboard controller, NMIs on LINT1 of every LAPIC.
+ */
+struct acpi_config {
 	unsigned vcpu_count; /* 1 .. ACPI_VCPUS_MAX; their APIC ids count from 0 */
-	bool serial;
-	bool keyboard;
-	bool mouse;
-	bool power_button;   /* PWRBTN_STS and PWRBTN_EN of PM1 work */
-	bool pm_timer_32bit; /* false: the counter has 24 bits */
-	bool lint1_nmi;	     /* NMIs reach LINT1 of every LAPIC */
+	bool serial;	     /* COM1 is there */
+	bool mouse;	     /* the keyboard controller has an auxiliary port */
 };
 
 /*
  * Builds all tables into `image` (`cap` bytes, LAYOUT_ACPI_SIZE always suffice) and sets *used.
  * HV_E_RANGE for a bad vcpu_count, HV_E_NO_MEMORY when `cap` is too small.
  */
-enum hv_status acpi_build(const struct acpi_machine *machine, uint8_t *image, size_t cap,
+enum hv_status acpi_build(const struct acpi_config *config, uint8_t *image, size_t cap,
 			  size_t *used) HV_MUST_CHECK;

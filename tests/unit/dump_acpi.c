@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	const bool all = atoi(argv[2]) != 0;
-	const struct acpi_machine m = {(unsigned)atoi(argv[1]), all, all, all, all, all, all};
+	const struct acpi_config m = {(unsigned)atoi(argv[1]), all, all};
 
 	if (acpi_build(&m, image, sizeof(image), &used) != HV_OK) {
 		fprintf(stderr, "dump_acpi: cannot build\n");
