@@ -15,8 +15,9 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/trap.c
-MM_SRCS :=
-HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/timer.c hv/api/vtime.c
+MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
+	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
@@ -24,9 +25,10 @@ DRIVERS_SRCS := drivers/uart.c
 GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c
-HV_SRCS :=
+HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
+	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c
 # The honest list of what no host program can link: instructions that only hardware has.
-INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c hv/panic.c svm/svm_insn.c
+INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
 OFFSETS_SRCS := hv/cpu/ap_offsets.c svm/svm_offsets.c
@@ -43,14 +45,14 @@ TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
 UNIT_TESTS := test_ap_start test_api_exit test_bus test_clock test_desc test_drivers_uart \
 	test_dsdt test_e820 test_features test_linux test_percpu test_stack_guard test_tables_acpi \
-	test_timer test_trap test_uart16550 test_vtime test_acpi_pm test_misc_ports
+	test_event test_sched test_timer test_trap test_uart16550 test_vtime test_acpi_pm test_misc_ports
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_linux fuzz_uart16550 fuzz_acpi_pm
-FAKE_SRCS := tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FAKE_SRCS := tests/fakes/access.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags

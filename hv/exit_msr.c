@@ -183,7 +183,7 @@ bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	case MSR_ACT_MICROCODE:
 		return value == 0;
 	case MSR_ACT_MTRR:
-		return mtrr_write(&g->mtrr, index, value, cpu_features()->phys_bits);
+		return mtrr_write(&g->mtrr, index, value, cpu_features()->physical_bits);
 	case MSR_ACT_TSC:
 		set_tsc_adjust(vcpu, vcpu->tsc_adjust + (value - guest_tsc(g, vcpu)));
 		return true;

@@ -43,6 +43,14 @@ enum guest_end {
 	GUEST_END_CRASH,     /* it cannot go on */
 };
 
+/* What a start has come to. */
+enum guest_phase {
+	GUEST_PHASE_CREATE,
+	GUEST_PHASE_POPULATE,
+	GUEST_PHASE_PLAN,
+	GUEST_PHASE_LOAD,
+};
+
 /* A file of the boot volume, in hypervisor memory. */
 struct guest_file {
 	const void *data;
@@ -58,7 +66,11 @@ struct guest {
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */
 	bool start_again;	       /* when STOPPING is over */
-	bool killed_by_error;	       /* the start failed before it had a vCPU */
+	bool start_failed;	       /* it never ran */
+	bool has_space;		       /* vm.gspace exists */
+	bool has_backend_vm;
+	unsigned quick_ends; /* in a row */
+	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */
 	struct board *board;
 	struct event_source events;
 	struct cpuid_table cpuid;
@@ -67,6 +79,7 @@ struct guest {
 	struct guest_console console;
 	struct work work;
 	/* Progress of STARTING. */
+	enum guest_phase phase;
 	uint64_t populated;
 	unsigned range;
 	struct ram_layout ram;

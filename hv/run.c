@@ -5,7 +5,7 @@
 #include "hv/api/clock.h"
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
-#include "hv/cpu/insn.h"
+#include "hv/cpu/percpu.h"
 #include "hv/exit.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
@@ -132,7 +132,7 @@ static void load(struct vcpu *vcpu)
 	}
 	unload();
 	cpu.stats.switches++;
-	the_backend->vcpu_load(vcpu);
+	the_backend->vcpu_load(vcpu, cpu_this()->index);
 	cpu_write_dr03(vcpu->dr);
 	fpu_load(vcpu);
 	cpu.loaded = vcpu;
@@ -173,7 +173,10 @@ static bool prepare(struct run_task *task)
 	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
 		the_backend->tlb_flush(vcpu);
 	}
-	event_deliver(vcpu, the_backend, source);
+	if (requests != 0) {
+		exit_sync_tpr_from_hw(vcpu);
+		event_deliver(vcpu, the_backend, source);
+	}
 	return true;
 }
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The board of a guest's machine, a lean q35: all device models, wired to each other and put on the
+ * VM's buses. One const table lists them. The board knows device models only; what the hypervisor
+ * must do (stop the guest, wake a vCPU, show a character) goes out through callbacks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guests/devices/acpi_pm.h"
+#include "guests/devices/cmos_rtc.h"
+#include "guests/devices/i8042.h"
+#include "guests/devices/ioapic.h"
+#include "guests/devices/lapic.h"
+#include "guests/devices/misc_ports.h"
+#include "guests/devices/pci_host.h"
+#include "guests/devices/pic8259.h"
+#include "guests/devices/pit8254.h"
+#include "guests/devices/uart16550.h"
+#include "hv/api/vdev.h"
+#include "hv/api/vtime.h"
+
+/* What the board asks of the hypervisor. Called with a device's lock held, so they only set flags,
+ * wake, or begin to stop. */
+struct board_ops {
+	void (*kick)(void *ctx, unsigned vcpu); /* an interrupt may be deliverable */
+	void (*nmi)(void *ctx, unsigned vcpu);
+	void (*init)(void *ctx, unsigned vcpu);
+	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
+	void (*power_off)(void *ctx);
+	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
+	void (*serial_output)(void *ctx, const char *data, size_t n);
+	void (*serial_room)(void *ctx); /* input that was refused may be offered again */
+};
+
+struct board_config {
+	struct vtime *time;
+	struct bus *pio;
+	struct bus *mmio;
+	unsigned vcpu_count;
+	uint64_t memory; /* bytes, for the CMOS */
+	bool serial;	 /* COM1 exists */
+	const struct board_ops *ops;
+	void *ctx;
+};
+
+struct board {
+	struct board_config cfg;
+	struct apic_bus apic_bus;
+	struct ioapic ioapic;
+	struct pic8259 pic;
+	struct pit8254 pit;
+	struct cmos_rtc rtc;
+	struct acpi_pm pm;
+	struct i8042 i8042;
+	struct uart16550 com1;
+	struct pci_host pci;
+	struct misc_ports misc;
+	struct lapic lapics[]; /* cfg.vcpu_count of them */
+};
+
+/* Bytes of a board for that many vCPUs. */
+size_t board_size(unsigned vcpu_count);
+/* `b` is zeroed memory of board_size(cfg->vcpu_count) bytes. Puts all devices on the buses. */
+enum hv_status board_init(struct board *b, const struct board_config *cfg) HV_MUST_CHECK;
+/* Stops all timers; the board may be freed. */
+void board_fini(struct board *b);
+/* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
+void board_set_wall_clock(struct board *b, uint64_t seconds);
+
+/* The vector to deliver to a vCPU now, -1 when none; an 8259's is not known yet: BOARD_EXTINT. */
+int board_pending(const struct board *b, unsigned vcpu);
+/* As board_pending without regard to the TPR. */
+int board_requested(const struct board *b, unsigned vcpu);
+/* Takes the interrupt that board_pending announced; returns its vector. */
+uint8_t board_accept(struct board *b, unsigned vcpu);
+/* Stands for an interrupt of the 8259 pair, whose vector the INTA cycle tells; TPR does not mask
+ * it. */
+#define BOARD_EXTINT 255
+
+static inline struct lapic *board_lapic(struct board *b, unsigned vcpu)
+{
+	return &b->lapics[vcpu];
+}
+
+/* Bytes for COM1; returns how many it took. */
+size_t board_serial_input(struct board *b, const char *data, size_t n);
+void board_press_power_button(struct board *b);

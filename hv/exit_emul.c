@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exits that need the instruction emulator: accesses to device registers in guest-physical memory
+ * and string port I/O. Binds hv/emul to a vCPU, its memory and its buses.
+ */
+#include "guests/layout.h"
+#include "hv/api/gmem.h"
+#include "hv/base/fmt.h"
+#include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "hv/cpu/regs.h"
+#include "hv/emul/emulate.h"
+#include "hv/event.h"
+#include "hv/exit.h"
+#include "hv/gaddr.h"
+#include "hv/guest.h"
+#include "hv/vcpu.h"
+
+#define UNCLAIMED_LOG_MAX 32u
+
+struct emul_run {
+	struct emul_ctx c;
+	struct vcpu *vcpu;
+};
+
+static struct vcpu *vcpu_of(struct emul_ctx *c)
+{
+	return container_of(c, struct emul_run, c)->vcpu;
+}
+
+/* --- memory --- */
+
+static bool is_lapic(gpa_t addr)
+{
+	return addr.v - LAYOUT_LAPIC_BASE < PAGE_SIZE;
+}
+
+static void note_unclaimed(const struct vcpu *vcpu, gpa_t addr, const char *what)
+{
+	if (vcpu->vm->mmio.unclaimed <= UNCLAIMED_LOG_MAX) {
+		log_debug("%s: address 0x%lx: no device, %s", vcpu->vm->name, addr.v, what);
+	}
+}
+
+static enum emul_access do_read(struct emul_ctx *c, gpa_t addr, unsigned size, uint64_t *value)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+
+	*value = 0;
+	if (guest_mem_read(vcpu->vm, addr, value, size) == HV_OK) {
+		return EMUL_ACCESS_OK;
+	}
+	if (is_lapic(addr)) {
+		exit_sync_tpr_from_hw(vcpu);
+	}
+	if (!bus_read(&vcpu->vm->mmio, addr.v, size, vcpu->index, value)) {
+		note_unclaimed(vcpu, addr, "reads all-ones");
+	}
+	return EMUL_ACCESS_OK;
+}
+
+/* Is there memory at all, of whatever rights? Then a failed write was one to a ROM. */
+static bool is_rom(struct vcpu *vcpu, gpa_t addr, unsigned size)
+{
+	return gspace_ptr(&vcpu->vm->gspace, addr, size, false) != NULL;
+}
+
+static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, uint64_t value)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+
+	if (guest_mem_write(vcpu->vm, addr, &value, size) == HV_OK || is_rom(vcpu, addr, size)) {
+		return EMUL_ACCESS_OK;
+	}
+	if (is_lapic(addr)) {
+		exit_sync_tpr_from_hw(vcpu);
+	}
+	if (!bus_write(&vcpu->vm->mmio, addr.v, size, vcpu->index, value)) {
+		note_unclaimed(vcpu, addr, "write dropped");
+	}
+	if (is_lapic(addr)) {
+		exit_sync_tpr_to_hw(vcpu);
+	}
+	return EMUL_ACCESS_OK;
+}
+
+static bool exchange(void *p, unsigned size, uint64_t expected, uint64_t desired)
+{
+	uint8_t e8 = (uint8_t)expected;
+	uint16_t e16 = (uint16_t)expected;
+	uint32_t e32 = (uint32_t)expected;
+
+	switch (size) {
+	case 1:
+		return __atomic_compare_exchange_n((uint8_t *)p, &e8, (uint8_t)desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	case 2:
+		return __atomic_compare_exchange_n((uint16_t *)p, &e16, (uint16_t)desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	case 4:
+		return __atomic_compare_exchange_n((uint32_t *)p, &e32, (uint32_t)desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	default:
+		return __atomic_compare_exchange_n((uint64_t *)p, &expected, desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	}
+}
+
+static enum emul_access do_exchange(struct emul_ctx *c, gpa_t addr, unsigned size,
+				    uint64_t expected, uint64_t desired)
+{
+	void *p = gspace_ptr(&vcpu_of(c)->vm->gspace, addr, size, true);
+
+	if (p == NULL) {
+		return do_write(c, addr, size, desired);
+	}
+	return exchange(p, size, expected, desired) ? EMUL_ACCESS_OK : EMUL_ACCESS_CHANGED;
+}
+
+static enum emul_access do_fetch(struct emul_ctx *c, gpa_t addr, uint8_t *bytes, size_t n)
+{
+	return guest_mem_read(vcpu_of(c)->vm, addr, bytes, n) == HV_OK ? EMUL_ACCESS_OK
+								       : EMUL_ACCESS_STOP;
+}
+
+static bool walk_read(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t *entry)
+{
+	const struct emul_run *run =
+		(const void *)((const char *)w - offsetof(struct emul_run, c.walk));
+
+	return gaddr_read_entry(run->vcpu->vm, addr, size, entry);
+}
+
+static bool walk_update(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t expected,
+			uint64_t entry)
+{
+	const struct emul_run *run =
+		(const void *)((const char *)w - offsetof(struct emul_run, c.walk));
+
+	return gaddr_update_entry(run->vcpu->vm, addr, size, expected, entry);
+}
+
+/* --- ports and registers --- */
+
+static enum emul_access do_in(struct emul_ctx *c, uint16_t port, unsigned size, uint64_t *value)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+
+	(void)bus_read(&vcpu->vm->pio, port, size, vcpu->index, value);
+	return EMUL_ACCESS_OK;
+}
+
+static enum emul_access do_out(struct emul_ctx *c, uint16_t port, unsigned size, uint64_t value)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+
+	(void)bus_write(&vcpu->vm->pio, port, size, vcpu->index, value);
+	return EMUL_ACCESS_OK;
+}
+
+static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out)
+{
+	the_backend->get_seg(vcpu_of(c), seg, out);
+}
+
+static const struct gwalk_ops walk_ops = {walk_read, walk_update};
+
+static const struct emul_ops emul_ops = {
+	.read = do_read,
+	.write = do_write,
+	.compare_exchange = do_exchange,
+	.fetch = do_fetch,
+	.io_in = do_in,
+	.io_out = do_out,
+	.get_segment = get_segment,
+};
+
+static void begin(struct emul_run *run, struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	struct emul_ctx *c = &run->c;
+
+	run->vcpu = vcpu;
+	c->ops = &emul_ops;
+	c->walk.ops = &walk_ops;
+	gaddr_fill_walk(&c->walk, vcpu);
+	c->gpr = vcpu->gpr;
+	c->rip = vcpu->rip;
+	c->rflags = the_backend->get_reg(vcpu, VCPU_REG_RFLAGS);
+	c->mode = vcpu_insn_mode(vcpu);
+	c->cpl = (uint8_t)vcpu_cpl(vcpu);
+	emul_begin(c);
+	c->bytes_count = exit->insn_bytes_count;
+	c->bytes = exit->insn_bytes;
+}
+
+/* --- results --- */
+
+static void raise(struct vcpu *vcpu, const struct vcpu_event *event, uint64_t payload)
+{
+	if (event_exception(vcpu, event, payload) == EVENT_TRIPLE_FAULT) {
+		exit_stop(vcpu, "triple fault");
+	}
+}
+
+static void stop_unhandled(struct vcpu *vcpu, const struct emul_ctx *c, const char *why)
+{
+	char text[GUEST_REASON_MAX];
+	uint8_t bytes[INSN_BYTES_MAX] = {0};
+	size_t n = vcpu_fetch(vcpu, bytes);
+	size_t at;
+
+	at = fmt_snprintf(text, sizeof(text), "%s at rip 0x%lx:", why, vcpu->rip);
+	for (size_t i = 0; i < n && i < 8 && at < sizeof(text); i++) {
+		at += fmt_snprintf(text + at, sizeof(text) - at, " %02x", bytes[i]);
+	}
+	(void)c;
+	exit_stop(vcpu, text);
+}
+
+static void finish(struct emul_run *run, enum emul_status status)
+{
+	static const struct vcpu_event step = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
+	struct emul_ctx *c = &run->c;
+	struct vcpu *vcpu = run->vcpu;
+
+	switch (status) {
+	case EMUL_OK:
+		vcpu->rip = c->rip;
+		the_backend->clear_shadow(vcpu);
+		the_backend->set_reg(vcpu, VCPU_REG_RFLAGS, c->rflags);
+		break;
+	case EMUL_RESTART:
+		the_backend->set_reg(vcpu, VCPU_REG_RFLAGS, c->rflags);
+		break;
+	case EMUL_EXCEPTION:
+		raise(vcpu, &c->exception, c->exception_payload);
+		return;
+	case EMUL_UNHANDLED:
+		stop_unhandled(vcpu, c, "instruction on device memory not emulated");
+		return;
+	case EMUL_STOP:
+		stop_unhandled(vcpu, c, "code or page tables outside of memory");
+		return;
+	}
+	if (c->single_step) {
+		raise(vcpu, &step, DR6_BS);
+	}
+}
+
+/* --- the exits --- */
+
+/* Page tables in device memory or in a hole: the walk would read all-ones, reserved bits. */
+static void table_walk_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
+{
+	char text[GUEST_REASON_MAX];
+
+	fmt_snprintf(text, sizeof(text), "page table at 0x%lx, where there is no memory",
+		     fault->gpa.v);
+	exit_stop(vcpu, text);
+}
+
+static void fetch_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
+{
+	char text[GUEST_REASON_MAX];
+
+	fmt_snprintf(text, sizeof(text), "jumped to 0x%lx, where there is no memory", fault->gpa.v);
+	exit_stop(vcpu, text);
+}
+
+static void emulate_access(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	struct emul_run run;
+
+	begin(&run, vcpu, exit);
+	run.c.fault_valid = true;
+	run.c.fault_write = exit->fault.write;
+	run.c.fault_gpa = exit->fault.gpa;
+	finish(&run, emulate(&run.c));
+}
+
+void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	const struct vm_exit_nested_fault *fault = &exit->fault;
+
+	switch (gspace_fault(&vcpu->vm->gspace, fault->gpa, fault->write)) {
+	case GSPACE_FAULT_RETRY:
+		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+		break;
+	case GSPACE_FAULT_NO_MEMORY:
+		exit_stop(vcpu, "the machine has no memory left for a private copy of a page");
+		break;
+	case GSPACE_FAULT_MMIO:
+	case GSPACE_FAULT_ROM:
+		if (fault->table_walk) {
+			table_walk_fault(vcpu, fault);
+		} else if (fault->fetch) {
+			fetch_fault(vcpu, fault);
+		} else {
+			emulate_access(vcpu, exit);
+		}
+		break;
+	}
+}
+
+void exit_string_io(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct emul_run run;
+
+	begin(&run, vcpu, exit);
+	run.c.io_port = exit->io.port;
+	run.c.io_size = exit->io.size;
+	finish(&run, emulate(&run.c));
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor: a line of keys in, a command out. It is driven by console keys and never blocks, so
+ * it works while guests are busy or hung.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "hv/base/fmt.h"
+#include "hv/base/str.h"
+
+#define MONITOR_LINE_MAX 200u
+
+/* What only hv/main.c can do. */
+struct monitor_ops {
+	void (*power_off)(void);
+	void (*reboot)(void);
+	/* Prints the machine's facts with monitor_print. */
+	void (*describe_machine)(void);
+};
+
+/* `show_prompt`: false while every guest's lines are printed (`console = all`). */
+void monitor_init(const struct monitor_ops *ops, bool show_prompt);
+/* One key for the monitor. */
+void monitor_key(char c);
+/* The prompt and what was typed so far, to be drawn again after other text. */
+size_t monitor_prompt(char *buf, size_t cap);
+/* Text of a command's answer. */
+void monitor_print(const char *fmt, ...) FMT_PRINTF(1, 2);
+
+/* --- between the monitor's files --- */
+
+struct monitor_command {
+	const char *name;
+	const char *arguments;
+	const char *what;
+	void (*run)(struct span args);
+};
+
+const struct monitor_command *monitor_commands(size_t *count);
+const struct monitor_ops *monitor_actions(void);
+/* The answers of `info` (hv/monitor_info.c). */
+void monitor_info(struct span args);
+/* `stats NAME`: stable `key value` lines. */
+void monitor_stats(struct span args);
+/* The guest an argument names; says so and returns NULL when there is none. */
+struct guest *monitor_guest(struct span *args);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What exit handlers do to a vCPU. */
+#include "hv/vcpu.h"
+
+#include "hv/api/gmem.h"
+#include "hv/base/check.h"
+#include "hv/base/str.h"
+#include "hv/cpu/regs.h"
+#include "hv/event.h"
+#include "hv/exit.h"
+#include "hv/fpu.h"
+#include "hv/gaddr.h"
+#include "mm/pool.h"
+
+const struct hv_backend *the_backend;
+
+#define RECORDER_ORDER 4u
+static_assert((PAGE_SIZE << RECORDER_ORDER) == RECORDER_ENTRIES * sizeof(struct recorder_entry),
+	      "the recorder is a block of pages");
+
+void vcpu_set_backend(const struct hv_backend *backend)
+{
+	the_backend = backend;
+}
+
+struct vcpu *vcpu_new(struct vm *vm, unsigned index)
+{
+	struct vcpu *vcpu = the_backend->vcpu_create(vm);
+
+	if (vcpu == NULL) {
+		return NULL;
+	}
+	vcpu->vm = vm;
+	vcpu->index = index;
+	/* A multiple of 64 bytes, so that the pool aligns it as XSAVE wants. */
+	vcpu->fpu = pool_alloc(align_up(fpu_area_size(), 64));
+	vcpu->recorder.entries = pool_pages(RECORDER_ORDER);
+	if (vcpu->fpu == NULL || vcpu->recorder.entries == NULL) {
+		vcpu_delete(vcpu);
+		return NULL;
+	}
+	vcpu_reset(vcpu);
+	return vcpu;
+}
+
+void vcpu_delete(struct vcpu *vcpu)
+{
+	pool_free(vcpu->fpu, align_up(fpu_area_size(), 64));
+	if (vcpu->recorder.entries != NULL) {
+		pool_pages_free(vcpu->recorder.entries, RECORDER_ORDER);
+	}
+	the_backend->vcpu_destroy(vcpu);
+}
+
+void vcpu_reset(struct vcpu *vcpu)
+{
+	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->halted = false;
+	vcpu->tsc_adjust = 0;
+	vcpu->tsc_aux = 0;
+	fpu_reset(vcpu);
+	event_reset(vcpu);
+	the_backend->vcpu_reset(vcpu);
+}
+
+static void raise(struct vcpu *vcpu, const struct vcpu_event *event, uint64_t payload)
+{
+	if (event_exception(vcpu, event, payload) == EVENT_TRIPLE_FAULT) {
+		exit_stop(vcpu, "triple fault");
+	}
+}
+
+void vcpu_raise(struct vcpu *vcpu, uint8_t vector)
+{
+	struct vcpu_event event = {.type = VCPU_EVENT_EXCEPTION, .vector = vector};
+
+	raise(vcpu, &event, 0);
+}
+
+void vcpu_raise_error(struct vcpu *vcpu, uint8_t vector, uint32_t error)
+{
+	struct vcpu_event event = {
+		.type = VCPU_EVENT_EXCEPTION, .vector = vector, .has_error = true, .error = error};
+
+	raise(vcpu, &event, 0);
+}
+
+void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2)
+{
+	struct vcpu_event event = {
+		.type = VCPU_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error};
+
+	raise(vcpu, &event, cr2);
+}
+
+enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu)
+{
+	struct vcpu_segment cs;
+
+	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
+	return insn_mode_of(the_backend->get_reg(vcpu, VCPU_REG_CR0),
+			    the_backend->get_reg(vcpu, VCPU_REG_EFER),
+			    the_backend->get_reg(vcpu, VCPU_REG_RFLAGS), cs.attr);
+}
+
+unsigned vcpu_cpl(const struct vcpu *vcpu)
+{
+	struct vcpu_segment ss;
+
+	if ((the_backend->get_reg(vcpu, VCPU_REG_CR0) & CR0_PE) == 0) {
+		return 0;
+	}
+	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_VM) != 0) {
+		return 3;
+	}
+	the_backend->get_seg(vcpu, VCPU_SEG_SS, &ss);
+	return (unsigned)bits_get(ss.attr, SEG_DPL);
+}
+
+size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX])
+{
+	unsigned access = GWALK_FETCH | (vcpu_cpl(vcpu) == 3 ? GWALK_USER : 0);
+	uint64_t linear = vcpu->rip;
+	struct vcpu_walk walk;
+	size_t got = 0;
+
+	if (vcpu_insn_mode(vcpu) != INSN_LONG64) {
+		struct vcpu_segment cs;
+
+		the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
+		linear = (uint32_t)(cs.base + vcpu->rip);
+	}
+	vcpu_walk_begin(&walk, vcpu);
+	while (got < INSN_BYTES_MAX) {
+		size_t in_page = (size_t)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+		size_t n = (size_t)min_u64(INSN_BYTES_MAX - got, in_page);
+		struct gwalk_result at;
+
+		if (vcpu_translate(&walk, gva(linear), access, &at) != GWALK_OK ||
+		    guest_mem_read(vcpu->vm, at.gpa, bytes + got, n) != HV_OK) {
+			break;
+		}
+		got += n;
+		linear += n;
+	}
+	return got;
+}
+
+/* The length of the exiting instruction where hardware does not tell; 0: not `fixed` any more. */
+static unsigned find_length(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+{
+	uint8_t fetched[INSN_BYTES_MAX];
+	const uint8_t *bytes = exit->insn_bytes;
+	size_t n = exit->insn_bytes_count;
+	struct insn insn;
+
+	if (n == 0) {
+		bytes = fetched;
+		n = vcpu_fetch(vcpu, fetched);
+	}
+	if (fixed != 0) {
+		return insn_length_fixed(bytes, n, vcpu_insn_mode(vcpu), fixed);
+	}
+	return insn_decode(bytes, n, vcpu_insn_mode(vcpu), &insn) == DECODE_OK ? insn.length : 0;
+}
+
+void vcpu_completed(struct vcpu *vcpu)
+{
+	struct vcpu_event event = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
+
+	the_backend->clear_shadow(vcpu);
+	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF) != 0) {
+		raise(vcpu, &event, DR6_BS);
+	}
+}
+
+bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+{
+	unsigned length = exit->insn_len;
+
+	if (length == 0) {
+		length = find_length(vcpu, exit, fixed);
+		if (length == 0) {
+			return false;
+		}
+	}
+	vcpu->rip += length;
+	if (vcpu->rip >> 32 != 0 && vcpu_insn_mode(vcpu) != INSN_LONG64) {
+		vcpu->rip = (uint32_t)vcpu->rip;
+	}
+	vcpu_completed(vcpu);
+	return true;
+}
