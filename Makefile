@@ -21,7 +21,7 @@ HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/ti
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
-DRIVERS_SRCS := drivers/uart.c
+DRIVERS_SRCS := drivers/pic.c drivers/tsc.c drivers/uart.c
 GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c
@@ -43,9 +43,10 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_ap_start test_api_exit test_bus test_clock test_desc test_drivers_uart \
-	test_dsdt test_e820 test_features test_linux test_percpu test_stack_guard test_tables_acpi \
-	test_event test_sched test_timer test_trap test_uart16550 test_vtime test_acpi_pm test_misc_ports
+UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_bus test_clock test_desc \
+	test_drivers_pic test_drivers_tsc test_drivers_uart test_dsdt test_e820 test_event \
+	test_features test_linux test_misc_ports test_percpu test_sched test_stack_guard \
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

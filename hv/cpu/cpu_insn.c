@@ -300,6 +300,11 @@ void cpu_wbinvd(void)
 	__asm__ volatile("wbinvd" : : : "memory");
 }
 
+void cpu_mfence(void)
+{
+	__asm__ volatile("mfence" : : : "memory");
+}
+
 void cpu_cli(void)
 {
 	__asm__ volatile("cli" : : : "memory");

@@ -71,6 +71,8 @@ void cpu_mmio_write32(hva_t addr, uint32_t value);
 
 void cpu_invlpg(hva_t addr);
 void cpu_wbinvd(void);
+/* Orders all memory accesses, device registers included, before what follows. */
+void cpu_mfence(void);
 void cpu_cli(void);
 /* Lets pending interrupts in, then masks them again (sti; nop; cli). */
 void cpu_interrupt_window(void);

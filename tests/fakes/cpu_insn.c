@@ -433,6 +433,11 @@ void cpu_wbinvd(void)
 	fake_cpu.wbinvd_count++;
 }
 
+void cpu_mfence(void)
+{
+	fake_cpu.mfence_count++;
+}
+
 void cpu_cli(void)
 {
 	fake_cpu.cli_count++;

@@ -41,6 +41,7 @@ struct fake_cpu {
 	unsigned wbinvd_count;
 	unsigned cr3_writes;
 	unsigned cr4_writes;
+	unsigned mfence_count;
 	unsigned cli_count;
 	unsigned window_count;
 	unsigned idle_count;
