@@ -58,7 +58,7 @@ static void notice_carry(struct acpi_pm *p)
 	}
 }
 
-/* One count late, so that the timer has surely turned, rounding or not. */
+/* Up to a tick late, never early: a timer that has not turned yet would fire for nothing. */
 static void arm_carry(struct acpi_pm *p)
 {
 	uint64_t turn = (p->half_turns + 1) << HALF_TURN_SHIFT;
@@ -66,7 +66,7 @@ static void arm_carry(struct acpi_pm *p)
 	if ((p->pm1_en & ~p->pm1_sts & ACPI_PM1_TMR) == 0) {
 		vtimer_cancel(&p->carry);
 	} else {
-		vtimer_arm(&p->carry, clock_muldiv(turn + 1, clock_hz(), ACPI_PM_TIMER_HZ));
+		vtimer_arm(&p->carry, clock_muldiv(turn, clock_hz(), ACPI_PM_TIMER_HZ) + 1);
 	}
 }
 

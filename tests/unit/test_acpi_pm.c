@@ -190,6 +190,20 @@ static void carry_interrupts(void **state)
 	assert_false(rig.line.level);
 }
 
+/* A tick longer than a count: firing early, for nothing, would never end. */
+static void carry_interrupts_on_a_slow_clock(void **state)
+{
+	(void)state;
+	start(1000000);
+	out16(EN, ACPI_PM1_TMR);
+	for (unsigned i = 1; i <= 50; i++) {
+		rig_to(&rig, i * 600000000ull);
+		assert_true(rig.line.level);
+		out16(STS, ACPI_PM1_TMR);
+	}
+	assert_int_equal(rig.timers_run, 50);
+}
+
 static void power_button(void **state)
 {
 	(void)state;
@@ -341,6 +355,7 @@ int main(void)
 		T(timer_reads_narrow),
 		T(carry_is_seen_without_a_timer),
 		T(carry_interrupts),
+		T(carry_interrupts_on_a_slow_clock),
 		T(power_button),
 		T(rtc_event),
 		T(byte_and_dword_accesses),
