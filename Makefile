@@ -43,10 +43,11 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_bus test_clock test_desc \
+UNIT_TESTS := test_mm_init test_gspace test_acpi_pm test_ap_start test_api_exit test_bus test_clock test_desc \
 	test_drivers_pic test_drivers_tsc test_drivers_uart test_dsdt test_e820 test_event \
 	test_features test_linux test_misc_ports test_percpu test_sched test_stack_guard \
-	test_tables_acpi test_timer test_trap test_uart16550 test_vtime
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_svm_asid test_svm_check \
+	test_svm_cpu test_svm_decode test_svm_features test_svm_permissions test_svm_svm test_svm_vmcb
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

@@ -2,7 +2,12 @@
 /*
  * A guest's physical address space: its second-stage tables (EPT or NPT) and the hypervisor's own
  * view of the same RAM, the VM window of its space, kept in step. RAM is taken in the largest
- * blocks that fit. Frames shared copy-on-write are mapped read-only in both.
+ * blocks that fit. Frames shared copy-on-write are mapped read-only in both. The window is never
+ * executable; the guest may execute all of its RAM.
+ *
+ * Translations that a CPU may hold: this CPU's view of the window is flushed here. For the second
+ * stage, and for the window on other CPUs that run this VM, stage2.changed and host.pt.changed say
+ * that whoever enters the guest has to flush (and clear the flag).
  */
 #pragma once
 
@@ -10,6 +15,7 @@
 #include <stdint.h>
 
 #include "hv/base/addr.h"
+#include "hv/base/lock.h"
 #include "hv/base/status.h"
 #include "mm/ptw.h"
 #include "mm/space.h"
@@ -19,7 +25,8 @@
 struct gspace_region {
 	uint64_t base; /* guest-physical */
 	uint64_t size;
-	bool writable; /* false: ROM, also for guest_mem_write */
+	uint64_t populated; /* bytes from base on that are mapped */
+	bool writable;	    /* false: ROM, also for guest_mem_write */
 };
 
 struct gspace {
@@ -28,17 +35,24 @@ struct gspace {
 	struct space host;
 	struct gspace_region regions[GSPACE_REGIONS]; /* sorted, RAM and ROM declared so far */
 	unsigned region_count;
-	uint64_t ram_bytes;  /* populated so far */
-	uint64_t cow_frames; /* frames still mapped copy-on-write */
+	uint64_t ram_bytes;   /* populated so far */
+	uint64_t cow_frames;  /* frames still mapped copy-on-write; under lock */
+	struct spinlock lock; /* covers both tables once vCPUs run */
+
+	/* A block that gspace_populate has taken and not zeroed to its end: mapped nowhere yet. */
+	hpa_t pending;
+	uint64_t pending_size; /* 0: none */
+	uint64_t pending_zeroed;
+	uint64_t fini_at; /* guest-physical: what gspace_fini_step has given back so far */
 };
 
 /* `format` is EPT or NPT; `max_level` the largest leaf the CPU supports there. */
 enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_format *format,
 			   unsigned max_level) HV_MUST_CHECK;
 /*
- * Gives back at most `budget` bytes of RAM per call, zeroed, so that a large guest's end does not
- * stall the others. True when everything is gone and `g` may be reused. The space must be current
- * on no CPU and its vCPUs must not run again.
+ * Gives back at most `budget` bytes of RAM per call (2 MiB at least), zeroed, so that a large
+ * guest's end does not stall the others. True when everything is gone and `g` may be reused. The
+ * space must be current on no CPU and its vCPUs must not run again.
  */
 bool gspace_fini_step(struct gspace *g, uint64_t budget);
 
@@ -47,9 +61,15 @@ enum hv_status gspace_add_region(struct gspace *g, uint64_t base, uint64_t size,
 				 bool writable) HV_MUST_CHECK;
 /*
  * Takes zeroed frames for [base, base + size) inside a declared region and maps them in both
- * tables. HV_E_NO_MEMORY leaves what was mapped so far; gspace_fini_step returns it.
+ * tables. Within a region `base` goes on where the last call ended, so that RAM can be taken step
+ * by step: a 1 GiB block is then zeroed in pieces and shows up when it is complete.
+ * HV_E_INVALID when out of order. HV_E_NO_MEMORY leaves what was mapped so far; gspace_fini_step
+ * returns it.
  */
 enum hv_status gspace_populate(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
+/* Turns the region that starts at `base` into ROM, after it was filled. HV_E_NOT_FOUND, or
+ * HV_E_BUSY once memory is shared. */
+enum hv_status gspace_make_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
 
 enum gspace_fault {
 	GSPACE_FAULT_RETRY,	/* resolved: run the guest again */
@@ -61,19 +81,29 @@ enum gspace_fault {
 enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
 
 /*
- * Where [addr, addr + size) lies in the VM window; NULL when it is not all RAM of one region, or
- * (for write) not writable. Valid while g->host is current; copy-on-write is broken first.
+ * Makes [addr, addr + size) ready for an access through the window: HV_E_RANGE when it is not all
+ * populated RAM of one region, or (for write) ROM; HV_E_NO_MEMORY when a copy-on-write frame could
+ * not be copied.
+ */
+enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write) HV_MUST_CHECK;
+/*
+ * Where [addr, addr + size) lies in the VM window; NULL when gspace_access refuses it. Valid while
+ * g->host is current.
  */
 void *gspace_ptr(struct gspace *g, gpa_t addr, uint64_t size, bool write);
 
-/* Marks [base, base + size) shared: both tables go read-only + cow, each frame gains a reference.
+/*
+ * Marks [base, base + size) of populated RAM shared: both tables go read-only + cow, each frame
+ * gains a reference, which belongs to whoever maps it next, and is owned by OWNER_SHARED.
  */
 enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
 
 /*
- * The self-check behind `info isolation`: calls pt_walk over both tables of each VM and proves that
- * every frame reached is FRAME_GUEST, owned by that VM (or shared read-only with refs > 1), and
- * that no hypervisor frame is reachable through a second-stage table.
+ * The self-check behind `info isolation`: walks both tables of each VM and the core and proves that
+ *  - every frame a guest or its window reaches is FRAME_GUEST and owned by that VM, or shared
+ *    copy-on-write and then read-only;
+ *  - window and second stage agree, and the window is not executable;
+ *  - the core maps no guest's frame.
  */
 struct isolation_report {
 	uint64_t frames_checked;

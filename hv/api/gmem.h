@@ -14,5 +14,6 @@ struct vm;
 
 /* HV_E_RANGE when any byte is not RAM; then nothing was copied. */
 enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n) HV_MUST_CHECK;
-/* As above; read-only memory counts as out of range. */
+/* As above; read-only memory counts as out of range. HV_E_NO_MEMORY when a shared frame could not
+ * be copied; then nothing was written. */
 enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n) HV_MUST_CHECK;

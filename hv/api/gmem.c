@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest memory through the VM window of the current space. */
+#include "hv/api/gmem.h"
+
+#include "hv/api/vm.h"
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "hv/base/str.h"
+#include "mm/access.h"
+
+/* Copies within one page; the usual sizes without a call. */
+static inline void copy(void *dst, const void *src, size_t n)
+{
+	switch (n) {
+	case 1:
+		__builtin_memcpy(dst, src, 1);
+		break;
+	case 2:
+		__builtin_memcpy(dst, src, 2);
+		break;
+	case 4:
+		__builtin_memcpy(dst, src, 4);
+		break;
+	case 8:
+		__builtin_memcpy(dst, src, 8);
+		break;
+	default:
+		memcpy(dst, src, n);
+		break;
+	}
+}
+
+/* Bytes up to the next page boundary, at most n. */
+static size_t page_part(uint64_t addr, size_t n)
+{
+	size_t left = (size_t)(PAGE_SIZE - addr % PAGE_SIZE);
+
+	return n < left ? n : left;
+}
+
+enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
+{
+	enum hv_status status;
+	uint64_t va = VM_WINDOW_BASE + addr.v;
+	char *to = dst;
+
+	CHECK(space_current() == &vm->gspace.host);
+	status = gspace_access(&vm->gspace, addr, n, false);
+	if (status != HV_OK) {
+		return status;
+	}
+	while (n != 0) {
+		size_t part = page_part(va, n);
+
+		copy(to, access_ptr(hva(va), false), part);
+		to += part;
+		va += part;
+		n -= part;
+	}
+	return HV_OK;
+}
+
+enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
+{
+	enum hv_status status;
+	uint64_t va = VM_WINDOW_BASE + addr.v;
+	const char *from = src;
+
+	CHECK(space_current() == &vm->gspace.host);
+	status = gspace_access(&vm->gspace, addr, n, true);
+	if (status != HV_OK) {
+		return status;
+	}
+	while (n != 0) {
+		size_t part = page_part(va, n);
+
+		copy(access_ptr(hva(va), true), from, part);
+		from += part;
+		va += part;
+		n -= part;
+	}
+	return HV_OK;
+}
