@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events into the guest and windows out of it.
+ *
+ * Injection is EVENTINJ. Software interrupts and exceptions (INT n, INT3, INTO) are special: the
+ * return address that the CPU pushes for them is VMCB.nRIP, where nRIP exists. Where it does not,
+ * or the instruction's length is not known, nothing is injected: an exit during the delivery of
+ * such an event leaves RIP at the instruction, and running on executes it again.
+ *
+ * The interrupt window is a dummy virtual interrupt of the vector's priority whose delivery is
+ * intercepted (V_IRQ + VINTR): the CPU compares it with the virtual TPR, the interrupt flag and the
+ * shadow. The manual says a priority above the TPR is needed; QEMU's TCG takes an equal one, which
+ * would open the window at once, for ever. An exit that comes too early by the manual's rule tells
+ * this vCPU to ask for one priority less from then on.
+ *
+ * Sources: AMD APM volume 2 "Event Injection", "Interrupt and Local APIC Support".
+ */
+#pragma once
+
+#include "hv/api/backend.h"
+#include "svm/internal.h"
+
+unsigned svm_blocked(const struct vcpu *vcpu, enum vcpu_event_type type);
+void svm_inject(struct vcpu *vcpu, const struct vcpu_event *event);
+void svm_clear_shadow(struct vcpu *vcpu);
+void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi);
+
+/* Puts the window for v->window_vector into the VMCB; `any` opens one whatever the TPR says. */
+void svm_window_program(struct svm_vcpu *v, bool any);
+/* After a VINTR exit: true when it came although the TPR masks; corrects the next one. */
+bool svm_window_was_early(struct svm_vcpu *v);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NMI blocking and NMI windows. */
+#include "svm/nmi.h"
+
+#include "hv/cpu/regs.h"
+#include "svm/event.h"
+
+/* DR6 bits that say why a #DB came: breakpoints 0-3, debug-register access, single step, task. */
+#define DR6_CAUSES (MASK(3, 0) | MASK(15, 13))
+
+static void set_state(struct svm_nmi *nmi, struct vmcb *vmcb, enum svm_nmi_state state)
+{
+	nmi->state = state;
+	vmcb_set_intercept(vmcb, SVM_INTERCEPT_IRET, state == SVM_NMI_BLOCKED);
+}
+
+void svm_nmi_injected(struct svm_vcpu *v)
+{
+	set_state(&v->nmi, v->vmcb, SVM_NMI_BLOCKED);
+}
+
+bool svm_nmi_prepare(struct svm_vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+	bool shadow = (vmcb->int_state & SVM_INT_SHADOW) != 0;
+
+	if (v->nmi.state == SVM_NMI_BLOCKED) {
+		return false; /* the IRET will exit */
+	}
+	if ((vmcb->event_inj & SVM_EVENT_VALID) != 0) {
+		/* Its delivery comes first. No exit can be had right behind it, so take the next
+		 * moment at which the guest could take any interrupt. */
+		svm_window_program(v, true);
+		return false;
+	}
+	if (v->nmi.state == SVM_NMI_OPEN && !shadow) {
+		return true;
+	}
+	if ((vmcb->rflags & RFLAGS_TF) == 0) { /* else the guest's own #DB exits */
+		vmcb->rflags |= RFLAGS_TF;
+		v->nmi.stepping = true;
+		v->nmi.rip = v->vcpu.rip;
+		v->nmi.dr6 = vmcb->_dr6;
+	}
+	return false;
+}
+
+/* The run with our TF ended; `iret_done`: RFLAGS is what the IRET loaded. */
+static void end_step(struct svm_vcpu *v, struct svm_raw_exit *raw, bool iret_done)
+{
+	v->nmi.stepping = false;
+	if (!iret_done) {
+		v->vmcb->rflags &= ~RFLAGS_TF;
+	}
+	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB || (raw->dr6 & DR6_BS) == 0) {
+		return;
+	}
+	raw->nmi_window = (raw->dr6 & ~v->nmi.dr6 & DR6_CAUSES & ~DR6_BS) == 0;
+	raw->dr6 = (raw->dr6 & ~DR6_BS) | (v->nmi.dr6 & DR6_BS);
+	vmcb_set_dr6(v->vmcb, raw->dr6);
+}
+
+void svm_nmi_observe(struct svm_vcpu *v, struct svm_raw_exit *raw)
+{
+	bool moved = raw->rip != v->nmi.rip;
+	bool iret_done = v->nmi.state == SVM_NMI_IRET && moved;
+
+	if (v->nmi.stepping) {
+		end_step(v, raw, iret_done);
+		iret_done = iret_done || (v->nmi.state == SVM_NMI_IRET && raw->nmi_window);
+	}
+	if (iret_done) {
+		set_state(&v->nmi, v->vmcb, SVM_NMI_OPEN);
+	} else if (v->nmi.state == SVM_NMI_BLOCKED && raw->code == SVM_EXIT_IRET) {
+		set_state(&v->nmi, v->vmcb, SVM_NMI_IRET);
+		v->nmi.rip = raw->rip;
+	} else if (v->nmi.state == SVM_NMI_BLOCKED &&
+		   svm_event_decode(raw->int_info).type == VCPU_EVENT_NMI) {
+		set_state(&v->nmi, v->vmcb, SVM_NMI_OPEN);
+	}
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one exit on the AMD-V side: VMCB from struct vcpu, svm_enter, raw exit, decoder. Kept
+ * straight: this is what every exit pays for.
+ */
+#include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "hv/cpu/insn.h"
+#include "hv/cpu/msr.h"
+#include "hv/cpu/regs.h"
+#include "svm/check.h"
+#include "svm/decode.h"
+#include "svm/event.h"
+#include "svm/internal.h"
+#include "svm/nmi.h"
+#include "svm/permissions.h"
+#include "svm/svm_insn.h"
+
+void svm_vcpu_load(struct vcpu *vcpu, unsigned cpu)
+{
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+
+	v->cpu = svm_cpu_get(cpu);
+	if (v->cpu != v->last_cpu) {
+		/* This CPU may hold an older copy from the last time. */
+		v->vmcb->clean = 0;
+		v->last_cpu = v->cpu;
+	}
+	if (svm.features.rdtscp) {
+		cpu_wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
+	}
+}
+
+void svm_vcpu_put(struct vcpu *vcpu)
+{
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+	const struct svm_vm *svm_vm = vcpu->vm->backend_vm;
+
+	/* Where the guest's writes exit, vcpu->tsc_aux is up to date already. */
+	if (svm.features.rdtscp && svm_msrpm_passes(svm_vm->msrpm, MSR_TSC_AUX, true)) {
+		vcpu->tsc_aux = cpu_rdmsr(MSR_TSC_AUX);
+	}
+	v->cpu = NULL;
+}
+
+void svm_tlb_flush(struct vcpu *vcpu)
+{
+	svm_vcpu(vcpu)->flush = true;
+}
+
+static void fill_vmcb(struct svm_vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+
+	vmcb->rax = v->vcpu.gpr[GPR_RAX];
+	vmcb->rsp = v->vcpu.gpr[GPR_RSP];
+	vmcb->rip = v->vcpu.rip;
+	vmcb->tlb_control = asid_assign(&v->cpu->asids, &v->asid, v->flush);
+	vmcb_set_asid(vmcb, v->asid.asid);
+	v->flush = false;
+}
+
+static void drain_vmcb(struct svm_vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+
+	v->vcpu.gpr[GPR_RAX] = vmcb->rax;
+	v->vcpu.gpr[GPR_RSP] = vmcb->rsp;
+	v->vcpu.rip = vmcb->rip;
+	vmcb->event_inj = 0; /* delivered, or in EXITINTINFO */
+	vmcb->clean = SVM_CLEAN_ALL;
+}
+
+static void read_raw(const struct svm_vcpu *v, struct svm_raw_exit *raw)
+{
+	const struct vmcb *vmcb = v->vmcb;
+
+	raw->code = vmcb->exit_code;
+	raw->info1 = vmcb->exit_info1;
+	raw->info2 = vmcb->exit_info2;
+	raw->int_info = vmcb->exit_int_info;
+	raw->rip = vmcb->rip;
+	raw->nrip = vmcb->nrip;
+	raw->dr6 = vmcb->_dr6;
+	raw->ecx = (uint32_t)v->vcpu.gpr[GPR_RCX];
+	raw->code64 = (vmcb->_efer & EFER_LMA) != 0 && (vmcb->_cs.attr & SVM_SEG_L) != 0;
+	raw->has_nrip = svm.features.nrips;
+	raw->decode_assist = svm.features.decode_assist;
+	raw->window_early = false;
+	raw->nmi_window = false;
+	raw->insn_count = 0;
+	if (svm.features.decode_assist && vmcb->insn_count != 0) {
+		raw->insn_count = vmcb->insn_count;
+		memcpy(raw->insn, vmcb->insn, sizeof(raw->insn));
+	}
+}
+
+/* `injected` is the event of the run that failed. */
+static void report_refusal(struct svm_vcpu *v, uint64_t injected)
+{
+	const char *why;
+
+	v->vmcb->event_inj = injected;
+	why = svm_check(v->vmcb, svm.features.phys_bits);
+	v->vmcb->event_inj = 0;
+	log_error("%s: vCPU %u: VMRUN refused the state: %s", v->vcpu.vm->name, v->vcpu.index,
+		  why != NULL ? why : "for a reason that the manual's checks do not cover");
+}
+
+void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+	struct svm_raw_exit raw;
+	uint64_t injected = v->vmcb->event_inj;
+
+	if (v->window_nmi && svm_nmi_prepare(v)) {
+		memset(exit, 0, sizeof(*exit));
+		exit->kind = VM_EXIT_NMI_WINDOW;
+		return;
+	}
+	fill_vmcb(v);
+	svm_enter(vcpu, v->vmcb_hpa, v->cpu->host_hpa);
+	drain_vmcb(v);
+	read_raw(v, &raw);
+	if (v->nmi.state != SVM_NMI_OPEN || v->nmi.stepping) {
+		svm_nmi_observe(v, &raw);
+	}
+	if (raw.code == SVM_EXIT_VINTR) {
+		raw.window_early = svm_window_was_early(v);
+	}
+	svm_decode(&raw, exit);
+	if (exit->kind == VM_EXIT_ENTRY_FAILED) {
+		report_refusal(v, injected);
+	}
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VMs and vCPUs of the AMD-V backend: their memory, their state after reset, their registers.
+ *
+ * What the guest owns. With nested paging CR0, CR2, CR3, CR4 and CR8 are the guest's, without an
+ * exit. That includes CR0.CD: it makes this guest's own accesses uncached while it runs, stays
+ * coherent, and ends with the guest's slice, so whoever sets it pays for it. EFER is not: SVME must
+ * stay set in the VMCB, is hidden from the guest, and EFER's MSR is always intercepted.
+ */
+#include "hv/api/vm.h"
+#include "hv/base/check.h"
+#include "hv/base/str.h"
+#include "hv/cpu/regs.h"
+#include "mm/pool.h"
+#include "svm/event.h"
+#include "svm/internal.h"
+#include "svm/permissions.h"
+
+/* PAUSE exits after this many in a row, each at most this many cycles after the one before. */
+#define PAUSE_FILTER_COUNT 3000u
+#define PAUSE_FILTER_THRESHOLD 128u
+
+#define PAT_RESET 0x0007040600070406ull
+
+/* DEBUGCTL.LBR and .BTF. */
+#define DEBUGCTL_BRANCHES MASK(1, 0)
+
+enum hv_status svm_vm_init(struct vm *vm)
+{
+	struct svm_vm *svm_vm = pool_alloc(sizeof(*svm_vm));
+
+	if (svm_vm == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	vm->backend_vm = svm_vm;
+	svm_vm->msrpm = pool_pages(SVM_MSRPM_ORDER);
+	svm_vm->iopm = pool_pages(SVM_IOPM_ORDER);
+	if (svm_vm->msrpm == NULL || svm_vm->iopm == NULL) {
+		svm_vm_fini(vm);
+		return HV_E_NO_MEMORY;
+	}
+	svm_msrpm_build(svm_vm->msrpm, svm.policy->msrs);
+	svm_iopm_build(svm_vm->iopm, svm.policy->ports);
+	return HV_OK;
+}
+
+void svm_vm_fini(struct vm *vm)
+{
+	struct svm_vm *svm_vm = vm->backend_vm;
+
+	if (svm_vm == NULL) {
+		return;
+	}
+	if (svm_vm->msrpm != NULL) {
+		pool_pages_free(svm_vm->msrpm, SVM_MSRPM_ORDER);
+	}
+	if (svm_vm->iopm != NULL) {
+		pool_pages_free(svm_vm->iopm, SVM_IOPM_ORDER);
+	}
+	pool_free(svm_vm, sizeof(*svm_vm));
+	vm->backend_vm = NULL;
+}
+
+struct vcpu *svm_vcpu_create(struct vm *vm)
+{
+	struct svm_vcpu *v = pool_alloc(sizeof(*v));
+
+	if (v == NULL) {
+		return NULL;
+	}
+	v->vmcb = pool_pages(SVM_VMCB_ORDER);
+	if (v->vmcb == NULL) {
+		pool_free(v, sizeof(*v));
+		return NULL;
+	}
+	v->vmcb_hpa = pool_hpa(v->vmcb);
+	v->vcpu.vm = vm;
+	v->window_vector = -1;
+	return &v->vcpu;
+}
+
+void svm_vcpu_destroy(struct vcpu *vcpu)
+{
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+
+	pool_pages_free(v->vmcb, SVM_VMCB_ORDER);
+	pool_free(v, sizeof(*v));
+}
+
+/*
+ * Not intercepted on purpose: WBINVD (no device reaches guest memory behind the caches' back),
+ * RDTSC and RDTSCP (offset and TSC_AUX are virtual), INVLPG and CR accesses (nested paging), debug
+ * registers (switched with the vCPU), task switches (the CPU does them), FERR_FREEZE (the freeze
+ * ends with the next physical interrupt).
+ */
+static const uint8_t intercepts[] = {
+	SVM_INTERCEPT_INTR, SVM_INTERCEPT_NMI, SVM_INTERCEPT_SMI, SVM_INTERCEPT_INIT,
+	SVM_INTERCEPT_RDPMC, SVM_INTERCEPT_CPUID, SVM_INTERCEPT_RSM, SVM_INTERCEPT_INVD,
+	SVM_INTERCEPT_HLT, SVM_INTERCEPT_INVLPGA, SVM_INTERCEPT_IOIO, SVM_INTERCEPT_MSR,
+	SVM_INTERCEPT_SHUTDOWN, SVM_INTERCEPT_VMRUN, SVM_INTERCEPT_VMMCALL, SVM_INTERCEPT_VMLOAD,
+	SVM_INTERCEPT_VMSAVE, SVM_INTERCEPT_STGI, SVM_INTERCEPT_CLGI, SVM_INTERCEPT_SKINIT,
+	SVM_INTERCEPT_MONITOR, SVM_INTERCEPT_MWAIT, SVM_INTERCEPT_MWAIT_ARMED, SVM_INTERCEPT_XSETBV,
+	/* A guest whose #AC or #DB handler raises the same again keeps the CPU in microcode, deaf
+	 * to interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. */
+	SVM_INTERCEPT_EXCEPTION + EXC_DB, SVM_INTERCEPT_EXCEPTION + EXC_AC,
+	SVM_INTERCEPT_EXCEPTION + EXC_MC};
+
+static void reset_controls(struct svm_vcpu *v)
+{
+	const struct svm_vm *svm_vm = v->vcpu.vm->backend_vm;
+	struct vmcb *vmcb = v->vmcb;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(intercepts); i++) {
+		vmcb_set_intercept(vmcb, intercepts[i], true);
+	}
+	if (svm.features.rdpru) {
+		vmcb_set_intercept(vmcb, SVM_INTERCEPT_RDPRU, true);
+	}
+	if (svm.features.pause_filter) {
+		vmcb_set_intercept(vmcb, SVM_INTERCEPT_PAUSE, true);
+		vmcb_set_pause_filter(vmcb, PAUSE_FILTER_COUNT,
+				      svm.features.pause_threshold ? PAUSE_FILTER_THRESHOLD : 0);
+	}
+	vmcb_set_maps(vmcb, pool_hpa(svm_vm->iopm), pool_hpa(svm_vm->msrpm));
+	vmcb_set_int_ctl(vmcb, SVM_INT_V_MASKING);
+	vmcb_set_nested_paging(vmcb, pool_hpa(v->vcpu.vm->gspace.stage2.root));
+}
+
+/* Attributes after RESET: present, accessed; code, data, LDT and busy 32-bit TSS. */
+#define ATTR_CODE 0x9bu
+#define ATTR_DATA 0x93u
+#define ATTR_LDT 0x82u
+#define ATTR_TSS 0x8bu
+
+static void reset_segments(struct vmcb *vmcb)
+{
+	static const uint8_t attrs[VCPU_SEG_COUNT] = {
+		[VCPU_SEG_ES] = ATTR_DATA, [VCPU_SEG_CS] = ATTR_CODE,  [VCPU_SEG_SS] = ATTR_DATA,
+		[VCPU_SEG_DS] = ATTR_DATA, [VCPU_SEG_FS] = ATTR_DATA,  [VCPU_SEG_GS] = ATTR_DATA,
+		[VCPU_SEG_TR] = ATTR_TSS,  [VCPU_SEG_LDTR] = ATTR_LDT,
+	};
+
+	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
+		struct vcpu_segment s = {.limit = 0xffff, .attr = attrs[i]};
+
+		if (i == VCPU_SEG_CS) {
+			s.selector = 0xf000;
+			s.base = 0xffff0000;
+		}
+		vmcb_set_seg(vmcb, (enum vcpu_seg)i, &s);
+	}
+}
+
+void svm_vcpu_reset(struct vcpu *vcpu)
+{
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+	struct vmcb *vmcb = v->vmcb;
+	uint64_t tsc_offset = vmcb->_tsc_offset;
+
+	memset(vmcb, 0, sizeof(*vmcb));
+	reset_controls(v);
+	reset_segments(vmcb);
+	vmcb_set_tsc_offset(vmcb, tsc_offset); /* set_tsc_offset alone decides it */
+	svm_set_reg(vcpu, VCPU_REG_EFER, 0);
+	svm_set_reg(vcpu, VCPU_REG_CR0, CR0_CD | CR0_NW | CR0_ET);
+	svm_set_reg(vcpu, VCPU_REG_RFLAGS, 0);
+	svm_set_reg(vcpu, VCPU_REG_DR6, DR6_RESET);
+	svm_set_reg(vcpu, VCPU_REG_DR7, DR7_RESET);
+	svm_set_reg(vcpu, VCPU_REG_PAT, PAT_RESET);
+	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
+	vcpu->gpr[GPR_RDX] = svm.features.signature;
+	vcpu->rip = 0xfff0;
+	v->nmi = (struct svm_nmi){.state = SVM_NMI_OPEN};
+	v->window_vector = -1;
+	v->window_nmi = false;
+	v->flush = true;
+	vmcb->clean = 0;
+}
+
+uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	uint64_t value = vmcb_get_reg(svm_vcpu_const(vcpu)->vmcb, reg);
+
+	return reg == VCPU_REG_EFER ? value & ~EFER_SVME : value;
+}
+
+void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
+{
+	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+	if (reg == VCPU_REG_EFER) {
+		value |= EFER_SVME;
+	} else if (reg == VCPU_REG_RFLAGS) {
+		value |= RFLAGS_FIXED1;
+	} else if (reg == VCPU_REG_DR6 || reg == VCPU_REG_DR7) {
+		value &= UINT32_MAX; /* VMRUN refuses the rest */
+	} else if (reg == VCPU_REG_DEBUGCTL && svm.features.lbr) {
+		/* The virtual copy takes effect only while LBR virtualization is on. */
+		vmcb_write(vmcb, &vmcb->lbr_ctl,
+			   (value & DEBUGCTL_BRANCHES) != 0 ? SVM_LBR_ENABLE : 0, SVM_CLEAN_LBR);
+	}
+	vmcb_set_reg(vmcb, reg, value);
+}
+
+void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out)
+{
+	vmcb_get_seg(svm_vcpu_const(vcpu)->vmcb, seg, out);
+}
+
+void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in)
+{
+	vmcb_set_seg(svm_vcpu(vcpu)->vmcb, seg, in);
+}
+
+void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
+{
+	vmcb_set_tsc_offset(svm_vcpu(vcpu)->vmcb, offset);
+}
