@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory operands: effective address, segmentation, translation, and accesses split at pages. A
+ * store that crosses into a second page has both pages checked before either is touched, and
+ * before the first one is marked dirty.
+ */
+#include "hv/emul/emul_internal.h"
+
+/* Segment type bits of a code or data segment. */
+#define TYPE_CODE BIT(3)
+#define TYPE_EXPAND_DOWN BIT(2) /* data */
+#define TYPE_WRITABLE BIT(1)	/* data; readable for code */
+
+static bool has_error_code(enum exception_vector vector)
+{
+	return vector == EXC_SS || vector == EXC_GP || vector == EXC_PF;
+}
+
+void emul_set_exception(struct emul_ctx *c, enum exception_vector vector, uint32_t error)
+{
+	c->exception = (struct vcpu_event){
+		.type = VCPU_EVENT_EXCEPTION,
+		.vector = (uint8_t)vector,
+		.has_error = has_error_code(vector) && (c->walk.cr0 & CR0_PE) != 0,
+		.error = error,
+	};
+}
+
+const struct vcpu_segment *emul_segment(struct emul_ctx *c, unsigned seg)
+{
+	if ((c->segs_known & BIT32(seg)) == 0) {
+		c->ops->get_segment(c, (enum vcpu_seg)seg, &c->segs[seg]);
+		c->segs_known |= (uint8_t)BIT32(seg);
+	}
+	return &c->segs[seg];
+}
+
+/* ---------------------------------------------------------------- addresses */
+
+uint64_t emul_effective(const struct emul_ctx *c)
+{
+	const struct insn *insn = &c->insn;
+	uint64_t ea = insn->disp;
+
+	if (insn->base < GPR_COUNT) {
+		ea += c->gpr[insn->base];
+	} else if (insn->base == INSN_REG_RIP) {
+		ea += c->rip + insn->length;
+	}
+	if (insn->index != INSN_REG_NONE) {
+		ea += c->gpr[insn->index] << insn->scale;
+	}
+	return ea & size_mask(insn->addr_size);
+}
+
+static bool is_canonical(const struct emul_ctx *c, uint64_t linear)
+{
+	unsigned top = (c->walk.cr4 & CR4_LA57) != 0 ? 56 : 47;
+	uint64_t high = linear >> top;
+
+	return high == 0 || high == ~0ull >> top;
+}
+
+/* 64-bit mode: FS and GS have bases, nothing has limits. */
+static enum emul_status linear64(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
+				 uint64_t *linear)
+{
+	uint64_t first = offset;
+
+	if (seg >= VCPU_SEG_FS) {
+		first += emul_segment(c, seg)->base;
+	}
+	if (!is_canonical(c, first) || !is_canonical(c, first + size - 1)) {
+		return emul_raise(c, seg == VCPU_SEG_SS ? EXC_SS : EXC_GP, 0);
+	}
+	*linear = first;
+	return EMUL_OK;
+}
+
+static bool is_outside(const struct vcpu_segment *s, uint64_t first, uint64_t last)
+{
+	bool down = (s->attr & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN;
+
+	if (!down) {
+		return last > s->limit;
+	}
+	return first <= s->limit || last > ((s->attr & SEG_DB) != 0 ? 0xffffffffu : 0xffffu);
+}
+
+/* Whether a protected-mode segment allows this kind of access at all. */
+static bool is_type_ok(const struct vcpu_segment *s, bool write)
+{
+	if ((s->attr & SEG_UNUSABLE) != 0) {
+		return false;
+	}
+	if (write) {
+		return (s->attr & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
+	}
+	return (s->attr & (TYPE_CODE | TYPE_WRITABLE)) != TYPE_CODE;
+}
+
+enum emul_status emul_linear(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
+			     bool write, uint64_t *linear)
+{
+	const struct vcpu_segment *s;
+	bool refused;
+
+	if (c->mode == INSN_LONG64) {
+		return linear64(c, seg, offset, size, linear);
+	}
+	s = emul_segment(c, seg);
+	if (c->mode == INSN_REAL16) {
+		refused = offset + size - 1 > s->limit;
+	} else {
+		refused = !is_type_ok(s, write) || is_outside(s, offset, offset + size - 1);
+	}
+	if (refused) {
+		return emul_raise(c, seg == VCPU_SEG_SS ? EXC_SS : EXC_GP, 0);
+	}
+	*linear = (s->base + offset) & 0xffffffffu;
+	return EMUL_OK;
+}
+
+enum emul_status emul_translate(struct emul_ctx *c, uint64_t linear, unsigned access, gpa_t *out)
+{
+	struct gwalk_result result;
+	unsigned flags = access;
+
+	flags |= c->cpl == 3 ? GWALK_USER : 0;
+	flags |= (c->rflags & RFLAGS_AC) != 0 ? GWALK_AC : 0;
+	switch (gwalk(&c->walk, gva(linear), flags, &result)) {
+	case GWALK_OK:
+		*out = result.gpa;
+		return EMUL_OK;
+	case GWALK_FAULT:
+		c->exception_payload = linear;
+		return emul_raise(c, EXC_PF, result.error);
+	case GWALK_CONFLICT:
+		return EMUL_RESTART;
+	case GWALK_NOT_RAM:
+		break;
+	}
+	return EMUL_STOP;
+}
+
+/* Both pages of an operand that crosses: checked first, marked accessed and dirty afterwards. */
+static enum emul_status translate_two(struct emul_ctx *c, uint64_t linear, unsigned access,
+				      struct emul_loc *loc)
+{
+	uint64_t second = linear + loc->first;
+	enum emul_status status;
+
+	if (c->mode != INSN_LONG64) {
+		second &= 0xffffffffu;
+	}
+	status = emul_translate(c, linear, access | GWALK_PROBE, &loc->gpa);
+	if (status == EMUL_OK) {
+		status = emul_translate(c, second, access, &loc->next);
+	}
+	if (status == EMUL_OK) {
+		status = emul_translate(c, linear, access, &loc->gpa);
+	}
+	return status;
+}
+
+/* Whether the CPU's report of a second-stage fault already says where `linear` leads. */
+static bool is_reported(const struct emul_ctx *c, uint64_t linear, unsigned access)
+{
+	return c->fault_valid && ((linear ^ c->fault_gpa.v) & (PAGE_SIZE - 1)) == 0 &&
+	       (c->fault_write || access == 0);
+}
+
+enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
+			      unsigned access, struct emul_loc *loc)
+{
+	uint64_t linear;
+	uint64_t room;
+	enum emul_status status = emul_linear(c, seg, offset, size, access != 0, &linear);
+
+	if (status != EMUL_OK) {
+		return status;
+	}
+	room = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
+	if (room < size) {
+		loc->first = (unsigned)room;
+		return translate_two(c, linear, access, loc);
+	}
+	loc->first = size;
+	if (is_reported(c, linear, access)) {
+		loc->gpa = c->fault_gpa;
+		return EMUL_OK;
+	}
+	return emul_translate(c, linear, access, &loc->gpa);
+}
+
+/* ---------------------------------------------------------------- accesses */
+
+static enum emul_status access_status(enum emul_access access)
+{
+	switch (access) {
+	case EMUL_ACCESS_OK:
+		return EMUL_OK;
+	case EMUL_ACCESS_CHANGED:
+		return EMUL_RESTART;
+	case EMUL_ACCESS_STOP:
+		break;
+	}
+	return EMUL_STOP;
+}
+
+static gpa_t byte_at(const struct emul_loc *loc, unsigned offset)
+{
+	return gpa(offset < loc->first ? loc->gpa.v + offset : loc->next.v + (offset - loc->first));
+}
+
+/* The largest naturally aligned piece that starts at `offset` of an operand that crosses pages. */
+static unsigned piece_size(const struct emul_loc *loc, unsigned offset, unsigned left)
+{
+	uint64_t addr = byte_at(loc, offset).v;
+	unsigned size = 8;
+
+	while (size > left || (addr & (size - 1)) != 0) {
+		size /= 2;
+	}
+	return size;
+}
+
+static bool is_split(const struct emul_loc *loc, unsigned offset, unsigned size)
+{
+	return offset < loc->first && offset + size > loc->first;
+}
+
+static enum emul_status load_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				   unsigned size, uint64_t *value)
+{
+	uint64_t whole = 0;
+
+	for (unsigned done = 0; done < size;) {
+		unsigned n = piece_size(loc, offset + done, size - done);
+		uint64_t part = 0;
+		enum emul_access a = c->ops->read(c, byte_at(loc, offset + done), n, &part);
+
+		if (a != EMUL_ACCESS_OK) {
+			return access_status(a);
+		}
+		whole |= (part & size_mask(n)) << (8 * done);
+		done += n;
+	}
+	*value = whole;
+	return EMUL_OK;
+}
+
+enum emul_status emul_load(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+			   unsigned size, uint64_t *value)
+{
+	enum emul_access a;
+
+	if (is_split(loc, offset, size)) {
+		return load_split(c, loc, offset, size, value);
+	}
+	a = c->ops->read(c, byte_at(loc, offset), size, value);
+	*value &= size_mask(size);
+	return access_status(a);
+}
+
+static enum emul_status store_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				    unsigned size, uint64_t value)
+{
+	for (unsigned done = 0; done < size;) {
+		unsigned n = piece_size(loc, offset + done, size - done);
+		uint64_t part = (value >> (8 * done)) & size_mask(n);
+		enum emul_access a = c->ops->write(c, byte_at(loc, offset + done), n, part);
+
+		if (a != EMUL_ACCESS_OK) {
+			return access_status(a);
+		}
+		done += n;
+	}
+	return EMUL_OK;
+}
+
+enum emul_status emul_store(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+			    unsigned size, uint64_t value)
+{
+	if (is_split(loc, offset, size)) {
+		return store_split(c, loc, offset, size, value);
+	}
+	return access_status(c->ops->write(c, byte_at(loc, offset), size, value & size_mask(size)));
+}
+
+/* ---------------------------------------------------------------- the r/m operand */
+
+enum emul_status emul_rm_open(struct emul_ctx *c, unsigned size, unsigned access,
+			      struct emul_rm *rm)
+{
+	rm->mem = c->insn.mem;
+	if (!rm->mem) {
+		return EMUL_OK;
+	}
+	return emul_resolve(c, c->insn.segment, emul_effective(c), size, access, &rm->loc);
+}
+
+enum emul_status emul_rm_load(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
+			      uint64_t *value)
+{
+	if (!rm->mem) {
+		*value = emul_get(c, c->insn.rm, size);
+		return EMUL_OK;
+	}
+	return emul_load(c, &rm->loc, 0, size, value);
+}
+
+enum emul_status emul_rm_store(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
+			       uint64_t value)
+{
+	if (!rm->mem) {
+		emul_set(c, c->insn.rm, size, value);
+		return EMUL_OK;
+	}
+	return emul_store(c, &rm->loc, 0, size, value);
+}
+
+enum emul_status emul_rm_update(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
+				uint64_t old, uint64_t value, bool locked)
+{
+	if (!rm->mem || !locked || is_split(&rm->loc, 0, size)) {
+		return emul_rm_store(c, rm, size, value);
+	}
+	return access_status(
+		c->ops->compare_exchange(c, rm->loc.gpa, size, old, value & size_mask(size)));
+}
+
+enum emul_status emul_rm_get(struct emul_ctx *c, unsigned size, uint64_t *value)
+{
+	struct emul_rm rm;
+	enum emul_status status = emul_rm_open(c, size, 0, &rm);
+
+	if (status != EMUL_OK) {
+		return status;
+	}
+	return emul_rm_load(c, &rm, size, value);
+}
