@@ -21,14 +21,18 @@ HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/ti
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
-DRIVERS_SRCS := drivers/pic.c drivers/tsc.c drivers/uart.c
-GUESTS_SRCS := guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
+DRIVERS_SRCS := drivers/apic.c drivers/ioapic.c drivers/pic.c drivers/tsc.c drivers/uart.c
+GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
+	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
+	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
+	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
-	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emulate.c hv/emul/gwalk.c
+	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emulate.c hv/emul/gwalk.c \
+	hv/config.c hv/config_text.c hv/config_tree.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S
@@ -45,17 +49,20 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_mm_init test_gspace test_acpi_pm test_ap_start test_api_exit test_bus test_clock test_desc \
-	test_drivers_pic test_drivers_tsc test_drivers_uart test_dsdt test_e820 test_event \
-	test_features test_linux test_misc_ports test_percpu test_sched test_stack_guard \
-	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_svm_asid test_svm_check \
-	test_svm_cpu test_svm_decode test_svm_features test_svm_permissions test_svm_svm test_svm_vmcb
+UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_apic_bus test_bus test_cadence \
+	test_clock test_desc test_drivers_apic test_drivers_ioapic test_drivers_pic \
+	test_drivers_tsc test_drivers_uart test_dsdt test_e820 test_event test_features \
+	test_gspace test_ioapic test_lapic test_lapic_regs test_lapic_timer test_linux \
+	test_misc_ports test_mm_init test_percpu test_pic8259 test_pit8254 test_pit_channel \
+	test_sched test_stack_guard test_svm_asid test_svm_check test_svm_cpu test_svm_decode \
+	test_svm_features test_svm_permissions test_svm_svm test_svm_vmcb test_tables_acpi \
+	test_timer test_trap test_uart16550 test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_linux fuzz_uart16550 fuzz_acpi_pm
+FUZZ_TARGETS := fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm
 FAKE_SRCS := tests/fakes/access.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
