@@ -329,6 +329,15 @@ _Noreturn void cpu_stop(void)
 	}
 }
 
+_Noreturn void cpu_triple_fault(void)
+{
+	static const struct desc_ptr empty;
+
+	cpu_lidt(&empty);
+	__asm__ volatile("ud2" : : : "memory");
+	cpu_stop();
+}
+
 void cpu_lgdt(const struct desc_ptr *desc)
 {
 	__asm__ volatile("lgdt %0" : : "m"(*desc) : "memory");

@@ -80,6 +80,8 @@ void cpu_interrupt_window(void);
 void cpu_idle(void);
 /* cli; hlt for ever. */
 _Noreturn void cpu_stop(void);
+/* Raises an exception without any way to handle it: a PC resets. */
+_Noreturn void cpu_triple_fault(void);
 void cpu_lgdt(const struct desc_ptr *desc);
 void cpu_lidt(const struct desc_ptr *desc);
 void cpu_sgdt(struct desc_ptr *desc);

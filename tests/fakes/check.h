@@ -11,7 +11,7 @@
 #include <setjmp.h>
 #include <stdnoreturn.h>
 
-enum fake_exit { FAKE_EXIT_NONE = 0, FAKE_EXIT_CHECK, FAKE_EXIT_STOP };
+enum fake_exit { FAKE_EXIT_NONE = 0, FAKE_EXIT_CHECK, FAKE_EXIT_STOP, FAKE_EXIT_TRIPLE_FAULT };
 
 extern jmp_buf fake_exit_env;
 extern enum fake_exit fake_exit_expected;
@@ -35,3 +35,4 @@ noreturn void fake_exit_missed(const char *file, int line, const char *statement
 
 #define EXPECT_CHECK(statement) FAKE_EXPECT_EXIT(FAKE_EXIT_CHECK, statement)
 #define EXPECT_STOP(statement) FAKE_EXPECT_EXIT(FAKE_EXIT_STOP, statement)
+#define EXPECT_TRIPLE_FAULT(statement) FAKE_EXPECT_EXIT(FAKE_EXIT_TRIPLE_FAULT, statement)

@@ -464,6 +464,11 @@ _Noreturn void cpu_stop(void)
 	fake_exit_take(FAKE_EXIT_STOP, "cpu_stop");
 }
 
+_Noreturn void cpu_triple_fault(void)
+{
+	fake_exit_take(FAKE_EXIT_TRIPLE_FAULT, "cpu_triple_fault");
+}
+
 void cpu_lgdt(const struct desc_ptr *desc)
 {
 	fake_cpu.gdt = *desc;
