@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration space of one PCI function: values, which bits the guest may write, which it
+ * clears by writing one, and what they were at reset; BARs and the capability list on top. A device
+ * model embeds a struct pci_function and declares its registers once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/base/status.h"
+
+#define PCI_CONFIG_BYTES 256u
+#define PCI_EXPRESS_BYTES 4096u
+#define PCI_EXTENDED_BYTES (PCI_EXPRESS_BYTES - PCI_CONFIG_BYTES)
+#define PCI_BARS 6u
+
+/* Registers of header type 0 (PCI Local Bus Specification, "Configuration Space"). */
+#define PCI_VENDOR_ID 0x00u
+#define PCI_DEVICE_ID 0x02u
+#define PCI_COMMAND 0x04u
+#define PCI_STATUS 0x06u
+#define PCI_REVISION 0x08u
+#define PCI_CLASS 0x09u /* three bytes */
+#define PCI_HEADER_TYPE 0x0eu
+#define PCI_BAR0 0x10u
+#define PCI_SUBSYSTEM_VENDOR 0x2cu
+#define PCI_SUBSYSTEM 0x2eu
+#define PCI_CAPABILITIES 0x34u
+#define PCI_INTERRUPT_LINE 0x3cu
+#define PCI_INTERRUPT_PIN 0x3du
+#define PCI_FIRST_FREE 0x40u
+
+#define PCI_COMMAND_IO 0x0001u
+#define PCI_COMMAND_MEMORY 0x0002u
+#define PCI_COMMAND_MASTER 0x0004u
+#define PCI_COMMAND_INTX_OFF 0x0400u
+#define PCI_STATUS_CAP_LIST 0x0010u
+#define PCI_HEADER_MULTI 0x80u
+
+#define PCI_BAR_IO 0x1u
+#define PCI_BAR_64 0x4u
+#define PCI_BAR_PREFETCH 0x8u
+
+enum pci_plane {
+	PCI_VALUE,
+	PCI_INITIAL,
+	PCI_WRITABLE,
+	PCI_CLEARABLE, /* by writing one */
+	PCI_PLANES
+};
+
+/* Bytes 256 .. 4095 of a PCI Express function. */
+struct pci_extended {
+	uint8_t plane[PCI_PLANES][PCI_EXTENDED_BYTES];
+};
+
+struct pci_bar {
+	uint64_t size;	  /* 0: no such BAR, or the upper half of a 64-bit one */
+	uint8_t flags;	  /* PCI_BAR_*: the constant low bits */
+	bool mapped;	  /* decoded at present */
+	uint64_t address; /* meaningful while mapped */
+};
+
+struct pci_function;
+
+struct pci_function_ops {
+	/* A BAR appeared, moved or vanished: look at f->bars[bar]. May be NULL. */
+	void (*bar_changed)(struct pci_function *f, unsigned bar);
+	/* The guest changed one of the bytes reg .. reg + size - 1. May be NULL. */
+	void (*written)(struct pci_function *f, unsigned reg, unsigned size);
+};
+
+/* Covered by the lock of the pci_host it is added to; callbacks are made with that lock held. */
+struct pci_function {
+	const struct pci_function_ops *ops;
+	uint8_t plane[PCI_PLANES][PCI_CONFIG_BYTES];
+	struct pci_extended *extended; /* NULL: conventional PCI, reads all-ones there */
+	struct pci_bar bars[PCI_BARS];
+	uint16_t capability_end;  /* first byte behind the last capability */
+	uint16_t capability_last; /* where the next one is linked from */
+};
+
+struct pci_identity {
+	uint16_t vendor;
+	uint16_t device;
+	uint32_t class_code; /* base class << 16 | sub-class << 8 | interface */
+	uint8_t revision;
+	uint16_t subsystem_vendor;
+	uint16_t subsystem;
+};
+
+/* All registers read-only and zero but the identity. `ops` and `extended` may be NULL. */
+void pci_function_init(struct pci_function *f, const struct pci_identity *id,
+		       const struct pci_function_ops *ops, struct pci_extended *extended);
+/*
+ * Declares a register of 1, 2 or 4 bytes inside the space: its value at reset and the bits that
+ * the guest may write. Declaring again replaces.
+ */
+void pci_function_define(struct pci_function *f, unsigned reg, unsigned size, uint32_t value,
+			 uint32_t writable);
+/* Declares bits that the guest clears by writing one to them. */
+void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigned size,
+				   uint32_t bits);
+/*
+ * Declares BAR 0..5 of `size` bytes, a power of two; `flags` are PCI_BAR_*. A 64-bit BAR takes
+ * the next one too. HV_E_INVALID for what the format cannot say, HV_E_EXISTS when taken.
+ */
+enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_t flags,
+				    uint64_t size) HV_MUST_CHECK;
+/* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
+void pci_function_set_pin(struct pci_function *f, uint8_t pin);
+/*
+ * Appends a capability of `size` bytes (header included) to the list; its registers are then
+ * defined at *at. HV_E_RANGE when the first 256 bytes are full.
+ */
+enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, unsigned size,
+					   unsigned *at) HV_MUST_CHECK;
+
+/* A device's own change of a register while the guest runs. */
+void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value);
+
+/* The guest's accesses; any reg and size 1..8. Bytes outside the space read all-ones. */
+uint64_t pci_function_read(const struct pci_function *f, unsigned reg, unsigned size);
+/* True when a register has changed. */
+bool pci_function_write(struct pci_function *f, unsigned reg, unsigned size, uint64_t value);
+/* To the declared values; BARs vanish. */
+void pci_function_reset(struct pci_function *f);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration mechanisms and the two bridges. Sources: PCI Local Bus Specification,
+ * "Configuration Mechanism #1"; PCI Express Base Specification, "Enhanced Configuration Access
+ * Mechanism"; data sheets of the 3 Series (82G33) and of the ICH9 for the bridges' registers.
+ *
+ * What this machine fixes is read-only in the bridges: ECAM's place, RAM below 1 MiB, the PM base.
+ */
+#include "guests/devices/pci_host.h"
+
+#include "guests/layout.h"
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "hv/base/str.h"
+
+#define ADDRESS_ENABLE BIT32(31)
+#define ADDRESS_BUS 0x00ff0000u
+#define ADDRESS_DEVFN 0x0000ff00u
+#define ADDRESS_REGISTER 0x000000fcu
+
+#define VENDOR_INTEL 0x8086u
+#define DEVICE_82G33_HOST 0x29c0u
+#define DEVICE_ICH9_LPC 0x2918u
+#define SUBSYSTEM_VENDOR 0x1af4u /* as virtual machines with a q35 have it */
+#define SUBSYSTEM_MACHINE 0x1100u
+
+/* Host bridge. */
+#define MCH_PCIEXBAR 0x60u
+#define PCIEXBAR_ENABLE 0x1u
+#define PCIEXBAR_64M 0x4u
+#define MCH_PAM0 0x90u
+#define MCH_PAM1 0x91u
+#define MCH_PAM_COUNT 7u
+#define PAM_HIGH_RAM 0x30u /* reads and writes of the upper half go to RAM */
+#define PAM_BOTH_RAM 0x33u
+#define MCH_SMRAM 0x9du
+#define SMRAM_LOCKED 0x12u /* D_LCK, and the base segment that is hardwired */
+#define MCH_TOLUD 0xb0u
+
+/* LPC bridge. */
+#define LPC_PMBASE 0x40u
+#define LPC_ACPI_CNTL 0x44u
+#define ACPI_CNTL_ENABLE 0x80u /* and SCI on IRQ 9 */
+#define LPC_GPIOBASE 0x48u
+#define LPC_PIRQ_A 0x60u
+#define LPC_SERIRQ 0x64u
+#define LPC_PIRQ_E 0x68u
+#define LPC_PIRQ_COUNT 4u
+#define PIRQ_OFF 0x80u
+#define PIRQ_WRITABLE 0x8fu
+#define LPC_ENABLES 0x82u
+#define LPC_ENABLE_COM1 0x0001u
+#define LPC_ENABLE_KBC 0x0400u
+#define BASE_IS_IO 0x1u
+
+static_assert(LAYOUT_IRQ_SCI == 9, "SCI_IRQ_SEL of ACPI_CNTL says so");
+
+static struct pci_host *to_host(struct vdev *dev)
+{
+	return container_of(dev, struct pci_host, dev);
+}
+
+/* ---- configuration space by address ---- */
+
+/* Lock held. */
+static uint64_t config_read(const struct pci_host *h, unsigned devfn, unsigned reg, unsigned size)
+{
+	const struct pci_function *f = h->functions[devfn];
+
+	return f == NULL ? ~0ull : pci_function_read(f, reg, size);
+}
+
+/* The devfn whose registers changed, or -1. Lock held. */
+static int config_write(struct pci_host *h, unsigned devfn, unsigned reg, unsigned size,
+			uint64_t value)
+{
+	struct pci_function *f = h->functions[devfn];
+
+	return f != NULL && pci_function_write(f, reg, size, value) ? (int)devfn : -1;
+}
+
+/* Whether port accesses reach bus 0; others find no bus. */
+static bool port_selects(const struct pci_host *h)
+{
+	return (h->address & (ADDRESS_ENABLE | ADDRESS_BUS)) == ADDRESS_ENABLE;
+}
+
+static unsigned port_devfn(const struct pci_host *h)
+{
+	return (unsigned)bits_get(h->address, ADDRESS_DEVFN);
+}
+
+static unsigned port_register(const struct pci_host *h, const struct vdev_access *a)
+{
+	return (h->address & ADDRESS_REGISTER) + (unsigned)(a->addr - LAYOUT_PCI_CONFIG_DATA);
+}
+
+/* Only a whole dword at 0xcf8 is the address register; narrower ones pass to the ISA bus. */
+static bool is_address(const struct vdev_access *a)
+{
+	return a->addr == LAYOUT_PCI_CONFIG_ADDRESS && a->size == 4;
+}
+
+static bool is_reset_port(const struct pci_host *h, const struct vdev_access *a)
+{
+	return a->space == BUS_PIO && a->addr == LAYOUT_RESET_PORT && a->size == 1 &&
+	       h->cfg.reset_port != NULL;
+}
+
+/* The access as the reset register's own device sees it. */
+static struct vdev_access at_reset_port(const struct vdev_access *a)
+{
+	struct vdev_access there = *a;
+
+	there.offset = 0;
+	return there;
+}
+
+static uint64_t port_read(const struct pci_host *h, const struct vdev_access *a)
+{
+	if (is_address(a)) {
+		return h->address;
+	}
+	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
+		return ~0ull;
+	}
+	return config_read(h, port_devfn(h), port_register(h, a), a->size);
+}
+
+static int port_write(struct pci_host *h, const struct vdev_access *a, uint64_t value)
+{
+	if (is_address(a)) {
+		h->address = (uint32_t)value &
+			     (ADDRESS_ENABLE | ADDRESS_BUS | ADDRESS_DEVFN | ADDRESS_REGISTER);
+		return -1;
+	}
+	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
+		return -1;
+	}
+	return config_write(h, port_devfn(h), port_register(h, a), a->size, value);
+}
+
+static unsigned ecam_devfn(uint64_t offset)
+{
+	return (unsigned)(offset / PCI_EXPRESS_BYTES) % PCI_HOST_FUNCTIONS;
+}
+
+static unsigned ecam_register(uint64_t offset)
+{
+	return (unsigned)(offset % PCI_EXPRESS_BYTES);
+}
+
+static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
+{
+	struct pci_host *h = to_host(dev);
+	uint64_t value;
+
+	if (is_reset_port(h, a)) {
+		struct vdev_access there = at_reset_port(a);
+
+		return h->cfg.reset_port->ops->read(h->cfg.reset_port, &there);
+	}
+	lock_acquire(&dev->lock);
+	if (a->space == BUS_PIO) {
+		value = port_read(h, a);
+	} else {
+		value = config_read(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size);
+	}
+	lock_release(&dev->lock);
+	return value;
+}
+
+static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	struct pci_host *h = to_host(dev);
+	int changed;
+
+	if (is_reset_port(h, a)) {
+		struct vdev_access there = at_reset_port(a);
+
+		h->cfg.reset_port->ops->write(h->cfg.reset_port, &there, value);
+		return;
+	}
+	lock_acquire(&dev->lock);
+	if (a->space == BUS_PIO) {
+		changed = port_write(h, a, value);
+	} else {
+		changed = config_write(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size,
+				       value);
+	}
+	lock_release(&dev->lock);
+	if (changed >= 0 && h->cfg.changed != NULL) {
+		h->cfg.changed(h->cfg.ctx, (unsigned)changed);
+	}
+}
+
+static void host_reset(struct vdev *dev)
+{
+	struct pci_host *h = to_host(dev);
+
+	lock_acquire(&dev->lock);
+	h->address = 0;
+	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
+		if (h->functions[i] != NULL) {
+			pci_function_reset(h->functions[i]);
+		}
+	}
+	lock_release(&dev->lock);
+	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS && h->cfg.changed != NULL; i++) {
+		if (h->functions[i] != NULL) {
+			h->cfg.changed(h->cfg.ctx, i);
+		}
+	}
+}
+
+static const struct vdev_ops host_ops = {
+	.name = "PCI",
+	.read = host_read,
+	.write = host_write,
+	.reset = host_reset,
+};
+
+bool pci_ecam_page(struct pci_host *h, unsigned devfn, uint8_t *page)
+{
+	const struct pci_function *f = devfn < PCI_HOST_FUNCTIONS ? h->functions[devfn] : NULL;
+
+	memset(page, 0xff, PCI_EXPRESS_BYTES);
+	if (f == NULL) {
+		return false;
+	}
+	lock_acquire(&h->dev.lock);
+	memcpy(page, f->plane[PCI_VALUE], PCI_CONFIG_BYTES);
+	if (f->extended != NULL) {
+		memcpy(page + PCI_CONFIG_BYTES, f->extended->plane[PCI_VALUE], PCI_EXTENDED_BYTES);
+	}
+	lock_release(&h->dev.lock);
+	return true;
+}
+
+/* ---- functions ---- */
+
+/* Function 0 tells whether to look for others. */
+static void mark_multi_function(struct pci_host *h, unsigned first_devfn)
+{
+	struct pci_function *first = h->functions[first_devfn];
+	bool others = false;
+
+	for (unsigned i = 1; i < 8; i++) {
+		others |= h->functions[first_devfn + i] != NULL;
+	}
+	if (first != NULL && others) {
+		uint32_t type = (uint32_t)pci_function_read(first, PCI_HEADER_TYPE, 1);
+
+		pci_function_define(first, PCI_HEADER_TYPE, 1, type | PCI_HEADER_MULTI, 0);
+	}
+}
+
+enum hv_status pci_host_add(struct pci_host *h, unsigned devfn, struct pci_function *f)
+{
+	if (devfn >= PCI_HOST_FUNCTIONS) {
+		return HV_E_RANGE;
+	}
+	if (h->functions[devfn] != NULL) {
+		return HV_E_EXISTS;
+	}
+	lock_acquire(&h->dev.lock);
+	h->functions[devfn] = f;
+	mark_multi_function(h, devfn & ~7u);
+	lock_release(&h->dev.lock);
+	return HV_OK;
+}
+
+static void init_bridge(struct pci_host *h)
+{
+	static const struct pci_identity id = {.vendor = VENDOR_INTEL,
+					       .device = DEVICE_82G33_HOST,
+					       .class_code = 0x060000,
+					       .revision = 2,
+					       .subsystem_vendor = SUBSYSTEM_VENDOR,
+					       .subsystem = SUBSYSTEM_MACHINE};
+	struct pci_function *f = &h->bridge;
+	uint64_t ecam = h->cfg.ecam_base | PCIEXBAR_64M | PCIEXBAR_ENABLE;
+
+	pci_function_init(f, &id, NULL, NULL);
+	/* Hardwired: the bridge always decodes memory and passes on masters. */
+	pci_function_define(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
+	pci_function_define(f, MCH_PCIEXBAR, 4, (uint32_t)ecam, 0);
+	pci_function_define(f, MCH_PCIEXBAR + 4, 4, (uint32_t)(ecam >> 32), 0);
+	/* 0xc0000 .. 0xfffff are RAM; PAM0 has an upper half only, 0xf0000. */
+	pci_function_define(f, MCH_PAM0, 1, PAM_HIGH_RAM, 0);
+	for (unsigned i = 1; i < MCH_PAM_COUNT; i++) {
+		pci_function_define(f, MCH_PAM0 + i, 1, PAM_BOTH_RAM, 0);
+	}
+	pci_function_define(f, MCH_SMRAM, 1, SMRAM_LOCKED, 0);
+	/* Bits 31:20 of where PCI memory begins, in bits 15:4. */
+	pci_function_define(f, MCH_TOLUD, 2, (uint32_t)(LAYOUT_PCI_MMIO_BASE >> 16), 0);
+}
+
+static void init_lpc(struct pci_host *h)
+{
+	static const struct pci_identity id = {.vendor = VENDOR_INTEL,
+					       .device = DEVICE_ICH9_LPC,
+					       .class_code = 0x060100,
+					       .revision = 2,
+					       .subsystem_vendor = SUBSYSTEM_VENDOR,
+					       .subsystem = SUBSYSTEM_MACHINE};
+	struct pci_function *f = &h->lpc;
+
+	pci_function_init(f, &id, NULL, NULL);
+	pci_function_define(f, PCI_COMMAND, 2,
+			    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
+	pci_function_define(f, LPC_PMBASE, 4, LAYOUT_PM_BASE | BASE_IS_IO, 0);
+	pci_function_define(f, LPC_ACPI_CNTL, 1, ACPI_CNTL_ENABLE, 0);
+	pci_function_define(f, LPC_GPIOBASE, 4, BASE_IS_IO, 0);
+	for (unsigned i = 0; i < LPC_PIRQ_COUNT; i++) {
+		pci_function_define(f, LPC_PIRQ_A + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
+		pci_function_define(f, LPC_PIRQ_E + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
+	}
+	pci_function_define(f, LPC_SERIRQ, 1, 0x10, 0);
+	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
+}
+
+void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg)
+{
+	*h = (struct pci_host){.dev.ops = &host_ops, .cfg = *cfg};
+	init_bridge(h);
+	init_lpc(h);
+	h->functions[LAYOUT_DEVFN_HOST_BRIDGE] = &h->bridge;
+	h->functions[LAYOUT_DEVFN_ISA_BRIDGE] = &h->lpc;
+}

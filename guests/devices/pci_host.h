@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PCI bus 0 of a q35: the host bridge (00:00.0), the LPC bridge (00:1f.0), and the two ways to
+ * configuration space, ports 0xcf8-0xcff and ECAM. Functions that are not there, and all other
+ * buses, read all-ones.
+ *
+ *	0xcf8 dword: address   0xcf9 byte: reset register, another device   0xcfc: data
+ */
+#pragma once
+
+#include "guests/devices/pci_config.h"
+#include "hv/api/vdev.h"
+
+#define PCI_HOST_PORTS 8u
+#define PCI_HOST_FUNCTIONS 256u
+
+struct pci_host_config {
+	uint64_t ecam_base; /* 64 MiB aligned; the window is LAYOUT_ECAM_SIZE bytes */
+	/* Receives byte accesses to port 0xcf9 as if registered there; NULL: nobody. */
+	struct vdev *reset_port;
+	/*
+	 * A guest's write has changed what pci_ecam_page tells of this function. Lock not held.
+	 * May be NULL.
+	 */
+	void (*changed)(void *ctx, unsigned devfn);
+	void *ctx;
+};
+
+struct pci_host {
+	struct vdev dev; /* its lock covers all below, functions included, but cfg */
+	struct pci_host_config cfg;
+	uint32_t address;				    /* of 0xcf8 */
+	struct pci_function *functions[PCI_HOST_FUNCTIONS]; /* by devfn; NULL: absent */
+	struct pci_function bridge;
+	struct pci_function lpc;
+};
+
+/*
+ * Power-on state with both bridges in place. The device serves two ranges: PCI_HOST_PORTS ports at
+ * LAYOUT_PCI_CONFIG_ADDRESS, and LAYOUT_ECAM_SIZE bytes of MMIO at cfg->ecam_base.
+ */
+void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg);
+/* Adds a function that stays in place for good. HV_E_RANGE: devfn > 255; HV_E_EXISTS: taken. */
+enum hv_status pci_host_add(struct pci_host *h, unsigned devfn,
+			    struct pci_function *f) HV_MUST_CHECK;
+/*
+ * Fills `page` (4096 bytes) with what reads of this function's ECAM page return until the next
+ * `changed` call for it; such a page may be mapped read-only instead of being emulated. Returns
+ * whether the function exists.
+ */
+bool pci_ecam_page(struct pci_host *h, unsigned devfn, uint8_t *page);
