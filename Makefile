@@ -28,7 +28,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
 	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
-	guests/devices/misc_ports.c
+	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
@@ -57,13 +57,15 @@ UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_apic_bus test_bus te
 	test_linux test_misc_ports test_mm_init test_percpu test_pic8259 test_pit8254 \
 	test_pit_channel test_sched test_stack_guard test_svm_asid test_svm_check test_svm_cpu \
 	test_svm_decode test_svm_features test_svm_permissions test_svm_svm test_svm_vmcb \
-	test_tables_acpi test_timer test_trap test_uart16550 test_vtime
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_pci_config \
+	test_pci_host test_config test_config_text test_config_tree
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm
+FUZZ_TARGETS := fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+	fuzz_pci fuzz_config
 FAKE_SRCS := tests/fakes/access.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 

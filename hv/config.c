@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of bulkhead.conf and guest.conf, and what a folder without one means. */
+#include "hv/config.h"
+
+#include "guests/tables/e820.h"
+#include "hv/base/addr.h"
+#include "hv/base/bits.h"
+#include "hv/config_text.h"
+#include "hv/config_tree.h"
+
+#define MEMORY_DEFAULT MIB(512)
+#define MEMORY_MIN MIB(16)
+#define WEIGHT_DEFAULT 100u
+#define WEIGHT_MAX 10000u
+#define CMDLINE_DEFAULT "console=ttyS0"
+
+static_assert(MEMORY_MIN >= GUEST_MEMORY_MIN, "a configured guest can be laid out");
+static_assert(GUEST_MEMORY_MAX == GIB(1024), "the message below says 1T");
+
+/* ---------------------------------------------------------------- values */
+
+/* Looks `value` up among `count` words; on failure reports `allowed` and returns -1. */
+static int pick_word(struct config_parser *p, struct span value, const char *const *words,
+		     unsigned count, const char *allowed)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (span_eq(value, words[i])) {
+			return (int)i;
+		}
+	}
+	config_fail_value(p, value, allowed);
+	return -1;
+}
+
+static void set_switch(struct config_parser *p, struct span value, bool *out)
+{
+	static const char *const words[] = {"off", "on"};
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "on, off");
+
+	*out = word < 0 ? *out : word == 1;
+}
+
+static void set_number(struct config_parser *p, struct span value, unsigned max, unsigned *out)
+{
+	char allowed[32];
+	uint64_t number;
+
+	if (span_to_u64(value, &number) != HV_OK || number == 0 || number > max) {
+		(void)fmt_snprintf(allowed, sizeof(allowed), max > 1 ? "1 to %u" : "%u", max);
+		config_fail_value(p, value, allowed);
+		return;
+	}
+	*out = (unsigned)number;
+}
+
+/* Whether a guest folder of this name is there; reports when it is not. */
+static bool check_guest_name(struct config_parser *p, struct span name)
+{
+	unsigned cursor = 0;
+	struct span folder;
+
+	while (config_next_folder(p->tree, &cursor, &folder)) {
+		if (config_same_name(folder, name) && folder.n < CONFIG_NAME_MAX) {
+			return true;
+		}
+	}
+	config_fail_value(p, name, "names of guests, which are the folders' names");
+	return false;
+}
+
+/* ---------------------------------------------------------------- bulkhead.conf */
+
+static void set_console(struct config_parser *p, struct span value)
+{
+	struct machine_config *m = p->out;
+
+	if (span_eq(value, "monitor")) {
+		m->console = CONFIG_CONSOLE_MONITOR;
+	} else if (span_eq(value, "all")) {
+		m->console = CONFIG_CONSOLE_ALL;
+	} else if (check_guest_name(p, value)) {
+		m->console = CONFIG_CONSOLE_GUEST;
+		(void)str_copy(m->console_guest, sizeof(m->console_guest), value);
+	}
+}
+
+static void set_log(struct config_parser *p, struct span value)
+{
+	struct machine_config *m = p->out;
+
+	for (unsigned i = 0; i < LOG_LEVEL_COUNT; i++) {
+		if (span_eq(value, log_level_name((enum log_level)i))) {
+			m->log = (enum log_level)i;
+			return;
+		}
+	}
+	config_fail_value(p, value, "error, warn, info, debug");
+}
+
+static void set_autostart(struct config_parser *p, struct span value)
+{
+	struct machine_config *m = p->out;
+	struct span name;
+
+	if (span_eq(value, "all")) {
+		m->autostart = CONFIG_AUTOSTART_ALL;
+		return;
+	}
+	if (span_eq(value, "none")) {
+		m->autostart = CONFIG_AUTOSTART_NONE;
+		return;
+	}
+	if (value.n == 0) {
+		config_fail_value(p, value, "all, none, names of guests");
+		return;
+	}
+	m->autostart = CONFIG_AUTOSTART_LIST;
+	while (span_next_word(&value, &name)) {
+		if (!check_guest_name(p, name)) {
+			continue;
+		}
+		if (m->autostart_count == CONFIG_AUTOSTART_MAX) {
+			config_fail(p, "more than %u names", CONFIG_AUTOSTART_MAX);
+			return;
+		}
+		(void)str_copy(m->autostart_names[m->autostart_count++], CONFIG_NAME_MAX, name);
+	}
+}
+
+static void set_when_idle(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {
+		[CONFIG_IDLE_STAY] = "stay", [CONFIG_IDLE_POWEROFF] = "poweroff"};
+	struct machine_config *m = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "stay, poweroff");
+
+	m->when_idle = word < 0 ? m->when_idle : (enum config_idle)word;
+}
+
+/* ---------------------------------------------------------------- guest.conf */
+
+static void set_memory(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+	uint64_t bytes;
+
+	if (span_to_size(value, &bytes) != HV_OK || bytes < MEMORY_MIN ||
+	    bytes > GUEST_MEMORY_MAX || !is_aligned(bytes, MIB(1))) {
+		config_fail_value(p, value, "16M to 1T in whole MiB, as 512M or 2G");
+		return;
+	}
+	g->memory = bytes;
+}
+
+static void set_cpus(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_number(p, value, 1, &g->cpus);
+}
+
+static void set_weight(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_number(p, value, WEIGHT_MAX, &g->weight);
+}
+
+static void set_guest_autostart(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->autostart);
+}
+
+static void set_serial(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->serial);
+}
+
+static void set_restart(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
+					    [GUEST_RESTART_ON_CRASH] = "on-crash",
+					    [GUEST_RESTART_ALWAYS] = "always"};
+	struct guest_config *g = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "never, on-crash, always");
+
+	g->restart = word < 0 ? g->restart : (enum guest_restart)word;
+}
+
+static void set_cmdline(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	if (!str_copy(g->cmdline, sizeof(g->cmdline), value)) {
+		config_fail(p, "%zu characters; allowed: up to %u", value.n,
+			    CONFIG_CMDLINE_MAX - 1);
+	}
+}
+
+/* Reports unless the file at `index` has content. */
+static bool check_content(struct config_parser *p, unsigned index)
+{
+	const struct config_entry *entry = &p->tree->entries[index];
+
+	if (entry->problem != NULL) {
+		config_fail(p, "\"%.*s\" could not be read: %s", (int)entry->path.n, entry->path.p,
+			    entry->problem);
+	} else if (entry->size == 0) {
+		config_fail(p, "\"%.*s\" is empty", (int)entry->path.n, entry->path.p);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+/* A file named in guest.conf: in the folder, or below \bulkhead\ when the name begins with '/'. */
+static unsigned find_file(struct config_parser *p, struct span value)
+{
+	char path[CONFIG_PATH_MAX];
+	bool absolute = value.n > 0 && (value.p[0] == '/' || value.p[0] == '\\');
+	size_t n;
+	unsigned index;
+
+	if (value.n == 0 || value.n >= CONFIG_PATH_MAX) {
+		config_fail_value(p, value, "the name of a file in this folder");
+		return CONFIG_NO_ENTRY;
+	}
+	n = fmt_snprintf(path, sizeof(path), "%.*s%s%.*s", absolute ? 0 : (int)p->folder.n,
+			 p->folder.p, absolute ? "" : "/", (int)value.n - (absolute ? 1 : 0),
+			 value.p + (absolute ? 1 : 0));
+	n = min_u64(n, sizeof(path) - 1);
+	for (size_t i = 0; i < n; i++) {
+		if (path[i] == '\\') {
+			path[i] = '/';
+		}
+	}
+	index = config_find(p->tree, (struct span){path, n});
+	if (index == CONFIG_NO_ENTRY || p->tree->entries[index].directory) {
+		config_fail(p, "there is no file \"%s\" below \\bulkhead", path);
+		return CONFIG_NO_ENTRY;
+	}
+	return check_content(p, index) ? index : CONFIG_NO_ENTRY;
+}
+
+static void set_kernel(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	g->kernel = find_file(p, value);
+}
+
+static void set_initrd(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	g->initrd = span_eq(value, "none") ? CONFIG_NO_ENTRY : find_file(p, value);
+}
+
+/* ---------------------------------------------------------------- the two tables */
+
+static const struct config_key machine_keys[] = {
+	{"console", set_console},
+	{"log", set_log},
+	{"autostart", set_autostart},
+	{"when-idle", set_when_idle},
+};
+
+enum guest_key { KEY_KERNEL, KEY_INITRD };
+
+static const struct config_key guest_keys[] = {
+	[KEY_KERNEL] = {"kernel", set_kernel},
+	[KEY_INITRD] = {"initrd", set_initrd},
+	{"memory", set_memory},
+	{"cpus", set_cpus},
+	{"cmdline", set_cmdline},
+	{"weight", set_weight},
+	{"autostart", set_guest_autostart},
+	{"restart", set_restart},
+	{"serial", set_serial},
+	{"disk", NULL},
+	{"net", NULL},
+	{"firmware", NULL},
+	{"cap", NULL},
+	{"pin", NULL},
+	{"hyperv", NULL},
+	{"debug-exit", NULL},
+};
+
+static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),
+						    guest_keys, ARRAY_SIZE(guest_keys),
+						    "a guest's guest.conf"};
+static const struct config_schema guest_schema = {guest_keys, ARRAY_SIZE(guest_keys), machine_keys,
+						  ARRAY_SIZE(machine_keys), CONFIG_MACHINE_FILE};
+
+enum hv_status config_parse_machine(const struct config_tree *tree, struct span text,
+				    const struct config_reporter *reporter,
+				    struct machine_config *out)
+{
+	struct config_parser p;
+
+	memset(out, 0, sizeof(*out));
+	out->log = LOG_INFO;
+	config_parser_init(&p, tree, reporter, (struct span){NULL, 0}, CONFIG_MACHINE_FILE);
+	p.out = out;
+	config_read(&p, &machine_schema, text);
+	return p.error_count == 0 ? HV_OK : HV_E_INVALID;
+}
+
+/* ---------------------------------------------------------------- folders */
+
+static bool name_char_allowed(char c)
+{
+	char l = config_lower(c);
+
+	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+/* A guest is known by its folder's name, in commands, event lines and bulkhead.conf. */
+static void check_folder_name(struct config_parser *p, struct span name)
+{
+	static const char *const taken[] = {"all", "none", "monitor"};
+	struct span other;
+
+	if (name.n == 0 || name.n >= CONFIG_NAME_MAX) {
+		config_fail(p, "the folder's name has %zu characters; allowed: 1 to %u", name.n,
+			    CONFIG_NAME_MAX - 1);
+		return;
+	}
+	for (size_t i = 0; i < name.n; i++) {
+		if (!name_char_allowed(name.p[i])) {
+			config_fail(p, "a guest's folder may be named with A-Z a-z 0-9 . _ - only");
+			return;
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++) {
+		if (config_same_name(name, span_of(taken[i]))) {
+			config_fail(p, "\"%s\" has a meaning of its own and cannot name a guest",
+				    taken[i]);
+		}
+	}
+	if (config_other_spelling(p->tree, name, &other)) {
+		config_fail(p, "a guest named \"%.*s\" is there already", (int)other.n, other.p);
+	}
+}
+
+static bool has_prefix(struct span name, const char *prefix)
+{
+	size_t n = str_len(prefix);
+
+	return name.n >= n && config_same_name((struct span){name.p, n}, span_of(prefix));
+}
+
+static bool has_suffix(struct span name, const char *suffix)
+{
+	size_t n = str_len(suffix);
+
+	return name.n >= n &&
+	       config_same_name((struct span){name.p + name.n - n, n}, span_of(suffix));
+}
+
+static bool looks_like_kernel(struct span name)
+{
+	return has_prefix(name, "vmlinuz") || has_prefix(name, "bzImage") ||
+	       (has_prefix(name, "kernel") && !has_suffix(name, ".conf"));
+}
+
+static bool looks_like_initrd(struct span name)
+{
+	return has_prefix(name, "initrd") || has_prefix(name, "initramfs");
+}
+
+static bool looks_like_disk(struct span name)
+{
+	static const char *const suffixes[] = {".img", ".raw", ".iso", ".qcow2", ".vhd", ".vmdk"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (has_suffix(name, suffixes[i]) && !looks_like_initrd(name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The one file of the folder that `matches`; CONFIG_NO_ENTRY, with an error, when several do, and
+ * without one when none does.
+ */
+static unsigned pick_file(struct config_parser *p, bool (*matches)(struct span), const char *key)
+{
+	unsigned found = CONFIG_NO_ENTRY;
+	struct span first = {"", 0};
+	struct span name;
+
+	for (unsigned i = 0; i < p->tree->count; i++) {
+		if (!config_in_folder(&p->tree->entries[i], p->folder, &name) || !matches(name)) {
+			continue;
+		}
+		if (found != CONFIG_NO_ENTRY) {
+			config_fail(p,
+				    "both \"%.*s\" and \"%.*s\" could be the %s; say which with "
+				    "%s = in guest.conf",
+				    (int)first.n, first.p, (int)name.n, name.p, key, key);
+			return CONFIG_NO_ENTRY;
+		}
+		found = i;
+		first = name;
+	}
+	return found != CONFIG_NO_ENTRY && check_content(p, found) ? found : CONFIG_NO_ENTRY;
+}
+
+static void pick_kernel(struct config_parser *p, struct guest_config *g)
+{
+	unsigned errors = p->error_count;
+	struct span name;
+
+	g->kernel = pick_file(p, looks_like_kernel, "kernel");
+	if (g->kernel != CONFIG_NO_ENTRY || p->error_count != errors) {
+		return;
+	}
+	for (unsigned i = 0; i < p->tree->count; i++) {
+		if (config_in_folder(&p->tree->entries[i], p->folder, &name) &&
+		    looks_like_disk(name)) {
+			config_fail(p,
+				    "there is only a disk image (\"%.*s\"); booting from disks is "
+				    "not supported by this version yet",
+				    (int)name.n, name.p);
+			return;
+		}
+	}
+	config_fail(p, "no kernel in the folder (a file named vmlinuz*, bzImage* or kernel*)");
+}
+
+/* A guest.conf that is there but could not be read must not count as absent. */
+static void check_guest_file(struct config_parser *p)
+{
+	unsigned index = config_find_in(p->tree, p->folder, CONFIG_GUEST_FILE);
+
+	if (index != CONFIG_NO_ENTRY && p->tree->entries[index].problem != NULL) {
+		config_fail(p, "%s could not be read: %s", CONFIG_GUEST_FILE,
+			    p->tree->entries[index].problem);
+	}
+}
+
+static void guest_defaults(struct guest_config *g, struct span name)
+{
+	memset(g, 0, sizeof(*g));
+	(void)str_copy(g->name, sizeof(g->name), name);
+	g->memory = MEMORY_DEFAULT;
+	g->cpus = 1;
+	g->weight = WEIGHT_DEFAULT;
+	g->autostart = true;
+	g->serial = true;
+	g->kernel = CONFIG_NO_ENTRY;
+	g->initrd = CONFIG_NO_ENTRY;
+	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));
+}
+
+enum hv_status config_load_guest(const struct config_tree *tree, struct span name, struct span text,
+				 const struct config_reporter *reporter, struct guest_config *out)
+{
+	struct config_parser p;
+	unsigned folder_errors;
+
+	guest_defaults(out, name);
+	config_parser_init(&p, tree, reporter, name, "");
+	p.out = out;
+	check_folder_name(&p, name);
+	folder_errors = p.error_count;
+	config_parser_init(&p, tree, reporter, name, text.n > 0 ? CONFIG_GUEST_FILE : "");
+	p.out = out;
+	check_guest_file(&p);
+	config_read(&p, &guest_schema, text);
+	/* What guest.conf does not name is looked for; not when it could not even be read. */
+	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0) {
+		pick_kernel(&p, out);
+	}
+	if (p.error_count == 0 && p.seen[KEY_INITRD] == 0) {
+		out->initrd = pick_file(&p, looks_like_initrd, "initrd");
+	}
+	return folder_errors + p.error_count == 0 ? HV_OK : HV_E_INVALID;
+}
+
+bool config_starts(const struct machine_config *machine, const struct guest_config *guest)
+{
+	if (machine->autostart == CONFIG_AUTOSTART_ALL) {
+		return guest->autostart;
+	}
+	for (unsigned i = 0; i < machine->autostart_count; i++) {
+		if (config_same_name(span_of(machine->autostart_names[i]), span_of(guest->name))) {
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a person wrote on the stick: the folder \bulkhead\ with bulkhead.conf and one folder per
+ * guest, each with an optional guest.conf. Pure: a list of files and the text of one in, a checked
+ * configuration out; everything that is wrong is reported with file, line, key, what was found and
+ * what is allowed.
+ *
+ * Text is UTF-8, one `key = value` to a line. A value is the rest of its line after the first '=',
+ * trimmed, so it may hold '=' and '#'. A line whose first non-blank character is '#' is a comment.
+ *
+ * bulkhead.conf
+ *	console    monitor (default) | all | NAME of a guest
+ *	log        error | warn | info (default) | debug
+ *	autostart  all (default) | none | NAMES of guests, in this order
+ *	when-idle  stay (default) | poweroff
+ *
+ * guest.conf
+ *	memory     16M .. 1T, whole MiB; default 512M
+ *	cpus       1 (default)
+ *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in the
+ *folder named vmlinuz*, bzImage* or kernel* initrd     likewise, or none; default: the one file
+ *named initrd* or initramfs*, if any cmdline    default "console=ttyS0" weight     1 .. 10000,
+ *share of CPU time; default 100 autostart  on (default) | off restart    never (default) | on-crash
+ *| always serial     on (default) | off
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/base/log.h"
+#include "hv/base/status.h"
+#include "hv/base/str.h"
+
+#define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
+#define CONFIG_PATH_MAX 128u
+#define CONFIG_CMDLINE_MAX 2048u
+#define CONFIG_AUTOSTART_MAX 64u
+#define CONFIG_ERRORS_MAX 8u
+#define CONFIG_NO_ENTRY (~0u)
+
+#define CONFIG_MACHINE_FILE "bulkhead.conf"
+#define CONFIG_GUEST_FILE "guest.conf"
+
+/* One file or folder below \bulkhead\. */
+struct config_entry {
+	struct span path; /* relative to \bulkhead\, '/' between components */
+	uint64_t size;
+	bool directory;
+	const char *problem; /* why its content could not be read; NULL: it could */
+};
+
+struct config_tree {
+	const struct config_entry *entries;
+	unsigned count;
+};
+
+struct config_error {
+	char file[CONFIG_PATH_MAX + 16]; /* relative to \bulkhead\; a folder ends in '/' */
+	unsigned line;			 /* 0: not about a line */
+	struct span key;		 /* empty: not about a key */
+	char text[200];			 /* what was found, what is allowed */
+};
+
+/* Receives each error; the error is gone when it returns. */
+struct config_reporter {
+	void (*report)(void *ctx, const struct config_error *error);
+	void *ctx;
+};
+
+enum config_console { CONFIG_CONSOLE_MONITOR, CONFIG_CONSOLE_ALL, CONFIG_CONSOLE_GUEST };
+enum config_autostart { CONFIG_AUTOSTART_ALL, CONFIG_AUTOSTART_NONE, CONFIG_AUTOSTART_LIST };
+enum config_idle { CONFIG_IDLE_STAY, CONFIG_IDLE_POWEROFF };
+
+struct machine_config {
+	enum config_console console;
+	char console_guest[CONFIG_NAME_MAX]; /* for CONFIG_CONSOLE_GUEST */
+	enum log_level log;
+	enum config_idle when_idle;
+	enum config_autostart autostart;
+	unsigned autostart_count; /* for CONFIG_AUTOSTART_LIST */
+	char autostart_names[CONFIG_AUTOSTART_MAX][CONFIG_NAME_MAX];
+};
+
+enum guest_restart { GUEST_RESTART_NEVER, GUEST_RESTART_ON_CRASH, GUEST_RESTART_ALWAYS };
+
+struct guest_config {
+	char name[CONFIG_NAME_MAX];
+	uint64_t memory; /* bytes */
+	unsigned cpus;
+	unsigned weight;
+	bool autostart;
+	bool serial;
+	enum guest_restart restart;
+	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
+	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */
+	char cmdline[CONFIG_CMDLINE_MAX];
+};
+
+/* `file:line: key: text`, with what is missing left out; returns the length as fmt_snprintf. */
+size_t config_error_format(const struct config_error *error, char *buf, size_t cap);
+
+/* ---- the tree ---- */
+
+/* The entry with this path, ignoring case as FAT does; CONFIG_NO_ENTRY when there is none. */
+unsigned config_find(const struct config_tree *tree, struct span path);
+/* As above for `file` in a guest's folder. */
+unsigned config_find_in(const struct config_tree *tree, struct span folder, const char *file);
+/*
+ * Finds the guests' folders one by one: *cursor starts at 0, *name is the folder as it is spelt.
+ * Folders that begin with '.' are skipped. False when there are no more.
+ */
+bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct span *name);
+
+/* ---- the files ---- */
+
+/*
+ * Reads bulkhead.conf, whose text may be empty. A key in error keeps its default; HV_E_INVALID when
+ * there was any error. Guests that are named must have a folder in `tree`.
+ */
+enum hv_status config_parse_machine(const struct config_tree *tree, struct span text,
+				    const struct config_reporter *reporter,
+				    struct machine_config *out) HV_MUST_CHECK;
+
+/*
+ * Configures the guest of folder `name`; `text` is its guest.conf, empty when there is none.
+ * HV_E_INVALID when anything was wrong: then the guest must not be started.
+ */
+enum hv_status config_load_guest(const struct config_tree *tree, struct span name, struct span text,
+				 const struct config_reporter *reporter,
+				 struct guest_config *out) HV_MUST_CHECK;
+
+/* Whether a guest is to be started with the machine. */
+bool config_starts(const struct machine_config *machine, const struct guest_config *guest);

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines, keys and error places of configuration files. */
+#include "hv/config_text.h"
+
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+
+#define VALUE_SHOWN 40
+#define WORD_MAX 31u
+#define TOO_FAR 255u
+
+/* Names of files may hold anything; what is printed may not: one line, no escape sequences. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((*text > '\0' && *text < ' ') || *text == 0x7f) {
+			*text = '?';
+		}
+	}
+}
+
+void config_parser_init(struct config_parser *p, const struct config_tree *tree,
+			const struct config_reporter *reporter, struct span folder,
+			const char *name)
+{
+	*p = (struct config_parser){.tree = tree, .reporter = reporter, .folder = folder};
+	(void)fmt_snprintf(p->error.file, sizeof(p->error.file), "%.*s%s%s", (int)folder.n,
+			   folder.n > 0 ? folder.p : "", folder.n > 0 ? "/" : "", name);
+	make_printable(p->error.file);
+}
+
+size_t config_error_format(const struct config_error *error, char *buf, size_t cap)
+{
+	char line[16] = "";
+
+	if (error->line != 0) {
+		(void)fmt_snprintf(line, sizeof(line), ":%u", error->line);
+	}
+	return fmt_snprintf(buf, cap, "%s%s: %.*s%s%s", error->file, line, (int)error->key.n,
+			    error->key.n > 0 ? error->key.p : "", error->key.n > 0 ? ": " : "",
+			    error->text);
+}
+
+void config_fail(struct config_parser *p, const char *fmt, ...)
+{
+	va_list args;
+
+	p->error_count++;
+	if (p->error_count > CONFIG_ERRORS_MAX) {
+		return;
+	}
+	va_start(args, fmt);
+	(void)fmt_vsnprintf(p->error.text, sizeof(p->error.text), fmt, args);
+	va_end(args);
+	make_printable(p->error.text);
+	p->reporter->report(p->reporter->ctx, &p->error);
+}
+
+void config_fail_value(struct config_parser *p, struct span value, const char *allowed)
+{
+	int shown = value.n < VALUE_SHOWN ? (int)value.n : VALUE_SHOWN;
+
+	config_fail(p, "found \"%.*s%s\"; allowed: %s", shown, value.n > 0 ? value.p : "",
+		    value.n > VALUE_SHOWN ? "..." : "", allowed);
+}
+
+/* ---------------------------------------------------------------- is it text? */
+
+/* Tabs and line ends are text; a carriage return only as part of a line end. */
+static bool ascii_is_text(struct span s)
+{
+	if (s.p[0] == '\r') {
+		return s.n == 1 || s.p[1] == '\n';
+	}
+	return s.p[0] == '\t' || s.p[0] == '\n' || (s.p[0] >= ' ' && s.p[0] != 0x7f);
+}
+
+/* Length of the UTF-8 sequence at the start of `s`; 0 when it is none, or a control character. */
+static size_t utf8_length(struct span s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t n = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	if (p[0] < 0x80) {
+		return ascii_is_text(s) ? 1 : 0;
+	}
+	if (n == 0 || n > s.n || p[0] > 0xf4) {
+		return 0;
+	}
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			return 0;
+		}
+	}
+	return n;
+}
+
+/* False, with one error, when the file is not text: its lines would only be noise. */
+static bool check_text(struct config_parser *p, struct span text)
+{
+	const char *start = text.p;
+	unsigned line = 1;
+
+	while (text.n > 0) {
+		size_t n = utf8_length(text);
+
+		if (n == 0) {
+			p->error.line = line;
+			config_fail(p,
+				    "not a text file: byte 0x%02x at offset %zu is not UTF-8 text",
+				    (unsigned)(uint8_t)text.p[0], (size_t)(text.p - start));
+			return false;
+		}
+		line += text.p[0] == '\n' ? 1 : 0;
+		text.p += n;
+		text.n -= n;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- keys */
+
+unsigned config_distance(struct span a, struct span b)
+{
+	unsigned row[WORD_MAX + 1];
+
+	if (a.n > WORD_MAX || b.n > WORD_MAX) {
+		return TOO_FAR;
+	}
+	for (unsigned k = 0; k <= b.n; k++) {
+		row[k] = k;
+	}
+	for (unsigned i = 1; i <= a.n; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned k = 1; k <= b.n; k++) {
+			unsigned change = diagonal + (a.p[i - 1] == b.p[k - 1] ? 0 : 1);
+			unsigned other = (row[k] < row[k - 1] ? row[k] : row[k - 1]) + 1;
+
+			diagonal = row[k];
+			row[k] = change < other ? change : other;
+		}
+	}
+	return row[b.n];
+}
+
+static const struct config_key *find_key(const struct config_key *keys, unsigned count,
+					 struct span name)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (span_eq(name, keys[i].name)) {
+			return &keys[i];
+		}
+	}
+	return NULL;
+}
+
+/* The key that was probably meant: at most two letters off, and not all of them. */
+static const char *similar_key(const struct config_schema *schema, struct span name)
+{
+	const char *best = NULL;
+	unsigned best_distance = 3;
+
+	for (unsigned i = 0; i < schema->count; i++) {
+		unsigned d = config_distance(name, span_of(schema->keys[i].name));
+
+		if (d < best_distance && d < name.n) {
+			best = schema->keys[i].name;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static void fail_unknown(struct config_parser *p, const struct config_schema *schema,
+			 struct span name)
+{
+	const char *similar = similar_key(schema, name);
+	char list[160] = "";
+	size_t at = 0;
+
+	if (find_key(schema->other_keys, schema->other_count, name) != NULL) {
+		config_fail(p, "this key belongs into %s", schema->other_file);
+		return;
+	}
+	if (similar != NULL) {
+		config_fail(p, "unknown key; did you mean \"%s\"?", similar);
+		return;
+	}
+	for (unsigned i = 0; i < schema->count && at < sizeof(list); i++) {
+		if (schema->keys[i].set != NULL) {
+			at += fmt_snprintf(list + at, sizeof(list) - at, " %s",
+					   schema->keys[i].name);
+		}
+	}
+	config_fail(p, "unknown key; allowed:%s", list);
+}
+
+/* Acts on one `key = value`. */
+static void take(struct config_parser *p, const struct config_schema *schema, struct span key,
+		 struct span value)
+{
+	const struct config_key *known = find_key(schema->keys, schema->count, key);
+	unsigned index;
+
+	if (known == NULL) {
+		fail_unknown(p, schema, key);
+		return;
+	}
+	index = (unsigned)(known - schema->keys);
+	if (known->set == NULL) {
+		config_fail(p, "not supported by this version yet");
+	} else if (p->seen[index] != 0) {
+		config_fail(p, "given twice; the first is in line %u", p->seen[index]);
+	} else {
+		known->set(p, value);
+	}
+	p->seen[index] = p->seen[index] != 0 ? p->seen[index] : p->error.line;
+}
+
+static void take_line(struct config_parser *p, const struct config_schema *schema, struct span line)
+{
+	size_t equals = 0;
+	struct span key;
+
+	line = span_trim(line);
+	if (line.n == 0 || line.p[0] == '#') {
+		return;
+	}
+	while (equals < line.n && line.p[equals] != '=') {
+		equals++;
+	}
+	key = span_trim((struct span){line.p, equals});
+	if (equals == line.n || key.n == 0) {
+		config_fail_value(p, line, "lines of the form \"key = value\", and # comments");
+		return;
+	}
+	/* Long ones are shown cut; none that long is known. */
+	p->error.key = (struct span){key.p, key.n < VALUE_SHOWN ? key.n : VALUE_SHOWN};
+	take(p, schema, key, span_trim((struct span){line.p + equals + 1, line.n - equals - 1}));
+	p->error.key = (struct span){NULL, 0};
+}
+
+void config_read(struct config_parser *p, const struct config_schema *schema, struct span text)
+{
+	struct span line;
+
+	CHECK(schema->count <= CONFIG_KEYS_MAX);
+	if (span_starts(text, "\xef\xbb\xbf")) { /* the byte order mark some editors write */
+		text.p += 3;
+		text.n -= 3;
+	}
+	if (!check_text(p, text)) {
+		return;
+	}
+	p->error.line = 0;
+	while (p->error_count < CONFIG_ERRORS_MAX && span_next_line(&text, &line)) {
+		p->error.line++;
+		take_line(p, schema, line);
+	}
+	p->error.line = 0;
+}

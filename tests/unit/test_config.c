@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bulkhead.conf, guest.conf and folders without one: what is taken, what is refused, and how. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/base/addr.h"
+#include "hv/base/bits.h"
+#include "hv/config.h"
+
+static const char *paths[16];
+static struct config_entry entries[16];
+static struct config_tree tree;
+static char reports[4096];
+static unsigned report_count;
+static struct guest_config guest;
+static struct machine_config machine;
+
+static void collect(void *ctx, const struct config_error *error)
+{
+	size_t at = strlen(reports);
+
+	(void)ctx;
+	config_error_format(error, reports + at, sizeof(reports) - at - 1);
+	strcat(reports, "\n");
+	report_count++;
+}
+
+static const struct config_reporter reporter = {collect, NULL};
+
+/* Paths ending in '/' are folders; files have 100 bytes. */
+static void make_tree(const char *const *list, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		size_t n = strlen(list[i]);
+
+		paths[i] = list[i];
+		entries[i] = (struct config_entry){{list[i], n}, 100, false, NULL};
+		if (list[i][n - 1] == '/') {
+			entries[i] = (struct config_entry){{list[i], n - 1}, 0, true, NULL};
+		}
+	}
+	tree = (struct config_tree){entries, count};
+}
+
+#define TREE(...) \
+	do { \
+		static const char *const list_[] = {__VA_ARGS__}; \
+		make_tree(list_, ARRAY_SIZE(list_)); \
+	} while (0)
+
+static int setup(void **state)
+{
+	(void)state;
+	TREE("bulkhead.conf", "web/", "web/vmlinuz", "web/initrd.img", "web/guest.conf", "db/",
+	     "db/bzImage-6.1", "shared/", "shared/vmlinuz");
+	return 0;
+}
+
+static enum hv_status load(const char *name, const char *text)
+{
+	reports[0] = '\0';
+	report_count = 0;
+	return config_load_guest(&tree, span_of(name), span_of(text), &reporter, &guest);
+}
+
+static enum hv_status parse(const char *text)
+{
+	reports[0] = '\0';
+	report_count = 0;
+	return config_parse_machine(&tree, span_of(text), &reporter, &machine);
+}
+
+static void refused(const char *text, const char *exactly)
+{
+	assert_int_equal(load("web", text), HV_E_INVALID);
+	assert_string_equal(reports, exactly);
+}
+
+/* ---------------------------------------------------------------- guest.conf */
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", ""), HV_OK);
+	assert_string_equal(guest.name, "web");
+	assert_int_equal(guest.memory, MIB(512));
+	assert_int_equal(guest.cpus, 1);
+	assert_int_equal(guest.weight, 100);
+	assert_true(guest.autostart);
+	assert_true(guest.serial);
+	assert_int_equal(guest.restart, GUEST_RESTART_NEVER);
+	assert_string_equal(guest.cmdline, "console=ttyS0");
+	assert_string_equal(paths[guest.kernel], "web/vmlinuz");
+	assert_string_equal(paths[guest.initrd], "web/initrd.img");
+	assert_int_equal(load("db", ""), HV_OK);
+	assert_string_equal(paths[guest.kernel], "db/bzImage-6.1");
+	assert_int_equal(guest.initrd, CONFIG_NO_ENTRY);
+	assert_int_equal(report_count, 0);
+}
+
+static void test_every_key(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", "# a comment\n"
+				     "memory = 1G\r\n"
+				     "\tcpus=1\n"
+				     "\n"
+				     "  # another = comment\n"
+				     "kernel = /shared/VMLINUZ\n"
+				     "initrd = none\n"
+				     "cmdline = root=/dev/ram0 # quiet = yes  \n"
+				     "weight = 0x10\n"
+				     "autostart = off\n"
+				     "restart = on-crash\n"
+				     "serial = off"),
+			 HV_OK);
+	assert_string_equal(reports, "");
+	assert_int_equal(guest.memory, GIB(1));
+	assert_string_equal(paths[guest.kernel], "shared/vmlinuz");
+	assert_int_equal(guest.initrd, CONFIG_NO_ENTRY);
+	assert_string_equal(guest.cmdline, "root=/dev/ram0 # quiet = yes");
+	assert_int_equal(guest.weight, 16);
+	assert_false(guest.autostart);
+	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
+	assert_false(guest.serial);
+}
+
+static void test_what_notepad_writes(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", "\xef\xbb\xbfmemory = 64M\r\ncmdline = caf\xc3\xa9\r\n"),
+			 HV_OK);
+	assert_int_equal(guest.memory, MIB(64));
+	assert_string_equal(guest.cmdline, "caf\xc3\xa9");
+	assert_int_equal(load("web", "cmdline =\n"), HV_OK);
+	assert_string_equal(guest.cmdline, "");
+}
+
+static void test_bad_values_say_what_is_allowed(void **state)
+{
+	static const char *const bad_memory[] = {"0",	  "512", "15M",	     "1.5G", "12x", "-1",
+						 "1025G", "17T", "16777217", "",     "M"};
+	char text[64];
+	char expected[160];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(bad_memory); i++) {
+		snprintf(text, sizeof(text), "\nmemory = %s", bad_memory[i]);
+		snprintf(expected, sizeof(expected),
+			 "web/guest.conf:2: memory: found \"%s\"; allowed: 16M to 1T in whole MiB, "
+			 "as 512M or 2G\n",
+			 bad_memory[i]);
+		refused(text, expected);
+	}
+	refused("cpus = 2", "web/guest.conf:1: cpus: found \"2\"; allowed: 1\n");
+	refused("weight = 0", "web/guest.conf:1: weight: found \"0\"; allowed: 1 to 10000\n");
+	refused("weight = 10001",
+		"web/guest.conf:1: weight: found \"10001\"; allowed: 1 to 10000\n");
+	refused("serial = yes", "web/guest.conf:1: serial: found \"yes\"; allowed: on, off\n");
+	refused("restart = Always", "web/guest.conf:1: restart: found \"Always\"; allowed: never, "
+				    "on-crash, always\n");
+}
+
+static void test_keys_that_are_not_ours(void **state)
+{
+	(void)state;
+	refused("memroy = 1G", "web/guest.conf:1: memroy: unknown key; did you mean \"memory\"?\n");
+	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
+	refused("colour = red",
+		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd memory cpus cmdline "
+		"weight autostart restart serial\n");
+	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
+	refused("disk = a.img", "web/guest.conf:1: disk: not supported by this version yet\n");
+	refused("debug-exit = on",
+		"web/guest.conf:1: debug-exit: not supported by this version yet\n");
+	refused("memory = 1G\ncpus = 1\nmemory = 2G",
+		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
+	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "
+			     "\"key = value\", and # comments\n");
+	refused(" = 1G", "web/guest.conf:1: found \"= 1G\"; allowed: lines of the form "
+			 "\"key = value\", and # comments\n");
+}
+
+static void test_every_error_is_reported_up_to_a_limit(void **state)
+{
+	char text[4096] = "";
+
+	(void)state;
+	assert_int_equal(load("web", "memory = 0\nweight = 0\nserial = 0\n"), HV_E_INVALID);
+	assert_int_equal(report_count, 3);
+	for (unsigned i = 0; i < 200; i++) {
+		strcat(text, "what is this?\n");
+	}
+	assert_int_equal(load("web", text), HV_E_INVALID);
+	assert_int_equal(report_count, CONFIG_ERRORS_MAX);
+}
+
+static void test_rubbish_gives_one_error(void **state)
+{
+	static const char zip[] = "PK\x03\x04\n\n\x00\x00\n=\n=\n\xff\n";
+	static const char utf16[] = "\xff\xfem\0e\0m\0";
+
+	(void)state;
+	reports[0] = '\0';
+	assert_int_equal(config_load_guest(&tree, span_of("web"), (struct span){zip, sizeof(zip)},
+					   &reporter, &guest),
+			 HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:1: not a text file: byte 0x03 at offset 2 is "
+				     "not UTF-8 text\n");
+	reports[0] = '\0';
+	assert_int_equal(config_load_guest(&tree, span_of("web"),
+					   (struct span){utf16, sizeof(utf16)}, &reporter, &guest),
+			 HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:1: not a text file: byte 0xff at offset 0 is "
+				     "not UTF-8 text\n");
+	refused("memory = 1G\ncmdline = \xc3\x28",
+		"web/guest.conf:2: not a text file: byte 0xc3 at offset 22 is not UTF-8 text\n");
+}
+
+static void test_cmdline_length(void **state)
+{
+	char text[CONFIG_CMDLINE_MAX + 32] = "cmdline = ";
+	size_t n = strlen(text);
+
+	(void)state;
+	memset(text + n, 'a', CONFIG_CMDLINE_MAX - 1);
+	assert_int_equal(load("web", text), HV_OK);
+	assert_int_equal(strlen(guest.cmdline), CONFIG_CMDLINE_MAX - 1);
+	text[n + CONFIG_CMDLINE_MAX - 1] = 'a';
+	refused(text, "web/guest.conf:1: cmdline: 2048 characters; allowed: up to 2047\n");
+}
+
+static void test_named_files(void **state)
+{
+	(void)state;
+	refused("kernel = linux",
+		"web/guest.conf:1: kernel: there is no file \"web/linux\" below \\bulkhead\n");
+	refused("kernel = ../db/bzImage-6.1", "web/guest.conf:1: kernel: there is no file "
+					      "\"web/../db/bzImage-6.1\" below \\bulkhead\n");
+	refused("kernel = /shared",
+		"web/guest.conf:1: kernel: there is no file \"shared\" below \\bulkhead\n");
+	refused("kernel =", "web/guest.conf:1: kernel: found \"\"; allowed: the name of a file in "
+			    "this folder\n");
+	entries[2].size = 0;
+	refused("kernel = vmlinuz", "web/guest.conf:1: kernel: \"web/vmlinuz\" is empty\n");
+	entries[3].problem = "read error";
+	refused("kernel = \\shared\\vmlinuz\ninitrd = initrd.img",
+		"web/guest.conf:2: initrd: \"web/initrd.img\" could not be read: read error\n");
+}
+
+/* ---------------------------------------------------------------- folders */
+
+static void test_folders_without_a_kernel(void **state)
+{
+	(void)state;
+	TREE("web/", "empty/", "disk/", "disk/initrd.img", "disk/Debian.IMG", "two/vmlinuz-1",
+	     "two/vmlinuz-2", "init/bzImage", "init/initrd-1", "init/initramfs", "deep/a/vmlinuz");
+	assert_int_equal(load("empty", ""), HV_E_INVALID);
+	assert_string_equal(reports, "empty/: no kernel in the folder (a file named vmlinuz*, "
+				     "bzImage* or kernel*)\n");
+	assert_int_equal(load("disk", ""), HV_E_INVALID);
+	assert_string_equal(reports, "disk/: there is only a disk image (\"Debian.IMG\"); booting "
+				     "from disks is not supported by this version yet\n");
+	assert_int_equal(load("two", ""), HV_E_INVALID);
+	assert_string_equal(reports, "two/: both \"vmlinuz-1\" and \"vmlinuz-2\" could be the "
+				     "kernel; say which with kernel = in guest.conf\n");
+	assert_int_equal(load("init", ""), HV_E_INVALID);
+	assert_string_equal(reports, "init/: both \"initrd-1\" and \"initramfs\" could be the "
+				     "initrd; say which with initrd = in guest.conf\n");
+	assert_int_equal(load("deep", ""), HV_E_INVALID);
+	assert_int_equal(load("two", "kernel = vmlinuz-2"), HV_OK);
+	assert_string_equal(paths[guest.kernel], "two/vmlinuz-2");
+}
+
+static void test_folder_names(void **state)
+{
+	static const char long_name[] = "a234567890123456789012345678901x";
+
+	(void)state;
+	TREE("Web/", "Web/vmlinuz", "wEB/vmlinuz", "b d/vmlinuz", "all/vmlinuz", "a\x01/vmlinuz",
+	     "a234567890123456789012345678901x/vmlinuz", "a-b_C.9/vmlinuz");
+	assert_int_equal(load("wEB", ""), HV_E_INVALID);
+	assert_non_null(strstr(reports, "wEB/: a guest named \"Web\" is there already\n"));
+	assert_int_equal(load("b d", ""), HV_E_INVALID);
+	assert_string_equal(reports,
+			    "b d/: a guest's folder may be named with A-Z a-z 0-9 . _ - only\n");
+	assert_int_equal(load("a\x01", ""), HV_E_INVALID);
+	assert_string_equal(reports,
+			    "a?/: a guest's folder may be named with A-Z a-z 0-9 . _ - only\n");
+	assert_int_equal(load("all", ""), HV_E_INVALID);
+	assert_int_equal(load(long_name, ""), HV_E_INVALID);
+	assert_non_null(strstr(reports, "32 characters; allowed: 1 to 31"));
+	assert_int_equal(load("a-b_C.9", ""), HV_OK);
+}
+
+static void test_unreadable_guest_conf(void **state)
+{
+	(void)state;
+	entries[4].problem = "read error";
+	assert_int_equal(load("web", ""), HV_E_INVALID);
+	assert_string_equal(reports, "web/: guest.conf could not be read: read error\n");
+}
+
+/* ---------------------------------------------------------------- bulkhead.conf */
+
+static void test_machine_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(""), HV_OK);
+	assert_int_equal(machine.console, CONFIG_CONSOLE_MONITOR);
+	assert_int_equal(machine.log, LOG_INFO);
+	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_ALL);
+	assert_int_equal(machine.when_idle, CONFIG_IDLE_STAY);
+}
+
+static void test_machine_keys(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("console=all\nlog = debug\nautostart = db  web\n"
+			       "when-idle = poweroff\n"),
+			 HV_OK);
+	assert_int_equal(machine.console, CONFIG_CONSOLE_ALL);
+	assert_int_equal(machine.log, LOG_DEBUG);
+	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_LIST);
+	assert_int_equal(machine.autostart_count, 2);
+	assert_string_equal(machine.autostart_names[0], "db");
+	assert_string_equal(machine.autostart_names[1], "web");
+	assert_int_equal(machine.when_idle, CONFIG_IDLE_POWEROFF);
+	assert_int_equal(parse("console = web\nautostart = none"), HV_OK);
+	assert_int_equal(machine.console, CONFIG_CONSOLE_GUEST);
+	assert_string_equal(machine.console_guest, "web");
+	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_NONE);
+}
+
+static void test_machine_errors_keep_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("log = loud\nwhen-idle = sleep\nconsole = mail\nautostart = web x\n"
+			       "memory = 1G\nautostrat = all\n"),
+			 HV_E_INVALID);
+	assert_string_equal(
+		reports,
+		"bulkhead.conf:1: log: found \"loud\"; allowed: error, warn, info, debug\n"
+		"bulkhead.conf:2: when-idle: found \"sleep\"; allowed: stay, poweroff\n"
+		"bulkhead.conf:3: console: found \"mail\"; allowed: names of guests, which are the "
+		"folders' names\n"
+		"bulkhead.conf:4: autostart: found \"x\"; allowed: names of guests, which are the "
+		"folders' names\n"
+		"bulkhead.conf:5: memory: this key belongs into a guest's guest.conf\n"
+		"bulkhead.conf:6: autostrat: unknown key; did you mean \"autostart\"?\n");
+	assert_int_equal(machine.log, LOG_INFO);
+	assert_int_equal(machine.console, CONFIG_CONSOLE_MONITOR);
+	assert_int_equal(machine.autostart_count, 1);
+}
+
+static void test_who_starts(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", ""), HV_OK);
+	assert_int_equal(parse(""), HV_OK);
+	assert_true(config_starts(&machine, &guest));
+	guest.autostart = false;
+	assert_false(config_starts(&machine, &guest));
+	assert_int_equal(parse("autostart = WEB"), HV_OK);
+	assert_true(config_starts(&machine, &guest));
+	assert_int_equal(parse("autostart = db"), HV_OK);
+	guest.autostart = true;
+	assert_false(config_starts(&machine, &guest));
+	assert_int_equal(parse("autostart = none"), HV_OK);
+	assert_false(config_starts(&machine, &guest));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_defaults, setup),
+		cmocka_unit_test_setup(test_every_key, setup),
+		cmocka_unit_test_setup(test_what_notepad_writes, setup),
+		cmocka_unit_test_setup(test_bad_values_say_what_is_allowed, setup),
+		cmocka_unit_test_setup(test_keys_that_are_not_ours, setup),
+		cmocka_unit_test_setup(test_every_error_is_reported_up_to_a_limit, setup),
+		cmocka_unit_test_setup(test_rubbish_gives_one_error, setup),
+		cmocka_unit_test_setup(test_cmdline_length, setup),
+		cmocka_unit_test_setup(test_named_files, setup),
+		cmocka_unit_test_setup(test_folders_without_a_kernel, setup),
+		cmocka_unit_test_setup(test_folder_names, setup),
+		cmocka_unit_test_setup(test_unreadable_guest_conf, setup),
+		cmocka_unit_test_setup(test_machine_defaults, setup),
+		cmocka_unit_test_setup(test_machine_keys, setup),
+		cmocka_unit_test_setup(test_machine_errors_keep_defaults, setup),
+		cmocka_unit_test_setup(test_who_starts, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
