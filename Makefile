@@ -67,7 +67,7 @@ UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode
-FAKE_SRCS := tests/fakes/access.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FAKE_SRCS := tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags
