@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The IOAPIC's registers, and when an input becomes a message to the LAPICs. */
+#include "guests/devices/ioapic.h"
+
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+
+/* Offsets in the page. */
+#define IOAPIC_REGSEL 0x00u
+#define IOAPIC_WIN 0x10u
+#define IOAPIC_EOI 0x40u
+
+/* Registers behind IOREGSEL. */
+#define INDEX_ID 0x00u
+#define INDEX_VERSION 0x01u
+#define INDEX_ARBITRATION 0x02u
+#define INDEX_ENTRIES 0x10u
+
+#define VERSION_VALUE (0x20u | (IOAPIC_PINS - 1) << 16)
+#define ID_FIELD 0x0f000000u
+
+/* A redirection entry. */
+#define ENTRY_VECTOR MASK(7, 0)
+#define ENTRY_DELIVERY MASK(10, 8)
+#define ENTRY_LOGICAL BIT(11)
+#define ENTRY_REMOTE_IRR BIT(14)
+#define ENTRY_LEVEL BIT(15)
+#define ENTRY_MASKED BIT(16)
+#define ENTRY_DEST MASK(63, 56)
+/* Vector, delivery, destination mode, polarity, trigger, mask, destination. */
+#define ENTRY_WRITABLE (0x0001afffull | ENTRY_DEST)
+
+static struct apic_message message_of(uint64_t entry)
+{
+	struct apic_message msg = {
+		.dest = (uint32_t)bits_get(entry, ENTRY_DEST),
+		.logical = (entry & ENTRY_LOGICAL) != 0,
+		.level = (entry & ENTRY_LEVEL) != 0,
+		.delivery = (uint8_t)bits_get(entry, ENTRY_DELIVERY),
+		.vector = (uint8_t)bits_get(entry, ENTRY_VECTOR),
+	};
+
+	if (!msg.logical && msg.dest == 0xff) {
+		msg.dest = APIC_DEST_BROADCAST;
+	}
+	return msg;
+}
+
+/* Level triggering means something for these modes alone; NMI, SMI, INIT and ExtINT are edges. */
+static bool is_level(uint64_t entry)
+{
+	return (entry & ENTRY_LEVEL) != 0 &&
+	       bits_get(entry, ENTRY_DELIVERY) <= APIC_LOWEST_PRIORITY;
+}
+
+/* Sends a level interrupt that is asserted and neither masked nor waiting for its EOI. */
+static void try_level(struct ioapic *io, unsigned pin)
+{
+	uint64_t entry = io->entries[pin];
+	struct apic_message msg = message_of(entry);
+
+	if (is_level(entry) && (io->lines & BIT32(pin)) != 0 &&
+	    (entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) == 0 && apic_bus_deliver(io->bus, &msg)) {
+		io->entries[pin] |= ENTRY_REMOTE_IRR;
+	}
+}
+
+static void send_edge(struct ioapic *io, unsigned pin)
+{
+	struct apic_message msg = message_of(io->entries[pin]);
+
+	msg.level = false;
+	if ((io->entries[pin] & ENTRY_MASKED) == 0) {
+		(void)apic_bus_deliver(io->bus, &msg);
+	}
+}
+
+void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level)
+{
+	uint32_t old;
+
+	if (gsi >= IOAPIC_PINS) {
+		return;
+	}
+	lock_acquire(&io->dev.lock);
+	old = io->lines;
+	io->lines = level ? old | BIT32(gsi) : old & ~BIT32(gsi);
+	if (level && io->lines != old) {
+		if (is_level(io->entries[gsi])) {
+			try_level(io, gsi);
+		} else {
+			send_edge(io, gsi);
+		}
+	}
+	lock_release(&io->dev.lock);
+}
+
+void ioapic_line(void *ctx, unsigned gsi, bool level)
+{
+	ioapic_set_line(ctx, gsi, level);
+}
+
+static void end_of_interrupt(struct ioapic *io, uint8_t vector)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t entry = io->entries[pin];
+
+		if ((entry & ENTRY_REMOTE_IRR) != 0 && bits_get(entry, ENTRY_VECTOR) == vector) {
+			io->entries[pin] &= ~ENTRY_REMOTE_IRR;
+			try_level(io, pin);
+		}
+	}
+}
+
+void ioapic_eoi(struct ioapic *io, uint8_t vector)
+{
+	lock_acquire(&io->dev.lock);
+	end_of_interrupt(io, vector);
+	lock_release(&io->dev.lock);
+}
+
+static void bus_eoi(void *ctx, uint8_t vector)
+{
+	ioapic_eoi(ctx, vector);
+}
+
+bool ioapic_waiting(struct ioapic *io, unsigned gsi)
+{
+	bool waiting = false;
+
+	if (gsi >= IOAPIC_PINS) {
+		return false;
+	}
+	lock_acquire(&io->dev.lock);
+	if ((io->entries[gsi] & ENTRY_MASKED) == 0) {
+		struct apic_message msg = message_of(io->entries[gsi]);
+
+		waiting = apic_bus_requested(io->bus, &msg);
+	}
+	lock_release(&io->dev.lock);
+	return waiting;
+}
+
+/* The half of a redirection entry that `index` names; false when it names none. */
+static bool entry_half(uint32_t index, unsigned *pin, unsigned *shift)
+{
+	if (index < INDEX_ENTRIES || index >= INDEX_ENTRIES + 2 * IOAPIC_PINS) {
+		return false;
+	}
+	*pin = (index - INDEX_ENTRIES) / 2;
+	*shift = (index & 1) * 32;
+	return true;
+}
+
+static void write_entry(struct ioapic *io, unsigned pin, unsigned shift, uint32_t value)
+{
+	uint64_t half = (uint64_t)UINT32_MAX << shift;
+	uint64_t writable = ENTRY_WRITABLE & half;
+	uint64_t entry = (io->entries[pin] & ~writable) | ((uint64_t)value << shift & writable);
+
+	/* An entry that is no level interrupt any more waits for no EOI. */
+	if (!is_level(entry)) {
+		entry &= ~ENTRY_REMOTE_IRR;
+	}
+	io->entries[pin] = entry;
+	try_level(io, pin);
+}
+
+static uint32_t window_read(const struct ioapic *io)
+{
+	unsigned pin;
+	unsigned shift;
+
+	switch (io->select) {
+	case INDEX_ID:
+	case INDEX_ARBITRATION:
+		return io->id;
+	case INDEX_VERSION:
+		return VERSION_VALUE;
+	default:
+		return entry_half(io->select, &pin, &shift) ? (uint32_t)(io->entries[pin] >> shift)
+							    : 0;
+	}
+}
+
+static void window_write(struct ioapic *io, uint32_t value)
+{
+	unsigned pin;
+	unsigned shift;
+
+	if (io->select == INDEX_ID) {
+		io->id = value & ID_FIELD;
+	} else if (entry_half(io->select, &pin, &shift)) {
+		write_entry(io, pin, shift, value);
+	}
+}
+
+static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
+{
+	struct ioapic *io = container_of(dev, struct ioapic, dev);
+	unsigned byte = a->offset & 0xf;
+	uint32_t value = 0;
+
+	lock_acquire(&dev->lock);
+	if ((a->offset & ~0xfull) == IOAPIC_REGSEL) {
+		value = io->select;
+	} else if ((a->offset & ~0xfull) == IOAPIC_WIN) {
+		value = window_read(io);
+	}
+	lock_release(&dev->lock);
+	return byte < 4 ? value >> (byte * 8) : 0;
+}
+
+/* IOREGSEL and EOI take their low byte from any width; the window takes whole registers. */
+static void ioapic_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	struct ioapic *io = container_of(dev, struct ioapic, dev);
+
+	lock_acquire(&dev->lock);
+	switch (a->offset) {
+	case IOAPIC_REGSEL:
+		io->select = value & 0xff;
+		break;
+	case IOAPIC_WIN:
+		if (a->size == 4) {
+			window_write(io, (uint32_t)value);
+		}
+		break;
+	case IOAPIC_EOI:
+		end_of_interrupt(io, (uint8_t)value);
+		break;
+	default:
+		break;
+	}
+	lock_release(&dev->lock);
+}
+
+static void ioapic_reset(struct vdev *dev)
+{
+	struct ioapic *io = container_of(dev, struct ioapic, dev);
+
+	lock_acquire(&dev->lock);
+	io->select = 0;
+	io->id = 0;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		io->entries[pin] = ENTRY_MASKED;
+	}
+	/* The lines belong to those who drive them. */
+	lock_release(&dev->lock);
+}
+
+static const struct vdev_ops ioapic_ops = {
+	.name = "IOAPIC",
+	.read = ioapic_read,
+	.write = ioapic_write,
+	.reset = ioapic_reset,
+};
+
+void ioapic_init(struct ioapic *io, struct apic_bus *bus)
+{
+	*io = (struct ioapic){.dev = {.ops = &ioapic_ops}, .bus = bus};
+	ioapic_reset(&io->dev);
+	apic_bus_set_eoi(bus, bus_eoi, io);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The IOAPIC: 24 inputs, each with a redirection entry, at 0xfec00000. Sources: Intel 82093AA
+ * datasheet; Intel I/O Controller Hub datasheets, "Advanced Programmable Interrupt Controller", for
+ * the EOI register.
+ *
+ * It reports version 0x20 and has the EOI register, as every chipset since the ICH2: a guest that
+ * must end a level interrupt by hand then writes one register, where version 0x11 makes it flip the
+ * entry to edge and back.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/lapic.h"
+#include "hv/api/vdev.h"
+
+#define IOAPIC_PINS 24u
+#define IOAPIC_MMIO_BASE 0xfec00000ull
+#define IOAPIC_MMIO_SIZE 0x1000ull
+
+struct ioapic {
+	struct vdev dev; /* its lock covers all below */
+	struct apic_bus *bus;
+	uint32_t select; /* IOREGSEL */
+	uint32_t id;
+	uint32_t lines; /* inputs asserted now, one bit each */
+	uint64_t entries[IOAPIC_PINS];
+};
+
+/* Resets, and makes itself the receiver of the bus's EOIs. `bus` has been initialised. */
+void ioapic_init(struct ioapic *io, struct apic_bus *bus);
+/*
+ * Asserts or releases an input (gsi below 24; others are ignored). `level` is the logical state:
+ * the entry's polarity bit is kept for the guest and changes nothing. A rising edge at a masked
+ * edge-triggered entry is lost, as in the 82093AA.
+ */
+void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level);
+/* An irq_line.set: `ctx` is the IOAPIC, `line` the GSI. */
+void ioapic_line(void *ctx, unsigned gsi, bool level);
+/* A level-triggered vector reached its EOI: entries with it may fire again. */
+void ioapic_eoi(struct ioapic *io, uint8_t vector);
+/* Whether the last interrupt of an unmasked entry still waits in a LAPIC to be taken. */
+bool ioapic_waiting(struct ioapic *io, unsigned gsi);

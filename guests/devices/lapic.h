@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local APICs of a VM and the bus that connects them. Sources: Intel SDM volume 3, "Advanced
+ * Programmable Interrupt Controller"; AMD APM volume 2, "Advanced Programmable Interrupt
+ * Controller".
+ *
+ *	IOAPIC, MSI --apic_bus_deliver--> +----------+ --request--> struct lapic --pending--> run
+ *loop ICR, SELF IPI ------------------> | apic_bus |              one per vCPU  <--accept-- 8259
+ *INTR ----apic_bus_intr-----> +----------+ --ops: NMI, INIT, SIPI--> vCPU code
+ *
+ * xAPIC and x2APIC; six LVT entries; no EOI broadcast suppression. The APIC ID is read-only.
+ *
+ * Locking: lapic->lock covers a LAPIC's registers. No two are ever held together, and none while
+ * the bus hands a message to a LAPIC or an EOI to the IOAPIC. What other CPUs need without it is
+ * published in atomics. Functions marked "owner" are called by the CPU that runs the vCPU, or while
+ * the vCPU runs nowhere.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/cadence.h"
+#include "guests/devices/vecset.h"
+#include "hv/api/vdev.h"
+#include "hv/api/vtime.h"
+
+#define APIC_BUS_LAPICS_MAX 64u
+#define LAPIC_MMIO_BASE 0xfee00000ull
+#define LAPIC_MMIO_SIZE 0x1000ull
+/* Input clock of the APIC timer's divider: what CPUID and Hyper-V frequency leaves announce. */
+#define LAPIC_TIMER_HZ 1000000000ull
+
+/* Delivery modes, as encoded in the ICR, the LVT, redirection entries and MSI data. */
+enum apic_delivery {
+	APIC_FIXED = 0,
+	APIC_LOWEST_PRIORITY = 1,
+	APIC_SMI = 2, /* dropped: this machine has no system-management mode */
+	APIC_NMI = 4,
+	APIC_INIT = 5,
+	APIC_STARTUP = 6,
+	APIC_EXTINT = 7, /* dropped as a message: the 8259 answers LINT0 alone */
+};
+
+#define APIC_DEST_BROADCAST 0xffffffffu
+
+struct apic_message {
+	uint32_t dest; /* APIC ID or logical destination; APIC_DEST_BROADCAST: all */
+	bool logical;
+	bool level;	  /* level-triggered: the EOI is broadcast to the IOAPIC */
+	uint8_t delivery; /* enum apic_delivery */
+	uint8_t vector;
+};
+
+/*
+ * What the vCPU code is asked for; `vcpu` is the index given to lapic_init. kick and nmi may be
+ * called with a LAPIC's or a device's lock held and only set flags and wake. init and startup are
+ * called without any LAPIC's lock, but possibly from another vCPU's CPU: they request, they do not
+ * reset in place.
+ */
+struct apic_bus_ops {
+	void (*kick)(void *ctx, unsigned vcpu); /* something may have become deliverable */
+	void (*nmi)(void *ctx, unsigned vcpu);
+	void (*init)(void *ctx, unsigned vcpu);
+	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
+};
+
+struct lapic_timer {
+	struct vtimer vtimer;
+	struct cadence cadence; /* next is the next expiry while counting */
+	uint32_t initial;
+	uint32_t divide; /* the register */
+	bool counting;
+	uint64_t tsc_deadline; /* in the guest's TSC; 0: disarmed */
+	uint64_t tsc_offset;   /* guest TSC - guest ticks */
+};
+
+enum lapic_lvt {
+	LVT_TIMER,
+	LVT_THERMAL,
+	LVT_PERFORMANCE,
+	LVT_LINT0,
+	LVT_LINT1,
+	LVT_ERROR,
+	LVT_COUNT,
+};
+
+struct apic_bus;
+
+struct lapic {
+	/* Set by lapic_init. */
+	struct apic_bus *bus;
+	unsigned index;
+	uint32_t id;
+	bool bsp;
+	/* Published under the lock, read anywhere. */
+	_Atomic int deliverable; /* highest IRR vector above PPR, or -1 */
+	_Atomic int requested;	 /* highest IRR vector above what is in service, or -1 */
+	_Atomic uint32_t ppr;
+	_Atomic uint64_t address; /* what destinations are matched with: ADDRESS_* */
+	/* Covered by the lock. */
+	struct spinlock lock;
+	uint64_t base; /* IA32_APIC_BASE */
+	struct vecset irr, isr, tmr;
+	uint32_t tpr, ldr, dfr, svr;
+	uint32_t icr_low, icr_high;
+	uint32_t esr;	 /* as software reads it */
+	uint32_t errors; /* gathered since the last write to ESR */
+	uint32_t lvt[LVT_COUNT];
+	struct lapic_timer timer;
+};
+
+/* --- the bus --- */
+
+struct apic_bus {
+	struct vdev dev; /* the MMIO page; access->vcpu selects the LAPIC */
+	/* Set before the first vCPU runs. */
+	const struct apic_bus_ops *ops;
+	void *ops_ctx;
+	void (*eoi)(void *ctx, uint8_t vector);
+	void *eoi_ctx;
+	bool x2apic; /* IA32_APIC_BASE.EXTD may be set */
+	unsigned count;
+	struct lapic *lapics[APIC_BUS_LAPICS_MAX];
+	_Atomic bool intr;	      /* level of the 8259's INTR, wired to every LINT0 */
+	_Atomic uint32_t next_lowest; /* where the next search among equals begins */
+};
+
+/* `x2apic`: whether the guests' CPUID offers x2APIC. `ops` and all its members are given. */
+void apic_bus_init(struct apic_bus *bus, const struct apic_bus_ops *ops, void *ctx, bool x2apic);
+/* Who hears about the EOI of a level-triggered vector; called without any LAPIC's lock. */
+void apic_bus_set_eoi(struct apic_bus *bus, void (*eoi)(void *ctx, uint8_t vector), void *ctx);
+/*
+ * Hands a message to every LAPIC it addresses, or to one of them for lowest priority. True when at
+ * least one took it; a level-triggered interrupt that nobody took is to be tried again later.
+ */
+bool apic_bus_deliver(struct apic_bus *bus, const struct apic_message *msg);
+/*
+ * A write to the MSI address range (0xfeexxxxx), as a device makes it. False when the address is
+ * none, or nobody took it.
+ */
+bool apic_bus_msi(struct apic_bus *bus, uint64_t address, uint32_t data);
+/* Whether a LAPIC that `msg` addresses has its vector in IRR, not yet accepted by the vCPU. */
+bool apic_bus_requested(struct apic_bus *bus, const struct apic_message *msg);
+/* An irq_line.set: the 8259's INTR output; `ctx` is the bus, `line` is ignored. */
+void apic_bus_intr(void *ctx, unsigned line, bool level);
+
+/* --- one LAPIC --- */
+
+/*
+ * Joins the bus as vCPU `index` (below 64, not taken) with an APIC ID that no other has, and
+ * resets.
+ */
+void lapic_init(struct lapic *l, struct apic_bus *bus, struct vtime *time, unsigned index,
+		uint32_t apic_id, bool bsp);
+/* Power-on or RESET: xAPIC mode at 0xfee00000, all registers initial, timer stopped. */
+void lapic_reset(struct lapic *l);
+/* INIT: as RESET, but IA32_APIC_BASE (so the mode, and being switched off) stays. */
+void lapic_init_reset(struct lapic *l);
+/*
+ * What firmware leaves behind for a BSP that is booted without any: enabled, the 8259 through
+ * LINT0 as ExtINT ("virtual wire"), NMI on LINT1.
+ */
+void lapic_virtual_wire(struct lapic *l);
+/* IA32_APIC_BASE.EN, which CPUID.1:EDX.APIC mirrors. */
+bool lapic_enabled(const struct lapic *l);
+
+/* For the run loop; all "owner". */
+
+/* The highest vector that may interrupt the vCPU now by TPR and ISR, or -1. One load. */
+static inline int lapic_pending(const struct lapic *l)
+{
+	return atomic_load_explicit(&l->deliverable, memory_order_acquire);
+}
+
+/*
+ * As lapic_pending without regard to TPR: the highest requested vector above what is in service.
+ * For hardware that holds the TPR and opens a window by it.
+ */
+static inline int lapic_highest_irr(const struct lapic *l)
+{
+	return atomic_load_explicit(&l->requested, memory_order_acquire);
+}
+
+/* Moves a vector from IRR to ISR. False, and nothing happens, when it is no longer requested. */
+bool lapic_accept(struct lapic *l, uint8_t vector);
+/* Whether the 8259's INTR reaches this vCPU: LINT0 as ExtINT, or a BSP's LAPIC switched off. */
+bool lapic_accepts_extint(const struct lapic *l);
+/* As above, and INTR is raised now: take the vector from pic_ack. */
+static inline bool lapic_extint_pending(const struct lapic *l)
+{
+	return atomic_load_explicit(&l->bus->intr, memory_order_acquire) && lapic_accepts_extint(l);
+}
+
+/* CR8: TPR bits 7:4. Writing back an unchanged value costs a compare and keeps TPR bits 3:0. */
+uint64_t lapic_cr8(const struct lapic *l);
+void lapic_set_cr8(struct lapic *l, uint64_t cr8);
+/* EOI without the register access, for a paravirtual EOI. */
+void lapic_eoi(struct lapic *l);
+
+/* Requests a fixed, edge-triggered vector; from any CPU. */
+void lapic_interrupt(struct lapic *l, uint8_t vector);
+/* One edge on LINT1, normally wired as NMI; from any CPU. */
+void lapic_pulse_lint1(struct lapic *l);
+
+/* Guest TSC - guest ticks, modulo 2^64 (follows TSC and TSC_ADJUST writes). Owner. */
+void lapic_set_tsc_offset(struct lapic *l, uint64_t offset);
+
+enum lapic_msr_status {
+	LAPIC_MSR_OK,
+	LAPIC_MSR_GP,
+	/* IA32_APIC_BASE would move the MMIO page. Nothing was changed: stop the VM, say why. */
+	LAPIC_MSR_MOVED,
+};
+
+#define LAPIC_MSR_APIC_BASE 0x1bu
+#define LAPIC_MSR_TSC_DEADLINE 0x6e0u
+#define LAPIC_MSR_X2APIC_FIRST 0x800u
+#define LAPIC_MSR_X2APIC_LAST 0x8ffu
+
+/* The MSRs above; any other is LAPIC_MSR_GP. Owner. *value is 0 unless OK. */
+enum lapic_msr_status lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value);
+enum lapic_msr_status lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value);

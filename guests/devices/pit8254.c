@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The 8254: ports, latches, and interrupts of channel 0. What a counter does is in pit_channel.c.
+ */
+#include "guests/devices/pit8254.h"
+
+#include "guests/devices/bytewise.h"
+#include "guests/devices/pit_channel.h"
+#include "hv/api/clock.h"
+#include "hv/base/bits.h"
+
+#define CONTROL_PORT 3u
+#define CONTROL_SELECT MASK(7, 6)
+#define SELECT_READ_BACK 3u
+#define READ_BACK_NO_COUNT 0x20u
+#define READ_BACK_NO_STATUS 0x10u
+
+#define PORT_B_GATE 0x01u
+#define PORT_B_WRITABLE 0x0fu
+#define PORT_B_REFRESH 0x10u
+#define PORT_B_OUT2 0x20u
+/* DRAM refresh, which toggles bit 4 of port 0x61: every 18 cycles. */
+#define REFRESH_CYCLES 18u
+
+/* Interrupts of channel 0 closer than this (20 us) are merged. */
+#define MERGE_CYCLES 24u
+
+static uint64_t cycles_at(uint64_t tick)
+{
+	return clock_muldiv(tick, PIT_HZ, clock_hz());
+}
+
+static uint64_t cycles_now(const struct pit8254 *p)
+{
+	return cycles_at(vtime_now(p->time));
+}
+
+/* The first guest tick at which `cycle` has begun, or the one after. */
+static uint64_t tick_of(uint64_t cycle)
+{
+	uint64_t tick = clock_muldiv(cycle, clock_hz(), PIT_HZ);
+
+	return tick < TIMER_NEVER - 1 ? tick + 1 : TIMER_NEVER;
+}
+
+/* --- interrupts --- */
+
+static void drive_irq0(struct pit8254 *p, bool level)
+{
+	if (level != p->irq_level) {
+		p->irq_level = level;
+		irq_line_set(&p->irq0, level);
+	}
+}
+
+static void pulse_irq0(struct pit8254 *p)
+{
+	drive_irq0(p, false);
+	drive_irq0(p, true);
+}
+
+/* Arms for the next edge, or earlier to make up for what is owed. */
+static void arm(struct pit8254 *p, uint64_t now, bool delivered)
+{
+	uint64_t cycle = p->edge;
+
+	if (p->owed > 0 && delivered) {
+		uint64_t step = p->channels[0].count / PIT_CATCH_UP;
+
+		cycle = min_u64(cycle, now + max_u64(step, MERGE_CYCLES));
+	}
+	vtimer_arm(&p->timer, cycle == UINT64_MAX ? TIMER_NEVER : tick_of(cycle));
+}
+
+/* Delivers one tick of those owed, unless the last one still waits. */
+static bool deliver_owed(struct pit8254 *p)
+{
+	if (p->owed == 0 || (p->waiting != NULL && p->waiting(p->waiting_ctx))) {
+		return false;
+	}
+	p->owed--;
+	pulse_irq0(p);
+	return true;
+}
+
+/* Takes the edges of OUT 0 up to `now`. */
+static void take_edges(struct pit8254 *p, uint64_t now)
+{
+	struct pit_channel *c = &p->channels[0];
+	uint32_t period = c->count;
+
+	if (!pit_channel_periodic(c)) {
+		pulse_irq0(p);
+	} else if (period < MERGE_CYCLES) {
+		p->owed = 1;
+	} else {
+		uint64_t passed = 1 + (now - p->edge) / period;
+
+		p->owed = (unsigned)min_u64(p->owed + passed, PIT_OWED_MAX);
+	}
+	pit_channel_sync(c, now);
+	p->edge = pit_channel_next_rise(c, now);
+	if (pit_channel_periodic(c) && period < MERGE_CYCLES) {
+		p->edge = max_u64(p->edge, now + MERGE_CYCLES);
+	}
+}
+
+/* Brings interrupts and counters up to date; returns the cycle. */
+static uint64_t sync(struct pit8254 *p)
+{
+	uint64_t now = cycles_now(p);
+
+	if (p->edge <= now) {
+		take_edges(p, now);
+		arm(p, now, deliver_owed(p));
+	}
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		pit_channel_sync(&p->channels[i], now);
+	}
+	return now;
+}
+
+static void timer_fired(struct vtimer *timer)
+{
+	struct pit8254 *p = container_of(timer, struct pit8254, timer);
+	uint64_t now;
+
+	lock_acquire(&p->dev.lock);
+	now = cycles_now(p);
+	if (p->edge <= now) {
+		take_edges(p, now);
+	}
+	arm(p, now, deliver_owed(p));
+	lock_release(&p->dev.lock);
+}
+
+/* Channel 0 was reprogrammed at `now`: its line and its next edge are new. */
+static void channel0_changed(struct pit8254 *p, uint64_t now)
+{
+	const struct pit_channel *c = &p->channels[0];
+
+	p->owed = 0;
+	drive_irq0(p, pit_channel_out(c, now));
+	p->edge = pit_channel_next_rise(c, now);
+	arm(p, now, false);
+}
+
+/* --- ports --- */
+
+static void read_back(struct pit8254 *p, uint8_t value, uint64_t now)
+{
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		struct pit_channel *c = &p->channels[i];
+
+		if ((value & BIT32(i + 1)) == 0) {
+			continue;
+		}
+		if ((value & READ_BACK_NO_COUNT) == 0) {
+			pit_channel_latch_count(c, now);
+		}
+		if ((value & READ_BACK_NO_STATUS) == 0) {
+			pit_channel_latch_status(c, now);
+		}
+	}
+}
+
+static void write_control(struct pit8254 *p, uint8_t value, uint64_t now)
+{
+	unsigned select = (unsigned)bits_get(value, CONTROL_SELECT);
+
+	if (select == SELECT_READ_BACK) {
+		read_back(p, value, now);
+	} else if ((value & PIT_CONTROL_ACCESS) == 0) {
+		pit_channel_latch_count(&p->channels[select], now);
+	} else {
+		pit_channel_control(&p->channels[select], value, now);
+		if (select == 0) {
+			channel0_changed(p, now);
+		}
+	}
+}
+
+static uint8_t read_port_b(const struct pit8254 *p, uint64_t now)
+{
+	uint8_t value = p->port_b;
+
+	value |= (now / REFRESH_CYCLES & 1) != 0 ? PORT_B_REFRESH : 0;
+	value |= pit_channel_out(&p->channels[2], now) ? PORT_B_OUT2 : 0;
+	return value;
+}
+
+static uint8_t read_port(struct vdev *dev, uint64_t port)
+{
+	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+	uint64_t now = sync(p);
+
+	if (port == PIT_GATE_PORT) {
+		return read_port_b(p, now);
+	}
+	/* The control word cannot be read. */
+	return port - PIT_PORT < PIT_CHANNELS ? pit_channel_read(&p->channels[port - PIT_PORT], now)
+					      : 0xff;
+}
+
+static void write_port(struct vdev *dev, uint64_t port, uint8_t value)
+{
+	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+	uint64_t now = sync(p);
+
+	if (port == PIT_GATE_PORT) {
+		p->port_b = value & PORT_B_WRITABLE;
+		pit_channel_gate(&p->channels[2], (value & PORT_B_GATE) != 0, now);
+	} else if (port == PIT_PORT + CONTROL_PORT) {
+		write_control(p, value, now);
+	} else if (port - PIT_PORT < PIT_CHANNELS) {
+		pit_channel_write(&p->channels[port - PIT_PORT], value, now);
+		if (port == PIT_PORT) {
+			channel0_changed(p, now);
+		}
+	}
+}
+
+static uint64_t pit8254_read(struct vdev *dev, const struct vdev_access *a)
+{
+	uint64_t value;
+
+	lock_acquire(&dev->lock);
+	value = bytewise_read(dev, a, read_port);
+	lock_release(&dev->lock);
+	return value;
+}
+
+static void pit8254_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	lock_acquire(&dev->lock);
+	bytewise_write(dev, a, value, write_port);
+	lock_release(&dev->lock);
+}
+
+/* The datasheet leaves the state after power-on open: here no channel counts. */
+static void pit8254_reset(struct vdev *dev)
+{
+	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+
+	lock_acquire(&dev->lock);
+	vtimer_cancel(&p->timer);
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		/* Gates 0 and 1 are tied high, gate 2 follows port 0x61. */
+		pit_channel_init(&p->channels[i], i != 2);
+	}
+	p->port_b = 0;
+	p->edge = UINT64_MAX;
+	p->owed = 0;
+	drive_irq0(p, false);
+	lock_release(&dev->lock);
+}
+
+static void pit8254_fini(struct vdev *dev)
+{
+	vtimer_cancel(&container_of(dev, struct pit8254, dev)->timer);
+}
+
+static const struct vdev_ops pit8254_ops = {
+	.name = "8254",
+	.read = pit8254_read,
+	.write = pit8254_write,
+	.reset = pit8254_reset,
+	.fini = pit8254_fini,
+};
+
+void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *irq0)
+{
+	*p = (struct pit8254){.dev = {.ops = &pit8254_ops}, .time = time, .irq0 = *irq0};
+	vtimer_init(&p->timer, time, timer_fired);
+	pit8254_reset(&p->dev);
+}
+
+void pit8254_set_waiting(struct pit8254 *p, bool (*waiting)(void *ctx), void *ctx)
+{
+	p->waiting = waiting;
+	p->waiting_ctx = ctx;
+}
