@@ -21,8 +21,8 @@ HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/ti
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
-DRIVERS_SRCS := drivers/apic.c drivers/ioapic.c drivers/pic.c drivers/power.c drivers/rtc.c \
-	drivers/tsc.c drivers/uart.c
+DRIVERS_SRCS := $(GEN)/font.c drivers/apic.c drivers/fbcon.c drivers/ioapic.c drivers/pic.c \
+	drivers/power.c drivers/rtc.c drivers/tsc.c drivers/uart.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -50,24 +50,26 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_apic_bus test_bus test_cadence \
-	test_clock test_config test_config_text test_config_tree test_desc test_drivers_apic \
-	test_drivers_ioapic test_drivers_pic test_drivers_power test_drivers_rtc test_drivers_tsc \
-	test_drivers_uart test_dsdt test_e820 test_event test_features test_gspace test_ioapic \
-	test_lapic test_lapic_regs test_lapic_timer test_linux test_misc_ports test_mm_init \
-	test_pci_config test_pci_host test_percpu test_pic8259 test_pit8254 test_pit_channel \
-	test_sched test_stack_guard test_svm_asid test_svm_check test_svm_cpu test_svm_decode \
-	test_svm_dump test_svm_event test_svm_features test_svm_nmi test_svm_permissions \
-	test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb test_tables_acpi test_timer \
-	test_trap test_uart16550 test_vtime
+UNIT_TESTS := test_acpi_pm test_ap_start test_api_exit test_apic_bus test_boot_elf \
+	test_boot_memmap test_boot_paging test_boot_path test_boot_preflight test_boot_serial \
+	test_bus test_cadence test_clock test_config test_config_text test_config_tree \
+	test_cpu_facts test_desc test_drivers_apic test_drivers_fbcon test_drivers_ioapic \
+	test_drivers_pic test_drivers_power test_drivers_rtc test_drivers_tsc test_drivers_uart \
+	test_dsdt test_e820 test_event test_features test_font test_gspace test_ioapic test_lapic \
+	test_lapic_regs test_lapic_timer test_linux test_misc_ports test_mm_init test_pci_config \
+	test_pci_host test_percpu test_pic8259 test_pit8254 test_pit_channel test_sched \
+	test_stack_guard test_svm_asid test_svm_check test_svm_cpu test_svm_decode test_svm_dump \
+	test_svm_event test_svm_features test_svm_nmi test_svm_permissions test_svm_run \
+	test_svm_svm test_svm_vcpu test_svm_vmcb test_tables_acpi test_timer test_trap \
+	test_uart16550 test_vtime
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+FUZZ_TARGETS := fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode
-FAKE_SRCS := tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FAKE_SRCS := tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags
@@ -105,6 +107,22 @@ $(GEN)/%_offsets.h: $(OFFSETS_SRCS)
 		$(filter %/$*_offsets.c,$^)
 	$(Q)sed -n 's/^.*@define \([A-Z0-9_]*\) \$$*\([-0-9]*\).*/#define \1 \2/p' $@.s >$@.tmp
 	$(Q)mv $@.tmp $@
+
+# The screen's font: the build machine's, else out of its package, which is not installed.
+FONT_FILE := usr/share/consolefonts/Lat15-Fixed16.psf.gz
+FONT_PSF := $(firstword $(wildcard /$(FONT_FILE)) $(BUILD)/font/$(FONT_FILE))
+
+$(BUILD)/font/$(FONT_FILE):
+	$(call say,FETCH,console-setup-linux)
+	$(Q)mkdir -p $(BUILD)/font
+	$(Q)cd $(BUILD)/font && apt-get -qq -o APT::Sandbox::User= download console-setup-linux
+	$(Q)dpkg -x $(BUILD)/font/console-setup-linux_*.deb $(BUILD)/font
+	$(Q)touch $@
+
+$(GEN)/font.c: $(FONT_PSF) tools/mkfont
+	$(call say,FONT,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/mkfont $< $@
 
 # The guests' DSDT: iasl's AML as a C array.
 $(GEN)/dsdt.c: guests/tables/dsdt.asl
@@ -245,4 +263,4 @@ includes:
 	$(Q)tools/check_includes
 	$(Q)tools/check_tree
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

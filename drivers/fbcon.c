@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text on the machine's framebuffer. */
+#include "drivers/fbcon.h"
+
+#include "drivers/font.h"
+#include "hv/base/bits.h"
+#include "hv/base/str.h"
+
+/* Equal parts of each colour, so that RGBX and BGRX are the same. */
+#define FOREGROUND 0x00c0c0c0u
+#define BACKGROUND 0x00000000u
+#define TAB_WIDTH 8u
+#define SIDE_MAX 16384u
+#define REPLACEMENT '?'
+
+enum escape_state { ESC_NONE, ESC_START, ESC_CSI, ESC_STRING, ESC_STRING_END, ESC_ONE_MORE };
+
+#define CHAR_BEL 0x07
+#define CHAR_ESC 0x1b
+
+static uint32_t columns_of(const struct fbcon_config *g)
+{
+	return g->width / FONT_WIDTH;
+}
+
+static uint32_t rows_of(const struct fbcon_config *g)
+{
+	return g->height / FONT_ROWS;
+}
+
+size_t fbcon_memory(const struct fbcon_config *g)
+{
+	uint64_t needed;
+
+	if (g->pixels == NULL || g->width < FONT_WIDTH || g->height < FONT_ROWS ||
+	    g->width > SIDE_MAX || g->height > SIDE_MAX || g->stride < g->width ||
+	    g->stride > 2 * SIDE_MAX) {
+		return 0;
+	}
+	needed = ((uint64_t)g->stride * (g->height - 1) + g->width) * sizeof(uint32_t);
+	return needed <= g->bytes ? (size_t)columns_of(g) * rows_of(g) * 2 : 0;
+}
+
+static uint8_t *text_row(const struct fbcon *c, uint32_t row)
+{
+	return c->text + (size_t)((c->top + row) % c->rows) * c->columns;
+}
+
+bool fbcon_init(struct fbcon *c, const struct fbcon_config *config, void *memory)
+{
+	size_t bytes = fbcon_memory(config);
+
+	*c = (struct fbcon){.config = *config};
+	if (bytes == 0 || memory == NULL) {
+		return false;
+	}
+	c->columns = columns_of(config);
+	c->rows = rows_of(config);
+	c->text = memory;
+	c->shown = c->text + bytes / 2;
+	memset(c->text, ' ', bytes / 2);
+	memset(c->shown, 0, bytes / 2);
+	c->dirty = true;
+	c->present = true;
+	return true;
+}
+
+static void line_feed(struct fbcon *c)
+{
+	if (c->row + 1 < c->rows) {
+		c->row++;
+		return;
+	}
+	c->top = (c->top + 1) % c->rows;
+	memset(text_row(c, c->row), ' ', c->columns);
+}
+
+static void put(struct fbcon *c, uint32_t code)
+{
+	bool drawable = code >= FONT_FIRST && code < FONT_FIRST + FONT_COUNT &&
+			!(code >= 0x7f && code < 0xa0);
+
+	if (c->column == c->columns) {
+		c->column = 0;
+		line_feed(c);
+	}
+	text_row(c, c->row)[c->column++] = (uint8_t)(drawable ? code : REPLACEMENT);
+}
+
+static void tab(struct fbcon *c)
+{
+	uint32_t target = (c->column / TAB_WIDTH + 1) * TAB_WIDTH;
+
+	c->column = target < c->columns ? target : c->columns - 1;
+}
+
+static void control(struct fbcon *c, uint8_t byte)
+{
+	switch (byte) {
+	case '\r':
+		c->column = 0;
+		break;
+	case '\n':
+		c->column = 0;
+		line_feed(c);
+		break;
+	case '\b':
+		c->column -= c->column != 0;
+		break;
+	case '\t':
+		tab(c);
+		break;
+	case CHAR_ESC:
+		c->escape = ESC_START;
+		break;
+	default:
+		break;
+	}
+}
+
+static enum escape_state escape_start(uint8_t byte)
+{
+	switch (byte) {
+	case '[':
+		return ESC_CSI;
+	case ']':
+	case 'P':
+	case '^':
+	case '_':
+		return ESC_STRING;
+	case '(':
+	case ')':
+	case '#':
+	case '%':
+		return ESC_ONE_MORE;
+	default:
+		return ESC_NONE;
+	}
+}
+
+/* ECMA-48 "Control functions": a CSI sequence ends in 0x40..0x7e, a string in BEL or ESC \. */
+static void swallow(struct fbcon *c, uint8_t byte)
+{
+	switch ((enum escape_state)c->escape) {
+	case ESC_START:
+		c->escape = (uint8_t)escape_start(byte);
+		break;
+	case ESC_CSI:
+		c->escape = byte >= 0x40 && byte <= 0x7e ? ESC_NONE : ESC_CSI;
+		break;
+	case ESC_STRING:
+		c->escape = byte == CHAR_BEL   ? ESC_NONE
+			    : byte == CHAR_ESC ? ESC_STRING_END
+					       : ESC_STRING;
+		break;
+	case ESC_STRING_END:
+	case ESC_ONE_MORE:
+	case ESC_NONE:
+		c->escape = ESC_NONE;
+		break;
+	}
+}
+
+/* Sequences of three and four bytes are beyond Latin-1: one replacement for each. */
+static void utf8(struct fbcon *c, uint8_t byte)
+{
+	if (c->utf8_left != 0 && (byte & 0xc0) == 0x80) {
+		c->utf8_code = c->utf8_code << 6 | (byte & 0x3fu);
+		if (--c->utf8_left == 0) {
+			put(c, c->utf8_code);
+		}
+	} else if (byte >= 0xc2 && byte < 0xf5) {
+		c->utf8_left = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+		c->utf8_code = byte < 0xe0 ? byte & 0x1fu : byte < 0xf0 ? byte & 0xfu : byte & 0x7u;
+	} else {
+		c->utf8_left = 0;
+		put(c, REPLACEMENT);
+	}
+}
+
+static void feed(struct fbcon *c, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint8_t byte = (uint8_t)text[i];
+
+		if (c->escape != ESC_NONE) {
+			swallow(c, byte);
+		} else if (byte >= 0x80) {
+			utf8(c, byte);
+		} else {
+			c->utf8_left = 0;
+			if (byte < ' ') {
+				control(c, byte);
+			} else if (byte != 0x7f) {
+				put(c, byte);
+			}
+		}
+	}
+	c->dirty = true;
+}
+
+static void draw_cell(const struct fbcon *c, uint32_t row, uint32_t column, uint8_t code)
+{
+	const uint8_t *glyph = font_glyphs[code - FONT_FIRST];
+	volatile uint32_t *line = c->config.pixels + (size_t)row * FONT_ROWS * c->config.stride +
+				  (size_t)column * FONT_WIDTH;
+
+	for (unsigned y = 0; y < FONT_ROWS; y++) {
+		for (unsigned x = 0; x < FONT_WIDTH; x++) {
+			line[x] = (glyph[y] >> (FONT_WIDTH - 1 - x) & 1) != 0 ? FOREGROUND
+									      : BACKGROUND;
+		}
+		line += c->config.stride;
+	}
+}
+
+static uint32_t draw_row(struct fbcon *c, uint32_t row)
+{
+	const uint8_t *want = text_row(c, row);
+	uint8_t *have = c->shown + (size_t)row * c->columns;
+	uint32_t drawn = 0;
+
+	for (uint32_t column = 0; column < c->columns; column++) {
+		if (want[column] != have[column]) {
+			draw_cell(c, row, column, want[column]);
+			have[column] = want[column];
+			drawn++;
+		}
+	}
+	return drawn;
+}
+
+/* Whole rows, going round, so that a limit does not starve the lower part of the screen. */
+static bool draw(struct fbcon *c, uint32_t max_cells)
+{
+	uint32_t drawn = 0;
+
+	if (c->draw_row == 0) {
+		if (!c->dirty) {
+			return true;
+		}
+		c->dirty = false;
+	}
+	while (c->draw_row < c->rows) {
+		if (drawn >= max_cells) {
+			return false;
+		}
+		drawn += draw_row(c, c->draw_row++);
+	}
+	c->draw_row = 0;
+	return !c->dirty;
+}
+
+void fbcon_write(struct fbcon *c, const char *text, size_t n)
+{
+	if (!c->present) {
+		return;
+	}
+	lock_acquire(&c->lock);
+	feed(c, text, n);
+	lock_release(&c->lock);
+}
+
+bool fbcon_draw(struct fbcon *c, uint32_t max_cells)
+{
+	bool done;
+
+	if (!c->present) {
+		return true;
+	}
+	lock_acquire(&c->lock);
+	done = draw(c, max_cells);
+	lock_release(&c->lock);
+	return done;
+}
+
+void fbcon_emergency_write(struct fbcon *c, const char *text, size_t n)
+{
+	if (c->present) {
+		feed(c, text, n);
+		c->draw_row = 0;
+		(void)draw(c, UINT32_MAX);
+	}
+}
