@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boots one image per case through tools/run and talks to it over its serial port.
+
+A case is data: what is on the stick, what to type, what must appear and what must never appear.
+Everything starts from the same kind of image that a person writes to a USB stick.
+"""
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+WORK = BUILD / "system"
+
+# What a guest's kernel log must never hold, in any case with a Linux guest.
+LINUX_TROUBLE = (
+    r"WARNING:", r"\bBUG\b", r"(?i)firmware bug", r"(?i)soft lockup", r"(?i)\bspurious\b",
+    r"clocksource: timekeeping watchdog", r"Marking clocksource", r"(?i)rcu.*stall",
+    r"Call Trace", r"unchecked MSR access", r"(?i)tsc.*unstable", r"\bOops\b", r"nobody cared",
+    r"(?i)acpi.*(error|exception)", r"ACPI BIOS", r"(?i)mtrr.*(blank|warn)",
+)
+# What Bulkhead itself must never print.
+HYPERVISOR_TROUBLE = (r"bulkhead: panic", r"^error:", r"unforeseen exception", r"unhandled exit")
+
+
+@dataclasses.dataclass
+class Expect:
+    """Waits until a line matches; `within` is in seconds of wall-clock time."""
+    pattern: str
+    within: float = 60
+
+
+@dataclasses.dataclass
+class Send:
+    """Types a line to the monitor."""
+    text: str
+    end: str = "\r"
+
+
+@dataclasses.dataclass
+class Check:
+    """Calls fn(transcript lines so far); it raises AssertionError with the reason."""
+    fn: object
+
+
+@dataclasses.dataclass
+class Idle:
+    """Lets the machine run; only for cases whose subject is a stretch of time."""
+    seconds: float
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    files: dict  # path below the stick's folder -> str, bytes or pathlib.Path
+    steps: list
+    exit_code: int = 0
+    timeout: int = 120
+    memory: str = "1G"
+    cpus: int = 1
+    platforms: tuple = ("qemu-svm",)
+    must: tuple = ()   # patterns that some line must match by the end
+    never: tuple = ()  # patterns that no line may match
+    allow: tuple = ()  # patterns of lines that `never` and the standing lists do not judge
+    linux: bool = True
+    allow_missing: bool = False
+    run_args: tuple = ()
+
+
+class Failed(Exception):
+    """A case did not hold; the text says what."""
+
+
+class Machine:
+    """One running emulator."""
+
+    def __init__(self, case, platform, image, log):
+        command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(case.timeout),
+                   "-m", case.memory, "-c", str(case.cpus), *case.run_args, str(image)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, bufsize=0)
+        self.log = log
+        self.lines = []
+        self.partial = ""
+        self.seen = 0
+        self.news = threading.Condition()
+        self.ended = False
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        with open(self.log, "wb") as log:
+            while True:
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    break
+                log.write(data)
+                log.flush()
+                text = self.partial + data.decode(errors="replace")
+                *whole, rest = text.split("\n")
+                with self.news:
+                    self.lines += [clean(x) for x in whole]
+                    self.partial = rest
+                    self.news.notify_all()
+        with self.news:
+            if self.partial:
+                self.lines.append(clean(self.partial))
+            self.ended = True
+            self.news.notify_all()
+
+    def expect(self, pattern, within):
+        """Moves past the first unseen line that matches; an unfinished line counts too."""
+        regex = re.compile(pattern)
+        deadline = time.monotonic() + within
+        with self.news:
+            while True:
+                while self.seen < len(self.lines):
+                    line = self.lines[self.seen]
+                    self.seen += 1
+                    if regex.search(line):
+                        return line
+                if self.partial and regex.search(clean(self.partial)):
+                    return clean(self.partial)
+                if self.ended:
+                    raise Failed(f"the machine ended before a line matched /{pattern}/")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Failed(f"no line matched /{pattern}/ within {within:.0f} s")
+                self.news.wait(left)
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+
+    def finish(self, timeout):
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"still running {timeout:.0f} s after the last step") from late
+        self.reader.join(10)
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+def clean(line):
+    """Without carriage returns, colours and the marks of the firmware's screen handling."""
+    return re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", line).replace("\r", "").rstrip()
+
+
+def build_image(case, folder):
+    stick = folder / "stick"
+    shutil.rmtree(folder, ignore_errors=True)
+    stick.mkdir(parents=True)
+    for path, content in case.files.items():
+        target = stick / path
+        if path.endswith("/"):
+            target.mkdir(parents=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pathlib.Path):
+            target.symlink_to(content.resolve())
+        else:
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+    image = folder / "stick.img"
+    command = [str(ROOT / "tools/mkimage"), str(stick), str(image)]
+    if case.allow_missing:
+        command.insert(1, "--allow-missing")
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, capture_output=True)
+    if done.returncode != 0:
+        raise Failed(f"mkimage: {done.stderr.strip() or done.stdout.strip()}")
+    return image
+
+
+def judge(case, lines):
+    never = list(case.never) + list(HYPERVISOR_TROUBLE)
+    if case.linux:
+        never += LINUX_TROUBLE
+    for line in lines:
+        if any(re.search(p, line) for p in case.allow):
+            continue
+        for pattern in never:
+            if re.search(pattern, line):
+                raise Failed(f"/{pattern}/ must not appear: {line}")
+    for pattern in case.must:
+        if not any(re.search(pattern, line) for line in lines):
+            raise Failed(f"no line matched /{pattern}/")
+
+
+def run_steps(case, machine):
+    for step in case.steps:
+        if isinstance(step, Expect):
+            machine.expect(step.pattern, step.within)
+        elif isinstance(step, Send):
+            machine.send(step.text + step.end)
+        elif isinstance(step, Check):
+            with machine.news:
+                lines = list(machine.lines)
+            try:
+                step.fn(lines)
+            except AssertionError as wrong:
+                raise Failed(str(wrong)) from wrong
+        elif isinstance(step, Idle):
+            time.sleep(step.seconds)
+
+
+def run_case(case, platform):
+    """Runs one case; raises Failed. Returns the seconds it took."""
+    started = time.monotonic()
+    folder = WORK / f"{case.name}@{platform}"
+    image = build_image(case, folder)
+    machine = Machine(case, platform, image, folder / "serial.log")
+    try:
+        run_steps(case, machine)
+        code = machine.finish(case.timeout + 10)
+    finally:
+        machine.close()
+    if code != case.exit_code:
+        raise Failed(f"exit code {code}, expected {case.exit_code}")
+    judge(case, machine.lines)
+    return time.monotonic() - started
