@@ -22,7 +22,7 @@ SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
 DRIVERS_SRCS := $(GEN)/font.c drivers/apic.c drivers/fbcon.c drivers/ioapic.c drivers/pic.c \
-	drivers/power.c drivers/rtc.c drivers/tsc.c drivers/uart.c
+	drivers/power.c drivers/rtc.c drivers/tsc.c drivers/uart.c drivers/acpi.c drivers/acpi_s5.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -62,14 +62,14 @@ UNIT_TESTS := test_buddy test_frame test_pool test_slab test_ptw test_pt_host te
 	test_stack_guard test_svm_asid test_svm_check test_svm_cpu test_svm_decode test_svm_dump \
 	test_svm_event test_svm_features test_svm_nmi test_svm_permissions test_svm_run \
 	test_svm_svm test_svm_vcpu test_svm_vmcb test_tables_acpi test_timer test_trap \
-	test_uart16550 test_vtime
+	test_uart16550 test_vtime test_drivers_acpi test_acpi_s5
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
-	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode
+	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host
 FAKE_SRCS := tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
