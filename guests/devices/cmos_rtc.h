@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The MC146818 real-time clock and 128 bytes of CMOS memory behind ports 0x70 and 0x71.
+ *
+ * The time registers are the clock: they are brought up to date when somebody looks, by the number
+ * of seconds that the divider, itself computed from guest time, has passed since. Nothing drifts,
+ * whatever the guest writes into them stays, and an idle clock costs no timer.
+ */
+#pragma once
+
+#include "hv/api/vdev.h"
+#include "hv/api/vtime.h"
+
+#define CMOS_RTC_PORTS 2u
+#define CMOS_BYTES 128u
+
+/* Registers. */
+#define RTC_SECONDS 0x00u
+#define RTC_SECONDS_ALARM 0x01u
+#define RTC_MINUTES 0x02u
+#define RTC_MINUTES_ALARM 0x03u
+#define RTC_HOURS 0x04u
+#define RTC_HOURS_ALARM 0x05u
+#define RTC_WEEKDAY 0x06u /* 1 is Sunday */
+#define RTC_DAY 0x07u
+#define RTC_MONTH 0x08u
+#define RTC_YEAR 0x09u
+#define RTC_A 0x0au
+#define RTC_B 0x0bu
+#define RTC_C 0x0cu
+#define RTC_D 0x0du
+
+#define RTC_A_UIP 0x80u
+#define RTC_A_DIVIDER 0x70u
+#define RTC_A_DIVIDER_RUN 0x20u
+#define RTC_A_DIVIDER_HELD 0x60u /* both bits: the divider is held at zero */
+#define RTC_A_RATE 0x0fu
+#define RTC_B_SET 0x80u
+#define RTC_B_PIE 0x40u
+#define RTC_B_AIE 0x20u
+#define RTC_B_UIE 0x10u
+#define RTC_B_SQWE 0x08u
+#define RTC_B_BINARY 0x04u
+#define RTC_B_24H 0x02u
+#define RTC_B_DST 0x01u
+#define RTC_C_IRQF 0x80u
+#define RTC_C_PF 0x40u
+#define RTC_C_AF 0x20u
+#define RTC_C_UF 0x10u
+#define RTC_D_VALID 0x80u
+
+/* Of the memory behind them. */
+#define CMOS_SHUTDOWN 0x0fu
+#define CMOS_EQUIPMENT 0x14u
+#define CMOS_BASE_KB 0x15u
+#define CMOS_EXTENDED_KB 0x17u
+#define CMOS_CHECKSUM 0x2eu /* high byte first, of 0x10 .. 0x2d */
+#define CMOS_EXTENDED_KB_FOUND 0x30u
+#define CMOS_ABOVE_16M 0x34u /* in 64 KiB */
+#define CMOS_ABOVE_4G 0x5bu  /* three bytes, in 64 KiB */
+#define CMOS_CPUS 0x5fu	     /* less one */
+
+struct cmos_rtc_config {
+	struct vtime *time;
+	struct irq_line irq;
+	uint64_t wall_seconds; /* since 1970 at guest time 0, UTC or local as the guest wants it */
+	uint64_t ram_below_4g; /* bytes, the first MiB included */
+	uint64_t ram_above_4g;
+	unsigned cpu_count;
+};
+
+struct cmos_rtc {
+	struct vdev dev; /* its lock covers all below but cfg */
+	struct cmos_rtc_config cfg;
+	uint8_t index;
+	bool nmi_masked; /* bit 7 of port 0x70 */
+	uint8_t ram[CMOS_BYTES];
+	uint64_t origin;      /* guest tick at which the divider was zero, modulo 2^64 */
+	uint64_t cycles_seen; /* divider value that registers and flags account for */
+	struct vtimer timer;  /* the next interrupt that is enabled and not pending */
+	bool irq_level;
+};
+
+/* First power-on: the clock runs with the wall-clock time, BCD, 24 hours. */
+void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg);
+bool cmos_rtc_nmi_masked(struct cmos_rtc *r);
