@@ -21,14 +21,16 @@ HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/ti
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS :=
-DRIVERS_SRCS := $(GEN)/font.c drivers/apic.c drivers/fbcon.c drivers/ioapic.c drivers/pic.c \
-	drivers/power.c drivers/rtc.c drivers/tsc.c drivers/uart.c drivers/acpi.c drivers/acpi_s5.c
+DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
+	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
+	drivers/tsc.c drivers/uart.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
 	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
-	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c
+	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
+	guests/devices/calendar.c guests/devices/cmos_rtc.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
@@ -50,26 +52,27 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_buddy test_frame test_pool test_slab test_ptw test_pt_host test_pt_ept test_pt_npt test_plan test_window \
-	test_space test_isolation test_gmem test_acpi_pm test_ap_start test_api_exit test_apic_bus test_boot_elf \
+UNIT_TESTS := test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bus test_boot_elf \
 	test_boot_memmap test_boot_paging test_boot_path test_boot_preflight test_boot_serial \
-	test_bus test_cadence test_clock test_config test_config_text test_config_tree \
-	test_cpu_facts test_desc test_drivers_apic test_drivers_fbcon test_drivers_ioapic \
-	test_drivers_pic test_drivers_power test_drivers_rtc test_drivers_tsc test_drivers_uart \
-	test_dsdt test_e820 test_event test_features test_font test_gspace test_ioapic test_lapic \
-	test_lapic_regs test_lapic_timer test_linux test_misc_ports test_mm_init test_pci_config \
-	test_pci_host test_percpu test_pic8259 test_pit8254 test_pit_channel test_sched \
-	test_stack_guard test_svm_asid test_svm_check test_svm_cpu test_svm_decode test_svm_dump \
-	test_svm_event test_svm_features test_svm_nmi test_svm_permissions test_svm_run \
-	test_svm_svm test_svm_vcpu test_svm_vmcb test_tables_acpi test_timer test_trap \
-	test_uart16550 test_vtime test_drivers_acpi test_acpi_s5
+	test_buddy test_bus test_cadence test_calendar test_clock test_cmos_rtc test_config \
+	test_config_text test_config_tree test_cpu_facts test_desc test_drivers_acpi \
+	test_drivers_apic test_drivers_fbcon test_drivers_ioapic test_drivers_pic \
+	test_drivers_power test_drivers_ps2kbd test_drivers_rtc test_drivers_tsc test_drivers_uart \
+	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
+	test_ioapic test_isolation test_lapic test_lapic_regs test_lapic_timer test_linux \
+	test_misc_ports test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
+	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
+	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
+	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
+	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb \
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
-	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host
+	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc
 FAKE_SRCS := tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
