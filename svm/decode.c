@@ -322,7 +322,7 @@ static void decode_range(const struct svm_raw_exit *raw, struct vm_exit *out)
 
 void svm_decode(const struct svm_raw_exit *raw, struct vm_exit *out)
 {
-	memset(out, 0, sizeof(*out));
+	*out = (struct vm_exit){0};
 	if ((raw->int_info & SVM_EVENT_VALID) != 0) {
 		out->vectoring = svm_event_decode(raw->int_info);
 	}

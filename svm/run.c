@@ -95,16 +95,22 @@ static void read_raw(const struct svm_vcpu *v, struct svm_raw_exit *raw)
 	}
 }
 
-/* `injected` is the event of the run that failed. */
-static void report_refusal(struct svm_vcpu *v, uint64_t injected)
+/*
+ * VMRUN refused to enter. struct vcpu stays as it was: nothing was executed, and some
+ * implementations (QEMU's TCG) leave the host's registers in the VMCB.
+ */
+static void refused(struct svm_vcpu *v, uint64_t injected, struct vm_exit *exit)
 {
+	struct svm_raw_exit raw;
 	const char *why;
 
+	read_raw(v, &raw);
+	svm_decode(&raw, exit);
 	v->vmcb->event_inj = injected;
 	why = svm_check(v->vmcb, svm.features.phys_bits);
 	v->vmcb->event_inj = 0;
 	log_error("%s: vCPU %u: VMRUN refused the state: %s", v->vcpu.vm->name, v->vcpu.index,
-		  why != NULL ? why : "for a reason that the manual's checks do not cover");
+		  why != NULL ? why : "what it left of the VMCB breaks no rule of the manual");
 }
 
 void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
@@ -120,6 +126,10 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	fill_vmcb(v);
 	svm_enter(vcpu, v->vmcb_hpa, v->cpu->host_hpa);
+	if ((int32_t)v->vmcb->exit_code < 0) {
+		refused(v, injected, exit);
+		return;
+	}
 	drain_vmcb(v);
 	read_raw(v, &raw);
 	if (v->nmi.state != SVM_NMI_OPEN || v->nmi.stepping) {
@@ -129,7 +139,4 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		raw.window_early = svm_window_was_early(v);
 	}
 	svm_decode(&raw, exit);
-	if (exit->kind == VM_EXIT_ENTRY_FAILED) {
-		report_refusal(v, injected);
-	}
 }
