@@ -65,11 +65,11 @@ UNIT_TESTS := test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bu
 	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
 	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
 	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb \
-	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
-UNIT_SCRIPTS := tests/unit/test_acpi_iasl.py
+UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc

@@ -164,7 +164,7 @@ static enum hv_status plan_kernel(const struct linux_source *src, const struct l
 		return load_fail(err, HV_E_NO_MEMORY,
 				 "the kernel needs %lu MiB of RAM from 0x%lx on, the guest has "
 				 "%lu MiB in all",
-				 to_mib_up(span), from, map_ram_bytes(src->map) >> 20);
+				 to_mib_up(span), from, to_mib_up(map_ram_bytes(src->map)));
 	}
 	out->parts[LINUX_PART_KERNEL] = (struct linux_part){
 		base, h->kernel_bytes, (const uint8_t *)src->kernel + h->setup_bytes};
@@ -190,7 +190,7 @@ static enum hv_status plan_initrd(const struct linux_source *src, const struct l
 					 "the initrd needs %lu MiB, beside the kernel %lu MiB are "
 					 "free (guest memory %lu MiB)",
 					 to_mib_up(src->initrd_size), place.size >> 20,
-					 map_ram_bytes(src->map) >> 20);
+					 to_mib_up(map_ram_bytes(src->map)));
 		}
 	}
 	out->parts[LINUX_PART_INITRD] =
