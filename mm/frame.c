@@ -138,8 +138,8 @@ void frame_put(hpa_t frame)
 	struct frame *f = &frames.table[i];
 	bool last;
 
-	lock_acquire(&frames.lock);
 	CHECK(in_use(f));
+	lock_acquire(&frames.lock);
 	f->refs--;
 	last = f->refs == 0;
 	lock_release(&frames.lock);
@@ -191,8 +191,8 @@ void frame_get(hpa_t frame)
 {
 	struct frame *f = &frames.table[index_of(frame, 1)];
 
-	lock_acquire(&frames.lock);
 	CHECK(f->type == FRAME_GUEST && f->refs != 0 && f->refs != UINT32_MAX);
+	lock_acquire(&frames.lock);
 	f->refs++;
 	lock_release(&frames.lock);
 }
@@ -201,9 +201,9 @@ void frame_set_owner(hpa_t frame, uint16_t owner)
 {
 	struct frame *f = &frames.table[index_of(frame, 1)];
 
-	lock_acquire(&frames.lock);
 	CHECK(f->type == FRAME_GUEST && f->refs != 0);
 	CHECK(owner == OWNER_SHARED || (owner >= 1 && owner <= OWNER_VM_MAX));
+	lock_acquire(&frames.lock);
 	f->owner = owner;
 	lock_release(&frames.lock);
 }

@@ -278,12 +278,28 @@ static enum hv_status break_cow_range(struct gspace *g, uint64_t addr, uint64_t 
 	return status;
 }
 
+/* Whether all of the range is populated, and writable if `write`, be it of several regions. */
+static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write)
+{
+	for (;;) {
+		const struct gspace_region *r = find_region(g, addr);
+		uint64_t here;
+
+		if (r == NULL || addr - r->base >= r->populated || (write && !r->writable)) {
+			return false;
+		}
+		here = r->populated - (addr - r->base);
+		if (size <= here) {
+			return true;
+		}
+		addr += here;
+		size -= here;
+	}
+}
+
 enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write)
 {
-	const struct gspace_region *r = find_region(g, addr.v);
-
-	if (r == NULL || !range_fits(addr.v - r->base, size, r->populated) ||
-	    (write && !r->writable)) {
+	if (!all_ram(g, addr.v, size, write)) {
 		return HV_E_RANGE;
 	}
 	if (write && g->cow_frames != 0) {

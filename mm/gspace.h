@@ -82,7 +82,7 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
 
 /*
  * Makes [addr, addr + size) ready for an access through the window: HV_E_RANGE when it is not all
- * populated RAM of one region, or (for write) ROM; HV_E_NO_MEMORY when a copy-on-write frame could
+ * populated RAM, or (for write) ROM; HV_E_NO_MEMORY when a copy-on-write frame could
  * not be copied.
  */
 enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write) HV_MUST_CHECK;

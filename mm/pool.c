@@ -30,6 +30,7 @@ void pool_init(hpa_t chunk, uint64_t size, pool_map_fn *map)
 	buddy_put_range(&pool.free, chunk.v >> PAGE_SHIFT, size >> PAGE_SHIFT);
 	pool.used = 0;
 	pool.map = map;
+	slab_init();
 }
 
 hpa_t pool_hpa(const void *p)
@@ -70,8 +71,8 @@ static void give_back(void *pages, unsigned order, enum frame_type type)
 	uint64_t first = pool_hpa(pages).v >> PAGE_SHIFT;
 	const struct frame *f = frame_info(pool_hpa(pages));
 
-	lock_acquire(&pool.lock);
 	CHECK(f != NULL && f->type == (uint8_t)type && f->order == order);
+	lock_acquire(&pool.lock);
 	buddy_put(&pool.free, first, order);
 	pool.used -= BIT(order);
 	lock_release(&pool.lock);

@@ -43,6 +43,8 @@ uint64_t pool_bytes_used(void);
  */
 typedef enum hv_status pool_map_fn(hpa_t base, uint64_t size);
 void pool_init(hpa_t chunk, uint64_t size, pool_map_fn *map);
+/* The small objects' part of pool_init. */
+void slab_init(void);
 /* A zeroed page marked FRAME_TABLE. With `reserve` from what is left, so that mapping a new chunk
  * never needs one. NULL when memory is used up. */
 void *pool_table(bool reserve);

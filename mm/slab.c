@@ -84,13 +84,17 @@ static void *slab_take(struct slab *s)
 	return (char *)(s + 1) + ((word * 64 + bit) << (s->class + CLASS_SHIFT_MIN));
 }
 
+void slab_init(void)
+{
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		list_init(&classes[i]);
+	}
+}
+
 static struct slab *slab_with_room(unsigned class)
 {
 	struct list_node *head = &classes[class];
 
-	if (head->next == NULL) {
-		list_init(head);
-	}
 	return list_empty(head) ? slab_create(class) : list_entry(head->next, struct slab, node);
 }
 
@@ -129,10 +133,10 @@ void pool_free(void *object, size_t size)
 		pool_pages_free(object, order_of(size));
 		return;
 	}
-	lock_acquire(&lock);
 	CHECK(at >= sizeof(*s) && s->class == class);
 	CHECK(is_aligned(at - sizeof(*s), BIT(class + CLASS_SHIFT_MIN)));
 	CHECK((s->free_map[i / 64] & BIT(i % 64)) == 0);
+	lock_acquire(&lock);
 	s->free_map[i / 64] |= BIT(i % 64);
 	s->used--;
 	list_remove(&s->node);
