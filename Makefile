@@ -30,12 +30,14 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
-	guests/devices/calendar.c guests/devices/cmos_rtc.c
+	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/board.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
 	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emulate.c hv/emul/gwalk.c \
-	hv/config.c hv/config_text.c hv/config_tree.c
+	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
+	hv/exit_msr.c hv/gaddr.c hv/guest.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c \
+	hv/platform.c hv/run.c hv/setup.c hv/vcpu.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S

@@ -134,7 +134,9 @@ static bool take_entry(EFI_FILE *folder, const char *path, EFI_FILE_INFO *info, 
 	}
 	m->is_directory = (info->Attribute & EFI_FILE_DIRECTORY) != 0;
 	if (!path_join(m->path, path, (const uint16_t *)info->FileName)) {
-		fail(m, HANDOFF_FILE_NAME_LONG, EFI_BUFFER_TOO_SMALL);
+		m->error = HANDOFF_FILE_NAME_LONG;
+		console_print(L"bulkhead: cannot read %a...: name longer than %d bytes\n", m->path,
+			      HANDOFF_PATH_MAX - 1);
 		return true;
 	}
 	if (m->is_directory && path[0] != '\0') {

@@ -1,78 +1,154 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The start of the hypervisor: takes what the loader hands over, and says what it is. */
+/*
+ * The start of the hypervisor, in order, and the only place that names both backends. Each step
+ * says in the log what it found; after the last one the run loop never returns.
+ */
 #include "hv/main.h"
 
+#include "drivers/apic.h"
+#include "hv/api/clock.h"
+#include "hv/base/check.h"
 #include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "hv/console.h"
+#include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/percpu.h"
 #include "hv/cpu/stack_guard.h"
+#include "hv/cpu/trap.h"
+#include "hv/fpu.h"
+#include "hv/guest.h"
+#include "hv/monitor.h"
+#include "hv/msr_policy.h"
+#include "hv/platform.h"
+#include "hv/run.h"
+#include "hv/setup.h"
+#include "hv/vcpu.h"
+#include "mm/space.h"
+#include "svm/svm.h"
 
-#define UART_LSR 5u
-#define UART_LSR_THR_EMPTY 0x20u
+/* Bounds of the boot stack, from hv/cpu/entry.S. */
+extern char hv_boot_stack[];
+extern char hv_boot_stack_top[];
 
-static uint16_t uart;
-
-static void uart_write(const char *line, size_t n)
+static void print_report(const char *line)
 {
-	for (size_t i = 0; uart != 0 && i < n; i++) {
-		while ((cpu_in8((uint16_t)(uart + UART_LSR)) & UART_LSR_THR_EMPTY) == 0) {
-			__builtin_ia32_pause();
-		}
-		cpu_out8(uart, (uint8_t)line[i]);
+	platform_emergency_write(line, str_len(line));
+	platform_emergency_write("\n", 1);
+}
+
+static const struct trap_hooks hooks = {
+	.print = print_report,
+	.fatal = cpu_stop,
+	.stray_irq = host_apic_stray,
+};
+
+static void init_cpu(void)
+{
+	struct cpu_local *cpu;
+
+	cpu_features_init();
+	cpu = percpu_init_boot((uint64_t)(uintptr_t)hv_boot_stack,
+			       (uint64_t)(uintptr_t)hv_boot_stack_top, cpu_apic_id());
+	percpu_activate(cpu);
+	trap_init();
+	trap_set_hooks(&hooks);
+	trap_load();
+	fpu_cpu_init();
+	log_info("cpu: %s%s%s", cpu_features()->brand, cpu_features()->hypervisor ? ", below " : "",
+		 cpu_features()->hypervisor_name);
+}
+
+/* Chooses and turns on the backend. The loader's preflight has said already what is missing. */
+static void init_backend(void)
+{
+	static const struct hv_backend_policy no_exit = {.ports = NULL};
+	struct hv_backend_policy policy = no_exit;
+	const struct hv_backend *backend;
+	const char *why = "";
+
+	policy.msrs = msr_pass_ranges();
+	backend = svm_probe(&policy, &why);
+	if (backend == NULL || backend->cpu_enable(0) != HV_OK) {
+		log_event("cannot run guests: %s", why);
+		platform_power_off();
+	}
+	vcpu_set_backend(backend);
+	log_info("backend: %s, %u tags", backend->info.vendor, backend->info.tag_count);
+}
+
+static const struct run_ops run_ops = {platform_arm_timer, platform_poll};
+static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
+static const struct monitor_ops monitor_ops = {
+	.power_off = platform_power_off,
+	.reboot = platform_reboot,
+	.describe_machine = platform_describe,
+};
+
+static void power_off_when_idle(void)
+{
+	log_event("all guests have stopped: switching the machine off");
+	platform_power_off();
+}
+
+static void init_consoles(void)
+{
+	const struct machine_config *m = setup_machine();
+	bool all = m->console == CONFIG_CONSOLE_ALL;
+
+	log_set_threshold(m->log);
+	console_init(&console_ops, all);
+	monitor_init(&monitor_ops, !all);
+	log_set_sink(console_write);
+	if (m->when_idle == CONFIG_IDLE_POWEROFF) {
+		guest_set_idle_action(power_off_when_idle);
 	}
 }
 
-static const void *direct(uint64_t physical)
+static void greet(const struct handoff *handoff)
 {
-	return (const void *)(uintptr_t)(HANDOFF_DIRECT_BASE + physical);
-}
+	const struct machine_config *m = setup_machine();
+	struct guest *front =
+		m->console == CONFIG_CONSOLE_GUEST ? guest_find(span_of(m->console_guest)) : NULL;
 
-static void log_memory(const struct handoff *handoff)
-{
-	const struct handoff_memory *map = direct(handoff->memory);
-
-	for (uint64_t i = 0; i < handoff->memory_count; i++) {
-		log_info("memory 0x%llx +0x%llx type %u attributes 0x%x",
-			 (unsigned long long)map[i].base, (unsigned long long)map[i].size,
-			 map[i].type, map[i].attributes);
-	}
-}
-
-static void log_modules(const struct handoff *handoff)
-{
-	const struct handoff_module *modules = direct(handoff->modules);
-
-	for (uint64_t i = 0; i < handoff->module_count; i++) {
-		log_info("module %s at 0x%llx, %llu bytes%s, error %u", modules[i].path,
-			 (unsigned long long)modules[i].base, (unsigned long long)modules[i].size,
-			 modules[i].is_directory != 0 ? ", folder" : "", modules[i].error);
-	}
-}
-
-static void log_cpus(const struct handoff *handoff)
-{
-	const struct handoff_cpu *cpus = direct(handoff->cpus);
-
-	for (uint64_t i = 0; i < handoff->cpu_count; i++) {
-		log_info("cpu %llu: APIC id %u flags 0x%x", (unsigned long long)i, cpus[i].apic_id,
-			 cpus[i].flags);
+	log_info("start: %lu thousand ticks from EFI to here, %lu of them reading files",
+		 (cpu_rdtsc() - handoff->tsc_at_entry) / 1000,
+		 (handoff->tsc_images_read - handoff->tsc_at_entry) / 1000);
+	log_event("ready: %u guest%s; type 'help' for the monitor's commands", guest_count(),
+		  guest_count() == 1 ? "" : "s");
+	if (front != NULL) {
+		console_attach(&front->console);
 	}
 }
 
 void hv_main(const struct handoff *handoff)
 {
 	stack_guard_init();
-	uart = (uint16_t)handoff->serial_port;
-	log_set_sink(uart_write);
-	log_set_threshold(LOG_INFO);
+	platform_early_console(handoff);
 	log_event("hypervisor entered");
-	log_info(
-		"image 0x%llx +0x%llx, rsdp 0x%llx, smbios 0x%llx, trampoline 0x%llx, framebuffer 0x%llx",
-		(unsigned long long)handoff->image_base, (unsigned long long)handoff->image_size,
-		(unsigned long long)handoff->rsdp, (unsigned long long)handoff->smbios,
-		(unsigned long long)handoff->trampoline,
-		(unsigned long long)handoff->framebuffer.base);
-	log_memory(handoff);
-	log_modules(handoff);
-	log_cpus(handoff);
-	cpu_stop();
+	init_cpu();
+	if (mm_init(handoff) != HV_OK) {
+		log_event("cannot run: no memory for the hypervisor itself");
+		cpu_stop();
+	}
+	platform_screen(handoff);
+	if (platform_facts(handoff) != HV_OK || platform_interrupts() != HV_OK) {
+		log_event("cannot run: this machine has no clock or no local APIC");
+		cpu_stop();
+	}
+	init_backend();
+	platform_start_cpus(handoff);
+	run_init(&run_ops);
+	platform_input();
+	if (setup_read(handoff) != HV_OK) {
+		log_event("cannot run: no memory for the configuration");
+		platform_power_off();
+	}
+	init_consoles();
+	greet(handoff);
+	if (mm_reclaim_loader(handoff) != HV_OK) {
+		log_warn("memory: what the loader used stays in use");
+	}
+	setup_autostart();
+	run_loop();
 }
