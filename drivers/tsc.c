@@ -25,8 +25,10 @@
 #define NMI_CONTROL_KEEP 0x0cu /* NMI enables; bits 7:4 are read-only */
 #define NMI_CONTROL_GATE2 0x01u
 
-#define ROUNDS 3u
-#define ROUND_US 5000u
+#define ROUNDS_MAX 12u
+#define ROUND_US 7000u
+/* Two rounds that are this close were not disturbed. */
+#define ROUNDS_AGREE_PPM 1000u
 #define SAMPLES 5u
 /*
  * Reads until a clock counts as stopped: a second on a PC, where a read takes a microsecond, and
@@ -36,8 +38,8 @@
 
 #define HZ_MIN 10000000ull /* 10 MHz: emulators may be slow */
 #define HZ_MAX 20000000000ull
-/* CPUID's figure is taken when it is within 1 % of the measured one. */
-#define AGREE_PERCENT 1u
+/* CPUID's figure is taken when it is this close to the measured one. */
+#define CPUID_AGREE_PPM 10000u
 
 /* A counter of known rate. */
 struct reference {
@@ -96,31 +98,31 @@ static struct sample take_sample(const struct reference *r)
 	return best;
 }
 
-/* One measurement in Hz; 0 when the reference does not move. */
-static uint64_t measure_round(const struct reference *r)
+/* Waits one round's time; false when the reference does not move. */
+static bool wait_round(const struct reference *r, uint32_t from)
 {
 	uint32_t want = (uint32_t)((uint64_t)r->hz * ROUND_US / 1000000);
-	struct sample start = take_sample(r);
-	struct sample end;
-	uint32_t passed;
 
-	for (unsigned reads = 0; ((r->read(r) - start.count) & r->mask) < want; reads++) {
-		if (reads == MAX_READS) {
-			return 0;
+	for (unsigned reads = 0; reads < MAX_READS; reads++) {
+		if (((r->read(r) - from) & r->mask) >= want) {
+			return true;
 		}
 	}
-	end = take_sample(r);
-	passed = (end.count - start.count) & r->mask;
-	/* A jump means that the counter was reset, or that we were stopped for long. */
-	if (passed < want || passed > 4 * want || end.tsc - start.tsc > HZ_MAX) {
+	return false;
+}
+
+/*
+ * The TSC's frequency between two samples; 0 when they do not serve. Whoever runs us may have
+ * stopped us in between: then the counter may have gone round, which half a turn hints at.
+ */
+static uint64_t frequency(const struct reference *r, struct sample start, struct sample end)
+{
+	uint32_t passed = (end.count - start.count) & r->mask;
+
+	if (passed == 0 || passed > r->mask / 2 || end.tsc - start.tsc > HZ_MAX) {
 		return 0;
 	}
 	return (end.tsc - start.tsc) * r->hz / passed;
-}
-
-static uint64_t median3(uint64_t a, uint64_t b, uint64_t c)
-{
-	return max_u64(min_u64(a, b), min_u64(max_u64(a, b), c));
 }
 
 static bool plausible(uint64_t hz)
@@ -128,17 +130,40 @@ static bool plausible(uint64_t hz)
 	return hz >= HZ_MIN && hz <= HZ_MAX;
 }
 
+static bool agree(uint64_t a, uint64_t b, uint64_t ppm)
+{
+	uint64_t apart = a > b ? a - b : b - a;
+
+	return apart <= b / 1000000 * ppm;
+}
+
+/*
+ * Rounds until two agree; 0 when the reference stands or is no clock. A round in which we were
+ * stopped gives too high a frequency, if any, so the lowest is the second choice.
+ */
 static uint64_t measure(const struct reference *r)
 {
-	uint64_t hz[ROUNDS];
+	uint64_t hz[ROUNDS_MAX];
+	uint64_t lowest = UINT64_MAX;
 
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		hz[i] = measure_round(r);
-		if (!plausible(hz[i])) {
+	for (unsigned i = 0; i < ROUNDS_MAX; i++) {
+		struct sample start = take_sample(r);
+
+		if (!wait_round(r, start.count)) {
 			return 0;
 		}
+		hz[i] = frequency(r, start, take_sample(r));
+		if (!plausible(hz[i])) {
+			continue;
+		}
+		for (unsigned j = 0; j < i; j++) {
+			if (agree(hz[i], hz[j], ROUNDS_AGREE_PPM)) {
+				return (hz[i] + hz[j]) / 2;
+			}
+		}
+		lowest = min_u64(lowest, hz[i]);
 	}
-	return median3(hz[0], hz[1], hz[2]);
+	return lowest != UINT64_MAX ? lowest : 0;
 }
 
 static uint64_t measure_any(uint16_t pm_timer_port, const char **source)
@@ -189,13 +214,6 @@ uint64_t tsc_frequency_from_cpuid(const char **source)
 	return 0;
 }
 
-static bool agree(uint64_t a, uint64_t b)
-{
-	uint64_t apart = a > b ? a - b : b - a;
-
-	return apart <= b / 100 * AGREE_PERCENT;
-}
-
 enum hv_status tsc_find_frequency(uint16_t pm_timer_port, struct tsc_result *out)
 {
 	const char *measured_by = NULL;
@@ -208,7 +226,7 @@ enum hv_status tsc_find_frequency(uint16_t pm_timer_port, struct tsc_result *out
 		return HV_E_IO;
 	}
 	*out = (struct tsc_result){measured, measured, measured_by};
-	if (told != 0 && (measured == 0 || agree(told, measured))) {
+	if (told != 0 && (measured == 0 || agree(told, measured, CPUID_AGREE_PPM))) {
 		out->hz = told;
 		out->source = told_by;
 	} else if (told != 0) {
