@@ -30,7 +30,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
-	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/board.c
+	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c guests/board.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \

@@ -459,11 +459,8 @@ static bool start_step(struct guest *g)
 	return more;
 }
 
-enum hv_status guest_start(struct guest *g)
+static void begin_start(struct guest *g)
 {
-	if (g->state != GUEST_STOPPED) {
-		return HV_E_BUSY;
-	}
 	g->state = GUEST_STARTING;
 	g->phase = GUEST_PHASE_CREATE;
 	g->start_again = false;
@@ -471,6 +468,14 @@ enum hv_status guest_start(struct guest *g)
 	g->reason[0] = '\0';
 	g->start_count++;
 	work_start(&g->work);
+}
+
+enum hv_status guest_start(struct guest *g)
+{
+	if (g->state != GUEST_STOPPED) {
+		return HV_E_BUSY;
+	}
+	begin_start(g);
 	return HV_OK;
 }
 
@@ -575,7 +580,8 @@ static bool stop_step(struct guest *g)
 	g->has_space = false;
 	g->state = GUEST_STOPPED;
 	if (g->start_again) {
-		return guest_start(g) == HV_OK;
+		begin_start(g);
+		return true;
 	}
 	if (idle_action != NULL && all_stopped()) {
 		idle_action();
@@ -596,7 +602,7 @@ static bool guest_step(struct work *w)
 void guest_reset(struct guest *g, const char *reason)
 {
 	if (g->state == GUEST_STOPPED) {
-		(void)guest_start(g);
+		begin_start(g);
 		return;
 	}
 	guest_stop(g, GUEST_END_RESET, reason);

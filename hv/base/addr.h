@@ -58,11 +58,11 @@ static inline hva_t hva_of_ptr(const void *p)
 }
 
 #define PAGE_SHIFT 12u
-#define PAGE_SIZE (1ull << PAGE_SHIFT)
+#define PAGE_SIZE (UINT64_C(1) << PAGE_SHIFT)
 #define PAGE_SHIFT_2M 21u
-#define PAGE_SIZE_2M (1ull << PAGE_SHIFT_2M)
+#define PAGE_SIZE_2M (UINT64_C(1) << PAGE_SHIFT_2M)
 #define PAGE_SHIFT_1G 30u
-#define PAGE_SIZE_1G (1ull << PAGE_SHIFT_1G)
+#define PAGE_SIZE_1G (UINT64_C(1) << PAGE_SHIFT_1G)
 
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)

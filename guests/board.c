@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The board of a guest's machine: which devices there are, where, and how they are wired. */
+#include "guests/board.h"
+
+#include "guests/layout.h"
+#include "guests/tables/e820.h"
+#include "hv/base/bits.h"
+
+/* --- interrupt wiring ---
+ *
+ *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
+ *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
+ */
+
+static void set_isa_irq(void *ctx, unsigned irq, bool level)
+{
+	struct board *b = ctx;
+	unsigned gsi = irq == LAYOUT_IRQ_TIMER ? LAYOUT_GSI_TIMER : irq;
+
+	pic8259_set_irq(&b->pic, irq, level);
+	ioapic_set_line(&b->ioapic, gsi, level);
+}
+
+static struct irq_line isa_irq(struct board *b, unsigned irq)
+{
+	return (struct irq_line){set_isa_irq, b, irq};
+}
+
+static void on_eoi(void *ctx, uint8_t vector)
+{
+	struct board *b = ctx;
+
+	ioapic_eoi(&b->ioapic, vector);
+}
+
+/* Whether the last timer interrupt still waits somewhere to be taken. */
+static bool timer_waiting(void *ctx)
+{
+	struct board *b = ctx;
+
+	return pic8259_waiting(&b->pic, LAYOUT_IRQ_TIMER) ||
+	       ioapic_waiting(&b->ioapic, LAYOUT_GSI_TIMER);
+}
+
+/* --- what devices ask for --- */
+
+static void wants_kick(void *ctx, unsigned vcpu)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->kick(b->cfg.ctx, vcpu);
+}
+
+static void wants_nmi(void *ctx, unsigned vcpu)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->nmi(b->cfg.ctx, vcpu);
+}
+
+static void wants_init(void *ctx, unsigned vcpu)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->init(b->cfg.ctx, vcpu);
+}
+
+static void wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->startup(b->cfg.ctx, vcpu, vector);
+}
+
+static void wants_power_off(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->power_off(b->cfg.ctx);
+}
+
+static void reset_by_acpi(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->reset(b->cfg.ctx, "by the reset register (port 0xcf9)");
+}
+
+static void reset_by_i8042(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->reset(b->cfg.ctx, "by the keyboard controller");
+}
+
+static void send_serial(void *ctx, const char *data, size_t n)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->serial_output(b->cfg.ctx, data, n);
+}
+
+static void serial_room(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->serial_room(b->cfg.ctx);
+}
+
+static const struct apic_bus_ops apic_ops = {
+	.kick = wants_kick,
+	.nmi = wants_nmi,
+	.init = wants_init,
+	.startup = wants_startup,
+};
+
+/* --- the devices --- */
+
+static void init_interrupts(struct board *b)
+{
+	struct irq_line intr = {apic_bus_intr, &b->apic_bus, 0};
+	struct irq_line timer = isa_irq(b, LAYOUT_IRQ_TIMER);
+
+	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
+	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
+		lapic_init(&b->lapics[i], &b->apic_bus, b->cfg.time, i, i, i == 0);
+	}
+	ioapic_init(&b->ioapic, &b->apic_bus);
+	apic_bus_set_eoi(&b->apic_bus, on_eoi, b);
+	pic8259_init(&b->pic, &intr);
+	pit8254_init(&b->pit, b->cfg.time, &timer);
+	pit8254_set_waiting(&b->pit, timer_waiting, b);
+	/* There is no firmware to do this. */
+	lapic_virtual_wire(&b->lapics[0]);
+}
+
+static void init_rtc(struct board *b, uint64_t seconds)
+{
+	uint64_t low = min_u64(b->cfg.memory, LAYOUT_MMIO_BASE);
+	struct cmos_rtc_config rtc = {
+		.time = b->cfg.time,
+		.irq = isa_irq(b, LAYOUT_IRQ_RTC),
+		.wall_seconds = seconds,
+		.ram_below_4g = low,
+		.ram_above_4g = b->cfg.memory - low,
+		.cpu_count = b->cfg.vcpu_count,
+	};
+
+	cmos_rtc_init(&b->rtc, &rtc);
+}
+
+static void init_platform(struct board *b)
+{
+	struct acpi_pm_config pm = {
+		.time = b->cfg.time,
+		.sci = isa_irq(b, LAYOUT_IRQ_SCI),
+		.power_off = wants_power_off,
+		.reset = reset_by_acpi,
+		.ctx = b,
+	};
+	struct i8042_config keyboard = {
+		.keyboard_irq = isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.reset = reset_by_i8042,
+		.ctx = b,
+	};
+	struct uart16550_config com1 = {
+		.time = b->cfg.time,
+		.irq = isa_irq(b, LAYOUT_IRQ_COM1),
+		.transmit = send_serial,
+		.room = serial_room,
+		.ctx = b,
+	};
+	struct pci_host_config pci = {.ecam_base = LAYOUT_ECAM_BASE, .reset_port = &b->pm.dev};
+
+	acpi_pm_init(&b->pm, &pm);
+	i8042_init(&b->i8042, &keyboard);
+	uart16550_init(&b->com1, &com1);
+	pci_host_init(&b->pci, &pci);
+	misc_ports_init(&b->misc);
+	init_rtc(b, 0);
+}
+
+/* One row per range of the board. */
+struct board_range {
+	enum bus_space space;
+	uint64_t base;
+	uint64_t size;
+	size_t dev;  /* offset of the struct vdev in struct board */
+	bool serial; /* only on boards with COM1 */
+};
+
+#define DEV(member) offsetof(struct board, member.dev)
+
+static const struct board_range ranges[] = {
+	{BUS_PIO, LAYOUT_PIC_MASTER, PIC_PORTS, DEV(pic), false},
+	{BUS_PIO, PIT_PORT, PIT_PORTS, DEV(pit), false},
+	{BUS_PIO, LAYOUT_I8042_DATA, 1, DEV(i8042), false},
+	{BUS_PIO, PIT_GATE_PORT, PIT_GATE_PORTS, DEV(pit), false},
+	{BUS_PIO, LAYOUT_I8042_STATUS, 1, DEV(i8042), false},
+	{BUS_PIO, LAYOUT_RTC, CMOS_RTC_PORTS, DEV(rtc), false},
+	{BUS_PIO, MISC_PORT_DELAY, 1, DEV(misc), false},
+	{BUS_PIO, I8042_PORT_A, 1, DEV(i8042), false},
+	{BUS_PIO, LAYOUT_PIC_SLAVE, PIC_PORTS, DEV(pic), false},
+	{BUS_PIO, MISC_PORT_FPU, MISC_PORT_FPU_COUNT, DEV(misc), false},
+	{BUS_PIO, LAYOUT_COM1, UART16550_PORTS, DEV(com1), true},
+	{BUS_PIO, LAYOUT_PIC_ELCR, PIC_PORTS, DEV(pic), false},
+	{BUS_PIO, LAYOUT_PM_BASE, LAYOUT_PM_SIZE, DEV(pm), false},
+	{BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, PCI_HOST_PORTS, DEV(pci), false},
+	{BUS_MMIO, LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, DEV(pci), false},
+	{BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_MMIO_SIZE, DEV(ioapic), false},
+	{BUS_MMIO, LAYOUT_LAPIC_BASE, LAPIC_MMIO_SIZE, DEV(apic_bus), false},
+};
+
+static enum hv_status put_on_buses(struct board *b)
+{
+	enum hv_status status = HV_OK;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges) && status == HV_OK; i++) {
+		const struct board_range *r = &ranges[i];
+		struct bus *bus = r->space == BUS_PIO ? b->cfg.pio : b->cfg.mmio;
+
+		if (!r->serial || b->cfg.serial) {
+			status = bus_register(bus, r->base, r->size,
+					      (struct vdev *)(void *)((char *)b + r->dev));
+		}
+	}
+	return status;
+}
+
+size_t board_size(unsigned vcpu_count)
+{
+	return sizeof(struct board) + vcpu_count * sizeof(struct lapic);
+}
+
+enum hv_status board_init(struct board *b, const struct board_config *cfg)
+{
+	b->cfg = *cfg;
+	init_interrupts(b);
+	init_platform(b);
+	return put_on_buses(b);
+}
+
+void board_fini(struct board *b)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		struct vdev *dev = (struct vdev *)(void *)((char *)b + ranges[i].dev);
+
+		if (dev->ops->fini != NULL) {
+			dev->ops->fini(dev);
+		}
+	}
+}
+
+void board_set_wall_clock(struct board *b, uint64_t seconds)
+{
+	init_rtc(b, seconds);
+}
+
+/* --- for the run loop --- */
+
+int board_pending(const struct board *b, unsigned vcpu)
+{
+	return lapic_extint_pending(&b->lapics[vcpu]) ? BOARD_EXTINT
+						      : lapic_pending(&b->lapics[vcpu]);
+}
+
+int board_requested(const struct board *b, unsigned vcpu)
+{
+	return lapic_extint_pending(&b->lapics[vcpu]) ? BOARD_EXTINT
+						      : lapic_highest_irr(&b->lapics[vcpu]);
+}
+
+uint8_t board_accept(struct board *b, unsigned vcpu)
+{
+	int vector;
+
+	if (lapic_extint_pending(&b->lapics[vcpu])) {
+		return pic_ack(&b->pic);
+	}
+	vector = lapic_pending(&b->lapics[vcpu]);
+	if (vector < 0 || !lapic_accept(&b->lapics[vcpu], (uint8_t)vector)) {
+		/* Withdrawn in between: what a real LAPIC delivers then. */
+		return (uint8_t)b->lapics[vcpu].svr;
+	}
+	return (uint8_t)vector;
+}
+
+size_t board_serial_input(struct board *b, const char *data, size_t n)
+{
+	return uart16550_receive(&b->com1, data, n);
+}
+
+void board_press_power_button(struct board *b)
+{
+	acpi_pm_press_power_button(&b->pm);
+}

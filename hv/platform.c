@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing up the real machine. */
+#include "hv/platform.h"
+
+#include "drivers/acpi.h"
+#include "drivers/apic.h"
+#include "drivers/fbcon.h"
+#include "drivers/ioapic.h"
+#include "drivers/pic.h"
+#include "drivers/power.h"
+#include "drivers/ps2kbd.h"
+#include "drivers/rtc.h"
+#include "drivers/tsc.h"
+#include "drivers/uart.h"
+#include "hv/api/clock.h"
+#include "hv/base/acpi_format.h"
+#include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "hv/console.h"
+#include "hv/cpu/ap_start.h"
+#include "hv/cpu/features.h"
+#include "hv/cpu/insn.h"
+#include "hv/cpu/percpu.h"
+#include "hv/cpu/trap.h"
+#include "hv/monitor.h"
+#include "hv/run.h"
+#include "hv/vcpu.h"
+#include "hv/wallclock.h"
+#include "mm/frame.h"
+#include "mm/pool.h"
+#include "mm/space.h"
+
+#define VECTOR_PIC 0x20u
+#define VECTOR_UART 0x30u
+#define VECTOR_KEYBOARD 0x31u
+#define VECTOR_TIMER 0xefu
+#define VECTOR_ERROR 0xfeu
+#define VECTOR_SPURIOUS 0xffu
+
+#define IRQ_KEYBOARD 1u
+#define IOAPIC_DEFAULT_BASE 0xfec00000ull
+#define INPUT_POLL_NS 10000000ull
+#define DRAW_NS 33000000ull
+#define DRAW_CELLS 2000u
+
+static struct {
+	struct uart uart;
+	struct fbcon screen;
+	struct ps2kbd keyboard;
+	struct acpi_info acpi;
+	struct power_config power;
+	struct tsc_result tsc;
+	struct ap_start ap;
+	struct timer poll_timer; /* armed when input cannot interrupt */
+	struct timer draw_timer; /* armed while the screen is behind */
+	bool timers_ready;
+	bool has_acpi;
+	bool polled;
+	unsigned cpus_parked;
+	unsigned cpus_failed;
+} host;
+
+/* --- text --- */
+
+static void draw(struct timer *t)
+{
+	if (!fbcon_draw(&host.screen, DRAW_CELLS)) {
+		timer_arm(t, clock_now() + clock_ns_to_ticks(DRAW_NS));
+	}
+}
+
+void platform_write(const char *data, size_t n)
+{
+	uart_write_all(&host.uart, data, n);
+	fbcon_write(&host.screen, data, n);
+	if (!host.timers_ready) {
+		(void)fbcon_draw(&host.screen, ~0u);
+	} else if (host.screen.present && !host.draw_timer.armed) {
+		timer_arm(&host.draw_timer, clock_now() + clock_ns_to_ticks(DRAW_NS));
+	}
+}
+
+void platform_emergency_write(const char *data, size_t n)
+{
+	uart_emergency_write(&host.uart, data, n);
+	fbcon_emergency_write(&host.screen, data, n);
+}
+
+void platform_early_console(const struct handoff *handoff)
+{
+	if (handoff->serial_port != 0) {
+		(void)uart_init(&host.uart, (uint16_t)handoff->serial_port);
+	}
+	log_set_sink(platform_write);
+}
+
+void platform_screen(const struct handoff *handoff)
+{
+	const struct handoff_framebuffer *fb = &handoff->framebuffer;
+	struct fbcon_config config = {
+		.bytes = fb->size, .width = fb->width, .height = fb->height, .stride = fb->stride};
+	void *memory;
+
+	if (fb->base == 0 || fbcon_memory(&config) == 0) {
+		log_info("screen: no linear framebuffer");
+		return;
+	}
+	config.pixels = space_map_device(hpa(fb->base), fb->size, PT_WC);
+	memory = pool_alloc(fbcon_memory(&config));
+	if (config.pixels == NULL || memory == NULL || !fbcon_init(&host.screen, &config, memory)) {
+		log_warn("screen: framebuffer at 0x%lx cannot be used", fb->base);
+		return;
+	}
+	log_info("screen: %ux%u at 0x%lx", fb->width, fb->height, fb->base);
+}
+
+/* --- facts --- */
+
+static const void *map_table(void *ctx, uint64_t address, size_t size)
+{
+	(void)ctx;
+	return space_map_readonly(hpa(address), size);
+}
+
+static uint16_t io_port(struct acpi_register r)
+{
+	return r.io && r.address <= 0xffff ? (uint16_t)r.address : 0;
+}
+
+static void say_line(const char *line)
+{
+	log_event("%s", line);
+}
+
+static void flush_consoles(void)
+{
+	uart_flush(&host.uart);
+	(void)fbcon_draw(&host.screen, ~0u);
+}
+
+static void init_power(const struct handoff *handoff)
+{
+	const struct acpi_fixed *f = &host.acpi.fixed;
+
+	host.power = (struct power_config){
+		.acpi = {.pm1a_control = io_port(f->pm1a_control),
+			 .pm1b_control = io_port(f->pm1b_control),
+			 .s5_type_a = f->s5_type_a,
+			 .s5_type_b = f->s5_type_b,
+			 .s5_known = f->has_s5,
+			 .smi_command = f->smi_command,
+			 .acpi_enable = f->acpi_enable,
+			 .reset_value = f->reset_value,
+			 .reset_port = io_port(f->reset)},
+		.efi_system_table = handoff->efi_system_table,
+		.say = say_line,
+		.flush = flush_consoles,
+		.tsc_hz = clock_hz(),
+	};
+	power_init(&host.power);
+}
+
+enum hv_status platform_facts(const struct handoff *handoff)
+{
+	const struct acpi_mapper mapper = {map_table, NULL};
+	enum hv_status status = acpi_parse(handoff->rsdp, &mapper, &host.acpi);
+	uint64_t seconds = 0;
+
+	host.has_acpi = status == HV_OK;
+	log_info("ACPI: %s", host.has_acpi ? "tables found" : "none: using firmware and defaults");
+	status = tsc_find_frequency(io_port(host.acpi.fixed.pm_timer), &host.tsc);
+	if (status != HV_OK) {
+		log_error("clock: no way to find the TSC's frequency");
+		return status;
+	}
+	clock_init(host.tsc.hz);
+	log_info("clock: TSC at %lu kHz, from %s", host.tsc.hz / 1000, host.tsc.source);
+	if (host_rtc_read(host.acpi.fixed.century, &seconds) != HV_OK) {
+		log_warn("clock: no time of day: starting at 1970");
+	}
+	wallclock_set(seconds);
+	init_power(handoff);
+	return HV_OK;
+}
+
+/* --- interrupts --- */
+
+static void on_timer(void)
+{
+	host_apic_eoi();
+	run_timer_fired();
+}
+
+static void on_uart(void)
+{
+	uart_interrupt(&host.uart);
+	host_apic_eoi();
+	run_attention();
+}
+
+static void on_keyboard(void)
+{
+	ps2kbd_poll(&host.keyboard);
+	host_apic_eoi();
+	run_attention();
+}
+
+static void add_ioapic(uint64_t base, uint32_t first_gsi)
+{
+	void *registers = space_map_device(hpa(base), PAGE_SIZE, PT_UC);
+
+	if (registers == NULL || host_ioapic_add(registers, first_gsi) != HV_OK) {
+		log_warn("IOAPIC at 0x%lx does not answer", base);
+	}
+}
+
+enum hv_status platform_interrupts(void)
+{
+	struct host_apic_config config = {
+		.tsc_hz = clock_hz(),
+		.timer_vector = VECTOR_TIMER,
+		.error_vector = VECTOR_ERROR,
+		.spurious_vector = VECTOR_SPURIOUS,
+	};
+	enum hv_status status;
+
+	host_pic_disable(VECTOR_PIC);
+	config.registers = space_map_device(hpa(host_apic_base()), PAGE_SIZE, PT_UC);
+	trap_set_irq(VECTOR_TIMER, on_timer);
+	status = host_apic_init(&config);
+	if (status != HV_OK) {
+		log_error("local APIC: %s", hv_status_name(status));
+		return status;
+	}
+	log_info("local APIC: %s, timer by %s", host_apic_is_x2apic() ? "x2APIC" : "xAPIC",
+		 host_apic_has_deadline() ? "TSC deadline" : "countdown");
+	host_ioapic_reset();
+	for (unsigned i = 0; i < host.acpi.ioapic_count; i++) {
+		add_ioapic(host.acpi.ioapics[i].base, host.acpi.ioapics[i].first_gsi);
+	}
+	if (!host.has_acpi) {
+		add_ioapic(IOAPIC_DEFAULT_BASE, 0);
+	}
+	return HV_OK;
+}
+
+void platform_arm_timer(uint64_t deadline)
+{
+	if (deadline == TIMER_NEVER) {
+		host_apic_timer_stop();
+	} else {
+		host_apic_timer_arm(deadline);
+	}
+}
+
+/* --- input --- */
+
+/* Routes an ISA interrupt to this CPU; false when no IOAPIC can. */
+static bool route_isa(unsigned irq, uint8_t vector, void (*handler)(void))
+{
+	struct host_ioapic_line line = {.gsi = irq, .apic_id = host_apic_id(), .vector = vector};
+
+	for (unsigned i = 0; i < host.acpi.override_count; i++) {
+		const struct acpi_override *o = &host.acpi.overrides[i];
+
+		if (o->irq == irq) {
+			line.gsi = o->gsi;
+			line.active_low = (o->flags & 3u) == MADT_INTI_ACTIVE_LOW;
+			line.level = (o->flags & 0xcu) == MADT_INTI_LEVEL;
+		}
+	}
+	trap_set_irq(vector, handler);
+	return host_ioapic_route(&line) == HV_OK;
+}
+
+static unsigned serial_irq(void)
+{
+	/* COM1 and COM3 share line 4, COM2 and COM4 line 3. */
+	return host.uart.base == 0x3f8 || host.uart.base == 0x3e8 ? 4 : 3;
+}
+
+static void poll_again(struct timer *t)
+{
+	run_attention();
+	timer_arm(t, clock_now() + clock_ns_to_ticks(INPUT_POLL_NS));
+}
+
+void platform_input(void)
+{
+	bool keys = ps2kbd_init(&host.keyboard);
+
+	timer_init(&host.poll_timer, run_timers(), poll_again);
+	timer_init(&host.draw_timer, run_timers(), draw);
+	host.timers_ready = true;
+	if (host.uart.present) {
+		host.polled = !route_isa(serial_irq(), VECTOR_UART, on_uart);
+		if (!host.polled) {
+			uart_enable_interrupts(&host.uart);
+		}
+	}
+	if (keys) {
+		if (route_isa(IRQ_KEYBOARD, VECTOR_KEYBOARD, on_keyboard)) {
+			ps2kbd_enable_interrupts(&host.keyboard);
+		} else {
+			host.polled = true;
+		}
+	}
+	log_info("input: serial %s, keyboard %s, by %s", host.uart.present ? "yes" : "no",
+		 keys ? "yes" : "no", host.polled ? "polling" : "interrupt");
+	if (host.polled) {
+		poll_again(&host.poll_timer);
+	}
+}
+
+void platform_poll(void)
+{
+	char c;
+
+	if (host.polled) {
+		uart_poll(&host.uart);
+		ps2kbd_poll(&host.keyboard);
+	}
+	while (uart_read(&host.uart, &c)) {
+		console_key(c);
+	}
+	while (ps2kbd_read(&host.keyboard, &c)) {
+		console_key(c);
+	}
+}
+
+/* --- the other processors --- */
+
+static void ap_main(struct cpu_local *cpu)
+{
+	cpu_set_state(cpu, CPU_ONLINE);
+	cpu_park(cpu);
+}
+
+static void start_cpu(uint32_t apic_id)
+{
+	void *area;
+	struct cpu_local *cpu;
+
+	if (apic_id == host_apic_id()) {
+		return;
+	}
+	area = pool_pages(CPU_AREA_ORDER);
+	cpu = area != NULL ? percpu_add(area, apic_id) : NULL;
+	if (cpu == NULL) {
+		log_warn("CPU with APIC id %u: no room for it", apic_id);
+		host.cpus_failed++;
+	} else if (ap_start_cpu(cpu) != HV_OK) {
+		log_warn("CPU with APIC id %u did not answer", apic_id);
+		host.cpus_failed++;
+	} else {
+		host.cpus_parked++;
+	}
+}
+
+void platform_start_cpus(const struct handoff *handoff)
+{
+	const struct handoff_cpu *cpus = pool_ptr(hpa(handoff->cpus));
+
+	host.ap = (struct ap_start){
+		.trampoline = hpa(handoff->trampoline),
+		.page = (void *)(uintptr_t)handoff->trampoline,
+		.cr3 = space_core_cr3(),
+		.tsc_hz = clock_hz(),
+		.send_init = host_apic_send_init,
+		.send_startup = host_apic_send_startup,
+		.main = ap_main,
+	};
+	if (ap_start_prepare(&host.ap) != HV_OK) {
+		log_warn("CPUs: no page below 1 MiB to start others with: using one");
+		return;
+	}
+	if (host.acpi.has_madt) {
+		for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
+			if (host.acpi.cpus[i].enabled) {
+				start_cpu(host.acpi.cpus[i].apic_id);
+			}
+		}
+	} else {
+		for (uint64_t i = 0; i < handoff->cpu_count; i++) {
+			if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
+				start_cpu(cpus[i].apic_id);
+			}
+		}
+	}
+	log_info("CPUs: %u, from %s: 1 runs guests, %u parked, %u failed",
+		 host.cpus_parked + host.cpus_failed + 1,
+		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_parked,
+		 host.cpus_failed);
+}
+
+/* --- the end --- */
+
+void platform_power_off(void)
+{
+	power_off();
+}
+
+void platform_reboot(void)
+{
+	power_reset();
+}
+
+/* --- for people --- */
+
+void platform_describe(void)
+{
+	const struct cpu_features *f = cpu_features();
+	const struct hv_backend_info *b = &the_backend->info;
+	struct frame_stats stats;
+
+	frame_stats(&stats);
+	monitor_print("cpu           %s (family 0x%x model 0x%x stepping %u)\n", f->brand,
+		      f->family, f->model, f->stepping);
+	monitor_print("below         %s\n", f->hypervisor ? f->hypervisor_name : "bare metal");
+	monitor_print("cpus          1 running guests, %u parked, %u failed\n", host.cpus_parked,
+		      host.cpus_failed);
+	monitor_print("backend       %s: nested paging with %s pages, %u tags\n", b->vendor,
+		      b->stage2_max_level == 3 ? "1 GiB" : "2 MiB", b->tag_count);
+	monitor_print("  next RIP %s, decode assists %s, flush by tag %s, virtual GIF %s\n",
+		      b->next_rip ? "yes" : "no", b->decode_assist ? "yes" : "no",
+		      b->flush_by_tag ? "yes" : "no", b->virtual_gif ? "yes" : "no");
+	monitor_print("memory        %lu MiB, physical addresses of %u bits\n",
+		      stats.total * PAGE_SIZE >> 20, f->physical_bits);
+	monitor_print("acpi          %s\n", host.has_acpi ? "yes" : "no");
+	monitor_print("clock         TSC %lu kHz from %s (measured %lu kHz), invariant %s\n",
+		      host.tsc.hz / 1000, host.tsc.source, host.tsc.measured_hz / 1000,
+		      f->invariant_tsc ? "yes" : "no");
+	monitor_print("local apic    %s, timer by %s\n", host_apic_is_x2apic() ? "x2APIC" : "xAPIC",
+		      host_apic_has_deadline() ? "TSC deadline" : "countdown");
+	monitor_print("serial        %s at 0x%x, input by %s\n", host.uart.present ? "yes" : "no",
+		      host.uart.base, host.polled ? "polling" : "interrupt");
+	monitor_print("screen        %ux%u characters\n", host.screen.columns, host.screen.rows);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The real machine as hv/main.c brings it up: consoles, ACPI facts, the clock, interrupt
+ * controllers, the other processors, switching off. Everything optional is probed, and the log
+ * says what was chosen.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "boot/handoff.h"
+#include "hv/base/status.h"
+
+/* The serial port, so that the log is heard from the first line on. */
+void platform_early_console(const struct handoff *handoff);
+/* Framebuffer console, after mm_init. */
+void platform_screen(const struct handoff *handoff);
+/* ACPI tables, power control, TSC frequency, time of day. */
+enum hv_status platform_facts(const struct handoff *handoff) HV_MUST_CHECK;
+/* Interrupt controllers and the host timer of the boot CPU. */
+enum hv_status platform_interrupts(void) HV_MUST_CHECK;
+/* Starts every other processor and parks it. */
+void platform_start_cpus(const struct handoff *handoff);
+/* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
+void platform_input(void);
+
+/* Sets the host timer (struct run_ops). */
+void platform_arm_timer(uint64_t deadline);
+/* Reads input and moves output (struct run_ops). */
+void platform_poll(void);
+/* Text to every output device. */
+void platform_write(const char *data, size_t n);
+/* The same when nothing may be relied on any more. */
+void platform_emergency_write(const char *data, size_t n);
+/* Prints what a report from a user needs. */
+void platform_describe(void);
+_Noreturn void platform_power_off(void);
+_Noreturn void platform_reboot(void);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the files on the stick to guests. */
+#include "hv/setup.h"
+
+#include "hv/base/log.h"
+#include "hv/guest.h"
+#include "mm/frame.h"
+#include "mm/pool.h"
+
+static struct {
+	struct config_tree tree;
+	struct handoff_module *modules; /* our copy, same order as the tree's entries */
+	struct machine_config machine;
+	struct guest_config *guests;
+} setup;
+
+/* Text of a configuration file is at most this long; more is not read. */
+#define CONFIG_BYTES_MAX KIB(64)
+
+static void report(void *ctx, const struct config_error *error)
+{
+	char text[CONFIG_PATH_MAX + 256];
+
+	(void)ctx;
+	(void)config_error_format(error, text, sizeof(text));
+	log_event("config: %s", text);
+}
+
+static const struct config_reporter reporter = {report, NULL};
+
+static const char *file_problem(uint32_t error)
+{
+	switch (error) {
+	case HANDOFF_FILE_OK:
+		return NULL;
+	case HANDOFF_FILE_NO_MEMORY:
+		return "larger than the machine's free memory";
+	case HANDOFF_FILE_NAME_LONG:
+		return "its path is too long";
+	default:
+		return "could not be read from the boot volume";
+	}
+}
+
+static enum hv_status copy_modules(const struct handoff *handoff)
+{
+	const struct handoff_module *from = pool_ptr(hpa(handoff->modules));
+	uint64_t count = handoff->module_count;
+	struct config_entry *entries;
+
+	if (count == 0) {
+		return HV_OK;
+	}
+	setup.modules = pool_alloc(count * sizeof(*setup.modules));
+	entries = pool_alloc(count * sizeof(*entries));
+	if (setup.modules == NULL || entries == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	memcpy(setup.modules, from, count * sizeof(*from));
+	for (uint64_t i = 0; i < count; i++) {
+		struct handoff_module *m = &setup.modules[i];
+
+		m->path[HANDOFF_PATH_MAX - 1] = '\0';
+		entries[i] = (struct config_entry){
+			.path = span_of(m->path),
+			.size = m->size,
+			.directory = m->is_directory != 0,
+			.problem = file_problem(m->error),
+		};
+	}
+	setup.tree = (struct config_tree){entries, (unsigned)count};
+	return HV_OK;
+}
+
+static struct guest_file file_at(unsigned entry)
+{
+	struct guest_file none = {NULL, 0};
+	const struct handoff_module *m;
+
+	if (entry == CONFIG_NO_ENTRY) {
+		return none;
+	}
+	m = &setup.modules[entry];
+	if (m->base == 0 || m->size == 0) {
+		return none;
+	}
+	return (struct guest_file){pool_ptr(hpa(m->base)), m->size};
+}
+
+/* The text of a configuration file; empty when there is none. */
+static struct span text_of(unsigned entry)
+{
+	struct guest_file f = file_at(entry);
+
+	return (struct span){f.data, (size_t)min_u64(f.size, CONFIG_BYTES_MAX)};
+}
+
+/* Memory that the machine can never give is an error of the file, not of the start. */
+static bool fits_machine(struct span name, const struct guest_config *g)
+{
+	struct config_error error = {.line = 0, .key = span_of("memory")};
+	struct frame_stats stats;
+
+	frame_stats(&stats);
+	if (g->memory <= stats.free * PAGE_SIZE) {
+		return true;
+	}
+	fmt_snprintf(error.file, sizeof(error.file), "%.*s/" CONFIG_GUEST_FILE, (int)name.n,
+		     name.p);
+	fmt_snprintf(error.text, sizeof(error.text),
+		     "%lu MiB is more than this machine can give: %lu MiB are free",
+		     g->memory >> 20, stats.free * PAGE_SIZE >> 20);
+	report(NULL, &error);
+	return false;
+}
+
+static void load_guest(struct span name, struct guest_config *g)
+{
+	struct span text = text_of(config_find_in(&setup.tree, name, CONFIG_GUEST_FILE));
+	enum hv_status status = config_load_guest(&setup.tree, name, text, &reporter, g);
+
+	if (status == HV_OK && !fits_machine(name, g)) {
+		status = HV_E_RANGE;
+	}
+	if (status != HV_OK) {
+		log_event("guest %.*s: not started: its configuration has errors", (int)name.n,
+			  name.p);
+	} else if (guest_add(g, file_at(g->kernel), file_at(g->initrd)) == NULL) {
+		log_event("guest %.*s: not started: at most %u guests", (int)name.n, name.p,
+			  GUESTS_MAX);
+	}
+}
+
+enum hv_status setup_read(const struct handoff *handoff)
+{
+	enum hv_status status = copy_modules(handoff);
+	unsigned cursor = 0;
+	struct span text;
+	struct span name;
+
+	if (status != HV_OK) {
+		return status;
+	}
+	text = text_of(config_find(&setup.tree, span_of(CONFIG_MACHINE_FILE)));
+	if (config_parse_machine(&setup.tree, text, &reporter, &setup.machine) != HV_OK) {
+		log_event("config: keys of " CONFIG_MACHINE_FILE " in error keep their defaults");
+	}
+	while (config_next_folder(&setup.tree, &cursor, &name)) {
+		struct guest_config *g = pool_alloc(sizeof(*g));
+
+		if (g == NULL) {
+			return HV_E_NO_MEMORY;
+		}
+		load_guest(name, g);
+	}
+	return HV_OK;
+}
+
+const struct machine_config *setup_machine(void)
+{
+	return &setup.machine;
+}
+
+static void start(struct guest *g)
+{
+	if (guest_start(g) == HV_OK) {
+		log_info("guest %s: starting with %lu MiB", g->vm.name, g->config->memory >> 20);
+	}
+}
+
+void setup_autostart(void)
+{
+	const struct machine_config *m = &setup.machine;
+
+	if (guest_count() == 0) {
+		log_event(
+			"no guests: put a kernel into a folder below \\bulkhead\\ on the boot volume");
+	}
+	if (m->autostart == CONFIG_AUTOSTART_LIST) {
+		for (unsigned i = 0; i < m->autostart_count; i++) {
+			struct guest *g = guest_find(span_of(m->autostart_names[i]));
+
+			if (g != NULL) {
+				start(g);
+			}
+		}
+		return;
+	}
+	for (unsigned i = 0; i < guest_count(); i++) {
+		if (config_starts(m, guest_at(i)->config)) {
+			start(guest_at(i));
+		}
+	}
+}
