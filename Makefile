@@ -67,14 +67,16 @@ UNIT_TESTS := test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bu
 	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
 	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
 	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb \
-	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header
+	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header \
+	test_i8042 test_ps2_keyboard test_scancode
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
-	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc
+	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc \
+	fuzz_i8042
 FAKE_SRCS := tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
@@ -186,6 +188,47 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 	$(call say,EFI,$@)
 	$(Q)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela \
 		-j '.rel.*' -j '.rela.*' -j .reloc --target efi-app-x86_64 --subsystem=10 $< $@
+
+# ---------------------------------------------------------------- guests and images
+
+# An unmodified Debian kernel, fetched once and kept outside the tree.
+$(BUILD)/guest/vmlinuz: tools/guest-kernel
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+# Busybox, the sample /init, and what the system tests run inside a guest.
+GUEST_TASKS := $(wildcard tests/system/guest/*)
+$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS)
+	$(call say,INITRD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
+		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
+SAMPLE := $(BUILD)/sample
+$(SAMPLE).stamp: tools/sample/make $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img
+	$(call say,SAMPLE,$(SAMPLE))
+	$(Q)tools/sample/make $(SAMPLE) ../guest/vmlinuz ../guest/initrd.img
+	$(Q)touch $@
+
+$(BUILD)/bulkhead.img: $(O)/BOOTX64.EFI $(SAMPLE).stamp tools/mkimage tools/esp_image.py
+	$(call say,IMAGE,$@)
+	$(Q)tools/mkimage --efi $(O)/BOOTX64.EFI $(SAMPLE) $@
+
+# A make without -j gets one job per CPU where a target is a chain of others.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: deps image run
+deps: ## install the Debian packages that building and testing need
+	$(Q)tools/deps
+
+image: $(BUILD)/bulkhead.img ## build/bulkhead.img: Bulkhead and two sample guests, for a USB stick
+
+run: ## build everything and boot the sample image on an emulated machine
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) image
+	$(Q)tools/run $(BUILD)/bulkhead.img
 
 # ---------------------------------------------------------------- unit tests
 

@@ -69,7 +69,6 @@ static void send_edge(struct ioapic *io, unsigned pin)
 {
 	struct apic_message msg = message_of(io->entries[pin]);
 
-	msg.level = false;
 	if ((io->entries[pin] & ENTRY_MASKED) == 0) {
 		(void)apic_bus_deliver(io->bus, &msg);
 	}

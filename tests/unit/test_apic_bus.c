@@ -210,7 +210,7 @@ static void test_lowest_priority_by_ppr(void **state)
 	apic_rig_write(&r, 1, APIC_SVR, 0xff);
 	apic_rig_write(&r, 3, APIC_SVR, 0xff);
 	assert_int_equal(reached(0x1, true, APIC_LOWEST_PRIORITY), 0);
-	apic_rig_write(&r, 0, APIC_TPR, 0);
+	apic_rig_write(&r, 1, APIC_TPR, 0);
 	assert_int_equal(lowest(), 0x1);
 }
 

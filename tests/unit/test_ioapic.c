@@ -137,8 +137,8 @@ static void test_edge(void **state)
 	(void)state;
 	route(4, 0x44, 1);
 	ioapic_set_line(&io, 4, true);
-	ioapic_set_line(&io, 4, true);
 	assert_int_equal(serve(1), 0x44);
+	ioapic_set_line(&io, 4, true);
 	assert_int_equal(serve(1), -1);
 	assert_int_equal(low_half(4), 0x44);
 	ioapic_set_line(&io, 4, false);

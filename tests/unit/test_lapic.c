@@ -332,6 +332,10 @@ static void dirty(void)
 	level_message(0x70, true);
 	(void)apic_rig_take(&r, 0);
 	lapic_interrupt(l, 0x90);
+	/* One error latched, one gathered. */
+	lapic_interrupt(l, 1);
+	apic_rig_write(&r, 0, APIC_ESR, 0);
+	lapic_interrupt(l, 1);
 }
 
 static void assert_initial(void)
@@ -361,6 +365,8 @@ static void assert_initial(void)
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
 		assert_int_equal(apic_rig_read(&r, 0, expected[i].offset), expected[i].value);
 	}
+	apic_rig_write(&r, 0, APIC_ESR, 0);
+	assert_int_equal(apic_rig_read(&r, 0, APIC_ESR), 0);
 	for (uint32_t o = APIC_ISR; o < APIC_ESR; o += 16) {
 		assert_int_equal(apic_rig_read(&r, 0, o), 0);
 	}

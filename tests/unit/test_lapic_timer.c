@@ -120,6 +120,18 @@ static void test_divide(void **state)
 	}
 }
 
+/* A count is shown for all of its time. */
+static void test_partial_count(void **state)
+{
+	(void)state;
+	apic_rig_write(&r, 0, APIC_DIVIDE, DIVIDE_BY_16);
+	start(0, 1000);
+	rig_advance(&r.rig, TICKS(15));
+	assert_int_equal(count(), 1000);
+	rig_advance(&r.rig, TICKS(5));
+	assert_int_equal(count(), 999);
+}
+
 /* A change of the divisor keeps the count and changes its speed. */
 static void test_divide_while_counting(void **state)
 {
@@ -353,6 +365,11 @@ static void test_deadline_at_the_end_of_time(void **state)
 	assert_true(deadline() == UINT64_MAX);
 	rig_advance(&r.rig, 1ull << 40);
 	assert_false(take());
+	/* Beyond the end of guest time, because the guest's TSC lags behind it. */
+	lapic_set_tsc_offset(l, 0 - (1ull << 30));
+	set_deadline(UINT64_MAX);
+	assert_int_equal(timer_queue_next(&r.rig.queue), TIMER_NEVER);
+	assert_true(deadline() == UINT64_MAX);
 }
 
 static void test_timer_stands_while_paused(void **state)
@@ -386,6 +403,7 @@ int main(void)
 		T(test_one_shot),
 		T(test_count_and_interrupt_agree),
 		T(test_divide),
+		T(test_partial_count),
 		T(test_divide_while_counting),
 		T(test_longest_count),
 		T(test_period_is_exact),

@@ -442,6 +442,7 @@ static void test_bcd(void **state)
 	write_count(0xffff);
 	after(1);
 	assert_int_equal(latched(), 0x6665);
+	assert_int_equal(rise(), now + 6665);
 }
 
 static void test_single_byte_accesses(void **state)
