@@ -76,7 +76,7 @@ static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
 
 		state.apic_id = l->id;
 		state.cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4);
-		state.xcr0 = vcpu->xcr0;
+		state.xcr0 = fpu_xcr0(vcpu);
 		state.apic_enabled = lapic_enabled(l);
 	}
 	r = cpuid_read(&g->cpuid, &state, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);

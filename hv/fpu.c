@@ -14,7 +14,6 @@
 #define FCW_INIT 0x037fu
 #define MXCSR_INIT 0x1f80u
 #define LEAF1_ECX_XSAVE BIT32(26)
-#define SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 static struct {
 	bool xsave;
@@ -33,7 +32,7 @@ void fpu_cpu_init(void)
 		struct cpuid_regs leaf = cpu_cpuid(0xd, 0);
 
 		cpu_write_cr4(cpu_read_cr4() | CR4_OSXSAVE);
-		host.mask = (leaf.eax | (uint64_t)leaf.edx << 32) & SWITCHED;
+		host.mask = leaf.eax | (uint64_t)leaf.edx << 32;
 		cpu_xsetbv(0, host.mask);
 		host.size = cpu_cpuid(0xd, 0).ebx;
 	}
@@ -62,12 +61,18 @@ void fpu_reset(struct vcpu *vcpu)
 	vcpu->xss = 0;
 }
 
+uint64_t fpu_xcr0(const struct vcpu *vcpu)
+{
+	return host.xsave ? cpu_xgetbv(0) : vcpu->xcr0;
+}
+
 void fpu_save(struct vcpu *vcpu)
 {
 	if (!host.xsave) {
 		cpu_fxsave(vcpu->fpu);
 		return;
 	}
+	vcpu->xcr0 = cpu_xgetbv(0);
 	if (vcpu->xcr0 != host.mask) {
 		cpu_xsetbv(0, host.mask);
 	}

@@ -15,12 +15,16 @@ struct vcpu;
 
 /* Turns XSAVE on for this CPU with everything it supports; every CPU calls it once. */
 void fpu_cpu_init(void);
-/* Components that are saved and restored: what XCR0 may hold at most; 3 without XSAVE. */
+/* Components that are saved and restored, all that this CPU's XCR0 can hold; 3 without XSAVE. */
 uint64_t fpu_supported(void);
 /* Bytes of a save area. */
 uint32_t fpu_area_size(void);
 /* Puts the reset state into vcpu->fpu, xcr0 and xss; the vCPU is not loaded. */
 void fpu_reset(struct vcpu *vcpu);
+/* XCR0 as the guest has it now; the vCPU is loaded on this CPU. */
+uint64_t fpu_xcr0(const struct vcpu *vcpu);
+/* To and from the CPU. Saving reads XCR0 back: not every CPU lets XSETBV be intercepted (QEMU 7.2's
+ * emulated AMD-V does not). */
 void fpu_save(struct vcpu *vcpu);
 void fpu_load(const struct vcpu *vcpu);
 /*

@@ -371,7 +371,10 @@ enum emul_status emul_bit_imm(struct emul_ctx *c)
 
 /* ---------------------------------------------------------------- exchange and compare */
 
-/* Memory is written in any case: with the old value when the comparison fails. */
+/*
+ * When the comparison fails, memory is written with its old value; a register is left alone, even
+ * the upper half that a 32-bit write would clear.
+ */
 enum emul_status emul_cmpxchg(struct emul_ctx *c)
 {
 	unsigned size = c->insn.width;
@@ -386,6 +389,11 @@ enum emul_status emul_cmpxchg(struct emul_ctx *c)
 	}
 	alu_binary(ALU_CMP, expected, m.old, size, &rflags);
 	equal = m.old == expected;
+	if (!equal && !m.rm.mem) {
+		emul_set(c, GPR_RAX, size, m.old);
+		c->rflags = rflags;
+		return EMUL_OK;
+	}
 	status = rmw_end(c, size, &m, equal ? emul_get(c, c->insn.reg, size) : m.old, rflags);
 	if (status == EMUL_OK && !equal) {
 		emul_set(c, GPR_RAX, size, m.old);
