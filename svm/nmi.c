@@ -52,9 +52,10 @@ static void end_step(struct svm_vcpu *v, struct svm_raw_exit *raw, bool iret_don
 	if (!iret_done) {
 		v->vmcb->rflags &= ~RFLAGS_TF;
 	}
-	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB || (raw->dr6 & DR6_BS) == 0) {
+	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB) {
 		return;
 	}
+	/* Ours unless DR6 names another cause. Bochs intercepts before it sets even BS. */
 	raw->nmi_window = (raw->dr6 & ~v->nmi.dr6 & DR6_CAUSES & ~DR6_BS) == 0;
 	raw->dr6 = (raw->dr6 & ~DR6_BS) | (v->nmi.dr6 & DR6_BS);
 	vmcb_set_dr6(v->vmcb, raw->dr6);

@@ -96,6 +96,12 @@ static void steps_one_byte(struct vcpu *vcpu, struct vmcb *vmcb)
 	vmcb->_dr6 |= DR6_BS;
 }
 
+static void steps_and_tells_no_cause(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	steps_one_byte(vcpu, vmcb);
+	vmcb->_dr6 = DR6_RESET;
+}
+
 static void hits_a_breakpoint_too(struct vcpu *vcpu, struct vmcb *vmcb)
 {
 	steps_one_byte(vcpu, vmcb);
@@ -184,6 +190,16 @@ static void a_shadow_is_stepped_over(void **state)
 	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
 }
 
+/* Bochs' ryzen. */
+static void a_step_without_bs_is_ours_too(void **state)
+{
+	(void)state;
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	rig.backend->set_windows(rig.vcpu, -1, true);
+	assert_int_equal(run(steps_and_tells_no_cause), VM_EXIT_NMI_WINDOW);
+	assert_int_equal(rig.backend->get_reg(rig.vcpu, VCPU_REG_DR6), DR6_RESET);
+}
+
 static void a_breakpoint_in_the_step_is_the_guests(void **state)
 {
 	(void)state;
@@ -259,6 +275,7 @@ int main(void)
 		WITH_VCPU(tf_is_taken_back_when_the_iret_did_not_run),
 		WITH_VCPU(an_open_window_costs_no_entry),
 		WITH_VCPU(a_shadow_is_stepped_over),
+		WITH_VCPU(a_step_without_bs_is_ours_too),
 		WITH_VCPU(a_breakpoint_in_the_step_is_the_guests),
 		WITH_VCPU(a_guest_that_traces_itself_gets_its_trap),
 		WITH_VCPU(a_sticky_bs_of_the_guest_stays),
