@@ -4,10 +4,12 @@
  * versioned structure of fixed-width fields. All addresses are host-physical; all memory named
  * here stays untouched until the hypervisor frees it.
  *
- * Entry state: long mode, interrupts off, CR3 = `boot_cr3` with three regions mapped writable:
- * all memory of the map 1:1, the same memory again at HANDOFF_DIRECT_BASE + physical, and the
- * hypervisor ELF at its link address. RDI holds this structure's address in the direct window;
- * the image's entry code sets up its own stack.
+ * Entry state: long mode, interrupts off, EFER.NXE and CR0.WP set, CR4.PGE clear, CR3 = `boot_cr3`.
+ * Mapped, and nothing else: all memory of the map (not MMIO, not RESERVED) 1:1 and once more, not
+ * executable, at HANDOFF_DIRECT_BASE + physical, both writable and rounded out to 2 MiB; and the
+ * segments of the hypervisor ELF at their link addresses, each with its own rights. RDI holds this
+ * structure's address in the direct window; the image's entry code sets up its own stack. GDT and
+ * IDT are still the firmware's and lie in FREE memory: replace them before giving any of it away.
  */
 #pragma once
 
@@ -96,7 +98,7 @@ struct handoff {
 	struct handoff_framebuffer framebuffer;
 	uint64_t rsdp;	     /* 0 when the firmware has no ACPI tables */
 	uint64_t smbios;     /* SMBIOS 3 entry point, else 2, else 0 */
-	uint64_t trampoline; /* one page below 1 MiB for AP start-up; 0 when none was free */
+	uint64_t trampoline; /* one page below 640 KiB for AP start-up, in LOADER memory; 0: none */
 	uint64_t boot_cr3;
 	uint64_t image_base; /* physical base and size of the loaded ELF segments */
 	uint64_t image_size;
