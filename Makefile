@@ -54,7 +54,9 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
-UNIT_TESTS := test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bus test_boot_elf \
+UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_emul_mem \
+	test_emul_moves test_emul_sse test_emul_stack test_emul_string test_emulate test_gwalk \
+	test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bus test_boot_elf \
 	test_boot_memmap test_boot_paging test_boot_path test_boot_preflight test_boot_serial \
 	test_buddy test_bus test_cadence test_calendar test_clock test_cmos_rtc test_config \
 	test_config_text test_config_tree test_cpu_facts test_desc test_drivers_acpi \
@@ -74,10 +76,10 @@ UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+FUZZ_TARGETS := fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc \
 	fuzz_i8042
-FAKE_SRCS := tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FAKE_SRCS := tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags

@@ -87,7 +87,7 @@ const uint16_t insn_attr_0f[256] = {
 	/* A8 */ DF, DF, OK, MR | LK, MR | IB, MR, MR, MR,
 	/* B0 */ MR | BY | LK, MR | LK, ME, MR | LK, ME, ME, MR, MR,
 	/* B8 */ GR, MR, GR | IB, MR | LK, MR, MR, MR, MR,
-	/* C0 */ MR | BY | LK, MR | LK, MR | IB, GR | ME, MR | IB, MR | IB, MR | IB, GR,
+	/* C0 */ MR | BY | LK, MR | LK, MR | IB, GR | INSN_ATTR_MEM_ONLY, MR | IB, MR | IB, MR | IB, GR,
 	/* C8 */ X8(OR),
 	/* D0 */ X16(MR),
 	/* E0 */ X16(MR),

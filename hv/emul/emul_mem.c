@@ -186,6 +186,7 @@ enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset,
 		return translate_two(c, linear, access, loc);
 	}
 	loc->first = size;
+	loc->next = gpa(0); /* never used */
 	if (is_reported(c, linear, access)) {
 		loc->gpa = c->fault_gpa;
 		return EMUL_OK;
