@@ -58,10 +58,10 @@ static uint64_t add_range(hpa_t base, uint64_t size)
 	uint64_t n = size >> PAGE_SHIFT;
 	uint64_t first = index_of(base, n);
 
-	CHECK(is_aligned(size, PAGE_SIZE));
-	for (uint64_t i = first; i < first + n; i++) {
-		CHECK(frames.table[i].type == FRAME_ABSENT);
-	}
+	CHECK(n != 0 && is_aligned(size, PAGE_SIZE));
+	/* The plan's parts are disjoint: the ends stand for all of it. */
+	CHECK(frames.table[first].type == FRAME_ABSENT);
+	CHECK(frames.table[first + n - 1].type == FRAME_ABSENT);
 	frames.stats.total += n;
 	return first;
 }
@@ -187,25 +187,30 @@ void frame_put_range(hpa_t base, uint64_t size)
 	}
 }
 
-void frame_get(hpa_t frame)
+void frame_share(hpa_t base, uint64_t size)
 {
-	struct frame *f = &frames.table[index_of(frame, 1)];
+	uint64_t n = size >> PAGE_SHIFT;
+	struct frame *f = &frames.table[index_of(base, n)];
 
-	CHECK(f->type == FRAME_GUEST && f->refs != 0 && f->refs != UINT32_MAX);
+	CHECK(is_aligned(size, PAGE_SIZE));
+	for (uint64_t i = 0; i < n; i++) {
+		CHECK(f[i].type == FRAME_GUEST && f[i].refs != 0 && f[i].refs != UINT32_MAX);
+	}
 	lock_acquire(&frames.lock);
-	f->refs++;
+	for (uint64_t i = 0; i < n; i++) {
+		f[i].refs++;
+		f[i].owner = OWNER_SHARED;
+	}
 	lock_release(&frames.lock);
 }
 
-void frame_set_owner(hpa_t frame, uint16_t owner)
+void frame_claim(hpa_t frame, uint16_t owner)
 {
 	struct frame *f = &frames.table[index_of(frame, 1)];
 
-	CHECK(f->type == FRAME_GUEST && f->refs != 0);
-	CHECK(owner == OWNER_SHARED || (owner >= 1 && owner <= OWNER_VM_MAX));
-	lock_acquire(&frames.lock);
+	CHECK(f->type == FRAME_GUEST && f->refs == 1 && f->owner == OWNER_SHARED);
+	CHECK(owner >= 1 && owner <= OWNER_VM_MAX);
 	f->owner = owner;
-	lock_release(&frames.lock);
 }
 
 const struct frame *frame_info(hpa_t frame)

@@ -85,10 +85,10 @@ void frame_put(hpa_t frame);
 void frame_put_block(hpa_t block, unsigned order);
 /* frame_put over any page-aligned range. */
 void frame_put_range(hpa_t base, uint64_t size);
-/* Adds a reference to a guest frame (copy-on-write sharing). */
-void frame_get(hpa_t frame);
-/* Hands a guest frame to another owner: OWNER_SHARED or a VM. */
-void frame_set_owner(hpa_t frame, uint16_t owner);
+/* Adds a reference to each guest frame of a range, which OWNER_SHARED owns from then on. */
+void frame_share(hpa_t base, uint64_t size);
+/* The holder of the last reference to a shared frame makes it its own. */
+void frame_claim(hpa_t frame, uint16_t owner);
 /* NULL when `frame` is outside the table. */
 const struct frame *frame_info(hpa_t frame);
 /* 0 when free or outside the table. */

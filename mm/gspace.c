@@ -29,11 +29,12 @@ enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_for
 	return status;
 }
 
-/* The region that holds `addr`, NULL when none does. */
+/* The region that holds `addr`, NULL when none does; remembers it for gspace_hit. */
 static struct gspace_region *find_region(struct gspace *g, uint64_t addr)
 {
 	for (unsigned i = 0; i < g->region_count; i++) {
 		if (addr - g->regions[i].base < g->regions[i].size) {
+			__atomic_store_n(&g->hot, i, __ATOMIC_RELAXED);
 			return &g->regions[i];
 		}
 	}
@@ -230,7 +231,7 @@ static enum hv_status break_cow(struct gspace *g, uint64_t page)
 	}
 	old = hpa(leaf.pa.v + (page - leaf.va));
 	if (frame_refs(old) == 1) {
-		frame_set_owner(old, g->owner);
+		frame_claim(old, g->owner);
 		remap_page(g, page, old);
 	} else {
 		status = frame_alloc_dirty(FRAME_ORDER_4K, FRAME_GUEST, g->owner, &fresh);
@@ -329,13 +330,8 @@ static bool share_leaf(void *ctx, const struct pt_leaf *leaf)
 	uint64_t from = max_u64(leaf->va, s->base);
 	uint64_t to = min_u64(leaf->va + leaf->size, s->end);
 
-	for (uint64_t at = from; at < to; at += PAGE_SIZE) {
-		hpa_t frame = hpa(leaf->pa.v + (at - leaf->va));
-
-		frame_get(frame);
-		frame_set_owner(frame, OWNER_SHARED);
-		s->newly += !leaf->attr.cow;
-	}
+	frame_share(hpa(leaf->pa.v + (from - leaf->va)), to - from);
+	s->newly += leaf->attr.cow ? 0 : (to - from) >> PAGE_SHIFT;
 	return true;
 }
 

@@ -35,8 +35,9 @@ struct gspace {
 	struct space host;
 	struct gspace_region regions[GSPACE_REGIONS]; /* sorted, RAM and ROM declared so far */
 	unsigned region_count;
-	uint64_t ram_bytes;   /* populated so far */
-	uint64_t cow_frames;  /* frames still mapped copy-on-write; under lock */
+	unsigned hot;	     /* region of the last search; any value below GSPACE_REGIONS will do */
+	uint64_t ram_bytes;  /* populated so far */
+	uint64_t cow_frames; /* frames still mapped copy-on-write; under lock */
 	struct spinlock lock; /* covers both tables once vCPUs run */
 
 	/* A block that gspace_populate has taken and not zeroed to its end: mapped nowhere yet. */
@@ -86,6 +87,17 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
  * not be copied.
  */
 enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write) HV_MUST_CHECK;
+
+/* Whether gspace_access is sure to say HV_OK: the short way for the emulator's small accesses. */
+static inline bool gspace_hit(const struct gspace *g, gpa_t addr, uint64_t size, bool write)
+{
+	const struct gspace_region *r = &g->regions[__atomic_load_n(&g->hot, __ATOMIC_RELAXED)];
+	uint64_t offset = addr.v - r->base;
+
+	return offset < r->populated && size <= r->populated - offset &&
+	       (!write || (r->writable && g->cow_frames == 0));
+}
+
 /*
  * Where [addr, addr + size) lies in the VM window; NULL when gspace_access refuses it. Valid while
  * g->host is current.

@@ -38,18 +38,19 @@ static size_t page_part(uint64_t addr, size_t n)
 	return n < left ? n : left;
 }
 
-enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
+/* Whether the access needs no more than one copy. */
+static inline bool is_simple(const struct gspace *g, gpa_t addr, size_t n, bool write)
 {
-	enum hv_status status;
+	return n <= PAGE_SIZE - addr.v % PAGE_SIZE && gspace_hit(g, addr, n, write);
+}
+
+static enum hv_status read_pages(struct gspace *g, gpa_t addr, void *dst, size_t n)
+{
+	enum hv_status status = gspace_access(g, addr, n, false);
 	uint64_t va = VM_WINDOW_BASE + addr.v;
 	char *to = dst;
 
-	CHECK(space_current() == &vm->gspace.host);
-	status = gspace_access(&vm->gspace, addr, n, false);
-	if (status != HV_OK) {
-		return status;
-	}
-	while (n != 0) {
+	while (status == HV_OK && n != 0) {
 		size_t part = page_part(va, n);
 
 		copy(to, access_ptr(hva(va), false), part);
@@ -57,21 +58,16 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
 		va += part;
 		n -= part;
 	}
-	return HV_OK;
+	return status;
 }
 
-enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
+static enum hv_status write_pages(struct gspace *g, gpa_t addr, const void *src, size_t n)
 {
-	enum hv_status status;
+	enum hv_status status = gspace_access(g, addr, n, true);
 	uint64_t va = VM_WINDOW_BASE + addr.v;
 	const char *from = src;
 
-	CHECK(space_current() == &vm->gspace.host);
-	status = gspace_access(&vm->gspace, addr, n, true);
-	if (status != HV_OK) {
-		return status;
-	}
-	while (n != 0) {
+	while (status == HV_OK && n != 0) {
 		size_t part = page_part(va, n);
 
 		copy(access_ptr(hva(va), true), from, part);
@@ -79,5 +75,29 @@ enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_
 		va += part;
 		n -= part;
 	}
-	return HV_OK;
+	return status;
+}
+
+enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
+{
+	struct gspace *g = &vm->gspace;
+
+	CHECK(space_current() == &g->host);
+	if (is_simple(g, addr, n, false)) {
+		copy(dst, access_ptr(hva(VM_WINDOW_BASE + addr.v), false), n);
+		return HV_OK;
+	}
+	return read_pages(g, addr, dst, n);
+}
+
+enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
+{
+	struct gspace *g = &vm->gspace;
+
+	CHECK(space_current() == &g->host);
+	if (is_simple(g, addr, n, true)) {
+		copy(access_ptr(hva(VM_WINDOW_BASE + addr.v), true), src, n);
+		return HV_OK;
+	}
+	return write_pages(g, addr, src, n);
 }

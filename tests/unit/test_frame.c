@@ -117,15 +117,17 @@ static void references_keep_a_frame(void **state)
 
 	(void)state;
 	memset(fake_ram(block), 0x11, 2 * PAGE_SIZE);
-	frame_get(second);
-	frame_set_owner(second, OWNER_SHARED);
+	frame_share(second, PAGE_SIZE);
 	assert_int_equal(frame_refs(second), 2);
+	assert_int_equal(frame_info(second)->owner, OWNER_SHARED);
+	assert_int_equal(frame_info(block)->owner, 1);
+	EXPECT_CHECK(frame_claim(second, 9));
 	/* Drops one of each: the first is free, the second lives on with its content. */
 	frame_put_block(block, 1);
 	assert_int_equal(frame_info(block)->type, FRAME_FREE);
 	assert_int_equal(frame_info(second)->type, FRAME_GUEST);
 	assert_true(all_bytes(second, PAGE_SIZE, 0x11));
-	frame_set_owner(second, 9);
+	frame_claim(second, 9);
 	assert_int_equal(frame_info(second)->owner, 9);
 	frame_put(second);
 	assert_int_equal(frame_info(second)->type, FRAME_FREE);
@@ -139,14 +141,15 @@ static void our_own_mistakes_are_caught(void **state)
 	frame_put(block);
 	EXPECT_CHECK(frame_put(block));
 	EXPECT_CHECK(frame_put_block(block, 1));
-	EXPECT_CHECK(frame_get(block));
-	EXPECT_CHECK(frame_set_owner(block, 1));
+	EXPECT_CHECK(frame_share(block, PAGE_SIZE));
+	EXPECT_CHECK(frame_claim(block, 1));
+	EXPECT_CHECK(frame_claim(hpa(block.v + PAGE_SIZE), 2));
 	EXPECT_CHECK(frame_put(hpa(0)));
 	EXPECT_CHECK(frame_put(hpa(0xa0000)));
 	EXPECT_CHECK(frame_put(hpa(frame_top())));
 	EXPECT_CHECK(frame_put(hpa(block.v + PAGE_SIZE + 8)));
 	/* Not a guest's: nothing to share; page tables and pool pages have their own ways. */
-	EXPECT_CHECK(frame_get(hpa(FAKE_MODULE_BASE)));
+	EXPECT_CHECK(frame_share(hpa(FAKE_MODULE_BASE), PAGE_SIZE));
 	EXPECT_CHECK(frame_add_free(hpa(FAKE_MODULE_BASE), PAGE_SIZE));
 	EXPECT_CHECK((void)!frame_alloc(0, FRAME_GUEST, OWNER_HV, &block));
 	EXPECT_CHECK((void)!frame_alloc(0, FRAME_GUEST, 0, &block));
@@ -185,6 +188,7 @@ static void guests_leave_a_reserve(void **state)
 
 /* What a test holds of each frame: owner, or 0 when free. */
 static uint16_t model[MACHINE / PAGE_SIZE];
+static uint16_t model_owner[MACHINE / PAGE_SIZE];
 static unsigned extra_refs[MACHINE / PAGE_SIZE];
 
 static void take_at_random(void)
@@ -202,6 +206,7 @@ static void take_at_random(void)
 	for (uint64_t i = 0; i < BIT(order); i++) {
 		assert_int_equal(model[(block.v >> PAGE_SHIFT) + i], 0);
 		model[(block.v >> PAGE_SHIFT) + i] = owner;
+		model_owner[(block.v >> PAGE_SHIFT) + i] = owner;
 	}
 }
 
@@ -215,7 +220,8 @@ static void put_at_random(void)
 		return;
 	}
 	if (rand() % 4 == 0) {
-		frame_get(hpa(i << PAGE_SHIFT));
+		frame_share(hpa(i << PAGE_SHIFT), PAGE_SIZE);
+		model_owner[i] = OWNER_SHARED;
 		extra_refs[i]++;
 		return;
 	}
@@ -247,7 +253,7 @@ static void compare_with_model(void)
 
 		assert_int_equal(f->type == FRAME_GUEST, model[i] != 0);
 		if (model[i] != 0) {
-			assert_int_equal(f->owner, model[i]);
+			assert_int_equal(f->owner, model_owner[i]);
 			assert_int_equal(f->refs, 1 + extra_refs[i]);
 			held++;
 		}
