@@ -88,7 +88,7 @@ static uint64_t next_value(struct stream *s)
 #define T_RM_BYTE 2048u /* ModRM.rm is a byte register, ModRM.reg is not */
 #define T_STACK 4096u
 #define T_NO66 8192u
-#define T_ALIGN 16384u /* CMPXCHG16B wants its operand aligned */
+#define T_ALIGN 16384u /* XCHG, which locks unasked, and CMPXCHG16B */
 
 struct template
 {
@@ -134,7 +134,7 @@ static const struct template templates[] = {
 	{0x83, 0x83, T_RM | T_GROUP | T_LOCK | T_IMM8, 0x7f},
 	{0x83, 0x83, T_RM | T_GROUP | T_IMM8, 0x80},
 	{0x84, 0x85, T_RM, 0},
-	{0x86, 0x87, T_RM | T_LOCK, 0},
+	{0x86, 0x87, T_RM | T_LOCK | T_ALIGN, 0},
 	{0x88, 0x8b, T_RM, 0},
 	{0x8f, 0x8f, T_RM | T_GROUP | T_MEM | T_STACK, 0x01},
 	{0xa4, 0xa7, T_STRING, 0},
@@ -183,6 +183,7 @@ struct made {
 	unsigned flags; /* T_* */
 	bool mem;
 	bool rex;
+	bool aligned; /* a locked access over two cache lines makes kernels slow down the program */
 };
 
 static void put(struct made *m, unsigned byte)
@@ -203,6 +204,7 @@ static void make_prefixes(struct made *m, uint8_t choice, uint8_t choice2)
 	}
 	if ((choice & 16) != 0 && (m->flags & T_LOCK) != 0 && m->mem) {
 		put(m, 0xf0);
+		m->aligned = true;
 	}
 	if ((choice & 32) != 0) {
 		/* REX with any of W, R, X, B; B is left out with memory, whose base is RBX. */
@@ -233,7 +235,7 @@ static void make_modrm(struct made *m, const struct template *t, struct stream *
 	}
 	if (m->mem) {
 		put(m, 0x40 | reg << 3 | 3); /* [rbx + disp8] */
-		put(m, next(s) & ((m->flags & T_ALIGN) != 0 ? 0xf0 : 0xff));
+		put(m, next(s) & (m->aligned ? 0xf0 : 0xff));
 		return;
 	}
 	if (is_bad_register(rm, m->rex, byte || (m->flags & T_RM_BYTE) != 0)) {
@@ -292,6 +294,7 @@ static bool make(struct made *m, struct stream *s, uint64_t arena)
 		m->flags |= T_BYTE;
 	}
 	m->mem = (t->flags & T_RM) != 0 && ((choice & 64) != 0 || (t->flags & T_MEM) != 0);
+	m->aligned = (t->flags & T_ALIGN) != 0;
 	make_prefixes(m, choice, choice2);
 	if ((t->flags & (T_0F | T_0F38)) != 0) {
 		put(m, 0x0f);
