@@ -188,6 +188,11 @@ static void carry_interrupts(void **state)
 	assert_int_equal(rig.line.rises, 6);
 	out16(EN, 0);
 	assert_false(rig.line.level);
+	out16(STS, ACPI_PM1_TMR);
+	out16(EN, ACPI_PM1_TMR);
+	assert_int_not_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
+	out16(EN, 0);
+	assert_int_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
 }
 
 /* A tick longer than a count: firing early, for nothing, would never end. */
@@ -220,6 +225,8 @@ static void power_button(void **state)
 	acpi_pm_press_power_button(&pm);
 	acpi_pm_press_power_button(&pm);
 	assert_int_equal(rig.line.rises, 2);
+	acpi_pm_rtc_event(&pm);
+	assert_int_equal(in16(STS), ACPI_PM1_PWRBTN | ACPI_PM1_RTC);
 }
 
 static void rtc_event(void **state)
@@ -289,6 +296,7 @@ static void general_purpose_events(void **state)
 	rig_out(&pm.dev, GPE_EN + 1, 0xff);
 	assert_true(rig.line.level);
 	acpi_pm_gpe(&pm, 0);
+	assert_int_equal(in16(GPE_STS), 0x0201);
 	out16(GPE_STS, 0x0200);
 	assert_true(rig.line.level);
 	out16(GPE_STS, 0x0001);
@@ -330,6 +338,9 @@ static void reset_returns_to_power_on(void **state)
 	assert_int_equal(rig.timers_run, 0);
 	pm.dev.ops->reset(&pm.dev); /* forgets a carry nobody looked at */
 	assert_int_equal(in16(STS), 0);
+	out16(EN, ACPI_PM1_TMR);
+	pm.dev.ops->fini(&pm.dev);
+	assert_int_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
 }
 
 static void pause_stops_the_timer(void **state)

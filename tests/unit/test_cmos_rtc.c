@@ -99,6 +99,7 @@ static void memory_size_is_told(void **state)
 	unsigned sum = 0;
 
 	(void)state;
+	assert_int_equal(get(CMOS_EQUIPMENT), 0x02);
 	assert_int_equal(get(0x15) | get(0x16) << 8, 640);
 	assert_int_equal(get(0x17) | get(0x18) << 8, 0xffff); /* 255 MiB do not fit */
 	assert_int_equal(get(0x30) | get(0x31) << 8, 0xffff);
@@ -143,6 +144,10 @@ static void the_clock_runs(void **state)
 	assert_int_equal(date(), 0x20271123);
 	assert_int_equal(hms(), 0);
 	assert_int_equal(get(RTC_WEEKDAY), 3);
+	rig_advance(&rig, (3 * 86400 - 1) * HZ);
+	assert_int_equal(get(RTC_WEEKDAY), 5);
+	rig_advance(&rig, HZ);
+	assert_int_equal(get(RTC_WEEKDAY), 6);
 	assert_int_equal(rig.timers_run, 0);
 }
 

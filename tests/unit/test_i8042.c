@@ -107,8 +107,11 @@ static void linux_probe(void **state)
 	assert_int_not_equal(status() & I8042_STATUS_UNLOCKED, 0);
 	set_mode(0x65 & ~1 & 0xff);
 	assert_int_equal(mode(), 0x64);
+	set_mode(0x60);
+	assert_int_equal(status() & I8042_STATUS_SYSTEM, 0);
 	command(0xaa);
 	assert_int_equal(answer(), 0x55);
+	assert_int_equal(mode(), 0x64);
 	/* i8042_check_aux: the loop answers at once and not as a mouse port would. */
 	command(0xd3);
 	data(0x5a);
@@ -335,7 +338,7 @@ static void a20_has_two_gates(void **state)
 {
 	(void)state;
 	command(0xd0);
-	assert_int_equal(answer() & 0x03, 0x03);
+	assert_int_equal(answer(), 0xc3);
 	command(0xdd);
 	assert_int_equal(a20_changes, 0); /* port 0x92 holds it open */
 	rig_out(&k.dev, 0x92, 0x00);
@@ -351,6 +354,8 @@ static void a20_has_two_gates(void **state)
 	command(0xdd);
 	command(0xdf);
 	assert_int_equal(a20_changes, 2);
+	command(0xd0);
+	assert_int_equal(answer(), 0xc3);
 	assert_int_equal(resets, 0);
 }
 

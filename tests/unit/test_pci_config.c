@@ -102,6 +102,11 @@ static void masks_hold_for_each_width(void **state)
 	assert_int_equal(get(0x50), 0x110030f4);
 	assert_false(pci_function_write(&f, 0x51, 2, 0));
 	assert_int_equal(write_calls, 3);
+	pci_function_define(&f, 0x54, 4, 0xffffffff, 0xffffffff);
+	for (unsigned size = 1; size <= 4; size *= 2) {
+		(void)pci_function_write(&f, 0x54 - size, size, 0);
+		assert_int_equal(get(0x54), 0xffffffff); /* the neighbour is left alone */
+	}
 	pci_function_reset(&f);
 	assert_int_equal(get(0x50), 0x11223344);
 }
@@ -273,6 +278,20 @@ static void wide_bar_is_one_address(void **state)
 	assert_true(f.bars[4].address == 0x2200000000ull);
 }
 
+static void callbacks_are_optional(void **state)
+{
+	static const struct pci_function_ops none;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		pci_function_init(&f, &identity, i == 0 ? NULL : &none, NULL);
+		add_bar(0, 0, 4096);
+		put(0x10, 0xc0000000);
+		put(PCI_COMMAND, PCI_COMMAND_MEMORY);
+		assert_true(f.bars[0].mapped);
+	}
+}
+
 static void reset_unmaps(void **state)
 {
 	(void)state;
@@ -308,6 +327,13 @@ static void capabilities_are_linked(void **state)
 	assert_int_equal(third, 0x5c);
 	assert_int_equal(pci_function_add_capability(&f, 9, 2, &third), HV_E_RANGE);
 	assert_int_equal(pci_function_add_capability(&f, 9, 0xffffffff, &third), HV_E_RANGE);
+	put(PCI_COMMAND, 0);
+	put(PCI_CAPABILITIES, 0xffffffff);
+	put(first, 0);
+	put(second, 0xffffffff);
+	assert_int_equal(get(PCI_COMMAND) >> 16, PCI_STATUS_CAP_LIST);
+	assert_int_equal(get(PCI_CAPABILITIES), first);
+	assert_int_equal(get(first) & 0xffff, second << 8 | 0x05);
 	pci_function_reset(&f);
 	assert_int_equal(get(first) & 0xffff, second << 8 | 0x05);
 }
@@ -316,6 +342,7 @@ static void interrupt_pin(void **state)
 {
 	(void)state;
 	pci_function_set_pin(&f, 1);
+	assert_int_equal(get(PCI_INTERRUPT_LINE), 0x0100);
 	put(PCI_INTERRUPT_LINE, 0xffffff0b);
 	assert_int_equal(get(PCI_INTERRUPT_LINE), 0x010b);
 	put(PCI_COMMAND, 0xffff);
@@ -326,13 +353,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
-		T(identity_is_in_its_place),  T(undeclared_bits_are_read_only),
-		T(masks_hold_for_each_width), T(bits_clear_by_writing_one),
-		T(accesses_past_the_end),     T(extended_space),
-		T(bars_tell_their_size),      T(sizes_that_no_bar_can_say),
-		T(memory_bar_moves),	      T(io_bar_stays_within_64k),
-		T(wide_bar_is_one_address),   T(reset_unmaps),
-		T(capabilities_are_linked),   T(interrupt_pin),
+		T(identity_is_in_its_place),
+		T(undeclared_bits_are_read_only),
+		T(masks_hold_for_each_width),
+		T(bits_clear_by_writing_one),
+		T(accesses_past_the_end),
+		T(extended_space),
+		T(bars_tell_their_size),
+		T(sizes_that_no_bar_can_say),
+		T(memory_bar_moves),
+		T(io_bar_stays_within_64k),
+		T(wide_bar_is_one_address),
+		T(callbacks_are_optional),
+		T(reset_unmaps),
+		T(capabilities_are_linked),
+		T(interrupt_pin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,11 +146,16 @@ static void nothing_else_is_there(void **state)
 	assert_int_equal(conf1(1, 0, 0, 0), 0xffffffff);
 	out(0xcf8, 4, 0x00000000); /* not enabled */
 	assert_int_equal(in(0xcfc, 4), 0xffffffff);
-	out(0xcfc, 4, 0);
 	assert_int_equal(ecam(1, 0, 0, 4), 0xffffffff);
 	assert_int_equal(ecam(0, 1, 0, 2), 0xffff);
 	assert_int_equal(pio.unclaimed, 0);
 	assert_int_equal(mmio.unclaimed, 0);
+	/* Nor do writes find anything. */
+	out(0xcf8, 4, 0x0000f860);
+	out(0xcfc, 4, 0);
+	out(0xcf8, 4, 0x8001f860);
+	out(0xcfc, 4, 0);
+	assert_int_equal(conf1(0, 31, 0, 0x60), 0x80808080);
 }
 
 static void data_port_takes_all_widths(void **state)
@@ -275,6 +280,25 @@ static void ecam_pages(void **state)
 	assert_int_equal(changes, 0);
 }
 
+static void ecam_page_of_an_express_function(void **state)
+{
+	static const struct pci_identity id = {.vendor = 1, .device = 2};
+	static struct pci_extended extended;
+	uint8_t page[4096];
+
+	(void)state;
+	pci_function_init(&function, &id, NULL, &extended);
+	pci_function_define(&function, 0x100, 4, 0x12345678, 0);
+	pci_function_define(&function, 0xfff, 1, 0x9a, 0);
+	assert_int_equal(pci_host_add(&host, 0x18, &function), HV_OK);
+	assert_true(pci_ecam_page(&host, 0x18, page));
+	for (unsigned reg = 0; reg < 4096; reg++) {
+		assert_int_equal(page[reg], ecam(3, 0, reg, 1));
+	}
+	assert_int_equal(page[0x103], 0x12);
+	assert_int_equal(page[0xfff], 0x9a);
+}
+
 static void functions_are_added(void **state)
 {
 	static const struct pci_identity id = {.vendor = 0x1af4, .device = 0x1041};
@@ -290,6 +314,10 @@ static void functions_are_added(void **state)
 	assert_int_equal(pci_host_add(&host, 0xfa, &function), HV_OK);
 	assert_int_equal(conf1(0, 31, 0, 0x0c), 0x00800000); /* now multi-function */
 	assert_int_equal(conf1(0, 31, 2, 0x0c), 0);
+	out(0xcfc, 4, 0xffffffff);
+	assert_int_equal(conf1(0, 31, 0, 0x0c), 0x00800000);
+	out(0xcfc, 4, 0);
+	assert_int_equal(conf1(0, 31, 0, 0x0c), 0x00800000);
 	host.dev.ops->reset(&host.dev);
 	assert_int_equal(conf1(0, 31, 0, 0x0c), 0x00800000);
 }
@@ -333,6 +361,7 @@ int main(void)
 		T(without_a_reset_device),
 		T(ecam_is_the_same_space),
 		T(ecam_pages),
+		T(ecam_page_of_an_express_function),
 		T(functions_are_added),
 		T(multi_function_in_any_order),
 		T(reset_returns_to_power_on),

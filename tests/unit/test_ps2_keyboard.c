@@ -159,6 +159,7 @@ static void keys_in_sets_1_and_3(void **state)
 	SENDS("\x64");
 	KEY("\xe1\x1d\x45\xe1\x9d\xc5\x1e");
 	SENDS("\x62\x1c");
+	KEY("\xe1\x9d\xc5"); /* its release says nothing */
 	KEY("\xe1");
 	SENDS("");
 }
@@ -220,8 +221,12 @@ static void switched_off_it_drops_keys(void **state)
 	SENDS("\xfa");
 	KEY("\x1e");
 	SENDS("\x1c");
+	tell(0xed);
+	tell(0x07);
 	tell(0xf5);
+	assert_int_equal(k.leds, 7);
 	tell(0xff);
+	assert_int_equal(k.leds, 0);
 	SENDS("\xfa\xaa");
 	KEY("\x1e");
 	SENDS("\x1c");

@@ -185,6 +185,9 @@ static void lines_leave_as_one_batch(void **state)
 	put("hello\r\n");
 	assert_sent("hello\r\n");
 	assert_int_equal(batches, 1);
+	setup(state);
+	put("\n");
+	assert_int_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
 }
 
 static void a_prompt_leaves_after_two_milliseconds(void **state)
@@ -198,6 +201,18 @@ static void a_prompt_leaves_after_two_milliseconds(void **state)
 	assert_sent("login: ");
 	assert_int_equal(batches, 1);
 	assert_int_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
+}
+
+/* Also with a FIFO, as long as no driver waits for THRE. */
+static void polled_output_is_in_no_hurry(void **state)
+{
+	(void)state;
+	open_port(0, UART_FCR_ENABLE);
+	put("# ");
+	rig_advance_ns(&rig, 1999000);
+	assert_int_equal(rig.timers_run, 0);
+	rig_advance_ns(&rig, 2000);
+	assert_sent("# ");
 }
 
 static void a_full_buffer_leaves_at_once(void **state)
@@ -304,6 +319,20 @@ static void thre_comes_by_itself_to_a_driver_that_waits(void **state)
 	assert_true(rig.line.level);
 	assert_sent("abc");
 	assert_int_equal(in(UART_IIR)&UART_IIR_CAUSE, UART_IIR_THRE);
+}
+
+/* Nor do more bytes put it off. */
+static void thre_comes_while_bytes_trickle(void **state)
+{
+	(void)state;
+	open_port(UART_IER_THRE, UART_FCR_ENABLE);
+	(void)in(UART_IIR);
+	put("a");
+	rig_advance_ns(&rig, 150000);
+	put("b");
+	assert_false(rig.line.level);
+	rig_advance_ns(&rig, 100000);
+	assert_true(rig.line.level);
 }
 
 /* A slow timer for output is armed; the THRE interrupt still comes soon. */
@@ -589,8 +618,8 @@ static void loopback_break_and_short_words(void **state)
 	out(UART_THR, 0xff);
 	assert_int_equal(in(UART_RBR), 0x1f);
 	out(UART_LCR, UART_LCR_BREAK | 3);
-	out(UART_LCR, UART_LCR_BREAK | 3);
 	assert_int_equal(in(UART_LSR), 0x61 | UART_LSR_BI | UART_LSR_FE);
+	out(UART_LCR, UART_LCR_BREAK | 3);
 	assert_int_equal(in(UART_LSR), 0x61); /* one break, however often it is written */
 	assert_int_equal(in(UART_RBR), 0);
 	assert_int_equal(in(UART_LSR), 0x60);
@@ -611,8 +640,11 @@ static void reset_returns_to_power_on(void **state)
 	open_port(0x0f, UART_FCR_ENABLE);
 	uart16550_receive(&uart, "abc", 3);
 	out(UART_SCR, 1);
+	assert_int_equal(in(UART_RBR), 'a');
+	assert_int_equal(uart16550_receive(&uart, "defghijklmnopqrstuvw", 20), 14);
 	assert_true(rig.line.level);
 	uart.dev.ops->reset(&uart.dev);
+	assert_int_equal(room_calls, 1);
 	assert_false(rig.line.level);
 	power_on_state(state);
 	rig_advance_ns(&rig, 1000000000);
@@ -630,6 +662,7 @@ int main(void)
 		T(lsr_and_msr_ignore_writes),
 		T(lines_leave_as_one_batch),
 		T(a_prompt_leaves_after_two_milliseconds),
+		T(polled_output_is_in_no_hurry),
 		T(a_full_buffer_leaves_at_once),
 		T(reset_and_end_lose_no_output),
 		T(polling_always_finds_the_transmitter_empty),
@@ -637,6 +670,7 @@ int main(void)
 		T(thre_without_fifo_gives_an_edge_per_byte),
 		T(one_interrupt_serves_a_long_output),
 		T(thre_comes_by_itself_to_a_driver_that_waits),
+		T(thre_comes_while_bytes_trickle),
 		T(thre_overtakes_waiting_output),
 		T(a_full_fifo_makes_room_for_the_next),
 		T(out2_gates_the_line),
