@@ -201,17 +201,12 @@ static void receive_some(struct uart *u)
 	}
 }
 
-/* Takes as much as fits; a LF needs room for its CR, too. */
+/* Takes as much as fits. */
 static size_t enqueue(struct uart *u, const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		uint32_t room = UART_TX_BYTES - (u->tx_head - u->tx_tail);
-
-		if (room < 2) {
+		if (u->tx_head - u->tx_tail == UART_TX_BYTES) {
 			return i;
-		}
-		if (text[i] == '\n') {
-			u->tx[u->tx_head++ % UART_TX_BYTES] = '\r';
 		}
 		u->tx[u->tx_head++ % UART_TX_BYTES] = text[i];
 	}

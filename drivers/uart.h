@@ -37,8 +37,8 @@ struct uart {
 bool uart_init(struct uart *u, uint16_t base);
 
 /*
- * Queues text, a CR before each LF, and starts sending. Returns how many of the `n` bytes were
- * taken: fewer when the ring is full. All of them when the UART is absent.
+ * Queues bytes as they are and starts sending. Returns how many of the `n` were taken: fewer when
+ * the ring is full. All of them when the UART is absent.
  */
 size_t uart_write(struct uart *u, const char *text, size_t n);
 /* As uart_write, but waits (bounded) for room, so that a start-up log is not cut. */

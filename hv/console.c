@@ -2,6 +2,7 @@
 /* The multiplexer between the machine's serial port and screen, the monitor and the guests. */
 #include "hv/console.h"
 
+#include "hv/base/fmt.h"
 #include "hv/base/str.h"
 
 #define ATTACH_LINES 20u
@@ -70,15 +71,10 @@ void console_write(const char *data, size_t n)
 static void flush_line(struct guest_console *c)
 {
 	char out[CONSOLE_LINE_MAX + 64];
-	size_t n = str_len(c->name);
+	size_t n = fmt_snprintf(out, sizeof(out), "%s| %.*s\n", c->name, (int)c->line_len, c->line);
 
-	memcpy(out, c->name, n);
-	memcpy(out + n, "| ", 2);
-	memcpy(out + n + 2, c->line, c->line_len);
-	n += 2 + c->line_len;
-	out[n++] = '\n';
 	c->line_len = 0;
-	console_write(out, n);
+	console_write(out, n < sizeof(out) ? n : sizeof(out) - 1);
 }
 
 static void collect_lines(struct guest_console *c, const char *data, size_t n)

@@ -252,6 +252,13 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 {
 	struct cpuid_regs *e = t->extended;
 
+	/*
+	 * Below another hypervisor the bit is withheld because a VM might migrate, not because the
+	 * TSC changes its rate; Bulkhead's own time stands on it there, so the guest's may, too.
+	 */
+	if ((cpu_cpuid(1, 0).ecx & LEAF1_ECX_HYPERVISOR) != 0) {
+		e[7].edx |= EXT7_EDX_INVARIANT_TSC;
+	}
 	e[8].ecx = (uint32_t)c->vcpu_count - 1;
 	if (c->vcpu_count > 1) {
 		e[8].ecx |= bits_for(c->vcpu_count) << 12;

@@ -34,7 +34,7 @@ extern char hv_boot_stack_top[];
 static void print_report(const char *line)
 {
 	platform_emergency_write(line, str_len(line));
-	platform_emergency_write("\n", 1);
+	platform_emergency_write("\r\n", 2);
 }
 
 static const struct trap_hooks hooks = {
@@ -62,8 +62,7 @@ static void init_cpu(void)
 /* Chooses and turns on the backend. The loader's preflight has said already what is missing. */
 static void init_backend(void)
 {
-	static const struct hv_backend_policy no_exit = {.ports = NULL};
-	struct hv_backend_policy policy = no_exit;
+	static struct hv_backend_policy policy;
 	const struct hv_backend *backend;
 	const char *why = "";
 
@@ -99,7 +98,6 @@ static void init_consoles(void)
 	log_set_threshold(m->log);
 	console_init(&console_ops, all);
 	monitor_init(&monitor_ops, !all);
-	log_set_sink(console_write);
 	if (m->when_idle == CONFIG_IDLE_POWEROFF) {
 		guest_set_idle_action(power_off_when_idle);
 	}
@@ -125,6 +123,8 @@ void hv_main(const struct handoff *handoff)
 {
 	stack_guard_init();
 	platform_early_console(handoff);
+	console_init(&console_ops, false);
+	log_set_sink(console_write);
 	log_event("hypervisor entered");
 	init_cpu();
 	if (mm_init(handoff) != HV_OK) {

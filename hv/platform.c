@@ -91,7 +91,6 @@ void platform_early_console(const struct handoff *handoff)
 	if (handoff->serial_port != 0) {
 		(void)uart_init(&host.uart, (uint16_t)handoff->serial_port);
 	}
-	log_set_sink(platform_write);
 }
 
 void platform_screen(const struct handoff *handoff)
@@ -332,6 +331,8 @@ void platform_poll(void)
 
 static void ap_main(struct cpu_local *cpu)
 {
+	space_cpu_init();
+	host_apic_init_ap();
 	cpu_set_state(cpu, CPU_ONLINE);
 	cpu_park(cpu);
 }

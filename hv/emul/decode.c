@@ -1,67 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The decoder proper: prefixes, opcode, ModRM and SIB, displacement, immediates, in the order in
- * which they stand in the instruction. Each step reads through a cursor that knows how many bytes
- * there are and remembers when they ran out; the steps go on with zeros then, and insn_decode
- * looks at the mark once, at the end.
+ * which they stand in the instruction. The bytes are first copied into a buffer with zeros behind,
+ * so that no step has to ask whether a byte is there; insn_decode compares the length with what was
+ * given at the end, before it believes anything.
  */
 #include "hv/emul/decode.h"
 
 #include "hv/api/backend.h"
 #include "hv/api/vm.h"
+#include "hv/base/str.h"
 #include "hv/emul/decode_tables.h"
 
 #define INSN_MAX 15u
+/* 15 prefixes, then opcode, ModRM, SIB, displacement, immediates, and an 8-byte load at the end. */
+#define BUFFER_SIZE 48u
 
 #define REX_W 8u
 #define REX_R 4u
 #define REX_X 2u
 #define REX_B 1u
 
-struct cursor {
-	const uint8_t *at;
-	const uint8_t *end;
-	bool short_of; /* a read went past the end */
-};
-
 struct decoder {
-	struct cursor in;
+	const uint8_t *at; /* the next byte, in buf */
 	struct insn *insn;
 	enum insn_mode mode;
 	unsigned attr; /* INSN_ATTR_* of the opcode */
 	bool mod_reg;  /* ModRM.mod is 3 */
+	uint8_t buf[BUFFER_SIZE];
 };
 
-static inline uint8_t take8(struct cursor *in)
+static inline uint8_t take8(struct decoder *d)
 {
-	if (in->at == in->end) {
-		in->short_of = true;
-		return 0;
-	}
-	return *in->at++;
+	return *d->at++;
 }
 
-static uint64_t take(struct cursor *in, unsigned size)
+/* The next `size` bytes, 1 to 8. */
+static inline uint64_t take(struct decoder *d, unsigned size)
 {
-	uint64_t value = 0;
+	uint64_t value;
 
-	if ((size_t)(in->end - in->at) < size) {
-		in->short_of = true;
-		in->at = in->end;
-		return 0;
-	}
-	for (unsigned i = 0; i < size; i++) {
-		value |= (uint64_t)in->at[i] << (8 * i);
-	}
-	in->at += size;
-	return value;
+	memcpy(&value, d->at, sizeof(value));
+	d->at += size;
+	return value & size_mask(size);
 }
 
-static uint64_t sign_extend(uint64_t value, unsigned size)
+static inline uint64_t take_signed(struct decoder *d, unsigned size)
 {
 	uint64_t sign = 1ull << (size * 8 - 1);
 
-	return (value ^ sign) - sign;
+	return (take(d, size) ^ sign) - sign;
 }
 
 /* ---------------------------------------------------------------- prefixes and opcode */
@@ -101,8 +89,9 @@ static void take_prefix(struct decoder *d, uint8_t byte)
 static uint8_t take_prefixes(struct decoder *d)
 {
 	struct insn *insn = d->insn;
-	uint8_t byte = take8(&d->in);
+	uint8_t byte = take8(d);
 
+	/* After 15 bytes come zeros, which are no prefix. */
 	for (;;) {
 		d->attr = insn_attr_one[byte];
 		if ((d->attr & INSN_ATTR_PREFIX) != 0) {
@@ -113,7 +102,7 @@ static uint8_t take_prefixes(struct decoder *d)
 		} else {
 			return byte;
 		}
-		byte = take8(&d->in);
+		byte = take8(d);
 	}
 }
 
@@ -127,7 +116,7 @@ static bool take_vector_opcode(struct decoder *d, unsigned map, bool xop)
 	unsigned imm = INSN_IMM_NONE;
 
 	insn->map = INSN_MAP_VEX;
-	insn->opcode = take8(&d->in);
+	insn->opcode = take8(d);
 	d->attr = INSN_ATTR_MODRM;
 	if (xop) {
 		imm = map == 8 ? INSN_IMM_BYTE : map == 10 ? INSN_IMM_Z : INSN_IMM_NONE;
@@ -147,27 +136,27 @@ static bool take_vector_opcode(struct decoder *d, unsigned map, bool xop)
 
 static bool take_vex3(struct decoder *d)
 {
-	unsigned map = take8(&d->in) & 0x1f;
+	unsigned map = take8(d) & 0x1f;
 
-	take8(&d->in);
+	take8(d);
 	return take_vector_opcode(d, map, false) && map >= 1 && map <= 3;
 }
 
 static bool take_xop(struct decoder *d)
 {
-	unsigned map = take8(&d->in) & 0x1f;
-	unsigned pp = take8(&d->in) & 3;
+	unsigned map = take8(d) & 0x1f;
+	unsigned pp = take8(d) & 3;
 
 	return take_vector_opcode(d, map, true) && map >= 8 && map <= 10 && pp == 0;
 }
 
 static bool take_evex(struct decoder *d)
 {
-	unsigned p0 = take8(&d->in);
-	unsigned p1 = take8(&d->in);
+	unsigned p0 = take8(d);
+	unsigned p1 = take8(d);
 	unsigned map = p0 & 7;
 
-	take8(&d->in);
+	take8(d);
 	return take_vector_opcode(d, map, false) && (p0 & 8) == 0 && (p1 & 4) != 0 &&
 	       (map == 1 || map == 2 || map == 3 || map == 5 || map == 6);
 }
@@ -178,8 +167,7 @@ static bool take_evex(struct decoder *d)
  */
 static bool take_vector(struct decoder *d, uint8_t byte)
 {
-	const struct cursor *in = &d->in;
-	uint8_t next = in->at < in->end ? *in->at : 0;
+	uint8_t next = *d->at;
 	bool free = d->mode == INSN_LONG64 || next >= 0xc0;
 
 	d->insn->opcode = byte;
@@ -196,7 +184,7 @@ static bool take_vector(struct decoder *d, uint8_t byte)
 	case 0xc4:
 		return take_vex3(d);
 	case 0xc5:
-		take8(&d->in);
+		take8(d);
 		return take_vector_opcode(d, 1, false);
 	default:
 		return take_evex(d);
@@ -210,15 +198,15 @@ static bool take_escape(struct decoder *d, uint8_t byte)
 	if (byte != 0x0f) {
 		return take_vector(d, byte);
 	}
-	byte = take8(&d->in);
+	byte = take8(d);
 	insn->map = INSN_MAP_0F;
 	d->attr = insn_attr_0f[byte];
 	if ((d->attr & INSN_ATTR_ESCAPE) != 0) {
 		bool with_imm = byte == 0x3a;
 
 		insn->map = with_imm ? INSN_MAP_0F3A : INSN_MAP_0F38;
-		byte = take8(&d->in);
-		d->attr = INSN_ATTR_MODRM |
+		byte = take8(d);
+		d->attr = INSN_ATTR_MODRM | INSN_ATTR_GROUP |
 			  (with_imm ? (unsigned)INSN_IMM_BYTE << 12 : INSN_IMM_NONE);
 	} else if (byte == 0x0f) {
 		insn->map = INSN_MAP_3DNOW;
@@ -240,7 +228,7 @@ static void take_disp(struct decoder *d, unsigned size)
 {
 	d->insn->disp_size = (uint8_t)size;
 	if (size != 0) {
-		d->insn->disp = sign_extend(take(&d->in, size), size);
+		d->insn->disp = take_signed(d, size);
 	}
 }
 
@@ -271,7 +259,7 @@ static void take_mem16(struct decoder *d)
 static bool take_sib(struct decoder *d, unsigned mod)
 {
 	struct insn *insn = d->insn;
-	uint8_t sib = take8(&d->in);
+	uint8_t sib = take8(d);
 	uint8_t index = (uint8_t)(((sib >> 3) & 7) | ((insn->rex & REX_X) << 2));
 
 	insn->scale = sib >> 6;
@@ -311,7 +299,7 @@ static bool is_mov_special(const struct insn *insn)
 static void take_modrm(struct decoder *d)
 {
 	struct insn *insn = d->insn;
-	uint8_t modrm = take8(&d->in);
+	uint8_t modrm = take8(d);
 
 	insn->modrm = modrm;
 	insn->reg = (uint8_t)(((modrm >> 3) & 7) | ((insn->rex & REX_R) << 1));
@@ -418,13 +406,26 @@ static bool group_0f(struct decoder *d)
 	}
 }
 
+/* MOVBE has a memory operand; with F2 it is CRC32. */
+static bool group_0f38(const struct decoder *d)
+{
+	const struct insn *insn = d->insn;
+
+	return (insn->opcode & 0xfe) != 0xf0 || insn->rep == 0xf2 || insn->mem;
+}
+
+/* Attributes that check_form has to look at. */
+#define ATTR_TO_CHECK (INSN_ATTR_GROUP | INSN_ATTR_MEM_ONLY | INSN_ATTR_NOT64)
+
 /* Whether the encoding is allowed as far as it is known once ModRM was read. */
 static bool check_form(struct decoder *d)
 {
 	const struct insn *insn = d->insn;
 
 	if ((d->attr & INSN_ATTR_GROUP) != 0) {
-		bool valid = insn->map == INSN_MAP_ONE ? group_one(d) : group_0f(d);
+		bool valid = insn->map == INSN_MAP_ONE	? group_one(d)
+			     : insn->map == INSN_MAP_0F ? group_0f(d)
+							: group_0f38(d);
 
 		if (!valid) {
 			return false;
@@ -432,10 +433,6 @@ static bool check_form(struct decoder *d)
 	}
 	if ((d->attr & INSN_ATTR_MEM_ONLY) != 0 && !insn->mem) {
 		return false;
-	}
-	if (insn->map == INSN_MAP_0F38 && (insn->opcode & 0xfe) == 0xf0 && insn->rep != 0xf2 &&
-	    !insn->mem) {
-		return false; /* MOVBE; CRC32 with F2 */
 	}
 	if (insn->lock && ((d->attr & INSN_ATTR_LOCK) == 0 || !insn->mem)) {
 		return false;
@@ -450,15 +447,22 @@ static bool check_form(struct decoder *d)
 
 static void set_widths(struct decoder *d)
 {
+	static const uint8_t op_sizes[][2] = {/* without and with 66 */
+					      [INSN_REAL16] = {2, 4},
+					      [INSN_PROT16] = {2, 4},
+					      [INSN_PROT32] = {4, 2},
+					      [INSN_LONG64] = {4, 2}};
 	struct insn *insn = d->insn;
-	bool wide = d->mode == INSN_PROT32 || d->mode == INSN_LONG64;
 
-	insn->op_size = wide != insn->opsize_prefix || is_mov_special(insn) ? 4 : 2;
+	insn->op_size = op_sizes[d->mode][insn->opsize_prefix];
 	if (d->mode == INSN_LONG64) {
-		if ((insn->rex & REX_W) != 0 || (d->attr & INSN_ATTR_FORCE64) != 0 ||
-		    ((d->attr & INSN_ATTR_DEFAULT64) != 0 && !insn->opsize_prefix)) {
-			insn->op_size = 8;
-		}
+		unsigned wide = d->attr & INSN_ATTR_FORCE64;
+
+		wide |= insn->rex & REX_W;
+		wide |= insn->opsize_prefix ? 0 : d->attr & INSN_ATTR_DEFAULT64;
+		insn->op_size = wide != 0 ? 8 : insn->op_size;
+	} else if (is_mov_special(insn)) {
+		insn->op_size = 4;
 	}
 	insn->width = (d->attr & INSN_ATTR_BYTE) != 0 ? 1 : insn->op_size;
 }
@@ -466,7 +470,7 @@ static void set_widths(struct decoder *d)
 static void take_imm_sized(struct decoder *d, unsigned size)
 {
 	d->insn->imm_size = (uint8_t)size;
-	d->insn->imm = sign_extend(take(&d->in, size), size);
+	d->insn->imm = take_signed(d, size);
 }
 
 static void take_moffs(struct decoder *d)
@@ -475,7 +479,7 @@ static void take_moffs(struct decoder *d)
 
 	insn->mem = true;
 	insn->disp_size = insn->addr_size;
-	insn->disp = take(&d->in, insn->addr_size);
+	insn->disp = take(d, insn->addr_size);
 	default_segment(insn, VCPU_SEG_DS);
 }
 
@@ -504,11 +508,11 @@ static void take_imm(struct decoder *d)
 		break;
 	case INSN_IMM_FAR:
 		take_imm_sized(d, z);
-		insn->imm2 = (uint16_t)take(&d->in, 2);
+		insn->imm2 = (uint16_t)take(d, 2);
 		break;
 	case INSN_IMM_ENTER:
 		take_imm_sized(d, 2);
-		insn->imm2 = take8(&d->in);
+		insn->imm2 = take8(d);
 		break;
 	case INSN_IMM_BRANCH:
 		take_imm_sized(d, z);
@@ -518,26 +522,31 @@ static void take_imm(struct decoder *d)
 
 /* ---------------------------------------------------------------- the whole */
 
-static void begin(struct decoder *d, const uint8_t *bytes, size_t n, enum insn_mode mode)
+static inline void begin(struct decoder *d, const uint8_t *bytes, size_t n)
 {
 	static const uint8_t addr_size[] = {
 		[INSN_REAL16] = 2, [INSN_PROT16] = 2, [INSN_PROT32] = 4, [INSN_LONG64] = 8};
 
 	*d->insn = (struct insn){
-		.addr_size = addr_size[mode],
+		.addr_size = addr_size[d->mode],
 		.segment = INSN_SEG_DEFAULT,
 		.base = INSN_REG_NONE,
 		.index = INSN_REG_NONE,
 	};
-	d->in.at = bytes;
-	d->in.end = bytes + (n < INSN_MAX ? n : INSN_MAX);
-	d->in.short_of = false;
-	d->mode = mode;
+	memset(d->buf, 0, sizeof(d->buf));
+	if (n >= INSN_MAX) {
+		memcpy(d->buf, bytes, INSN_MAX);
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			d->buf[i] = bytes[i];
+		}
+	}
+	d->at = d->buf;
 	d->mod_reg = false;
 }
 
-/* Everything from the first byte on; false for #UD. Bytes may have run out either way. */
-static bool decode_all(struct decoder *d)
+/* Everything from the first byte on; false for #UD. */
+static inline bool decode_all(struct decoder *d)
 {
 	struct insn *insn = d->insn;
 	uint8_t byte = take_prefixes(d);
@@ -549,16 +558,16 @@ static bool decode_all(struct decoder *d)
 	if ((d->attr & INSN_ATTR_MODRM) != 0) {
 		take_modrm(d);
 	} else if ((d->attr & INSN_ATTR_OPREG) != 0) {
-		insn->reg = (uint8_t)((byte & 7) | ((insn->rex & REX_B) << 3));
+		insn->reg = (uint8_t)((insn->opcode & 7) | ((insn->rex & REX_B) << 3));
 	}
-	if (d->in.short_of) {
-		return true; /* what was read as zeros proves nothing */
-	}
-	if (!check_form(d)) {
+	if (((d->attr & ATTR_TO_CHECK) != 0 || insn->lock || d->mode == INSN_REAL16) &&
+	    !check_form(d)) {
 		return false;
 	}
 	set_widths(d);
-	take_imm(d);
+	if ((d->attr & INSN_ATTR_IMM) != 0) {
+		take_imm(d);
+	}
 	default_segment(insn, VCPU_SEG_DS);
 	return true;
 }
@@ -566,18 +575,22 @@ static bool decode_all(struct decoder *d)
 enum decode_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode,
 			       struct insn *out)
 {
-	struct decoder d = {.insn = out};
+	struct decoder d;
+	size_t length;
 	bool valid;
 
-	begin(&d, bytes, n, mode);
+	d.insn = out;
+	d.mode = mode;
+	begin(&d, bytes, n);
 	valid = decode_all(&d);
-	if (d.in.short_of) {
+	length = (size_t)(d.at - d.buf);
+	if (length > n || length > INSN_MAX) {
 		return n >= INSN_MAX ? DECODE_TOO_LONG : DECODE_NEED_MORE;
 	}
 	if (!valid) {
 		return DECODE_INVALID;
 	}
-	out->length = (uint8_t)(d.in.at - bytes);
+	out->length = (uint8_t)length;
 	return DECODE_OK;
 }
 

@@ -167,6 +167,61 @@ gwalk_tree(const struct gwalk *w, uint64_t table, unsigned level, uint64_t va, u
 	return GWALK_OK;
 }
 
+/* One step down; false when there is anything about the entry that needs a closer look. */
+static inline __attribute__((always_inline)) bool
+gwalk_step(const struct gwalk *w, uint64_t table, uint64_t index, gwalk_read_fn *read,
+	   uint64_t *entry)
+{
+	return read(w, gpa((table & PTE_ADDR) + (index & 511) * 8), 8, entry) &&
+	       (*entry & (w->reserved | PTE_P)) == PTE_P;
+}
+
+/*
+ * The usual case of a walk through four levels: nothing reserved, all rights there, nothing to
+ * mark. False in any other case, having changed nothing.
+ */
+static inline __attribute__((always_inline)) bool
+gwalk_usual(const struct gwalk *w, uint64_t va, unsigned access, gwalk_read_fn *read, gpa_t *out)
+{
+	uint64_t need = PTE_A | ((access & GWALK_WRITE) != 0 ? (uint64_t)PTE_W : 0) |
+			((access & GWALK_USER) != 0 ? (uint64_t)PTE_U : 0);
+	uint64_t all;
+	uint64_t any;
+	uint64_t entry;
+	uint64_t offset = PAGE_SIZE_2M - 1;
+
+	if (!gwalk_step(w, w->cr3, va >> 39, read, &entry) || (entry & (PTE_PS | PTE_G)) != 0) {
+		return false;
+	}
+	all = any = entry;
+	if (!gwalk_step(w, entry, va >> 30, read, &entry) || (entry & PTE_PS) != 0) {
+		return false;
+	}
+	all &= entry;
+	any |= entry;
+	if (!gwalk_step(w, entry, va >> 21, read, &entry)) {
+		return false;
+	}
+	all &= entry;
+	any |= entry;
+	if ((entry & PTE_PS) == 0) {
+		if (!gwalk_step(w, entry, va >> 12, read, &entry)) {
+			return false;
+		}
+		all &= entry;
+		any |= entry;
+		offset = PAGE_SIZE - 1;
+	} else if ((entry & MASK(20, 13)) != 0) {
+		return false;
+	}
+	need |= (access & GWALK_WRITE) != 0 ? (uint64_t)PTE_D : 0;
+	if ((all & need) != (need & ~PTE_D) && (all & need) != need) {
+		return false;
+	}
+	*out = gpa((entry & PTE_ADDR & ~offset) | (va & offset));
+	return true;
+}
+
 /* The walk of long mode alone: EFER.LMA and CR0.PG are set. See gwalk_tree about `read`. */
 static inline __attribute__((always_inline)) enum gwalk_status gwalk_long(const struct gwalk *w,
 									  gva_t va, unsigned access,
