@@ -208,6 +208,36 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
+# Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
+PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
+	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
+	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
+	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
+	tests/payloads/rt_time.c tests/payloads/time.c hv/base/fmt.c hv/base/str.c
+PAYLOAD_ASM := tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
+PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables
+
+$(O)/payload/%.o: %.c
+	$(call say,GUESTCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PAYLOAD_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/payload/%.S.o: %.S
+	$(call say,GUESTAS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(INCLUDE) -D__ASSEMBLER__ -MMD -MP -c -o $@ $<
+
+$(O)/payload/payload.elf: $(PAYLOAD_OBJS) tests/payloads/payload.lds
+	$(call say,LD,$@)
+	$(Q)ld -nostdlib -static -z noexecstack --no-warn-rwx-segments -T tests/payloads/payload.lds \
+		-o $@ $(PAYLOAD_OBJS)
+
+$(BUILD)/guest/payload: $(O)/payload/payload.elf
+	$(Q)mkdir -p $(@D)
+	$(Q)objcopy -O binary $< $@
+
 SAMPLE := $(BUILD)/sample
 $(SAMPLE).stamp: tools/sample/make $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img
 	$(call say,SAMPLE,$(SAMPLE))
