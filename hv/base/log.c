@@ -52,11 +52,11 @@ const struct ring *log_ring(void)
 static void emit(const char *prefix, bool show, const char *fmt, va_list args)
 {
 	char line[LINE_MAX_CHARS + 8];
-	size_t n = fmt_snprintf(line, LINE_MAX_CHARS, "%s: ", prefix);
+	size_t n = fmt_snprintf(line, LINE_MAX_CHARS + 1, "%s: ", prefix);
 
-	n += fmt_vsnprintf(line + n, LINE_MAX_CHARS - n, fmt, args);
-	if (n >= LINE_MAX_CHARS) {
-		n = LINE_MAX_CHARS - 1;
+	n += fmt_vsnprintf(line + n, LINE_MAX_CHARS + 1 - n, fmt, args);
+	if (n > LINE_MAX_CHARS) {
+		n = LINE_MAX_CHARS;
 		line[n - 3] = line[n - 2] = line[n - 1] = '.';
 	}
 	line[n++] = '\n';
