@@ -93,23 +93,39 @@ void platform_early_console(const struct handoff *handoff)
 	}
 }
 
+/* The lines from before there was a screen. */
+static void show_log_so_far(void)
+{
+	char piece[128];
+	uint64_t pos = 0;
+	size_t n;
+
+	while ((n = ring_read(log_ring(), &pos, piece, sizeof(piece))) > 0) {
+		fbcon_write(&host.screen, piece, n);
+	}
+}
+
 void platform_screen(const struct handoff *handoff)
 {
 	const struct handoff_framebuffer *fb = &handoff->framebuffer;
 	struct fbcon_config config = {
 		.bytes = fb->size, .width = fb->width, .height = fb->height, .stride = fb->stride};
-	void *memory;
+	void *memory = NULL;
 
-	if (fb->base == 0 || fbcon_memory(&config) == 0) {
+	if (fb->base == 0) {
 		log_info("screen: no linear framebuffer");
 		return;
 	}
 	config.pixels = space_map_device(hpa(fb->base), fb->size, PT_WC);
-	memory = pool_alloc(fbcon_memory(&config));
-	if (config.pixels == NULL || memory == NULL || !fbcon_init(&host.screen, &config, memory)) {
-		log_warn("screen: framebuffer at 0x%lx cannot be used", fb->base);
+	if (fbcon_memory(&config) != 0) {
+		memory = pool_alloc(fbcon_memory(&config));
+	}
+	if (memory == NULL || !fbcon_init(&host.screen, &config, memory)) {
+		log_warn("screen: %ux%u framebuffer at 0x%lx cannot be used", fb->width, fb->height,
+			 fb->base);
 		return;
 	}
+	show_log_so_far();
 	log_info("screen: %ux%u at 0x%lx", fb->width, fb->height, fb->base);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The out-of-line parts of the guest page-table walk: choosing the paging mode, the 32-bit format
- * (4-byte entries, PSE and PSE-36), PAE's top level, rights, error codes, accessed and dirty bits.
+ * The out-of-line parts of the guest page-table walk: choosing the paging mode, trees of 8-byte
+ * entries in all their cases, the 32-bit format (PSE and PSE-36), PAE's top level, rights, error
+ * codes, accessed and dirty bits.
  */
 #include "hv/emul/gwalk.h"
 
@@ -13,8 +14,18 @@
 #define PDE_4M_BASE MASK(31, 22)
 #define PAGE_SHIFT_4M 22u
 
-enum gwalk_status gwalk_fault(const struct gwalk *w, unsigned access, uint32_t why,
-			      struct gwalk_result *out)
+#define LEVELS_MAX 5u
+
+/* Where a walk has been; index 0 is level 1. */
+struct trail {
+	uint64_t entry[LEVELS_MAX];
+	uint64_t addr[LEVELS_MAX];
+	uint64_t all; /* entries and-ed: W, U and A of the whole path */
+	uint64_t any; /* entries or-ed: NX */
+};
+
+static enum gwalk_status fault(const struct gwalk *w, unsigned access, uint32_t why,
+			       struct gwalk_result *out)
 {
 	bool fetch_known =
 		(w->cr4 & CR4_SMEP) != 0 || ((w->cr4 & CR4_PAE) != 0 && (w->efer & EFER_NXE) != 0);
@@ -27,7 +38,7 @@ enum gwalk_status gwalk_fault(const struct gwalk *w, unsigned access, uint32_t w
 }
 
 /* SDM volume 3 "Determination of Access Rights". */
-bool gwalk_permitted(const struct gwalk *w, unsigned access, const struct gwalk_trail *t)
+static bool is_permitted(const struct gwalk *w, unsigned access, const struct trail *t)
 {
 	bool user_page = (t->all & PTE_U) != 0;
 	bool write = (access & GWALK_WRITE) != 0;
@@ -51,8 +62,8 @@ bool gwalk_permitted(const struct gwalk *w, unsigned access, const struct gwalk_
 }
 
 /* Sets the missing accessed bits from the top down, and the leaf's dirty bit for a write. */
-enum gwalk_status gwalk_mark(const struct gwalk *w, const struct gwalk_trail *t, unsigned leaf,
-			     unsigned top, bool write)
+static enum gwalk_status mark(const struct gwalk *w, const struct trail *t, unsigned leaf,
+			      unsigned top, bool write)
 {
 	for (unsigned level = top; level >= leaf; level--) {
 		uint64_t old = t->entry[level - 1];
@@ -65,12 +76,73 @@ enum gwalk_status gwalk_mark(const struct gwalk *w, const struct gwalk_trail *t,
 	return GWALK_OK;
 }
 
-static enum gwalk_status walk_long(const struct gwalk *w, uint64_t va, unsigned access,
-				   struct gwalk_result *out)
+/* Whether a present entry has a bit that is reserved at its level. */
+static bool is_reserved(const struct gwalk *w, uint64_t entry, unsigned level)
+{
+	uint64_t reserved = w->reserved;
+
+	if (level >= 4) {
+		reserved |= w->amd ? PTE_PS | PTE_G : PTE_PS;
+	} else if (level >= 2 && (entry & PTE_PS) != 0) {
+		unsigned shift = PAGE_SHIFT + 9 * (level - 1);
+
+		reserved |= MASK(29, 13) & (BIT(shift) - 1);
+		reserved |= level == 3 && !w->gib_pages ? PTE_PS : 0;
+	}
+	return (entry & reserved) != 0;
+}
+
+/* Walks 8-byte entries from the table at `table`, of `level` levels. */
+static enum gwalk_status walk_tree(const struct gwalk *w, uint64_t table, unsigned level,
+				   uint64_t va, unsigned access, struct gwalk_result *out)
+{
+	struct trail t;
+	unsigned top = level;
+	unsigned shift = PAGE_SHIFT + 9 * (level - 1);
+	uint64_t entry;
+	uint64_t missing;
+
+	t.all = ~0ull;
+	t.any = 0;
+	for (;; level--, shift -= 9) {
+		uint64_t addr = table + ((va >> shift) & 511) * 8;
+
+		if (!w->ops->read(w, gpa(addr), 8, &entry)) {
+			out->gpa = gpa(addr);
+			return GWALK_NOT_RAM;
+		}
+		if ((entry & PTE_P) == 0) {
+			return fault(w, access, 0, out);
+		}
+		if (is_reserved(w, entry, level)) {
+			return fault(w, access, PF_PRESENT | PF_RESERVED, out);
+		}
+		t.entry[level - 1] = entry;
+		t.addr[level - 1] = addr;
+		t.all &= entry;
+		t.any |= entry;
+		if (level == 1 || (entry & PTE_PS) != 0) {
+			break;
+		}
+		table = entry & PTE_ADDR;
+	}
+	if (!is_permitted(w, access, &t)) {
+		return fault(w, access, PF_PRESENT, out);
+	}
+	out->gpa = gpa((entry & PTE_ADDR & ~(BIT(shift) - 1)) | (va & (BIT(shift) - 1)));
+	missing = (~t.all & PTE_A) | ((access & GWALK_WRITE) != 0 ? ~entry & PTE_D : 0);
+	if (missing != 0 && (access & GWALK_PROBE) == 0) {
+		return mark(w, &t, level, top, (access & GWALK_WRITE) != 0);
+	}
+	return GWALK_OK;
+}
+
+__attribute__((noinline)) enum gwalk_status gwalk_careful(const struct gwalk *w, uint64_t va,
+							  unsigned access, struct gwalk_result *out)
 {
 	unsigned levels = (w->cr4 & CR4_LA57) != 0 ? 5 : 4;
 
-	return gwalk_tree(w, w->cr3 & PTE_ADDR, levels, va, access, w->ops->read, out);
+	return walk_tree(w, w->cr3 & PTE_ADDR, levels, va, access, out);
 }
 
 /* PAE: four top entries without rights or accessed bits, then two levels as in long mode. */
@@ -85,17 +157,17 @@ static enum gwalk_status walk_pae(const struct gwalk *w, uint64_t va, unsigned a
 		return GWALK_NOT_RAM;
 	}
 	if ((entry & PTE_P) == 0) {
-		return gwalk_fault(w, access, 0, out);
+		return fault(w, access, 0, out);
 	}
 	if ((entry & (PDPTE_RESERVED | (w->reserved & MASK(51, 0)))) != 0) {
-		return gwalk_fault(w, access, PF_PRESENT | PF_RESERVED, out);
+		return fault(w, access, PF_PRESENT | PF_RESERVED, out);
 	}
-	return gwalk_tree(w, entry & PTE_ADDR, 2, va, access, w->ops->read, out);
+	return walk_tree(w, entry & PTE_ADDR, 2, va, access, out);
 }
 
 /* The two levels of 32-bit paging and what they lead to. */
 struct walk32 {
-	struct gwalk_trail t;
+	struct trail t;
 	bool large;
 };
 
@@ -125,7 +197,7 @@ static enum gwalk_status read32(const struct gwalk *w, struct walk32 *k, unsigne
 		return GWALK_NOT_RAM;
 	}
 	if ((entry & PTE_P) == 0) {
-		return gwalk_fault(w, access, 0, out);
+		return fault(w, access, 0, out);
 	}
 	if (level == 2 && (entry & PTE_PS) != 0 && (w->cr4 & CR4_PSE) != 0) {
 		k->large = true;
@@ -134,7 +206,7 @@ static enum gwalk_status read32(const struct gwalk *w, struct walk32 *k, unsigne
 			reserved |= MASK(20, 13 + (w->phys_bits - 32u));
 		}
 		if ((entry & reserved) != 0) {
-			return gwalk_fault(w, access, PF_PRESENT | PF_RESERVED, out);
+			return fault(w, access, PF_PRESENT | PF_RESERVED, out);
 		}
 	}
 	k->t.entry[level - 1] = entry;
@@ -162,8 +234,8 @@ static enum gwalk_status walk_32bit(const struct gwalk *w, uint64_t va, unsigned
 			return status;
 		}
 	}
-	if (!gwalk_permitted(w, access, &k.t)) {
-		return gwalk_fault(w, access, PF_PRESENT, out);
+	if (!is_permitted(w, access, &k.t)) {
+		return fault(w, access, PF_PRESENT, out);
 	}
 	if (k.large) {
 		out->gpa = gpa((pde & PDE_4M_BASE) | bits_get(pde, PDE_4M_HIGH) << 32 |
@@ -177,17 +249,24 @@ static enum gwalk_status walk_32bit(const struct gwalk *w, uint64_t va, unsigned
 	return mark32(w, &k, (access & GWALK_WRITE) != 0);
 }
 
-enum gwalk_status gwalk(const struct gwalk *w, gva_t va, unsigned access, struct gwalk_result *out)
+/* Everything but long mode; out of line, so that long mode needs no large frame. */
+static __attribute__((noinline)) enum gwalk_status
+walk_legacy(const struct gwalk *w, uint64_t va, unsigned access, struct gwalk_result *out)
 {
 	if ((w->cr0 & CR0_PG) == 0) {
-		out->gpa = gpa(va.v);
+		out->gpa = gpa(va);
 		return GWALK_OK;
 	}
-	if ((w->efer & EFER_LMA) != 0) {
-		return walk_long(w, va.v, access, out);
-	}
 	if ((w->cr4 & CR4_PAE) != 0) {
-		return walk_pae(w, va.v & MASK(31, 0), access, out);
+		return walk_pae(w, va & MASK(31, 0), access, out);
 	}
-	return walk_32bit(w, va.v & MASK(31, 0), access, out);
+	return walk_32bit(w, va & MASK(31, 0), access, out);
+}
+
+enum gwalk_status gwalk(const struct gwalk *w, gva_t va, unsigned access, struct gwalk_result *out)
+{
+	if ((w->cr0 & CR0_PG) == 0 || (w->efer & EFER_LMA) == 0) {
+		return walk_legacy(w, va.v, access, out);
+	}
+	return gwalk_long(w, va, access, w->ops->read, out);
 }

@@ -83,97 +83,54 @@ enum gwalk_status gwalk(const struct gwalk *w, gva_t va, unsigned access, struct
 
 /* ------------------------------------------------------------------ the fast path */
 
-#define GWALK_LEVELS_MAX 5u
-
-/* Where a walk has been; index 0 is level 1. */
-struct gwalk_trail {
-	uint64_t entry[GWALK_LEVELS_MAX];
-	uint64_t addr[GWALK_LEVELS_MAX];
-	uint64_t all; /* entries and-ed: W, U and A of the whole path */
-	uint64_t any; /* entries or-ed: NX */
-};
-
-/* The rarer halves of gwalk_tree, out of line in gwalk.c. */
-enum gwalk_status gwalk_fault(const struct gwalk *w, unsigned access, uint32_t why,
-			      struct gwalk_result *out);
-bool gwalk_permitted(const struct gwalk *w, unsigned access, const struct gwalk_trail *t);
-enum gwalk_status gwalk_mark(const struct gwalk *w, const struct gwalk_trail *t, unsigned leaf,
-			     unsigned top, bool write);
-
 typedef bool gwalk_read_fn(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t *entry);
 
-/* Whether a present entry has a bit that is reserved at its level. */
-static inline bool gwalk_is_reserved(const struct gwalk *w, uint64_t entry, unsigned level)
-{
-	uint64_t reserved = w->reserved;
+/* The walk of long mode in all its cases, out of line. */
+enum gwalk_status gwalk_careful(const struct gwalk *w, uint64_t va, unsigned access,
+				struct gwalk_result *out);
 
-	if (level >= 4) {
-		reserved |= w->amd ? PTE_PS | PTE_G : PTE_PS;
-	} else if (level >= 2 && (entry & PTE_PS) != 0) {
-		unsigned shift = PAGE_SHIFT + 9 * (level - 1);
+/* What a walk has seen on its way down. */
+struct gwalk_path {
+	uint64_t entry; /* the last one */
+	uint64_t all;	/* entries and-ed: W, U and A of the whole path */
+	uint64_t any;	/* entries or-ed: NX */
+};
 
-		reserved |= MASK(29, 13) & (BIT(shift) - 1);
-		reserved |= level == 3 && !w->gib_pages ? PTE_PS : 0;
-	}
-	return (entry & reserved) != 0;
-}
-
-/*
- * Walks 8-byte entries from the table at `table`, of `level` levels. `read` is a parameter so that
- * a caller whose reader is visible gets it inlined.
- */
-static inline __attribute__((always_inline)) enum gwalk_status
-gwalk_tree(const struct gwalk *w, uint64_t table, unsigned level, uint64_t va, unsigned access,
-	   gwalk_read_fn *read, struct gwalk_result *out)
-{
-	struct gwalk_trail t;
-	unsigned top = level;
-	unsigned shift = PAGE_SHIFT + 9 * (level - 1);
-	uint64_t entry;
-	uint64_t missing;
-
-	t.all = ~0ull;
-	t.any = 0;
-	for (;; level--, shift -= 9) {
-		uint64_t addr = table + ((va >> shift) & 511) * 8;
-
-		if (__builtin_expect(!read(w, gpa(addr), 8, &entry), 0)) {
-			out->gpa = gpa(addr);
-			return GWALK_NOT_RAM;
-		}
-		if (__builtin_expect((entry & PTE_P) == 0, 0)) {
-			return gwalk_fault(w, access, 0, out);
-		}
-		if (__builtin_expect(gwalk_is_reserved(w, entry, level), 0)) {
-			return gwalk_fault(w, access, PF_PRESENT | PF_RESERVED, out);
-		}
-		t.entry[level - 1] = entry;
-		t.addr[level - 1] = addr;
-		t.all &= entry;
-		t.any |= entry;
-		if (level == 1 || (entry & PTE_PS) != 0) {
-			break;
-		}
-		table = entry & PTE_ADDR;
-	}
-	if (!gwalk_permitted(w, access, &t)) {
-		return gwalk_fault(w, access, PF_PRESENT, out);
-	}
-	out->gpa = gpa((entry & PTE_ADDR & ~(BIT(shift) - 1)) | (va & (BIT(shift) - 1)));
-	missing = (~t.all & PTE_A) | ((access & GWALK_WRITE) != 0 ? ~entry & PTE_D : 0);
-	if (__builtin_expect(missing != 0 && (access & GWALK_PROBE) == 0, 0)) {
-		return gwalk_mark(w, &t, level, top, (access & GWALK_WRITE) != 0);
-	}
-	return GWALK_OK;
-}
-
-/* One step down; false when there is anything about the entry that needs a closer look. */
+/* One step down; false when the entry needs a closer look. */
 static inline __attribute__((always_inline)) bool
-gwalk_step(const struct gwalk *w, uint64_t table, uint64_t index, gwalk_read_fn *read,
-	   uint64_t *entry)
+gwalk_step(const struct gwalk *w, uint64_t index, gwalk_read_fn *read, struct gwalk_path *p)
 {
-	return read(w, gpa((table & PTE_ADDR) + (index & 511) * 8), 8, entry) &&
-	       (*entry & (w->reserved | PTE_P)) == PTE_P;
+	uint64_t addr = (p->entry & PTE_ADDR) + (index & 511) * 8;
+
+	if (!read(w, gpa(addr), 8, &p->entry) || (p->entry & (w->reserved | PTE_P)) != PTE_P) {
+		return false;
+	}
+	p->all &= p->entry;
+	p->any |= p->entry;
+	return true;
+}
+
+/* Whether the path allows the access in the ordinary way and has nothing to be marked. */
+static inline bool gwalk_is_clear(const struct gwalk *w, unsigned access,
+				  const struct gwalk_path *p)
+{
+	uint64_t need = PTE_A;
+
+	if ((access & GWALK_WRITE) != 0) {
+		need |= PTE_W;
+		if ((p->entry & PTE_D) == 0) {
+			return false;
+		}
+	}
+	if ((access & GWALK_FETCH) != 0 && (p->any & PTE_NX) != 0) {
+		return false;
+	}
+	if ((access & GWALK_USER) != 0) {
+		need |= PTE_U;
+	} else if ((p->all & PTE_U) != 0 && (w->cr4 & (CR4_SMEP | CR4_SMAP)) != 0) {
+		return false;
+	}
+	return (p->all & need) == need;
 }
 
 /*
@@ -183,55 +140,41 @@ gwalk_step(const struct gwalk *w, uint64_t table, uint64_t index, gwalk_read_fn 
 static inline __attribute__((always_inline)) bool
 gwalk_usual(const struct gwalk *w, uint64_t va, unsigned access, gwalk_read_fn *read, gpa_t *out)
 {
-	uint64_t need = PTE_A | ((access & GWALK_WRITE) != 0 ? (uint64_t)PTE_W : 0) |
-			((access & GWALK_USER) != 0 ? (uint64_t)PTE_U : 0);
-	uint64_t all;
-	uint64_t any;
-	uint64_t entry;
-	uint64_t offset = PAGE_SIZE_2M - 1;
+	struct gwalk_path p = {.entry = w->cr3, .all = ~0ull};
+	uint64_t offset = PAGE_SIZE - 1;
 
-	if (!gwalk_step(w, w->cr3, va >> 39, read, &entry) || (entry & (PTE_PS | PTE_G)) != 0) {
+	if (!gwalk_step(w, va >> 39, read, &p) || (p.entry & (PTE_PS | PTE_G)) != 0 ||
+	    !gwalk_step(w, va >> 30, read, &p)) {
 		return false;
 	}
-	all = any = entry;
-	if (!gwalk_step(w, entry, va >> 30, read, &entry) || (entry & PTE_PS) != 0) {
+	if ((p.entry & PTE_PS) != 0) {
+		offset = PAGE_SIZE_1G - 1;
+	} else if (!gwalk_step(w, va >> 21, read, &p)) {
+		return false;
+	} else if ((p.entry & PTE_PS) != 0) {
+		offset = PAGE_SIZE_2M - 1;
+	} else if (!gwalk_step(w, va >> 12, read, &p)) {
 		return false;
 	}
-	all &= entry;
-	any |= entry;
-	if (!gwalk_step(w, entry, va >> 21, read, &entry)) {
+	if ((p.entry & offset & MASK(29, 13)) != 0 || !gwalk_is_clear(w, access, &p)) {
 		return false;
 	}
-	all &= entry;
-	any |= entry;
-	if ((entry & PTE_PS) == 0) {
-		if (!gwalk_step(w, entry, va >> 12, read, &entry)) {
-			return false;
-		}
-		all &= entry;
-		any |= entry;
-		offset = PAGE_SIZE - 1;
-	} else if ((entry & MASK(20, 13)) != 0) {
-		return false;
-	}
-	need |= (access & GWALK_WRITE) != 0 ? (uint64_t)PTE_D : 0;
-	if ((all & need) != (need & ~PTE_D) && (all & need) != need) {
-		return false;
-	}
-	*out = gpa((entry & PTE_ADDR & ~offset) | (va & offset));
-	return true;
+	*out = gpa((p.entry & PTE_ADDR & ~offset) | (va & offset));
+	return offset != PAGE_SIZE_1G - 1 || w->gib_pages;
 }
 
-/* The walk of long mode alone: EFER.LMA and CR0.PG are set. See gwalk_tree about `read`. */
+/*
+ * The walk of long mode: EFER.LMA and CR0.PG are set. `read` is a parameter so that a caller whose
+ * reader is visible gets it inlined.
+ */
 static inline __attribute__((always_inline)) enum gwalk_status gwalk_long(const struct gwalk *w,
 									  gva_t va, unsigned access,
 									  gwalk_read_fn *read,
 									  struct gwalk_result *out)
 {
-	uint64_t root = w->cr3 & PTE_ADDR;
-
-	if (__builtin_expect((w->cr4 & CR4_LA57) != 0, 0)) {
-		return gwalk(w, va, access, out);
+	if (__builtin_expect((w->cr4 & CR4_LA57) == 0, 1) &&
+	    __builtin_expect(gwalk_usual(w, va.v, access, read, &out->gpa), 1)) {
+		return GWALK_OK;
 	}
-	return gwalk_tree(w, root, 4, va.v, access, read, out);
+	return gwalk_careful(w, va.v, access, out);
 }
