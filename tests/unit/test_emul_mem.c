@@ -40,7 +40,7 @@ static void paging(void)
 	for (unsigned i = 0; i < 512; i++) {
 		emul_guest_poke(&g, TABLES + 0x3000 + i * 8, 8, i * PAGE_SIZE | flags | PTE_D);
 	}
-	emul_guest_poke(&g, TABLES + 0x3000 + 9 * 8, 8, EMUL_GUEST_DEVICE | flags);
+	emul_guest_poke(&g, TABLES + 0x3000 + 9 * 8, 8, EMUL_GUEST_DEVICE | flags | PTE_D);
 	g.c.walk.cr0 |= CR0_PG | CR0_WP;
 	g.c.walk.cr4 |= CR4_PAE;
 	g.c.walk.cr3 = TABLES;
