@@ -145,24 +145,37 @@ static bool place_table(struct plan *p, const struct handoff_memory *map, uint64
 	return p->table_base != 0;
 }
 
+/* Puts the chunk at the start of [base, end) if it fits there. */
+static bool try_chunk(struct plan *p, uint64_t base, uint64_t end, uint64_t size)
+{
+	base = align_up(base, size);
+	if (base >= end || end - base < size) {
+		return false;
+	}
+	p->chunk_base = base;
+	p->chunk_size = size;
+	return true;
+}
+
 /* The lowest place for a chunk of `size` bytes below 4 GiB, where 32-bit CR3 loads reach. */
 static bool place_chunk(struct plan *p, const struct handoff_memory *map, uint64_t count,
 			uint64_t size)
 {
+	const uint64_t table_end = p->table_base + p->table_size;
 	struct plan_walk w;
 	struct handoff_memory m;
 
 	plan_walk_init(&w, map, count);
 	while (next_free(&w, &m)) {
 		uint64_t end = min_u64(m.base + m.size, GIB(4));
-		uint64_t base = align_up(m.base, size);
 
-		if (p->table_base >= m.base && p->table_base < end) {
-			end = p->table_base;
-		}
-		if (base < end && end - base >= size) {
-			p->chunk_base = base;
-			p->chunk_size = size;
+		/* Before the table and behind it, where it lies in this part. */
+		if (p->table_base < m.base || p->table_base >= end) {
+			if (try_chunk(p, m.base, end, size)) {
+				return true;
+			}
+		} else if (try_chunk(p, m.base, p->table_base, size) ||
+			   try_chunk(p, table_end, end, size)) {
 			return true;
 		}
 	}

@@ -176,6 +176,23 @@ static void small_machines_get_small_chunks(void **state)
 	assert_true(p.table_base + p.table_size <= MIB(1) + KIB(1600));
 }
 
+static void table_and_chunk_share_one_part(void **state)
+{
+	/* The table goes to 2 MiB, the only multiple: the chunk has to be small and behind it. */
+	static const struct handoff_memory map[] = {{MIB(2), MIB(2), FREE, 0}};
+	/* Here the chunk of 2 MiB would reach into the table. */
+	static const struct handoff_memory tight[] = {{MIB(2), MIB(2) + KIB(16), FREE, 0}};
+	struct plan p;
+
+	(void)state;
+	assert_int_equal(plan_make(map, 1, &p), HV_OK);
+	assert_int_equal(p.table_base, MIB(2));
+	assert_int_equal(p.chunk_base, MIB(2) + KIB(512));
+	assert_int_equal(p.chunk_size, KIB(512));
+	assert_int_equal(plan_make(tight, 1, &p), HV_OK);
+	assert_false(ranges_overlap(p.chunk_base, p.chunk_size, p.table_base, p.table_size));
+}
+
 static void hopeless_maps_are_errors(void **state)
 {
 	static const struct handoff_memory unsorted[] = {
@@ -206,6 +223,7 @@ int main(void)
 		cmocka_unit_test(a_terabyte_is_fine),
 		cmocka_unit_test(memory_too_far_up_is_given_up),
 		cmocka_unit_test(small_machines_get_small_chunks),
+		cmocka_unit_test(table_and_chunk_share_one_part),
 		cmocka_unit_test(hopeless_maps_are_errors),
 	};
 

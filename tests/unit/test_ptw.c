@@ -90,6 +90,9 @@ static void an_empty_tree_is_one_table(void **state)
 	expect_hole(0xffffffffffffffff);
 	assert_int_equal(pt_unmap(&pt, 0, BIT(48)), HV_OK);
 	assert_int_equal(pt_protect(&pt, 0, BIT(48), rwx), HV_OK);
+	assert_int_equal(pt_unmap(&pt, PAGE_SIZE, PAGE_SIZE), HV_OK);
+	assert_int_equal(pt_protect(&pt, PAGE_SIZE, PAGE_SIZE, rwx), HV_OK);
+	assert_int_equal(pt_split(&pt, PAGE_SIZE), HV_OK);
 	assert_false(pt.changed);
 	assert_int_equal(pt.table_count, 1);
 }

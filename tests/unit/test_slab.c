@@ -107,6 +107,10 @@ static void small_objects_share_a_page(void **state)
 		objects[i] = pool_alloc(16);
 	}
 	assert_int_equal(pool_bytes_used(), start + PAGE_SIZE);
+	/* A full slab that has room again is used before a new one. */
+	pool_free(objects[100], 16);
+	objects[100] = pool_alloc(16);
+	assert_int_equal(pool_bytes_used(), start + PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
 		pool_free(objects[i], 16);
 	}
