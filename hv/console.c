@@ -6,6 +6,8 @@
 #include "hv/base/str.h"
 
 #define ATTACH_LINES 20u
+#define KEY_ESC 0x1b
+#define KEY_DELETE 0x7f
 
 static struct {
 	const struct console_ops *ops;
@@ -77,19 +79,37 @@ static void flush_line(struct guest_console *c)
 	console_write(out, n < sizeof(out) ? n : sizeof(out) - 1);
 }
 
+/*
+ * Whether a byte belongs to a terminal control sequence. These are swallowed, or a guest could draw
+ * lines that look like another's or like an event.
+ */
+static bool is_control(struct guest_console *c, char byte)
+{
+	if (c->in_csi) {
+		c->in_csi = byte < '@' || byte > '~';
+		return true;
+	}
+	if (c->in_escape) {
+		c->in_escape = false;
+		c->in_csi = byte == '[';
+		return true;
+	}
+	c->in_escape = byte == KEY_ESC;
+	return c->in_escape || ((unsigned char)byte < ' ' && byte != '\t') || byte == KEY_DELETE;
+}
+
 static void collect_lines(struct guest_console *c, const char *data, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (data[i] == '\n') {
+			c->in_escape = false;
+			c->in_csi = false;
 			flush_line(c);
-			continue;
-		}
-		if (data[i] == '\r' || data[i] == '\0') {
-			continue;
-		}
-		c->line[c->line_len++] = data[i];
-		if (c->line_len == sizeof(c->line)) {
-			flush_line(c);
+		} else if (!is_control(c, data[i])) {
+			c->line[c->line_len++] = data[i];
+			if (c->line_len == sizeof(c->line)) {
+				flush_line(c);
+			}
 		}
 	}
 }

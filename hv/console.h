@@ -24,6 +24,8 @@ struct guest_console {
 	char buf[CONSOLE_SCROLLBACK];
 	char line[CONSOLE_LINE_MAX]; /* unfinished line, for `console = all` */
 	size_t line_len;
+	bool in_escape; /* swallowing a control sequence of that line */
+	bool in_csi;
 	/* Typed but not taken by the guest's UART yet. */
 	char input[CONSOLE_INPUT_MAX];
 	size_t input_len;

@@ -8,6 +8,7 @@
 #include "hv/api/gmem.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
+#include "hv/base/str.h"
 #include "hv/cpu/regs.h"
 #include "hv/fpu.h"
 #include "hv/recorder.h"
@@ -395,6 +396,7 @@ static void enter_kernel(struct guest *g)
 
 	linux_entry_state(&g->plan, &entry);
 	vcpu->rip = entry.rip;
+	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
 	vcpu->gpr[GPR_RSI] = entry.rsi;
 	the_backend->set_reg(vcpu, VCPU_REG_EFER, entry.efer);
 	the_backend->set_reg(vcpu, VCPU_REG_CR4, entry.cr4);
@@ -571,6 +573,13 @@ static bool all_stopped(void)
 	return true;
 }
 
+void guest_check_idle(void)
+{
+	if (idle_action != NULL && all_stopped()) {
+		idle_action();
+	}
+}
+
 static bool stop_step(struct guest *g)
 {
 	destroy_vm(g);
@@ -583,9 +592,7 @@ static bool stop_step(struct guest *g)
 		begin_start(g);
 		return true;
 	}
-	if (idle_action != NULL && all_stopped()) {
-		idle_action();
-	}
+	guest_check_idle();
 	return false;
 }
 

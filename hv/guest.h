@@ -126,8 +126,10 @@ const char *guest_state_name(enum guest_state state);
 const struct event_source *guest_event_source(struct vm *vm);
 /* Tells the run loop and vCPU that something changed for it. */
 void guest_kick(struct guest *g, unsigned vcpu);
-/* Called once when the last guest stopped; NULL: nothing. */
+/* Called when the last guest has stopped; NULL: nothing. */
 void guest_set_idle_action(void (*fn)(void));
+/* Takes the idle action if no guest has a VM; for a machine that starts none. */
+void guest_check_idle(void);
 /* Bytes of hypervisor memory the VM takes beyond its RAM. */
 uint64_t guest_overhead_bytes(const struct guest *g);
 /* Guest TSC of a vCPU now. */

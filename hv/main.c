@@ -86,7 +86,7 @@ static const struct monitor_ops monitor_ops = {
 
 static void power_off_when_idle(void)
 {
-	log_event("all guests have stopped: switching the machine off");
+	log_event("no guest is running: switching the machine off");
 	platform_power_off();
 }
 
@@ -150,5 +150,6 @@ void hv_main(const struct handoff *handoff)
 		log_warn("memory: what the loader used stays in use");
 	}
 	setup_autostart();
+	guest_check_idle();
 	run_loop();
 }

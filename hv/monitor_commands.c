@@ -46,6 +46,7 @@ static void cmd_list(struct span args)
 		monitor_print("no guests: add a folder with a kernel below \\bulkhead\\\n");
 		return;
 	}
+	run_account();
 	monitor_print("%-16s %-9s %5s %11s %12s %10s  %s\n", "NAME", "STATE", "VCPUS", "MEMORY",
 		      "CPU TIME", "EXITS", "LAST END");
 	for (unsigned i = 0; i < guest_count(); i++) {

@@ -124,6 +124,7 @@ void monitor_stats(struct span args)
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}
+	run_account();
 	monitor_print("ram_bytes %lu\n", g->vm.gspace.ram_bytes);
 	monitor_print("overhead_bytes %lu\n", guest_overhead_bytes(g));
 	monitor_print("stage2_tables %lu\n", g->vm.gspace.stage2.table_count);

@@ -86,6 +86,11 @@ void run_block(struct run_task *t)
 	sched_block(&cpu.sched, &t->entity, clock_now());
 }
 
+void run_account(void)
+{
+	sched_account(&cpu.sched, clock_now());
+}
+
 void run_yield(void)
 {
 	cpu.resched = true;

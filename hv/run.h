@@ -38,6 +38,8 @@ void run_wake(struct run_task *t);
 void run_block(struct run_task *t);
 /* Unloads the vCPU's state from this CPU, before it is deleted or its memory goes. */
 void run_forget(struct vcpu *vcpu);
+/* Brings the running entity's run_ticks up to now, for those who print them. */
+void run_account(void);
 /* The current vCPU gives the CPU back after this exit. */
 void run_yield(void);
 /* Called by interrupt handlers: look at timers and input before the next entry. */

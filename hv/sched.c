@@ -119,6 +119,11 @@ struct sched_entity *sched_pick(struct sched *s, uint64_t now, uint64_t *slice_e
 	return e;
 }
 
+void sched_account(struct sched *s, uint64_t now)
+{
+	charge(s, now);
+}
+
 bool sched_contended(const struct sched *s)
 {
 	return !list_empty(&s->queue);

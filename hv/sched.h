@@ -59,5 +59,7 @@ void sched_block(struct sched *s, struct sched_entity *e, uint64_t now);
  * none is runnable. *slice_end is when it must be picked again, SCHED_NO_END when it is alone.
  */
 struct sched_entity *sched_pick(struct sched *s, uint64_t now, uint64_t *slice_end);
+/* Charges the current entity up to `now`. */
+void sched_account(struct sched *s, uint64_t now);
 /* Whether another entity waits for this CPU. */
 bool sched_contended(const struct sched *s);
