@@ -124,6 +124,8 @@ void console_guest_output(struct guest_console *c, const char *data, size_t n)
 		con.ops->write(data, n);
 	} else if (con.all && con.front == NULL) {
 		collect_lines(c, data, n);
+	} else {
+		c->line_len = 0;
 	}
 }
 
@@ -141,6 +143,9 @@ void console_guest_ready(struct guest_console *c)
 
 void console_guest_input(struct guest_console *c, const char *data, size_t n)
 {
+	if (c->receive == NULL) {
+		return;
+	}
 	for (size_t i = 0; i < n && c->input_len < sizeof(c->input); i++) {
 		c->input[c->input_len++] = data[i];
 	}
@@ -164,7 +169,7 @@ static uint64_t tail_start(const struct ring *r, unsigned lines)
 	uint64_t pos = r->end;
 	unsigned seen = 0;
 
-	while (pos > ring_start(r)) {
+	while (lines > 0 && pos > ring_start(r)) {
 		if (r->buf[(pos - 1) & (r->cap - 1)] == '\n' && pos != r->end && ++seen == lines) {
 			break;
 		}

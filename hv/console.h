@@ -52,7 +52,8 @@ void console_write(const char *data, size_t n);
 void console_print(const char *data, size_t n);
 /* What a guest's UART sent. */
 void console_guest_output(struct guest_console *c, const char *data, size_t n);
-/* Keys for a guest; what its UART does not take now waits, beyond CONSOLE_INPUT_MAX it is lost. */
+/* Keys for a guest; what its UART does not take now waits. Beyond CONSOLE_INPUT_MAX, and while the
+ * guest has no VM, they are lost. */
 void console_guest_input(struct guest_console *c, const char *data, size_t n);
 /* The guest's UART has room again. */
 void console_guest_ready(struct guest_console *c);
