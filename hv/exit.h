@@ -23,6 +23,12 @@ bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value);
 void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit);
 void exit_string_io(struct vcpu *vcpu, struct vm_exit *exit);
 
+/*
+ * Decodes the control-register access at RIP into exit->cr and insn_len, for hardware that does not
+ * tell. False: not such an instruction any more, or the fetch faulted; the exit is then over.
+ */
+bool exit_decode_cr(struct vcpu *vcpu, struct vm_exit *exit);
+
 /* MOV to and from control registers (hv/exit_cr.c). */
 void exit_cr(struct vcpu *vcpu, struct vm_exit *exit);
 

@@ -116,28 +116,6 @@ static uint64_t read_cr(const struct vcpu *vcpu, unsigned cr)
 	}
 }
 
-/* Fills in register and direction where hardware does not tell; false: not a MOV CR any more. */
-static bool decode_cr(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	uint8_t bytes[INSN_BYTES_MAX];
-	size_t n = vcpu_fetch(vcpu, bytes);
-	struct insn insn;
-
-	if (insn_decode(bytes, n, vcpu_insn_mode(vcpu), &insn) != DECODE_OK ||
-	    insn.map != INSN_MAP_0F) {
-		return false;
-	}
-	exit->insn_len = insn.length;
-	exit->cr.clts = insn.opcode == 0x06;
-	if (exit->cr.clts) {
-		return true;
-	}
-	exit->cr.gpr = insn.rm;
-	exit->cr.cr = insn.reg;
-	exit->cr.write = insn.opcode == 0x22;
-	return insn.opcode == 0x20 || insn.opcode == 0x22;
-}
-
 void exit_cr(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct vm_exit_cr *access = &exit->cr;
@@ -145,7 +123,7 @@ void exit_cr(struct vcpu *vcpu, struct vm_exit *exit)
 	uint64_t mask = vcpu_insn_mode(vcpu) == INSN_LONG64 ? ~0ull : 0xffffffffull;
 	bool ok = true;
 
-	if (!access->decoded && !access->clts && !access->lmsw && !decode_cr(vcpu, exit)) {
+	if (!access->decoded && !access->clts && !access->lmsw && !exit_decode_cr(vcpu, exit)) {
 		return;
 	}
 	if (access->clts) {

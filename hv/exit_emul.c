@@ -311,3 +311,18 @@ void exit_string_io(struct vcpu *vcpu, struct vm_exit *exit)
 	run.c.io_size = exit->io.size;
 	finish(&run, emulate(&run.c));
 }
+
+bool exit_decode_cr(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct emul_run run;
+	enum emul_status status;
+
+	begin(&run, vcpu, exit);
+	status = emul_cr_access(&run.c, &exit->cr);
+	exit->insn_len = run.c.insn.length;
+	if (status == EMUL_EXCEPTION || status == EMUL_STOP) {
+		finish(&run, status);
+	}
+	/* Anything else is another instruction by now: the guest runs on from it. */
+	return status == EMUL_OK;
+}

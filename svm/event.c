@@ -89,6 +89,7 @@ void svm_window_program(struct svm_vcpu *v, bool any)
 	}
 	vmcb_set_int_ctl(v->vmcb, ctl);
 	vmcb_set_intercept(v->vmcb, SVM_INTERCEPT_VINTR, wanted);
+	vmcb_set_intercept(v->vmcb, SVM_INTERCEPT_CR8_WRITE, wanted);
 }
 
 void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi)

@@ -11,7 +11,9 @@
  * intercepted (V_IRQ + VINTR): the CPU compares it with the virtual TPR, the interrupt flag and the
  * shadow. The manual says a priority above the TPR is needed; QEMU's TCG takes an equal one, which
  * would open the window at once, for ever. An exit that comes too early by the manual's rule tells
- * this vCPU to ask for one priority less from then on.
+ * this vCPU to ask for one priority less from then on. While a window is wanted, writes to CR8
+ * exit, too: QEMU 7.2's TCG aborts (an assertion in its interrupt code) when a guest changes the
+ * virtual TPR with V_IRQ pending, so a guest could end the whole emulated machine.
  *
  * Sources: AMD APM volume 2 "Event Injection", "Interrupt and Local APIC Support".
  */

@@ -150,6 +150,7 @@ static void an_interrupt_window_is_a_dummy_interrupt(void **state)
 	rig.backend->set_windows(rig.vcpu, 0x61, false);
 	assert_int_equal(v->vmcb->_int_ctl, idle | 0x61ull << 32 | 6u << 16 | 1u << 8);
 	assert_true(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_VINTR));
+	assert_true(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR8_WRITE));
 	assert_int_equal(v->vmcb->clean,
 			 SVM_CLEAN_ALL & ~(SVM_CLEAN_INT_CTL | SVM_CLEAN_INTERCEPTS));
 	/* Another vector; the TPR is not touched. */
@@ -159,6 +160,7 @@ static void an_interrupt_window_is_a_dummy_interrupt(void **state)
 	rig.backend->set_windows(rig.vcpu, -1, false);
 	assert_int_equal(v->vmcb->_int_ctl, idle | 9);
 	assert_false(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_VINTR));
+	assert_false(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR8_WRITE));
 }
 
 /* INT 8 of the 8259 in real mode: no LAPIC, no TPR. */
