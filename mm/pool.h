@@ -22,7 +22,7 @@ void *pool_pages(unsigned order);
 void pool_pages_free(void *pages, unsigned order);
 
 /* Zeroed object of at most 1 KiB, 16-byte aligned (64 when size is a multiple of 64); larger ones
- * get whole pages, 2 MiB at most. NULL when memory is used up. */
+ * get whole pages. NULL when memory is used up, and for more than 2 MiB. */
 void *pool_alloc(size_t size);
 /* `size` as given to pool_alloc; NULL is allowed. */
 void pool_free(void *object, size_t size);

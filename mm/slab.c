@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Small objects of the pool: a slab is one page of equal objects behind a header with a bit per
- * free object. Slabs with room are in the list of their class; an empty slab goes back at once.
+ * free object. Slabs with room are in the list of their size; an empty slab goes back at once.
  */
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
@@ -10,32 +10,32 @@
 #include "hv/base/str.h"
 #include "mm/pool.h"
 
-#define CLASS_SHIFT_MIN 4u /* 16 bytes */
-#define CLASS_COUNT 7u	   /* 16, 32, .. 1024 */
+#define BIN_SHIFT_MIN 4u /* 16 bytes */
+#define BIN_COUNT 7u	 /* 16, 32, .. 1024 */
 #define MAP_WORDS 4ull
 
 struct slab {
-	struct list_node node;	      /* in classes[class]; alone while the slab is full */
+	struct list_node node;	      /* in bins[bin]; alone while the slab is full */
 	uint64_t free_map[MAP_WORDS]; /* bit set: object free */
-	uint32_t class;
+	uint32_t bin;
 	uint32_t used;
 	uint64_t spare;
 };
 static_assert(sizeof(struct slab) == 64, "objects behind it keep their alignment");
-static_assert((PAGE_SIZE - sizeof(struct slab)) >> CLASS_SHIFT_MIN <= MAP_WORDS * 64,
+static_assert((PAGE_SIZE - sizeof(struct slab)) >> BIN_SHIFT_MIN <= MAP_WORDS * 64,
 	      "a bit for each object");
 
-static struct list_node classes[CLASS_COUNT]; /* under lock */
+static struct list_node bins[BIN_COUNT]; /* under lock */
 static struct spinlock lock;
 
-static unsigned class_of(size_t size)
+static unsigned bin_of(size_t size)
 {
-	unsigned class = 0;
+	unsigned bin = 0;
 
-	while ((size_t)1 << (class + CLASS_SHIFT_MIN) < size) {
-		class ++;
+	while (bin < BIN_COUNT && (size_t)1 << (bin + BIN_SHIFT_MIN) < size) {
+		bin++;
 	}
-	return class;
+	return bin;
 }
 
 /* The smallest order that holds `size` bytes. */
@@ -49,10 +49,10 @@ static unsigned order_of(size_t size)
 	return order;
 }
 
-static struct slab *slab_create(unsigned class)
+static struct slab *slab_create(unsigned bin)
 {
 	struct slab *s = pool_pages(0);
-	size_t count = (PAGE_SIZE - sizeof(*s)) >> (class + CLASS_SHIFT_MIN);
+	size_t count = (PAGE_SIZE - sizeof(*s)) >> (bin + BIN_SHIFT_MIN);
 
 	if (s == NULL) {
 		return NULL;
@@ -60,8 +60,8 @@ static struct slab *slab_create(unsigned class)
 	for (size_t i = 0; i < count; i++) {
 		s->free_map[i / 64] |= BIT(i % 64);
 	}
-	s->class = class;
-	list_append(&classes[class], &s->node);
+	s->bin = bin;
+	list_append(&bins[bin], &s->node);
 	return s;
 }
 
@@ -81,70 +81,72 @@ static void *slab_take(struct slab *s)
 	if ((s->free_map[0] | s->free_map[1] | s->free_map[2] | s->free_map[3]) == 0) {
 		list_remove(&s->node);
 	}
-	return (char *)(s + 1) + ((word * 64 + bit) << (s->class + CLASS_SHIFT_MIN));
+	return (char *)(s + 1) + ((word * 64 + bit) << (s->bin + BIN_SHIFT_MIN));
 }
 
 void slab_init(void)
 {
-	for (unsigned i = 0; i < CLASS_COUNT; i++) {
-		list_init(&classes[i]);
+	for (unsigned i = 0; i < BIN_COUNT; i++) {
+		list_init(&bins[i]);
 	}
 }
 
-static struct slab *slab_with_room(unsigned class)
+static struct slab *slab_with_room(unsigned bin)
 {
-	struct list_node *head = &classes[class];
+	struct list_node *head = &bins[bin];
 
-	return list_empty(head) ? slab_create(class) : list_entry(head->next, struct slab, node);
+	return list_empty(head) ? slab_create(bin) : list_entry(head->next, struct slab, node);
 }
 
 void *pool_alloc(size_t size)
 {
-	unsigned class = class_of(size);
+	unsigned bin = bin_of(size);
 	struct slab *s;
 	void *object = NULL;
 
-	if (class >= CLASS_COUNT) {
-		return pool_pages(order_of(size));
+	if (bin >= BIN_COUNT) {
+		return size <= PAGE_SIZE_2M ? pool_pages(order_of(size)) : NULL;
 	}
 	lock_acquire(&lock);
-	s = slab_with_room(class);
+	s = slab_with_room(bin);
 	if (s != NULL) {
 		object = slab_take(s);
 	}
 	lock_release(&lock);
 	if (object != NULL) {
-		memset(object, 0, (size_t)1 << (class + CLASS_SHIFT_MIN));
+		memset(object, 0, (size_t)1 << (bin + BIN_SHIFT_MIN));
 	}
 	return object;
 }
 
 void pool_free(void *object, size_t size)
 {
-	unsigned class = class_of(size);
+	unsigned bin = bin_of(size);
 	uintptr_t at = (uintptr_t)object & (PAGE_SIZE - 1);
 	struct slab *s = (struct slab *)((uintptr_t)object & ~(uintptr_t)(PAGE_SIZE - 1));
-	size_t i = (at - sizeof(*s)) >> (class + CLASS_SHIFT_MIN);
+	bool empty;
+	size_t i = (at - sizeof(*s)) >> (bin + BIN_SHIFT_MIN);
 
 	if (object == NULL) {
 		return;
 	}
-	if (class >= CLASS_COUNT) {
+	if (bin >= BIN_COUNT) {
 		pool_pages_free(object, order_of(size));
 		return;
 	}
-	CHECK(at >= sizeof(*s) && s->class == class);
-	CHECK(is_aligned(at - sizeof(*s), BIT(class + CLASS_SHIFT_MIN)));
+	CHECK(at >= sizeof(*s) && s->bin == bin);
+	CHECK(is_aligned(at - sizeof(*s), BIT(bin + BIN_SHIFT_MIN)));
 	CHECK((s->free_map[i / 64] & BIT(i % 64)) == 0);
 	lock_acquire(&lock);
 	s->free_map[i / 64] |= BIT(i % 64);
 	s->used--;
 	list_remove(&s->node);
 	if (s->used != 0) {
-		list_append(&classes[class], &s->node);
+		list_append(&bins[bin], &s->node);
 	}
+	empty = s->used == 0;
 	lock_release(&lock);
-	if (s->used == 0) {
+	if (empty) {
 		pool_pages_free(s, 0);
 	}
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "hv/base/bits.h"
@@ -20,6 +21,7 @@
 
 static struct gspace a;
 static struct gspace b;
+static struct gspace c;
 static struct frame_stats start;
 static uint64_t pool_start;
 
@@ -413,6 +415,126 @@ static void the_window_is_flushed_on_this_cpu(void **state)
 	assert_int_equal(fake_cpu.invlpg_last.v, VM_WINDOW_BASE + 0x4000);
 }
 
+/* --- three VMs at random against a naive model --- */
+
+#define VMS 3
+#define VM_PAGES 1024u /* 4 MiB */
+
+/* The first byte of each page, and what the VM is made of. */
+static struct gspace *const vms[VMS] = {&a, &b, &c};
+static char content[VMS][VM_PAGES];
+static bool running[VMS];
+
+static void expect_content(unsigned v)
+{
+	space_switch(&vms[v]->host);
+	for (unsigned i = 0; i < VM_PAGES; i++) {
+		const char *p = gspace_ptr(vms[v], gpa((uint64_t)i << PAGE_SHIFT), 1, false);
+
+		assert_int_equal(*p, content[v][i]);
+	}
+}
+
+static void start_fresh(unsigned v)
+{
+	assert_int_equal(gspace_init(vms[v], (uint16_t)(v + 1), &pt_format_npt, PT_LEVEL_2M),
+			 HV_OK);
+	assert_int_equal(gspace_add_region(vms[v], 0, VM_PAGES * PAGE_SIZE, true), HV_OK);
+	for (uint64_t at = 0; at < VM_PAGES * PAGE_SIZE; at += MIB(1)) {
+		assert_int_equal(gspace_populate(vms[v], at, MIB(1)), HV_OK);
+	}
+	memset(content[v], 0, VM_PAGES);
+	running[v] = true;
+}
+
+static bool map_shared(void *ctx, const struct pt_leaf *leaf)
+{
+	struct gspace *child = ctx;
+
+	assert_true(leaf->attr.cow);
+	assert_int_equal(pt_map(&child->stage2, leaf->va, leaf->pa, leaf->size,
+				(struct pt_attr){.rights = PT_RX, .cow = true}),
+			 HV_OK);
+	assert_int_equal(pt_map(&child->host.pt, VM_WINDOW_BASE + leaf->va, leaf->pa, leaf->size,
+				(struct pt_attr){.rights = PT_R, .cow = true}),
+			 HV_OK);
+	return true;
+}
+
+/* What a fork does: the child maps all of the parent's memory. */
+static void fork_from(unsigned parent, unsigned child)
+{
+	struct gspace *g = vms[child];
+
+	assert_int_equal(gspace_init(g, (uint16_t)(child + 1), &pt_format_npt, PT_LEVEL_2M), HV_OK);
+	assert_int_equal(gspace_add_region(g, 0, VM_PAGES * PAGE_SIZE, true), HV_OK);
+	assert_int_equal(gspace_share(vms[parent], 0, VM_PAGES * PAGE_SIZE), HV_OK);
+	pt_walk(&vms[parent]->stage2, 0, VM_PAGES * PAGE_SIZE, map_shared, g);
+	g->regions[0].populated = VM_PAGES * PAGE_SIZE;
+	g->cow_frames = VM_PAGES;
+	memcpy(content[child], content[parent], VM_PAGES);
+	running[child] = true;
+}
+
+static void write_at_random(unsigned v)
+{
+	for (unsigned n = (unsigned)rand() % 40; n > 0; n--) {
+		unsigned page = (unsigned)rand() % VM_PAGES;
+
+		content[v][page] = (char)rand();
+		write_byte(vms[v], (uint64_t)page << PAGE_SHIFT, content[v][page]);
+	}
+}
+
+static void random_step(void)
+{
+	unsigned v = (unsigned)rand() % VMS;
+	unsigned other = (unsigned)rand() % VMS;
+
+	if (!running[v]) {
+		if (running[other] && rand() % 3 != 0) {
+			fork_from(other, v);
+		} else {
+			start_fresh(v);
+		}
+	} else if (rand() % 6 == 0) {
+		finish(vms[v]);
+		running[v] = false;
+	} else {
+		write_at_random(v);
+	}
+}
+
+static void forks_and_ends_at_random(void **state)
+{
+	(void)state;
+	finish(&a);
+	finish(&b);
+	srand(23);
+	for (unsigned step = 0; step < 300; step++) {
+		struct gspace *alive[VMS];
+		struct isolation_report report;
+		unsigned count = 0;
+
+		random_step();
+		for (unsigned v = 0; v < VMS; v++) {
+			if (running[v]) {
+				expect_content(v);
+				alive[count++] = vms[v];
+			}
+		}
+		gspace_isolation_check(alive, count, &report);
+		assert_null(report.what);
+	}
+	for (unsigned v = 0; v < VMS; v++) {
+		if (running[v]) {
+			finish(vms[v]);
+		}
+	}
+	assert_int_equal(gspace_init(&a, 1, &pt_format_npt, PT_LEVEL_1G), HV_OK);
+	assert_int_equal(gspace_init(&b, 2, &pt_format_ept, PT_LEVEL_2M), HV_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +552,7 @@ int main(void)
 		TEST(without_frames_a_copy_is_refused),
 		TEST(share_needs_populated_pages),
 		TEST(the_window_is_flushed_on_this_cpu),
+		TEST(forks_and_ends_at_random),
 #undef TEST
 	};
 

@@ -61,6 +61,8 @@ static void objects_are_zero_and_aligned(void **state)
 		pool_free(first, sizes[i]);
 		pool_free(second, sizes[i]);
 	}
+	assert_null(pool_alloc(PAGE_SIZE_2M + 1));
+	assert_null(pool_alloc(SIZE_MAX));
 	pool_free(NULL, 16);
 	pool_free(NULL, 100000);
 }
