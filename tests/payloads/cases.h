@@ -21,6 +21,7 @@ void case_cr3_hole(void);
 void case_jump_hole(void);
 void case_jump_apic(void);
 void case_privileged(void);
+void case_bad_control(void);
 void case_single_step(void);
 
 /* ports.c */
@@ -49,6 +50,7 @@ void case_power_off(void);
 void case_timer_storm(void);
 void case_apic_timer(void);
 void case_apic_priority(void);
+void case_apic_cr8(void);
 void case_x2apic(void);
 
 /* irq.c */

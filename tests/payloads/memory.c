@@ -74,7 +74,8 @@ void case_memory_fill(void)
 static void expect_no_mark(uint64_t gpa, uint64_t *page)
 {
 	for (unsigned i = 0; i < PAGE / 8; i++) {
-		EXPECT(page[i] != mark(), "0x%lx holds another guest's mark", gpa + i * sizeof(*page));
+		EXPECT(page[i] != mark(), "0x%lx holds another guest's mark",
+		       gpa + i * sizeof(*page));
 	}
 }
 

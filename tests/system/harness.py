@@ -30,9 +30,11 @@ HYPERVISOR_TROUBLE = (r"bulkhead: panic", r"^error:", r"unforeseen exception", r
 
 @dataclasses.dataclass
 class Expect:
-    """Waits until a line matches; `within` is in seconds of wall-clock time."""
+    """Waits until a line matches; `within` is in seconds of wall-clock time. A line that matches
+    `unless` ends the wait as a failure."""
     pattern: str
     within: float = 60
+    unless: str = r"(?!)"
 
 
 @dataclasses.dataclass
@@ -52,6 +54,13 @@ class Check:
 class Idle:
     """Lets the machine run; only for cases whose subject is a stretch of time."""
     seconds: float
+
+
+@dataclasses.dataclass
+class Trial:
+    """Steps whose failure is noted, and the case goes on: one boot serves many of these."""
+    name: str
+    steps: list
 
 
 @dataclasses.dataclass
@@ -76,6 +85,10 @@ class Failed(Exception):
     """A case did not hold; the text says what."""
 
 
+class Ended(Failed):
+    """The machine is gone: nothing further can be tried on it."""
+
+
 class Machine:
     """One running emulator."""
 
@@ -86,7 +99,9 @@ class Machine:
                                         stderr=subprocess.STDOUT, bufsize=0)
         self.log = log
         self.lines = []
+        self.times = []  # when each line was complete, time.monotonic()
         self.partial = ""
+        self.problems = []
         self.seen = 0
         self.news = threading.Condition()
         self.ended = False
@@ -105,17 +120,20 @@ class Machine:
                 *whole, rest = text.split("\n")
                 with self.news:
                     self.lines += [clean(x) for x in whole]
+                    self.times += [time.monotonic()] * len(whole)
                     self.partial = rest
                     self.news.notify_all()
         with self.news:
             if self.partial:
                 self.lines.append(clean(self.partial))
+                self.times.append(time.monotonic())
             self.ended = True
             self.news.notify_all()
 
-    def expect(self, pattern, within):
+    def expect(self, pattern, within, unless=r"(?!)"):
         """Moves past the first unseen line that matches; an unfinished line counts too."""
         regex = re.compile(pattern)
+        bad = re.compile(unless)
         deadline = time.monotonic() + within
         with self.news:
             while True:
@@ -124,17 +142,23 @@ class Machine:
                     self.seen += 1
                     if regex.search(line):
                         return line
-                if self.partial and regex.search(clean(self.partial)):
+                    if bad.search(line):
+                        raise Failed(line)
+                if self.seen == len(self.lines) and regex.search(clean(self.partial)):
+                    self.seen += 1
                     return clean(self.partial)
                 if self.ended:
-                    raise Failed(f"the machine ended before a line matched /{pattern}/")
+                    raise Ended(f"the machine ended before a line matched /{pattern}/")
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Failed(f"no line matched /{pattern}/ within {within:.0f} s")
                 self.news.wait(left)
 
     def send(self, text):
-        self.process.stdin.write(text.encode())
+        try:
+            self.process.stdin.write(text.encode())
+        except BrokenPipeError as gone:
+            raise Ended(f"the machine ended before '{text.strip()}' could be typed") from gone
 
     def finish(self, timeout):
         try:
@@ -154,7 +178,8 @@ class Machine:
 
 
 def clean(line):
-    """Without carriage returns, colours and the marks of the firmware's screen handling."""
+    """What a terminal shows of a line: without what was erased, colours and carriage returns."""
+    line = line.rsplit("\x1b[K", 1)[-1]
     return re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", line).replace("\r", "").rstrip()
 
 
@@ -197,21 +222,38 @@ def judge(case, lines):
             raise Failed(f"no line matched /{pattern}/")
 
 
-def run_steps(case, machine):
-    for step in case.steps:
+def run_trial(trial, machine):
+    try:
+        run_steps(trial.steps, machine)
+    except Ended as ended:
+        raise Ended(f"{trial.name}: {ended}") from ended
+    except Failed as failure:
+        machine.problems.append(f"{trial.name}: {failure}")
+
+
+def run_check(step, machine):
+    with machine.news:
+        lines = list(machine.lines)
+    try:
+        step.fn(lines)
+    except AssertionError as wrong:
+        raise Failed(str(wrong)) from wrong
+
+
+def run_steps(steps, machine):
+    for step in steps:
         if isinstance(step, Expect):
-            machine.expect(step.pattern, step.within)
+            machine.expect(step.pattern, step.within, step.unless)
         elif isinstance(step, Send):
             machine.send(step.text + step.end)
         elif isinstance(step, Check):
-            with machine.news:
-                lines = list(machine.lines)
-            try:
-                step.fn(lines)
-            except AssertionError as wrong:
-                raise Failed(str(wrong)) from wrong
+            run_check(step, machine)
         elif isinstance(step, Idle):
             time.sleep(step.seconds)
+        elif isinstance(step, Trial):
+            run_trial(step, machine)
+        else:
+            raise TypeError(f"{step!r} is no step")
 
 
 def run_case(case, platform):
@@ -221,10 +263,14 @@ def run_case(case, platform):
     image = build_image(case, folder)
     machine = Machine(case, platform, image, folder / "serial.log")
     try:
-        run_steps(case, machine)
+        run_steps(case.steps, machine)
         code = machine.finish(case.timeout + 10)
+    except Failed as failure:
+        machine.problems.append(str(failure))
     finally:
         machine.close()
+    if machine.problems:
+        raise Failed("; ".join(machine.problems))
     if code != case.exit_code:
         raise Failed(f"exit code {code}, expected {case.exit_code}")
     judge(case, machine.lines)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's machine against its specifications, by bare-metal guests."""
+from harness import Case, Expect, Send, Trial
+from sticks import POWER_OFF, READY, passes, payload, stick
+
+CONF = "console = all\nautostart = none\n"
+
+DEVICES = Case(
+    "devices",
+    stick(CONF, *(payload(n) for n in ("apic-timer", "apic-priority", "x2apic", "pit-pic",
+                                       "pit-ioapic", "uart-irq", "rtc-irq", "cpuid", "clean-start",
+                                       "clocks", "memory-zero"))),
+    [READY] + [passes(n) for n in ("cpuid", "clean-start", "memory-zero", "apic-priority", "x2apic",
+                                   "apic-timer", "pit-pic", "pit-ioapic", "uart-irq", "rtc-irq",
+                                   "clocks")] + [POWER_OFF], timeout=300, linux=False)
+
+# Two guests use every register at once; a third keeps its clocks while they compute.
+REGISTERS = Case(
+    "registers",
+    stick(CONF, payload("first", "registers", pattern="0x11", seconds=15),
+          payload("second", "registers", pattern="0xa7", seconds=15),
+          payload("clocks", seconds=20)),
+    [READY, Send("start first"), Send("start second"), Send("start clocks"),
+     Trial("registers", [Expect("stopped: power-off", 120, "FAIL")] * 3), POWER_OFF],
+    timeout=240, linux=False, must=(r"^first\| PASS", r"^second\| PASS", r"^clocks\| PASS"))
+
+CR8 = Case("apic-cr8", stick(CONF, payload("apic-cr8")), [READY, passes("apic-cr8"), POWER_OFF],
+           timeout=60, linux=False)
+
+CASES = [DEVICES, REGISTERS, CR8]

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All cases, in the order they run: what a person does first, then what nobody should do."""
+import case_config
+import case_hostile
+import case_isolation
+import case_linux
+import case_payloads
+
+
+def all_cases():
+    modules = (case_linux, case_payloads, case_hostile, case_isolation, case_config)
+    return [case for module in modules for case in module.CASES]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cases put on a stick, and the steps that many of them share."""
+import re
+
+from harness import BUILD, Check, Expect, Send, Trial
+
+KERNEL = BUILD / "guest/vmlinuz"
+INITRD = BUILD / "guest/initrd.img"
+PAYLOAD = BUILD / "guest/payload"
+
+# The sum of guest RAM stays below what is left of a machine of 1 GiB.
+PAYLOAD_MEMORY = "16M"
+LINUX_BOOT = 150
+
+
+def stick(conf, *guests):
+    """`conf` is the text of bulkhead.conf; a guest is a dict of files."""
+    files = {"bulkhead.conf": conf}
+    for guest in guests:
+        files.update(guest)
+    return files
+
+
+def guest_conf(**keys):
+    return "".join(f"{k} = {v}\n" for k, v in keys.items())
+
+
+def linux(name, cmdline="", memory="192M", **keys):
+    """A Debian kernel with the sample userland; `task=NAME` in cmdline runs a script in it."""
+    line = f"console=ttyS0 guest={name} {cmdline}".strip()
+    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=line, **keys),
+            f"{name}/vmlinuz": KERNEL, f"{name}/initrd.img": INITRD}
+
+
+def payload(name, test=None, memory=PAYLOAD_MEMORY, keys=None, **options):
+    """A bare-metal guest of tests/payloads; options go to its command line."""
+    words = [f"test={test or name}"] + [f"{k.replace('_', '-')}={v}" for k, v in options.items()]
+    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words), **(keys or {})),
+            f"{name}/kernel": PAYLOAD}
+
+
+# ---------------------------------------------------------------- steps
+
+READY = Expect(r"^bulkhead: ready: ", 60)
+POWER_OFF = Send("poweroff")
+
+
+def started(name, within=30):
+    return Expect(rf"^bulkhead: guest {re.escape(name)}: started", within)
+
+
+def stopped(name, reason, within=60, unless=r"(?!)"):
+    return Expect(rf"^bulkhead: guest {re.escape(name)}: stopped: {reason}", within, unless)
+
+
+def passes(name, within=60):
+    """Starts a payload that must end with PASS."""
+    return Trial(name, [Send(f"start {name}"),
+                        stopped(name, "power-off", within, rf"^{name}\| FAIL|guest {name}: (reset|stopped)"),
+                        Check(lambda lines: passed(lines, name))])
+
+
+def passed(lines, name):
+    assert any(re.search(rf"^{name}\| PASS ", x) for x in lines), f"{name} printed no PASS"
+
+
+def ends(name, reason, within=30):
+    """Starts a payload that must be stopped for a reason of its own."""
+    return Trial(name, [Send(f"start {name}"), stopped(name, reason, within, rf"^{name}\| FAIL")])
+
+
+def isolated():
+    return [Send("info isolation"), Expect(r"^isolation: \d+ VMs, \d+ frames checked, 0 violations", 30,
+                                           r"^isolation: .* [1-9]\d* violations")]
+
+
+# ---------------------------------------------------------------- judging
+
+def beats_of(lines, name):
+    pattern = re.compile(rf"^{name}\| beat (\d+)(?: late (\d+) ms)?")
+    return [(int(m[1]), int(m[2] or 0)) for m in map(pattern.match, lines) if m]
+
+
+def unbroken(name, at_least, late_ms=4000):
+    """Every second of guest time had its beat, in order, and none came very late."""
+    def check(lines):
+        beats = beats_of(lines, name)
+        assert len(beats) >= at_least, f"{name}: only {len(beats)} beats"
+        for (before, _), (after, _) in zip(beats, beats[1:]):
+            assert after == before + 1, f"{name}: beat {after} follows beat {before}"
+        worst = max(late for _, late in beats)
+        assert worst <= late_ms, f"{name}: a beat came {worst} ms late"
+    return Check(check)
+
+
+def beats_on(name):
+    """Two further beats."""
+    return [Expect(rf"^{name}\| beat ", 20), Expect(rf"^{name}\| beat ", 20)]
