@@ -33,7 +33,7 @@ static bool write_cr0(struct vcpu *vcpu, uint64_t value)
 	}
 	if (((old ^ value) & CR0_PG) != 0 && (efer & EFER_LME) != 0) {
 		if ((value & CR0_PG) != 0 ? (cr4 & CR4_PAE) == 0
-					  : vcpu_insn_mode(vcpu) == INSN_LONG64) {
+					  : vcpu_mode_now(vcpu) == INSN_LONG64) {
 			return false;
 		}
 		efer = (value & CR0_PG) != 0 ? efer | EFER_LMA : efer & ~EFER_LMA;
@@ -120,7 +120,7 @@ void exit_cr(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct vm_exit_cr *access = &exit->cr;
 	uint64_t cr0 = the_backend->get_reg(vcpu, VCPU_REG_CR0);
-	uint64_t mask = vcpu_insn_mode(vcpu) == INSN_LONG64 ? ~0ull : 0xffffffffull;
+	uint64_t mask = vcpu_mode_now(vcpu) == INSN_LONG64 ? ~0ull : 0xffffffffull;
 	bool ok = true;
 
 	if (!access->decoded && !access->clts && !access->lmsw && !exit_decode_cr(vcpu, exit)) {

@@ -178,16 +178,18 @@ static const struct emul_ops emul_ops = {
 static void begin(struct emul_run *run, struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct emul_ctx *c = &run->c;
+	struct vcpu_context context;
 
+	the_backend->get_context(vcpu, &context);
 	run->vcpu = vcpu;
 	c->ops = &emul_ops;
 	c->walk.ops = &walk_ops;
-	gaddr_fill_walk(&c->walk, vcpu);
+	gaddr_fill_walk(&c->walk, vcpu, &context);
 	c->gpr = vcpu->gpr;
 	c->rip = vcpu->rip;
-	c->rflags = the_backend->get_reg(vcpu, VCPU_REG_RFLAGS);
-	c->mode = vcpu_insn_mode(vcpu);
-	c->cpl = (uint8_t)vcpu_cpl(vcpu);
+	c->rflags = context.rflags;
+	c->mode = vcpu_insn_mode(&context);
+	c->cpl = context.cpl;
 	emul_begin(c);
 	c->bytes_count = exit->insn_bytes_count;
 	c->bytes = exit->insn_bytes;

@@ -52,25 +52,26 @@ static bool update_entry(const struct gwalk *w, gpa_t addr, unsigned size, uint6
 
 static const struct gwalk_ops walk_ops = {read_entry, update_entry};
 
-void gaddr_fill_walk(struct gwalk *w, const struct vcpu *vcpu)
+void gaddr_fill_walk(struct gwalk *w, const struct vcpu *vcpu, const struct vcpu_context *context)
 {
 	const struct cpu_features *f = cpu_features();
 	const struct guest *g = guest_of(vcpu->vm);
 
-	w->cr0 = the_backend->get_reg(vcpu, VCPU_REG_CR0);
-	w->cr3 = the_backend->get_reg(vcpu, VCPU_REG_CR3);
-	w->cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4);
-	w->efer = the_backend->get_reg(vcpu, VCPU_REG_EFER);
+	w->cr0 = context->cr0;
+	w->cr3 = context->cr3;
+	w->cr4 = context->cr4;
+	w->efer = context->efer;
 	w->phys_bits = (uint8_t)f->physical_bits;
 	w->gib_pages = (g->cpuid.extended[1].edx & EXT1_EDX_PAGES_1G) != 0;
 	w->amd = f->vendor == CPU_VENDOR_AMD;
 }
 
-void vcpu_walk_begin(struct vcpu_walk *w, const struct vcpu *vcpu)
+void vcpu_walk_begin(struct vcpu_walk *w, const struct vcpu *vcpu,
+		     const struct vcpu_context *context)
 {
 	w->vm = vcpu->vm;
 	w->walk.ops = &walk_ops;
-	gaddr_fill_walk(&w->walk, vcpu);
+	gaddr_fill_walk(&w->walk, vcpu, context);
 	w->long_mode = (w->walk.efer & EFER_LMA) != 0 && (w->walk.cr0 & CR0_PG) != 0;
 	gwalk_prepare(&w->walk);
 }

@@ -18,11 +18,12 @@ struct vcpu_walk {
 bool gaddr_read_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry);
 bool gaddr_update_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t expected,
 			uint64_t entry);
-/* Sets everything in `w` but its callbacks from the vCPU's registers. */
-void gaddr_fill_walk(struct gwalk *w, const struct vcpu *vcpu);
+/* Sets everything in `w` but its callbacks. */
+void gaddr_fill_walk(struct gwalk *w, const struct vcpu *vcpu, const struct vcpu_context *context);
 
-/* Reads the paging registers of the vCPU. */
-void vcpu_walk_begin(struct vcpu_walk *w, const struct vcpu *vcpu);
+/* `context` is the vCPU's. */
+void vcpu_walk_begin(struct vcpu_walk *w, const struct vcpu *vcpu,
+		     const struct vcpu_context *context);
 /* Translates `va` for `access` (GWALK_*); the VM's space is current. */
 enum gwalk_status vcpu_translate(const struct vcpu_walk *w, gva_t va, unsigned access,
 				 struct gwalk_result *out);

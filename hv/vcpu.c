@@ -94,47 +94,38 @@ void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2)
 	raise(vcpu, &event, cr2);
 }
 
-enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu)
+enum insn_mode vcpu_mode_now(const struct vcpu *vcpu)
 {
-	struct vcpu_segment cs;
+	struct vcpu_context context;
 
-	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
-	return insn_mode_of(the_backend->get_reg(vcpu, VCPU_REG_CR0),
-			    the_backend->get_reg(vcpu, VCPU_REG_EFER),
-			    the_backend->get_reg(vcpu, VCPU_REG_RFLAGS), cs.attr);
+	the_backend->get_context(vcpu, &context);
+	return vcpu_insn_mode(&context);
 }
 
 unsigned vcpu_cpl(const struct vcpu *vcpu)
 {
-	struct vcpu_segment ss;
+	struct vcpu_context context;
 
-	if ((the_backend->get_reg(vcpu, VCPU_REG_CR0) & CR0_PE) == 0) {
-		return 0;
-	}
-	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_VM) != 0) {
-		return 3;
-	}
-	the_backend->get_seg(vcpu, VCPU_SEG_SS, &ss);
-	return (unsigned)bits_get(ss.attr, SEG_DPL);
+	the_backend->get_context(vcpu, &context);
+	return context.cpl;
 }
 
-size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX])
+/* Reads `want` bytes at most, as many as translate. */
+static size_t fetch(struct vcpu *vcpu, const struct vcpu_context *context, uint8_t *bytes,
+		    size_t want)
 {
-	unsigned access = GWALK_FETCH | (vcpu_cpl(vcpu) == 3 ? GWALK_USER : 0);
+	unsigned access = GWALK_FETCH | (context->cpl == 3 ? GWALK_USER : 0);
 	uint64_t linear = vcpu->rip;
 	struct vcpu_walk walk;
 	size_t got = 0;
 
-	if (vcpu_insn_mode(vcpu) != INSN_LONG64) {
-		struct vcpu_segment cs;
-
-		the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
-		linear = (uint32_t)(cs.base + vcpu->rip);
+	if (vcpu_insn_mode(context) != INSN_LONG64) {
+		linear = (uint32_t)(context->cs_base + vcpu->rip);
 	}
-	vcpu_walk_begin(&walk, vcpu);
-	while (got < INSN_BYTES_MAX) {
+	vcpu_walk_begin(&walk, vcpu, context);
+	while (got < want) {
 		size_t in_page = (size_t)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
-		size_t n = (size_t)min_u64(INSN_BYTES_MAX - got, in_page);
+		size_t n = (size_t)min_u64(want - got, in_page);
 		struct gwalk_result at;
 
 		if (vcpu_translate(&walk, gva(linear), access, &at) != GWALK_OK ||
@@ -147,48 +138,73 @@ size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX])
 	return got;
 }
 
-/* The length of the exiting instruction where hardware does not tell; 0: not `fixed` any more. */
-static unsigned find_length(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX])
 {
-	uint8_t fetched[INSN_BYTES_MAX];
-	const uint8_t *bytes = exit->insn_bytes;
-	size_t n = exit->insn_bytes_count;
-	struct insn insn;
+	struct vcpu_context context;
 
-	if (n == 0) {
-		bytes = fetched;
-		n = vcpu_fetch(vcpu, fetched);
-	}
-	if (fixed != 0) {
-		return insn_length_fixed(bytes, n, vcpu_insn_mode(vcpu), fixed);
-	}
-	return insn_decode(bytes, n, vcpu_insn_mode(vcpu), &insn) == DECODE_OK ? insn.length : 0;
+	the_backend->get_context(vcpu, &context);
+	return fetch(vcpu, &context, bytes, INSN_BYTES_MAX);
 }
 
-void vcpu_completed(struct vcpu *vcpu)
+/* Enough for the instructions of vcpu_skip without prefixes, which is how they come. */
+#define USUAL_LENGTH 4u
+
+/* The length of the exiting instruction where hardware does not tell; 0: not `fixed` any more. */
+static unsigned find_length(struct vcpu *vcpu, const struct vm_exit *exit,
+			    const struct vcpu_context *context, uint32_t fixed)
 {
-	struct vcpu_event event = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
+	enum insn_mode mode = vcpu_insn_mode(context);
+	uint8_t bytes[INSN_BYTES_MAX];
+	size_t n = exit->insn_bytes_count;
+	struct insn insn;
+	unsigned length;
+
+	if (n != 0) {
+		memcpy(bytes, exit->insn_bytes, sizeof(bytes));
+	} else if (fixed != 0) {
+		n = fetch(vcpu, context, bytes, USUAL_LENGTH);
+		length = insn_length_fixed(bytes, n, mode, fixed);
+		if (length != 0) {
+			return length;
+		}
+		n = fetch(vcpu, context, bytes, INSN_BYTES_MAX);
+	} else {
+		n = fetch(vcpu, context, bytes, INSN_BYTES_MAX);
+	}
+	if (fixed != 0) {
+		return insn_length_fixed(bytes, n, mode, fixed);
+	}
+	return insn_decode(bytes, n, mode, &insn) == DECODE_OK ? insn.length : 0;
+}
+
+static void completed(struct vcpu *vcpu, uint64_t rflags)
+{
+	static const struct vcpu_event step = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
 
 	the_backend->clear_shadow(vcpu);
-	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF) != 0) {
-		raise(vcpu, &event, DR6_BS);
+	if ((rflags & RFLAGS_TF) != 0) {
+		raise(vcpu, &step, DR6_BS);
 	}
 }
 
 bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
 {
+	struct vcpu_context context;
 	unsigned length = exit->insn_len;
+	uint64_t rip;
 
+	the_backend->get_context(vcpu, &context);
 	if (length == 0) {
-		length = find_length(vcpu, exit, fixed);
+		length = find_length(vcpu, exit, &context, fixed);
 		if (length == 0) {
 			return false;
 		}
 	}
-	vcpu->rip += length;
-	if (vcpu->rip >> 32 != 0 && vcpu_insn_mode(vcpu) != INSN_LONG64) {
-		vcpu->rip = (uint32_t)vcpu->rip;
+	rip = vcpu->rip + length;
+	if (vcpu_insn_mode(&context) != INSN_LONG64) {
+		rip = (uint32_t)rip;
 	}
-	vcpu_completed(vcpu);
+	vcpu->rip = rip;
+	completed(vcpu, context.rflags);
 	return true;
 }

@@ -27,8 +27,14 @@ void vcpu_raise(struct vcpu *vcpu, uint8_t vector);
 void vcpu_raise_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
 void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2);
 
-/* The width in which the vCPU's code is decoded now. */
-enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu);
+/* The width in which code is decoded in this context. */
+static inline enum insn_mode vcpu_insn_mode(const struct vcpu_context *context)
+{
+	return insn_mode_of(context->cr0, context->efer, context->rflags, context->cs_attr);
+}
+
+/* The same for the vCPU as it is now. */
+enum insn_mode vcpu_mode_now(const struct vcpu *vcpu);
 /* 0..3; 3 in virtual-8086 mode. */
 unsigned vcpu_cpl(const struct vcpu *vcpu);
 /*
@@ -42,5 +48,3 @@ size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX]);
  * the bytes are not that instruction any more the guest simply runs again from the same RIP; false.
  */
 bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed);
-/* The part of vcpu_skip behind the length: RIP moved by `length` already. */
-void vcpu_completed(struct vcpu *vcpu);

@@ -22,6 +22,7 @@ static struct hv_backend backend = {
 	.vcpu_run = svm_vcpu_run,
 	.get_reg = svm_get_reg,
 	.set_reg = svm_set_reg,
+	.get_context = svm_get_context,
 	.get_seg = svm_get_seg,
 	.set_seg = svm_set_seg,
 	.set_tsc_offset = svm_set_tsc_offset,

@@ -202,6 +202,12 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 	vmcb_set_reg(vmcb, reg, value);
 }
 
+void svm_get_context(const struct vcpu *vcpu, struct vcpu_context *out)
+{
+	vmcb_get_context(svm_vcpu_const(vcpu)->vmcb, out);
+	out->efer &= ~EFER_SVME;
+}
+
 void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out)
 {
 	vmcb_get_seg(svm_vcpu_const(vcpu)->vmcb, seg, out);

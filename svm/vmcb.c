@@ -94,6 +94,18 @@ static uint16_t attr_from_neutral(uint32_t attr)
 	return (uint16_t)((attr & SEG_UNUSABLE) != 0 ? out & ~SVM_SEG_P : out);
 }
 
+void vmcb_get_context(const struct vmcb *vmcb, struct vcpu_context *out)
+{
+	out->cr0 = vmcb->_cr0;
+	out->cr3 = vmcb->_cr3;
+	out->cr4 = vmcb->_cr4;
+	out->efer = vmcb->_efer;
+	out->rflags = vmcb->rflags;
+	out->cs_base = vmcb->_cs.base;
+	out->cs_attr = attr_to_neutral(vmcb->_cs.attr);
+	out->cpl = vmcb->_cpl;
+}
+
 void vmcb_get_seg(const struct vmcb *vmcb, enum vcpu_seg seg, struct vcpu_segment *out)
 {
 	const struct vmcb_seg *s;

@@ -289,6 +289,7 @@ static inline void vmcb_set_dr6(struct vmcb *vmcb, uint64_t value)
 uint64_t vmcb_get_reg(const struct vmcb *vmcb, enum vcpu_reg reg);
 void vmcb_set_reg(struct vmcb *vmcb, enum vcpu_reg reg, uint64_t value);
 
+void vmcb_get_context(const struct vmcb *vmcb, struct vcpu_context *out);
 /* A segment that is not present reads as SEG_UNUSABLE and the other way round. */
 void vmcb_get_seg(const struct vmcb *vmcb, enum vcpu_seg seg, struct vcpu_segment *out);
 /* The CPL follows the DPL of SS, as the CPU keeps it. */

@@ -68,6 +68,18 @@ struct vcpu_segment {
 	uint32_t attr; /* SEG_* of hv/cpu/regs.h */
 };
 
+/* All that decides how the vCPU's next instruction is fetched and translated, read at once. */
+struct vcpu_context {
+	uint64_t cr0;
+	uint64_t cr3;
+	uint64_t cr4;
+	uint64_t efer;
+	uint64_t rflags;
+	uint64_t cs_base;
+	uint32_t cs_attr; /* SEG_* */
+	uint8_t cpl;	  /* 0..3 */
+};
+
 /* Why an event cannot be delivered now; 0 when it can. */
 #define VCPU_BLOCKED_IF 1u	/* RFLAGS.IF is clear */
 #define VCPU_BLOCKED_SHADOW 2u	/* STI or MOV SS shadow */
@@ -116,6 +128,7 @@ struct hv_backend {
 	void (*vcpu_run)(struct vcpu *vcpu, struct vm_exit *exit);
 
 	/* --- state --- */
+	void (*get_context)(const struct vcpu *vcpu, struct vcpu_context *out);
 	uint64_t (*get_reg)(const struct vcpu *vcpu, enum vcpu_reg reg);
 	void (*set_reg)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 	void (*get_seg)(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
