@@ -36,7 +36,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
 	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
-	hv/exit_msr.c hv/gaddr.c hv/guest.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c \
+	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c \
 	hv/platform.c hv/run.c hv/setup.c hv/vcpu.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c
@@ -72,7 +72,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header \
 	test_i8042 test_ps2_keyboard test_scancode \
 	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
-	test_wallclock test_work test_fpu
+	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -316,6 +316,32 @@ $(FZ)/bin/%: $(FZ)/tests/fuzz/%.o $(FZ)/libhost.a $(FZ)/libfakes.a
 .PHONY: fuzz
 fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%)
 	$(Q)tools/run_fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS:%=$(FZ)/bin/%)
+
+# ---------------------------------------------------------------- measuring (tests/bench)
+
+# Two programs without libc: a payload for single exits, and a Linux /init that marks the end of a
+# boot and runs loops.
+BENCH := $(BUILD)/bench
+BENCH_SRCS := hv/base/fmt.c hv/base/str.c tests/payloads/rt.c tests/payloads/rt_apic.c \
+	tests/payloads/rt_time.c tests/bench/micro.c
+BENCH_ASM := tests/payloads/entry.S tests/bench/header.S hv/cpu/mem.S
+BENCH_FLAGS := $(TARGET_FLAGS) -fno-stack-protector
+BENCH_OBJS := $(BENCH_SRCS:%.c=$(BENCH)/%.o) $(BENCH_ASM:%.S=$(BENCH)/%.S.o)
+
+$(BENCH)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BENCH_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BENCH)/%.S.o: %.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(INCLUDE) -D__ASSEMBLER__ -MMD -MP -c -o $@ $<
+
+$(BENCH)/micro.bin: $(BENCH_OBJS) tests/payloads/payload.lds
+	$(call say,LD,$@)
+	$(Q)ld -nostdlib -static -T tests/payloads/payload.lds -o $(BENCH)/micro.elf $(BENCH_OBJS)
+	$(Q)objcopy -O binary $(BENCH)/micro.elf $@
 
 # ---------------------------------------------------------------- checks
 

@@ -42,10 +42,15 @@
 	(B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22) | B(27) | \
 	 B(28))
 #define LEAF7_ECX_OSPKE B(4)
+#define LEAF7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
 /* Leaf 7.0 EDX: AVX512_4VNNIW AVX512_4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE. */
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
+#define LEAF7_EDX_AVX512 (B(2) | B(3) | B(8))
 /* Leaf 0xd.1 EAX: XSAVEOPT XSAVEC XGETBV(1). No XSAVES: IA32_XSS stays 0. */
 #define LEAFD1_EAX (B(0) | B(1) | B(2))
+#define LEAFD1_EAX_XSAVEC B(1)
+/* Of a component: the compacted form puts it at a multiple of 64. */
+#define LEAFD_ECX_ALIGNED B(1)
 /* 0x80000001 ECX: LAHF CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM TOPOEXT. */
 #define EXT1_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21) | B(22))
 #define EXT1_ECX_TOPOEXT B(22)
@@ -159,6 +164,8 @@ static void build_leaf7(struct cpuid_table *t)
 	r.ebx |= LEAF7_EBX_TSC_ADJUST;
 	if ((t->xcr0_mask & XCR0_AVX512) == 0) {
 		r.ebx &= ~LEAF7_EBX_AVX512;
+		r.ecx &= ~LEAF7_ECX_AVX512;
+		r.edx &= ~LEAF7_EDX_AVX512;
 	}
 	if ((t->xcr0_mask & XCR0_PKRU) == 0) {
 		r.ecx &= ~B(3);
@@ -324,19 +331,25 @@ static const struct cpuid_subleaf *find_sub(const struct cpuid_table *t, uint32_
 	return NULL;
 }
 
-/* Bytes an XSAVE area needs for the components in `xcr0` (standard form). */
-static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0)
+/* Bytes an XSAVE area needs for the components in `xcr0`, in the standard or the compacted form. */
+static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)
 {
-	uint32_t size = 576;
+	uint64_t size = 576;
 
 	for (unsigned i = 0; i < t->sub_count; i++) {
 		const struct cpuid_subleaf *s = &t->sub[i];
 
-		if (s->leaf == LEAF_XSAVE && s->subleaf >= 2 && (xcr0 & BIT(s->subleaf)) != 0) {
-			size = (uint32_t)max_u64(size, (uint64_t)s->regs.eax + s->regs.ebx);
+		if (s->leaf != LEAF_XSAVE || s->subleaf < 2 || (xcr0 & BIT(s->subleaf)) == 0) {
+			continue;
+		}
+		if (!compacted) {
+			size = max_u64(size, (uint64_t)s->regs.eax + s->regs.ebx);
+		} else {
+			size = (s->regs.ecx & LEAFD_ECX_ALIGNED) != 0 ? align_up(size, 64) : size;
+			size += s->regs.eax;
 		}
 	}
-	return size;
+	return (uint32_t)size;
 }
 
 /* Puts the vCPU's own state into leaves that show it. */
@@ -358,9 +371,9 @@ static void apply_vcpu(const struct cpuid_table *t, const struct cpuid_vcpu_stat
 		break;
 	case LEAF_XSAVE:
 		if (subleaf == 0 && r->ebx != 0) {
-			r->ebx = xsave_size(t, v->xcr0);
-		} else if (subleaf == 1 && (r->eax & B(1)) != 0) {
-			r->ebx = xsave_size(t, v->xcr0);
+			r->ebx = xsave_size(t, v->xcr0, false);
+		} else if (subleaf == 1 && (r->eax & LEAFD1_EAX_XSAVEC) != 0) {
+			r->ebx = xsave_size(t, v->xcr0, true);
 		}
 		break;
 	case LEAF_AMD_TOPOLOGY:

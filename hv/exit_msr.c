@@ -143,6 +143,9 @@ bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_ACT_TSC_ADJUST:
 		*value = vcpu->tsc_adjust;
 		return true;
+	case MSR_ACT_TSC_AUX:
+		*value = vcpu->tsc_aux;
+		return true;
 	case MSR_ACT_TSC_DEADLINE:
 	case MSR_ACT_APIC_BASE:
 	case MSR_ACT_X2APIC:
@@ -189,6 +192,12 @@ bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		return true;
 	case MSR_ACT_TSC_ADJUST:
 		set_tsc_adjust(vcpu, value);
+		return true;
+	case MSR_ACT_TSC_AUX:
+		if (value >> 32 != 0) {
+			return false;
+		}
+		vcpu->tsc_aux = value;
 		return true;
 	case MSR_ACT_TSC_DEADLINE:
 	case MSR_ACT_APIC_BASE:
