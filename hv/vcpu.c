@@ -2,14 +2,13 @@
 /* What exit handlers do to a vCPU. */
 #include "hv/vcpu.h"
 
-#include "hv/api/gmem.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
 #include "hv/cpu/regs.h"
 #include "hv/event.h"
 #include "hv/exit.h"
+#include "hv/fetch.h"
 #include "hv/fpu.h"
-#include "hv/gaddr.h"
 #include "mm/pool.h"
 
 const struct hv_backend *the_backend;
@@ -57,6 +56,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
+	vcpu->fetch.code = NULL;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
 	fpu_reset(vcpu);
@@ -110,71 +110,50 @@ unsigned vcpu_cpl(const struct vcpu *vcpu)
 	return context.cpl;
 }
 
-/* Reads `want` bytes at most, as many as translate. */
-static size_t fetch(struct vcpu *vcpu, const struct vcpu_context *context, uint8_t *bytes,
-		    size_t want)
-{
-	unsigned access = GWALK_FETCH | (context->cpl == 3 ? GWALK_USER : 0);
-	uint64_t linear = vcpu->rip;
-	struct vcpu_walk walk;
-	size_t got = 0;
-
-	if (vcpu_insn_mode(context) != INSN_LONG64) {
-		linear = (uint32_t)(context->cs_base + vcpu->rip);
-	}
-	vcpu_walk_begin(&walk, vcpu, context);
-	while (got < want) {
-		size_t in_page = (size_t)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
-		size_t n = (size_t)min_u64(want - got, in_page);
-		struct gwalk_result at;
-
-		if (vcpu_translate(&walk, gva(linear), access, &at) != GWALK_OK ||
-		    guest_mem_read(vcpu->vm, at.gpa, bytes + got, n) != HV_OK) {
-			break;
-		}
-		got += n;
-		linear += n;
-	}
-	return got;
-}
-
 size_t vcpu_fetch(struct vcpu *vcpu, uint8_t bytes[INSN_BYTES_MAX])
 {
 	struct vcpu_context context;
 
 	the_backend->get_context(vcpu, &context);
-	return fetch(vcpu, &context, bytes, INSN_BYTES_MAX);
+	return fetch_code(vcpu, &context, bytes, INSN_BYTES_MAX);
 }
 
-/* Enough for the instructions of vcpu_skip without prefixes, which is how they come. */
-#define USUAL_LENGTH 4u
-
-/* The length of the exiting instruction where hardware does not tell; 0: not `fixed` any more. */
-static unsigned find_length(struct vcpu *vcpu, const struct vm_exit *exit,
-			    const struct vcpu_context *context, uint32_t fixed)
+/*
+ * The length of the exiting instruction where hardware does not tell; 0: not `fixed` any more. Kept
+ * out of line: its buffer would cost every exit a stack check.
+ */
+static __attribute__((noinline)) unsigned find_length(struct vcpu *vcpu, const struct vm_exit *exit,
+						      const struct vcpu_context *context,
+						      uint32_t fixed)
 {
 	enum insn_mode mode = vcpu_insn_mode(context);
-	uint8_t bytes[INSN_BYTES_MAX];
+	uint8_t fetched[INSN_BYTES_MAX];
+	const uint8_t *bytes = exit->insn_bytes;
 	size_t n = exit->insn_bytes_count;
 	struct insn insn;
-	unsigned length;
 
-	if (n != 0) {
-		memcpy(bytes, exit->insn_bytes, sizeof(bytes));
-	} else if (fixed != 0) {
-		n = fetch(vcpu, context, bytes, USUAL_LENGTH);
-		length = insn_length_fixed(bytes, n, mode, fixed);
-		if (length != 0) {
-			return length;
-		}
-		n = fetch(vcpu, context, bytes, INSN_BYTES_MAX);
-	} else {
-		n = fetch(vcpu, context, bytes, INSN_BYTES_MAX);
+	if (n == 0) {
+		bytes = fetched;
+		n = fetch_code(vcpu, context, fetched, INSN_BYTES_MAX);
 	}
 	if (fixed != 0) {
 		return insn_length_fixed(bytes, n, mode, fixed);
 	}
 	return insn_decode(bytes, n, mode, &insn) == DECODE_OK ? insn.length : 0;
+}
+
+/* The same for the usual case: 64-bit code, no prefix, bytes in one page. 0: take the long way. */
+static unsigned find_length_quick(struct vcpu *vcpu, const struct vm_exit *exit,
+				  const struct vcpu_context *context, uint32_t fixed)
+{
+	unsigned count = fixed >> 24;
+	uint32_t mask = (uint32_t)size_mask(count);
+	uint32_t bytes;
+
+	if (count == 0 || exit->insn_bytes_count != 0 || !fetch_quick(vcpu, context, &bytes)) {
+		return 0;
+	}
+	return (bytes & mask) == (fixed & mask) ? count : 0;
 }
 
 static void completed(struct vcpu *vcpu, uint64_t rflags)
@@ -194,6 +173,9 @@ bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
 	uint64_t rip;
 
 	the_backend->get_context(vcpu, &context);
+	if (length == 0) {
+		length = find_length_quick(vcpu, exit, &context, fixed);
+	}
 	if (length == 0) {
 		length = find_length(vcpu, exit, &context, fixed);
 		if (length == 0) {

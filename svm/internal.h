@@ -8,6 +8,7 @@
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
 #include "svm/asid.h"
+#include "svm/decode.h"
 #include "svm/features.h"
 #include "svm/vmcb.h"
 
@@ -61,7 +62,8 @@ struct svm_vcpu {
 	struct svm_cpu *last_cpu; /* where the VMCB may be cached */
 	struct asid_slot asid;
 	struct svm_nmi nmi;
-	int window_vector; /* -1: none wanted */
+	struct svm_raw_exit raw; /* of the last exit; here, not on the stack of each */
+	int window_vector;	 /* -1: none wanted */
 	bool window_nmi;
 	bool flush; /* before the next entry */
 	/* This implementation opens an interrupt window at TPR == priority; see svm/event.h. */

@@ -99,7 +99,8 @@ static void read_raw(const struct svm_vcpu *v, struct svm_raw_exit *raw)
  * VMRUN refused to enter. struct vcpu stays as it was: nothing was executed, and some
  * implementations (QEMU's TCG) leave the host's registers in the VMCB.
  */
-static void refused(struct svm_vcpu *v, uint64_t injected, struct vm_exit *exit)
+static __attribute__((noinline)) void refused(struct svm_vcpu *v, uint64_t injected,
+					      struct vm_exit *exit)
 {
 	struct svm_raw_exit raw;
 	const char *why;
@@ -116,7 +117,7 @@ static void refused(struct svm_vcpu *v, uint64_t injected, struct vm_exit *exit)
 void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct svm_vcpu *v = svm_vcpu(vcpu);
-	struct svm_raw_exit raw;
+	struct svm_raw_exit *raw = &v->raw;
 	uint64_t injected = v->vmcb->event_inj;
 
 	if (v->window_nmi && svm_nmi_prepare(v)) {
@@ -131,12 +132,12 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		return;
 	}
 	drain_vmcb(v);
-	read_raw(v, &raw);
+	read_raw(v, raw);
 	if (v->nmi.state != SVM_NMI_OPEN || v->nmi.stepping) {
-		svm_nmi_observe(v, &raw);
+		svm_nmi_observe(v, raw);
 	}
-	if (raw.code == SVM_EXIT_VINTR) {
-		raw.window_early = svm_window_was_early(v);
+	if (raw->code == SVM_EXIT_VINTR) {
+		raw->window_early = svm_window_was_early(v);
 	}
-	svm_decode(&raw, exit);
+	svm_decode(raw, exit);
 }

@@ -64,10 +64,28 @@ const struct bus_range *bus_find(const struct bus *b, uint64_t addr)
 	return addr - r->base < r->size ? r : NULL;
 }
 
+/*
+ * As bus_find, but looks first where the last access went: drivers talk to one device for a while.
+ * `hot` is a hint that several vCPUs may change, never more.
+ */
+static const struct bus_range *find_hot(struct bus *b, uint64_t addr)
+{
+	const struct bus_range *r = &b->ranges[__atomic_load_n(&b->hot, __ATOMIC_RELAXED)];
+
+	if (addr - r->base < r->size) {
+		return r;
+	}
+	r = bus_find(b, addr);
+	if (r != NULL) {
+		__atomic_store_n(&b->hot, (unsigned)(r - b->ranges), __ATOMIC_RELAXED);
+	}
+	return r;
+}
+
 /* The range that holds the whole access; NULL, and counted, when there is none. */
 static const struct bus_range *claim(struct bus *b, struct vdev_access *a)
 {
-	const struct bus_range *r = bus_find(b, a->addr);
+	const struct bus_range *r = find_hot(b, a->addr);
 
 	if (r == NULL || !range_fits(a->addr - r->base, a->size, r->size)) {
 		b->unclaimed++;

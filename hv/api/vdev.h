@@ -71,6 +71,7 @@ struct bus {
 	enum bus_space space;
 	unsigned count;
 	struct bus_range ranges[BUS_RANGES_MAX];
+	unsigned hot;	    /* the range found last, looked at first */
 	uint64_t unclaimed; /* accesses that no device claimed */
 };
 

@@ -78,6 +78,20 @@ struct vcpu_events {
 	bool window_nmi;
 };
 
+#define FETCH_LEVELS 4u
+
+/* The last code page and the page-table entries that led there; owned by hv/fetch.c. */
+struct fetch_cache {
+	const uint8_t *code; /* in the VM window; NULL: empty */
+	uint64_t page;	     /* linear address >> PAGE_SHIFT */
+	uint64_t cr3;
+	uint64_t paging; /* CR0 and CR4 */
+	uint64_t mode;	 /* EFER and CPL */
+	unsigned levels;
+	const uint64_t *where[FETCH_LEVELS];
+	uint64_t entry[FETCH_LEVELS];
+};
+
 struct vcpu {
 	/* Offsets of gpr and rip are known to the entry code (generated). */
 	uint64_t gpr[GPR_COUNT];
@@ -98,6 +112,7 @@ struct vcpu {
 	uint64_t exit_count;
 	uint64_t exits_by_kind[VM_EXIT_KIND_COUNT];
 	struct recorder recorder;
+	struct fetch_cache fetch;
 };
 
 struct vm {

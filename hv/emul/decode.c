@@ -13,21 +13,18 @@
 #include "hv/emul/decode_tables.h"
 
 #define INSN_MAX 15u
-/* 15 prefixes, then opcode, ModRM, SIB, displacement, immediates, and an 8-byte load at the end. */
-#define BUFFER_SIZE 48u
-
+/* The longest way: 15 prefixes, 3 opcode bytes, ModRM, SIB, then three loads of 8 bytes. */
+static_assert(INSN_PADDED >= INSN_MAX + 3 + 2 + 3 * 8, "every load stays inside the buffer");
 #define REX_W 8u
 #define REX_R 4u
 #define REX_X 2u
 #define REX_B 1u
 
 struct decoder {
-	const uint8_t *at; /* the next byte, in buf */
+	const uint8_t *at; /* the next byte */
 	struct insn *insn;
 	enum insn_mode mode;
 	unsigned attr; /* INSN_ATTR_* of the opcode */
-	bool mod_reg;  /* ModRM.mod is 3 */
-	uint8_t buf[BUFFER_SIZE];
 };
 
 static inline uint8_t take8(struct decoder *d)
@@ -35,21 +32,25 @@ static inline uint8_t take8(struct decoder *d)
 	return *d->at++;
 }
 
-/* The next `size` bytes, 1 to 8. */
-static inline uint64_t take(struct decoder *d, unsigned size)
+/* The next `size` bytes, 1 to 8, shifted to the top of a word: what stands behind them falls out.
+ */
+static inline uint64_t take_high(struct decoder *d, unsigned size)
 {
 	uint64_t value;
 
 	memcpy(&value, d->at, sizeof(value));
 	d->at += size;
-	return value & size_mask(size);
+	return value << (64 - size * 8);
+}
+
+static inline uint64_t take(struct decoder *d, unsigned size)
+{
+	return take_high(d, size) >> (64 - size * 8);
 }
 
 static inline uint64_t take_signed(struct decoder *d, unsigned size)
 {
-	uint64_t sign = 1ull << (size * 8 - 1);
-
-	return (take(d, size) ^ sign) - sign;
+	return (uint64_t)((int64_t)take_high(d, size) >> (64 - size * 8));
 }
 
 /* ---------------------------------------------------------------- prefixes and opcode */
@@ -224,7 +225,7 @@ static void default_segment(struct insn *insn, unsigned seg)
 	}
 }
 
-static void take_disp(struct decoder *d, unsigned size)
+static inline void take_disp(struct decoder *d, unsigned size)
 {
 	d->insn->disp_size = (uint8_t)size;
 	if (size != 0) {
@@ -304,11 +305,7 @@ static void take_modrm(struct decoder *d)
 	insn->modrm = modrm;
 	insn->reg = (uint8_t)(((modrm >> 3) & 7) | ((insn->rex & REX_R) << 1));
 	insn->rm = (uint8_t)((modrm & 7) | ((insn->rex & REX_B) << 3));
-	d->mod_reg = modrm >= 0xc0;
-	if (is_mov_special(insn)) {
-		d->mod_reg = true;
-	}
-	if (d->mod_reg) {
+	if (modrm >= 0xc0 || is_mov_special(insn)) {
 		return;
 	}
 	insn->mem = true;
@@ -381,7 +378,7 @@ static bool group_0f(struct decoder *d)
 	case 0x00:
 		return n < 6;
 	case 0x01: /* /5 with memory is RSTORSSP */
-		return n != 5 || d->mod_reg || insn->rep == 0xf3;
+		return n != 5 || !insn->mem || insn->rep == 0xf3;
 	case 0x20:
 	case 0x22:
 		return insn->reg == 0 || (insn->reg >= 2 && insn->reg <= 4) || insn->reg == 8;
@@ -402,7 +399,7 @@ static bool group_0f(struct decoder *d)
 		return n >= 4;
 	default: /* C7 */
 		d->attr |= n == 1 ? INSN_ATTR_LOCK : 0;
-		return d->mod_reg ? n >= 6 : n != 0 && n != 2;
+		return !insn->mem ? n >= 6 : n != 0 && n != 2;
 	}
 }
 
@@ -522,7 +519,7 @@ static void take_imm(struct decoder *d)
 
 /* ---------------------------------------------------------------- the whole */
 
-static inline void begin(struct decoder *d, const uint8_t *bytes, size_t n)
+static inline void begin(struct decoder *d)
 {
 	static const uint8_t addr_size[] = {
 		[INSN_REAL16] = 2, [INSN_PROT16] = 2, [INSN_PROT32] = 4, [INSN_LONG64] = 8};
@@ -533,16 +530,6 @@ static inline void begin(struct decoder *d, const uint8_t *bytes, size_t n)
 		.base = INSN_REG_NONE,
 		.index = INSN_REG_NONE,
 	};
-	memset(d->buf, 0, sizeof(d->buf));
-	if (n >= INSN_MAX) {
-		memcpy(d->buf, bytes, INSN_MAX);
-	} else {
-		for (size_t i = 0; i < n; i++) {
-			d->buf[i] = bytes[i];
-		}
-	}
-	d->at = d->buf;
-	d->mod_reg = false;
 }
 
 /* Everything from the first byte on; false for #UD. */
@@ -572,18 +559,16 @@ static inline bool decode_all(struct decoder *d)
 	return true;
 }
 
-enum decode_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode,
-			       struct insn *out)
+enum decode_status insn_decode_padded(const uint8_t buf[INSN_PADDED], size_t n, enum insn_mode mode,
+				      struct insn *out)
 {
-	struct decoder d;
+	struct decoder d = {.at = buf, .insn = out, .mode = mode};
 	size_t length;
 	bool valid;
 
-	d.insn = out;
-	d.mode = mode;
-	begin(&d, bytes, n);
+	begin(&d);
 	valid = decode_all(&d);
-	length = (size_t)(d.at - d.buf);
+	length = (size_t)(d.at - buf);
 	if (length > n || length > INSN_MAX) {
 		return n >= INSN_MAX ? DECODE_TOO_LONG : DECODE_NEED_MORE;
 	}
@@ -592,6 +577,22 @@ enum decode_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mo
 	}
 	out->length = (uint8_t)length;
 	return DECODE_OK;
+}
+
+enum decode_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode,
+			       struct insn *out)
+{
+	uint8_t buf[INSN_PADDED] = {0};
+
+	if (n >= INSN_MAX) {
+		n = INSN_MAX;
+		memcpy(buf, bytes, INSN_MAX);
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			buf[i] = bytes[i];
+		}
+	}
+	return insn_decode_padded(buf, n, mode, out);
 }
 
 unsigned insn_length_prefixed(const uint8_t *bytes, size_t n, enum insn_mode mode, uint32_t fixed)

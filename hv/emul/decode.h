@@ -83,6 +83,14 @@ struct insn {
 enum decode_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode,
 			       struct insn *out);
 
+/*
+ * insn_decode without its copy of the bytes: `buf` holds `n` of them, at most 15, and zeros behind
+ * them up to INSN_PADDED.
+ */
+#define INSN_PADDED 48u
+enum decode_status insn_decode_padded(const uint8_t buf[INSN_PADDED], size_t n, enum insn_mode mode,
+				      struct insn *out);
+
 /* The decoding mode of a vCPU; `cs_attr` in the layout of SEG_*. */
 static inline enum insn_mode insn_mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags,
 					  uint32_t cs_attr)

@@ -43,8 +43,6 @@ static inline enum emul_status emul_raise(struct emul_ctx *c, enum exception_vec
 /* The segment register, read from the vCPU the first time. */
 const struct vcpu_segment *emul_segment(struct emul_ctx *c, unsigned seg);
 
-/* The effective address of the instruction's memory operand, cut to the address size. */
-uint64_t emul_effective(const struct emul_ctx *c);
 /* Segment base, limit, type and canonical checks for [offset, offset + size). */
 enum emul_status emul_linear(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
 			     bool write, uint64_t *linear);
@@ -54,25 +52,43 @@ enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset,
 /* Translates one byte of the guest's linear memory: EMUL_OK, _EXCEPTION, _RESTART, _STOP. */
 enum emul_status emul_translate(struct emul_ctx *c, uint64_t linear, unsigned access, gpa_t *out);
 
-/* Reads or writes `size` (1, 2, 4, 8) bytes at `offset` of a resolved operand. */
-enum emul_status emul_load(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-			   unsigned size, uint64_t *value);
-enum emul_status emul_store(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-			    unsigned size, uint64_t value);
+/* The general cases of emul_load and emul_store: a second page, or a callback that refused. */
+enum emul_status emul_load_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				 unsigned size, uint64_t *value);
+enum emul_status emul_store_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				  unsigned size, uint64_t value);
+/* What an access that did not go well means. */
+enum emul_status emul_access_failed(enum emul_access access);
 
-/* Resolves the r/m operand; nothing to do for a register. */
-enum emul_status emul_rm_open(struct emul_ctx *c, unsigned size, unsigned access,
-			      struct emul_rm *rm);
-enum emul_status emul_rm_load(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
-			      uint64_t *value);
-enum emul_status emul_rm_store(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
-			       uint64_t value);
+/* Reads or writes `size` (1, 2, 4, 8) bytes at `offset` of a resolved operand. */
+static inline enum emul_status emul_load(struct emul_ctx *c, const struct emul_loc *loc,
+					 unsigned offset, unsigned size, uint64_t *value)
+{
+	enum emul_access access;
+
+	if (offset + size > loc->first) {
+		return emul_load_split(c, loc, offset, size, value);
+	}
+	access = c->ops->read(c, gpa(loc->gpa.v + offset), size, value);
+	*value &= size_mask(size);
+	return access == EMUL_ACCESS_OK ? EMUL_OK : emul_access_failed(access);
+}
+
+static inline enum emul_status emul_store(struct emul_ctx *c, const struct emul_loc *loc,
+					  unsigned offset, unsigned size, uint64_t value)
+{
+	enum emul_access access;
+
+	if (offset + size > loc->first) {
+		return emul_store_split(c, loc, offset, size, value);
+	}
+	access = c->ops->write(c, gpa(loc->gpa.v + offset), size, value & size_mask(size));
+	return access == EMUL_ACCESS_OK ? EMUL_OK : emul_access_failed(access);
+}
+
 /* emul_rm_store of a value computed from `old`; atomic when `locked`. */
 enum emul_status emul_rm_update(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
 				uint64_t old, uint64_t value, bool locked);
-/* Open and load, for operands that are only read. */
-enum emul_status emul_rm_get(struct emul_ctx *c, unsigned size, uint64_t *value);
-
 /* AH, CH, DH and BH: byte registers 4..7 without REX. */
 static inline bool emul_is_high_byte(const struct emul_ctx *c, unsigned reg, unsigned size)
 {
@@ -97,6 +113,75 @@ static inline void emul_set(struct emul_ctx *c, unsigned reg, unsigned size, uin
 	} else {
 		c->gpr[reg] = (c->gpr[reg] & ~size_mask(size)) | (value & size_mask(size));
 	}
+}
+
+/* Whether a linear address of 64-bit mode has the copies of its top bit above it. */
+static inline bool emul_is_canonical(const struct emul_ctx *c, uint64_t linear)
+{
+	unsigned top = (c->walk.cr4 & CR4_LA57) != 0 ? 56 : 47;
+	uint64_t high = linear >> top;
+
+	return high == 0 || high == ~0ull >> top;
+}
+
+/* The effective address of the instruction's memory operand, cut to the address size. */
+static inline uint64_t emul_effective(const struct emul_ctx *c)
+{
+	const struct insn *insn = &c->insn;
+	uint64_t ea = insn->disp;
+
+	if (insn->base < GPR_COUNT) {
+		ea += c->gpr[insn->base];
+	} else if (insn->base == INSN_REG_RIP) {
+		ea += c->rip + insn->length;
+	}
+	if (insn->index != INSN_REG_NONE) {
+		ea += c->gpr[insn->index] << insn->scale;
+	}
+	return ea & size_mask(insn->addr_size);
+}
+
+/* Resolves the r/m operand; nothing to do for a register. */
+static inline enum emul_status emul_rm_open(struct emul_ctx *c, unsigned size, unsigned access,
+					    struct emul_rm *rm)
+{
+	rm->mem = c->insn.mem;
+	if (!rm->mem) {
+		return EMUL_OK;
+	}
+	return emul_resolve(c, c->insn.segment, emul_effective(c), size, access, &rm->loc);
+}
+
+static inline enum emul_status emul_rm_load(struct emul_ctx *c, const struct emul_rm *rm,
+					    unsigned size, uint64_t *value)
+{
+	if (!rm->mem) {
+		*value = emul_get(c, c->insn.rm, size);
+		return EMUL_OK;
+	}
+	return emul_load(c, &rm->loc, 0, size, value);
+}
+
+static inline enum emul_status emul_rm_store(struct emul_ctx *c, const struct emul_rm *rm,
+					     unsigned size, uint64_t value)
+{
+	if (!rm->mem) {
+		emul_set(c, c->insn.rm, size, value);
+		return EMUL_OK;
+	}
+	return emul_store(c, &rm->loc, 0, size, value);
+}
+
+/* Open and load, for operands that are only read. */
+static inline enum emul_status emul_rm_get(struct emul_ctx *c, unsigned size, uint64_t *value)
+{
+	struct emul_rm rm;
+	enum emul_status status = emul_rm_open(c, size, 0, &rm);
+
+	if (status != EMUL_OK) {
+		return status;
+	}
+	return emul_rm_load(c, &rm, size, value);
 }
 
 /* emul_moves.c */

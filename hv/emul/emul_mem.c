@@ -37,30 +37,6 @@ const struct vcpu_segment *emul_segment(struct emul_ctx *c, unsigned seg)
 
 /* ---------------------------------------------------------------- addresses */
 
-uint64_t emul_effective(const struct emul_ctx *c)
-{
-	const struct insn *insn = &c->insn;
-	uint64_t ea = insn->disp;
-
-	if (insn->base < GPR_COUNT) {
-		ea += c->gpr[insn->base];
-	} else if (insn->base == INSN_REG_RIP) {
-		ea += c->rip + insn->length;
-	}
-	if (insn->index != INSN_REG_NONE) {
-		ea += c->gpr[insn->index] << insn->scale;
-	}
-	return ea & size_mask(insn->addr_size);
-}
-
-static bool is_canonical(const struct emul_ctx *c, uint64_t linear)
-{
-	unsigned top = (c->walk.cr4 & CR4_LA57) != 0 ? 56 : 47;
-	uint64_t high = linear >> top;
-
-	return high == 0 || high == ~0ull >> top;
-}
-
 /* 64-bit mode: FS and GS have bases, nothing has limits. */
 static enum emul_status linear64(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
 				 uint64_t *linear)
@@ -70,7 +46,7 @@ static enum emul_status linear64(struct emul_ctx *c, unsigned seg, uint64_t offs
 	if (seg >= VCPU_SEG_FS) {
 		first += emul_segment(c, seg)->base;
 	}
-	if (!is_canonical(c, first) || !is_canonical(c, first + size - 1)) {
+	if (!emul_is_canonical(c, first) || !emul_is_canonical(c, first + size - 1)) {
 		return emul_raise(c, seg == VCPU_SEG_SS ? EXC_SS : EXC_GP, 0);
 	}
 	*linear = first;
@@ -121,26 +97,32 @@ enum emul_status emul_linear(struct emul_ctx *c, unsigned seg, uint64_t offset, 
 	return EMUL_OK;
 }
 
+static enum emul_status not_translated(struct emul_ctx *c, uint64_t linear,
+				       enum gwalk_status status, uint32_t error)
+{
+	if (status == GWALK_FAULT) {
+		c->exception_payload = linear;
+		return emul_raise(c, EXC_PF, error);
+	}
+	return status == GWALK_CONFLICT ? EMUL_RESTART : EMUL_STOP;
+}
+
 enum emul_status emul_translate(struct emul_ctx *c, uint64_t linear, unsigned access, gpa_t *out)
 {
-	struct gwalk_result result;
-	unsigned flags = access;
+	struct gwalk_result result = {.error = 0};
+	enum gwalk_status status;
+	unsigned flags = access | c->access;
 
-	flags |= c->cpl == 3 ? GWALK_USER : 0;
-	flags |= (c->rflags & RFLAGS_AC) != 0 ? GWALK_AC : 0;
-	switch (gwalk(&c->walk, gva(linear), flags, &result)) {
-	case GWALK_OK:
+	if (c->ops->walk != NULL) {
+		status = c->ops->walk(&c->walk, gva(linear), flags, &result);
+	} else {
+		status = gwalk(&c->walk, gva(linear), flags, &result);
+	}
+	if (status == GWALK_OK) {
 		*out = result.gpa;
 		return EMUL_OK;
-	case GWALK_FAULT:
-		c->exception_payload = linear;
-		return emul_raise(c, EXC_PF, result.error);
-	case GWALK_CONFLICT:
-		return EMUL_RESTART;
-	case GWALK_NOT_RAM:
-		break;
 	}
-	return EMUL_STOP;
+	return not_translated(c, linear, status, result.error);
 }
 
 /* Both pages of an operand that crosses: checked first, marked accessed and dirty afterwards. */
@@ -163,15 +145,10 @@ static enum emul_status translate_two(struct emul_ctx *c, uint64_t linear, unsig
 	return status;
 }
 
-/* Whether the CPU's report of a second-stage fault already says where `linear` leads. */
-static bool is_reported(const struct emul_ctx *c, uint64_t linear, unsigned access)
-{
-	return c->fault_valid && ((linear ^ c->fault_gpa.v) & (PAGE_SIZE - 1)) == 0 &&
-	       (c->fault_write || access == 0);
-}
-
-enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
-			      unsigned access, struct emul_loc *loc)
+/* Out of line, so that the short way needs no frame. */
+static __attribute__((noinline)) enum emul_status resolve(struct emul_ctx *c, unsigned seg,
+							  uint64_t offset, unsigned size,
+							  unsigned access, struct emul_loc *loc)
 {
 	uint64_t linear;
 	uint64_t room;
@@ -187,26 +164,40 @@ enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset,
 	}
 	loc->first = size;
 	loc->next = gpa(0); /* never used */
-	if (is_reported(c, linear, access)) {
+	return emul_translate(c, linear, access, &loc->gpa);
+}
+
+/*
+ * Whether the CPU's report of a second-stage fault already says where the bytes at `offset` lead:
+ * an access in the same place of the page, with the same right, and not over the page's end.
+ */
+static bool is_reported(const struct emul_ctx *c, uint64_t linear, unsigned size, unsigned access)
+{
+	uint64_t in_page = linear & (PAGE_SIZE - 1);
+
+	return c->fault_valid && in_page == (c->fault_gpa.v & (PAGE_SIZE - 1)) &&
+	       in_page + size <= PAGE_SIZE && (c->fault_write || access == 0);
+}
+
+/* The short way is that of 64-bit code whose access to a device made the exit. */
+enum emul_status emul_resolve(struct emul_ctx *c, unsigned seg, uint64_t offset, unsigned size,
+			      unsigned access, struct emul_loc *loc)
+{
+	if (c->mode == INSN_LONG64 && seg < VCPU_SEG_FS && emul_is_canonical(c, offset) &&
+	    is_reported(c, offset, size, access)) {
 		loc->gpa = c->fault_gpa;
+		loc->next = gpa(0);
+		loc->first = size;
 		return EMUL_OK;
 	}
-	return emul_translate(c, linear, access, &loc->gpa);
+	return resolve(c, seg, offset, size, access, loc);
 }
 
 /* ---------------------------------------------------------------- accesses */
 
-static enum emul_status access_status(enum emul_access access)
+enum emul_status emul_access_failed(enum emul_access access)
 {
-	switch (access) {
-	case EMUL_ACCESS_OK:
-		return EMUL_OK;
-	case EMUL_ACCESS_CHANGED:
-		return EMUL_RESTART;
-	case EMUL_ACCESS_STOP:
-		break;
-	}
-	return EMUL_STOP;
+	return access == EMUL_ACCESS_CHANGED ? EMUL_RESTART : EMUL_STOP;
 }
 
 static gpa_t byte_at(const struct emul_loc *loc, unsigned offset)
@@ -226,23 +217,18 @@ static unsigned piece_size(const struct emul_loc *loc, unsigned offset, unsigned
 	return size;
 }
 
-static bool is_split(const struct emul_loc *loc, unsigned offset, unsigned size)
-{
-	return offset < loc->first && offset + size > loc->first;
-}
-
-static enum emul_status load_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-				   unsigned size, uint64_t *value)
+enum emul_status emul_load_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				 unsigned size, uint64_t *value)
 {
 	uint64_t whole = 0;
 
 	for (unsigned done = 0; done < size;) {
 		unsigned n = piece_size(loc, offset + done, size - done);
 		uint64_t part = 0;
-		enum emul_access a = c->ops->read(c, byte_at(loc, offset + done), n, &part);
+		enum emul_access access = c->ops->read(c, byte_at(loc, offset + done), n, &part);
 
-		if (a != EMUL_ACCESS_OK) {
-			return access_status(a);
+		if (access != EMUL_ACCESS_OK) {
+			return emul_access_failed(access);
 		}
 		whole |= (part & size_mask(n)) << (8 * done);
 		done += n;
@@ -251,93 +237,30 @@ static enum emul_status load_split(struct emul_ctx *c, const struct emul_loc *lo
 	return EMUL_OK;
 }
 
-enum emul_status emul_load(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-			   unsigned size, uint64_t *value)
-{
-	enum emul_access a;
-
-	if (is_split(loc, offset, size)) {
-		return load_split(c, loc, offset, size, value);
-	}
-	a = c->ops->read(c, byte_at(loc, offset), size, value);
-	*value &= size_mask(size);
-	return access_status(a);
-}
-
-static enum emul_status store_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-				    unsigned size, uint64_t value)
+enum emul_status emul_store_split(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
+				  unsigned size, uint64_t value)
 {
 	for (unsigned done = 0; done < size;) {
 		unsigned n = piece_size(loc, offset + done, size - done);
 		uint64_t part = (value >> (8 * done)) & size_mask(n);
-		enum emul_access a = c->ops->write(c, byte_at(loc, offset + done), n, part);
+		enum emul_access access = c->ops->write(c, byte_at(loc, offset + done), n, part);
 
-		if (a != EMUL_ACCESS_OK) {
-			return access_status(a);
+		if (access != EMUL_ACCESS_OK) {
+			return emul_access_failed(access);
 		}
 		done += n;
 	}
 	return EMUL_OK;
 }
 
-enum emul_status emul_store(struct emul_ctx *c, const struct emul_loc *loc, unsigned offset,
-			    unsigned size, uint64_t value)
-{
-	if (is_split(loc, offset, size)) {
-		return store_split(c, loc, offset, size, value);
-	}
-	return access_status(c->ops->write(c, byte_at(loc, offset), size, value & size_mask(size)));
-}
-
-/* ---------------------------------------------------------------- the r/m operand */
-
-enum emul_status emul_rm_open(struct emul_ctx *c, unsigned size, unsigned access,
-			      struct emul_rm *rm)
-{
-	rm->mem = c->insn.mem;
-	if (!rm->mem) {
-		return EMUL_OK;
-	}
-	return emul_resolve(c, c->insn.segment, emul_effective(c), size, access, &rm->loc);
-}
-
-enum emul_status emul_rm_load(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
-			      uint64_t *value)
-{
-	if (!rm->mem) {
-		*value = emul_get(c, c->insn.rm, size);
-		return EMUL_OK;
-	}
-	return emul_load(c, &rm->loc, 0, size, value);
-}
-
-enum emul_status emul_rm_store(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
-			       uint64_t value)
-{
-	if (!rm->mem) {
-		emul_set(c, c->insn.rm, size, value);
-		return EMUL_OK;
-	}
-	return emul_store(c, &rm->loc, 0, size, value);
-}
-
 enum emul_status emul_rm_update(struct emul_ctx *c, const struct emul_rm *rm, unsigned size,
 				uint64_t old, uint64_t value, bool locked)
 {
-	if (!rm->mem || !locked || is_split(&rm->loc, 0, size)) {
+	enum emul_access access;
+
+	if (!rm->mem || !locked || size > rm->loc.first) {
 		return emul_rm_store(c, rm, size, value);
 	}
-	return access_status(
-		c->ops->compare_exchange(c, rm->loc.gpa, size, old, value & size_mask(size)));
-}
-
-enum emul_status emul_rm_get(struct emul_ctx *c, unsigned size, uint64_t *value)
-{
-	struct emul_rm rm;
-	enum emul_status status = emul_rm_open(c, size, 0, &rm);
-
-	if (status != EMUL_OK) {
-		return status;
-	}
-	return emul_rm_load(c, &rm, size, value);
+	access = c->ops->compare_exchange(c, rm->loc.gpa, size, old, value & size_mask(size));
+	return access == EMUL_ACCESS_OK ? EMUL_OK : emul_access_failed(access);
 }

@@ -10,22 +10,19 @@
 
 /* ---------------------------------------------------------------- fetch and decode */
 
-/* The linear address of the code byte at `ip` and how many bytes the segment still has there. */
-static enum emul_status code_address(struct emul_ctx *c, uint64_t ip, uint64_t *linear,
-				     uint64_t *room)
+/*
+ * The linear address of the code byte at `ip`, outside 64-bit mode; cuts *n to what the segment has
+ * from there on.
+ */
+static enum emul_status code_in_segment(struct emul_ctx *c, uint64_t ip, uint64_t *linear,
+					uint64_t *n)
 {
-	const struct vcpu_segment *cs;
+	const struct vcpu_segment *cs = emul_segment(c, VCPU_SEG_CS);
 
-	*room = INSN_BYTES_MAX;
-	if (c->mode == INSN_LONG64) {
-		*linear = ip;
-		return EMUL_OK;
-	}
-	cs = emul_segment(c, VCPU_SEG_CS);
 	if (ip > cs->limit) {
 		return emul_raise(c, EXC_GP, 0);
 	}
-	*room = min_u64(*room, (uint64_t)cs->limit - ip + 1);
+	*n = min_u64(*n, (uint64_t)cs->limit - ip + 1);
 	*linear = (cs->base + ip) & 0xffffffffu;
 	return EMUL_OK;
 }
@@ -36,20 +33,23 @@ static enum emul_status code_address(struct emul_ctx *c, uint64_t ip, uint64_t *
  */
 static enum emul_status fetch_more(struct emul_ctx *c, uint8_t *buf, size_t *have)
 {
-	uint64_t linear;
-	uint64_t n;
+	uint64_t linear = c->rip + *have;
+	uint64_t n = INSN_BYTES_MAX - *have;
 	gpa_t from;
-	enum emul_status status = code_address(c, c->rip + *have, &linear, &n);
+	enum emul_status status = EMUL_OK;
 
+	if (c->mode != INSN_LONG64) {
+		status = code_in_segment(c, linear, &linear, &n);
+	} else if (*have != 0 && !emul_is_canonical(c, linear)) {
+		status = emul_raise(c, EXC_GP, 0);
+	}
+	if (status == EMUL_OK) {
+		status = emul_translate(c, linear, GWALK_FETCH, &from);
+	}
 	if (status != EMUL_OK) {
 		return status;
 	}
-	n = min_u64(n, INSN_BYTES_MAX - *have);
 	n = min_u64(n, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
-	status = emul_translate(c, linear, GWALK_FETCH, &from);
-	if (status != EMUL_OK) {
-		return status;
-	}
 	if (c->ops->fetch(c, from, buf + *have, n) != EMUL_ACCESS_OK) {
 		return EMUL_STOP;
 	}
@@ -60,7 +60,7 @@ static enum emul_status fetch_more(struct emul_ctx *c, uint8_t *buf, size_t *hav
 /* Fetches page by page until the instruction is whole. */
 static enum emul_status fetch_and_decode(struct emul_ctx *c, enum decode_status *decoded)
 {
-	uint8_t buf[INSN_BYTES_MAX];
+	uint8_t buf[INSN_PADDED] = {0};
 	size_t have = 0;
 
 	do {
@@ -69,7 +69,7 @@ static enum emul_status fetch_and_decode(struct emul_ctx *c, enum decode_status 
 		if (status != EMUL_OK) {
 			return status;
 		}
-		*decoded = insn_decode(buf, have, c->mode, &c->insn);
+		*decoded = insn_decode_padded(buf, have, c->mode, &c->insn);
 	} while (*decoded == DECODE_NEED_MORE);
 	return EMUL_OK;
 }

@@ -59,6 +59,12 @@ struct emul_ops {
 				  uint64_t *value);
 	enum emul_access (*io_out)(struct emul_ctx *c, uint16_t port, unsigned size,
 				   uint64_t value);
+	/*
+	 * May be NULL, for gwalk(): a translation with the same meaning, which a caller builds from
+	 * gwalk_with and a reader that the compiler can inline.
+	 */
+	enum gwalk_status (*walk)(const struct gwalk *w, gva_t va, unsigned access,
+				  struct gwalk_result *out);
 	/* ES..GS only. */
 	void (*get_segment)(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out);
 	/* The 128-bit registers; both NULL when the caller does not want SSE moves emulated. */
@@ -105,6 +111,7 @@ struct emul_ctx {
 	/* --- the emulator's own */
 	bool decoded;
 	uint8_t segs_known;
+	uint8_t access; /* GWALK_USER and GWALK_AC as they apply */
 	struct vcpu_segment segs[EMUL_SEGS];
 };
 
@@ -119,6 +126,8 @@ static inline void emul_begin(struct emul_ctx *c)
 	c->exception.type = VCPU_EVENT_NONE;
 	c->decoded = false;
 	c->segs_known = 0;
+	c->access = c->cpl == 3 ? GWALK_USER : 0;
+	c->access |= (c->rflags & RFLAGS_AC) != 0 ? GWALK_AC : 0;
 }
 
 /*

@@ -137,14 +137,6 @@ static enum gwalk_status walk_tree(const struct gwalk *w, uint64_t table, unsign
 	return GWALK_OK;
 }
 
-__attribute__((noinline)) enum gwalk_status gwalk_careful(const struct gwalk *w, uint64_t va,
-							  unsigned access, struct gwalk_result *out)
-{
-	unsigned levels = (w->cr4 & CR4_LA57) != 0 ? 5 : 4;
-
-	return walk_tree(w, w->cr3 & PTE_ADDR, levels, va, access, out);
-}
-
 /* PAE: four top entries without rights or accessed bits, then two levels as in long mode. */
 static enum gwalk_status walk_pae(const struct gwalk *w, uint64_t va, unsigned access,
 				  struct gwalk_result *out)
@@ -249,24 +241,26 @@ static enum gwalk_status walk_32bit(const struct gwalk *w, uint64_t va, unsigned
 	return mark32(w, &k, (access & GWALK_WRITE) != 0);
 }
 
-/* Everything but long mode; out of line, so that long mode needs no large frame. */
-static __attribute__((noinline)) enum gwalk_status
-walk_legacy(const struct gwalk *w, uint64_t va, unsigned access, struct gwalk_result *out)
+/* Out of line, so that callers of the short path need no large frame. */
+__attribute__((noinline)) enum gwalk_status gwalk_careful(const struct gwalk *w, gva_t va,
+							  unsigned access, struct gwalk_result *out)
 {
+	unsigned levels = (w->cr4 & CR4_LA57) != 0 ? 5 : 4;
+
 	if ((w->cr0 & CR0_PG) == 0) {
-		out->gpa = gpa(va);
+		out->gpa = gpa(va.v);
 		return GWALK_OK;
 	}
-	if ((w->cr4 & CR4_PAE) != 0) {
-		return walk_pae(w, va & MASK(31, 0), access, out);
+	if ((w->efer & EFER_LMA) != 0) {
+		return walk_tree(w, w->cr3 & PTE_ADDR, levels, va.v, access, out);
 	}
-	return walk_32bit(w, va & MASK(31, 0), access, out);
+	if ((w->cr4 & CR4_PAE) != 0) {
+		return walk_pae(w, va.v & MASK(31, 0), access, out);
+	}
+	return walk_32bit(w, va.v & MASK(31, 0), access, out);
 }
 
 enum gwalk_status gwalk(const struct gwalk *w, gva_t va, unsigned access, struct gwalk_result *out)
 {
-	if ((w->cr0 & CR0_PG) == 0 || (w->efer & EFER_LMA) == 0) {
-		return walk_legacy(w, va.v, access, out);
-	}
-	return gwalk_long(w, va, access, w->ops->read, out);
+	return gwalk_with(w, va, access, w->ops->read, out);
 }

@@ -85,8 +85,8 @@ enum gwalk_status gwalk(const struct gwalk *w, gva_t va, unsigned access, struct
 
 typedef bool gwalk_read_fn(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t *entry);
 
-/* The walk of long mode in all its cases, out of line. */
-enum gwalk_status gwalk_careful(const struct gwalk *w, uint64_t va, unsigned access,
+/* The walk without short cuts: any mode, any outcome. Out of line. */
+enum gwalk_status gwalk_careful(const struct gwalk *w, gva_t va, unsigned access,
 				struct gwalk_result *out);
 
 /* What a walk has seen on its way down. */
@@ -176,5 +176,17 @@ static inline __attribute__((always_inline)) enum gwalk_status gwalk_long(const 
 	    __builtin_expect(gwalk_usual(w, va.v, access, read, &out->gpa), 1)) {
 		return GWALK_OK;
 	}
-	return gwalk_careful(w, va.v, access, out);
+	return gwalk_careful(w, va, access, out);
+}
+
+/* gwalk() for any mode, with the reader as in gwalk_long. */
+static inline __attribute__((always_inline)) enum gwalk_status gwalk_with(const struct gwalk *w,
+									  gva_t va, unsigned access,
+									  gwalk_read_fn *read,
+									  struct gwalk_result *out)
+{
+	if ((w->cr0 & CR0_PG) != 0 && (w->efer & EFER_LMA) != 0) {
+		return gwalk_long(w, va, access, read, out);
+	}
+	return gwalk_careful(w, va, access, out);
 }
