@@ -1,2 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-CASES = []
+"""What people get wrong on their sticks: each is named with file, line and key, and the other
+guests start."""
+import random
+import struct
+
+from harness import Case, Expect, Send
+from sticks import (KERNEL, LINUX_BOOT, INITRD, PAYLOAD, POWER_OFF, READY, beats_on, payload, started, stick, unbroken)
+
+HEART = payload("heart", "heartbeat")
+RUBBISH = random.Random(1).randbytes(4096)
+MIB = 1 << 20
+
+
+def broken(name, text, **files):
+    out = {f"{name}/guest.conf": text, f"{name}/kernel": PAYLOAD}
+    out.update({f"{name}/{file}": content for file, content in files.items()})
+    return out
+
+
+def only_32_bit():
+    image = bytearray(PAYLOAD.read_bytes())
+    struct.pack_into("<H", image, 0x236, 0)  # xloadflags
+    return bytes(image)
+
+
+def bad_guests():
+    return [
+        broken("unknown-key", "memory = 16M\n\n# a comment\ncolour = blue\n"),
+        broken("near-miss", "memroy = 16M\n"),
+        broken("bad-number", "memory = lots\n"),
+        broken("negative", "memory = -5\n"),
+        broken("zero-memory", "memory = 0\n"),
+        broken("giant", "memory = 64G\n"),
+        broken("no-equals", "memory 16M\n"),
+        broken("twice", "memory = 16M\nmemory = 32M\n"),
+        broken("missing", "kernel = not-there\n"),
+        {"no-kernel/guest.conf": "memory = 16M\n", "no-kernel/readme.txt": "hello"},
+        {"empty/guest.conf": "memory = 16M\n", "empty/kernel": b""},
+        {"truncated/guest.conf": "memory = 256M\n", "truncated/vmlinuz": KERNEL.read_bytes()[:MIB]},
+        {"only32/guest.conf": "memory = 16M\n", "only32/kernel": only_32_bit()},
+        {"text/guest.conf": "memory = 16M\n", "text/kernel": "not a kernel at all\n" * 100},
+        broken("big-initrd", "memory = 16M\ninitrd = initrd.img\n",
+               **{"initrd.img": bytes(20 * MIB)}),
+        {"rubbish/guest.conf": RUBBISH, "rubbish/kernel": PAYLOAD},
+        {"od$d name/guest.conf": "memory = 16M\n", "od$d name/kernel": PAYLOAD},
+        {"g\u00e4st/kernel": PAYLOAD},
+        {"a-name-that-goes-on-and-on-and-on-and-on/kernel": PAYLOAD},
+        {"all/kernel": PAYLOAD},
+        {"nothing/": None},
+    ]
+
+
+COMPLAINTS = (
+    r"^bulkhead: config: bulkhead\.conf:2: autostrat: ",
+    r"^bulkhead: config: unknown-key/guest\.conf:4: colour: ",
+    r"^bulkhead: config: near-miss/guest\.conf:1: memroy: .*memory",
+    r"^bulkhead: config: bad-number/guest\.conf:1: memory: found \"lots\"; allowed: ",
+    r"^bulkhead: config: negative/guest\.conf:1: memory: found \"-5\"; allowed: ",
+    r"^bulkhead: config: zero-memory/guest\.conf:1: memory: found \"0\"; allowed: ",
+    r"^bulkhead: config: giant/guest\.conf:.* memory: .*more than this machine",
+    r"^bulkhead: config: no-equals/guest\.conf:1: ",
+    r"^bulkhead: config: twice/guest\.conf:2: memory: ",
+    r"^bulkhead: config: missing/guest\.conf:1: kernel: there is no file",
+    r"^bulkhead: config: no-kernel/.*no kernel in the folder",
+    r"^bulkhead: config: empty/.*\"empty/kernel\" is empty",
+    r"^bulkhead: guest truncated: stopped: cannot start: truncated: ",
+    r"^bulkhead: guest only32: stopped: cannot start: a 32-bit kernel",
+    r"^bulkhead: guest text: stopped: cannot start: not a Linux bzImage",
+    r"^bulkhead: guest big-initrd: stopped: cannot start: the initrd needs 20 MiB",
+    r"^bulkhead: config: rubbish/guest\.conf:1: ",
+    r"^bulkhead: config: od\$d name/: a guest's folder may be named with",
+    r"^bulkhead: config: g.*st/: a guest's folder may be named with",
+    r"^bulkhead: config: a-name-that.*/: the folder's name has 40 characters",
+    r"^bulkhead: config: all/: \"all\" has a meaning of its own",
+    r"^bulkhead: config: nothing/.*no kernel in the folder",
+)
+NOT_STARTED = ("unknown-key", "near-miss", "bad-number", "negative", "zero-memory", "giant",
+               "no-equals", "twice", "missing", "no-kernel", "empty", "rubbish", "all", "nothing")
+
+
+def bad_input():
+    return Case(
+        "bad-input", stick("console = all\nautostrat = all\n", HEART, *bad_guests()),
+        [READY, started("heart"), *beats_on("heart"), Send("list"), Expect(r"^heart +running"),
+         unbroken("heart", 2), POWER_OFF],
+        timeout=120, linux=False, allow_missing=True,
+        must=COMPLAINTS + tuple(rf"^bulkhead: guest {n}: not started" for n in NOT_STARTED))
+
+
+def no_config():
+    """A folder with a kernel and an initrd, and nothing else on the stick."""
+    return Case(
+        "no-config", {"plain/vmlinuz": KERNEL, "plain/initrd.img": INITRD},
+        [READY, started("plain"), Send("console plain"), Expect(r"Linux 6\.", LINUX_BOOT),
+         Send("\x1d", end=""), POWER_OFF], timeout=240)
+
+
+NO_GUESTS = Case(
+    "no-guests", stick("log = debug\n"),
+    [Expect(r"^bulkhead: ready: 0 guests"), Expect(r"^bulkhead: no guests: put a kernel"),
+     Send("list"), Expect(r"^no guests"), POWER_OFF], timeout=60, linux=False)
+
+RUBBISH_CONF = Case(
+    "rubbish", {"bulkhead.conf": RUBBISH, **HEART},
+    [Expect(r"^bulkhead: config: bulkhead\.conf:1: "), READY, started("heart"), Send("console heart"),
+     Expect(r"^beat "), Send("\x1d", end=""), POWER_OFF], timeout=60, linux=False)
+
+
+def cases():
+    return [bad_input(), no_config(), NO_GUESTS, RUBBISH_CONF]

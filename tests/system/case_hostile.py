@@ -77,4 +77,6 @@ RESETS = beside_a_heart(
      Trial("phoenix", [Send("start phoenix"), stopped("phoenix", "triple fault"), started("phoenix"),
                        Expect(r"phoenix: ended within two seconds 5 times in a row", 90)])])
 
-CASES = [FAULTS, SPIN, STORM, PORTS, MMIO, MSRS, RESETS]
+
+def cases():
+    return [FAULTS, SPIN, STORM, PORTS, MMIO, MSRS, RESETS]

@@ -1,2 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-CASES = []
+"""Unmodified Debian kernels: what a person does with them."""
+import re
+import time
+
+from harness import Case, Check, Expect, ExpectAll, Send
+from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, isolated, linux, payload, started, stick,
+                    stopped, unbroken)
+
+ESCAPE = Send("\x1d", end="")
+ALL = "console = all\n"
+
+
+def shell(name, prefix=True, within=LINUX_BOOT):
+    """The line that the sample's init prints before its shell."""
+    start = rf"^{name}\| " if prefix else ""
+    return Expect(rf"{start}{name}: Linux \d", within, "Kernel panic")
+
+
+def no_virtualization(lines):
+    flags = [x for x in lines if re.search(r"\bflags\s+: fpu ", x)]
+    assert flags, "no flags line of /proc/cpuinfo"
+    for line in flags:
+        assert not re.search(r" (svm|vmx|npt|nrip_save)\b", line), f"the host's features show: {line}"
+
+
+SHELLS = Case(
+    "shells", stick(ALL, linux("web"), linux("db")),
+    [READY, started("web", "db"),
+     ExpectAll((r"^web\| web: Linux \d", r"^db\| db: Linux \d"), LINUX_BOOT),
+     Send("send web uname -a"), Expect(r"^web\| Linux web 6\.\S+ .*x86_64"),
+     Send("send db uname -a"), Expect(r"^db\| Linux db 6\.\S+ .*x86_64"),
+     Send("send db cat /proc/cpuinfo"), Expect(r"^db\| flags\s+: fpu "),
+     Check(no_virtualization), *isolated(), POWER_OFF],
+    timeout=240)
+
+# As a person would type it, at the monitor.
+MONITOR = Case(
+    "monitor", stick("", linux("web"), linux("db")),
+    [READY, started("web", "db"), Send("help"), Expect(r"^  list "),
+     Send("list"), Expect(r"^NAME +STATE"), Expect(r"^db +running"), Expect(r"^web +running"),
+     Send("console web"), Expect(r"^\[web: Ctrl-\] returns to the monitor\]"),
+     shell("web", prefix=False), Expect(r"^web:~# ", 30),
+     Send("uname -a"), Expect(r"^Linux web 6\.\S+ .*x86_64"),
+     Send("cat /proc/cpuinfo"), Expect(r"^flags\s+: fpu "), Check(no_virtualization),
+     ESCAPE, Expect(r"^\[web: detached\]"), Expect(r"^bulkhead> "),
+     Send("console db"), Expect(r"^\[db: Ctrl-\]"), Send(""), Expect(r"^db:~# ", LINUX_BOOT),
+     Send("poweroff"), stopped("db", "power-off"), ESCAPE, Expect(r"^\[db: detached\]"),
+     Send("list"), Expect(r"^db +stopped .*power-off"), Expect(r"^web +running"),
+     Send("send web echo still $((40 + 2))"), Send("console web"), Expect(r"^still 42"), ESCAPE,
+     Expect(r"^\[web: detached\]"),
+     Send("start db"), started("db"), Send("list"), Expect(r"^db +running"),
+     Send("info machine"), Expect(r"^backend "), Expect(r"^clock "),
+     Send("info memory"), Expect(r"^ +web +RAM 196608 KiB"),
+     Send("info policy"), Expect(r"^MSR 0x"), *isolated(),
+     Send("stats web"), Expect(r"^vcpu0\.exits \d+"),
+     Send("trace web 4"), Expect(r"^vCPU 0: \d+ exits"), Expect(r"rip 0x"),
+     Send("log 5"), Send("log web 3"),
+     Send("pause web"), Expect(r"^bulkhead: guest web: paused"), Send("list"),
+     Expect(r"^web +paused"), Send("resume web"), Expect(r"^bulkhead: guest web: resumed"),
+     Send("frobnicate"), Expect(r"^no command 'frobnicate'"),
+     Send("start nobody"), Expect(r"^no guest is named 'nobody'"),
+     Send("start web"), Expect(r"^cannot start web: it is running"),
+     Send("console db"), shell("db", prefix=False), ESCAPE, POWER_OFF],
+    timeout=360)
+
+# A guest that reboots comes back; one that panics does not disturb the other.
+REBOOT = Case(
+    "reboot", stick(ALL, linux("web"), payload("heart", "heartbeat")),
+    [READY, started("heart"), shell("web"), Send("send web reboot"),
+     Expect(r"^bulkhead: guest web: reset: by the \S+"), started("web"), shell("web"),
+     Send("reset web"), Expect(r"^bulkhead: guest web: reset: by request"), started("web"),
+     *beats_on("heart"), unbroken("heart", 20), POWER_OFF], timeout=400)
+
+PANIC = Case(
+    "panic", stick(ALL, linux("crash", "task=panic panic=2"), payload("heart", "heartbeat")),
+    [READY, started("heart"), Expect(r"^crash\| .*Kernel panic - not syncing", LINUX_BOOT),
+     Expect(r"^bulkhead: guest crash: reset: by the \S+", 60), started("crash"), Send("stop crash"),
+     stopped("crash", "by request"), *beats_on("heart"), unbroken("heart", 10), POWER_OFF],
+    timeout=240, allow=(r"^crash\| ",), never=(r"panic: survived",))
+
+
+def date_is_right(lines):
+    line = next(x for x in reversed(lines) if "clock: date" in x)
+    date = int(re.search(r"date (\d+)", line)[1])
+    assert abs(date - time.time()) < 20, f"date is {date}, the host says {time.time():.0f}"
+
+
+CLOCK = Case(
+    "clock", stick(ALL, linux("time", "task=clock"), linux("load", "task=load")),
+    [READY, Expect(r"^time\| clock: date", LINUX_BOOT), Check(date_is_right),
+     Expect(r"^load\| load: busy", LINUX_BOOT), Expect(r"^time\| clock: ok", 120, r"clock: FAILED"),
+     stopped("time", "power-off"), POWER_OFF], timeout=360)
+
+IDLE = Case(
+    "when-idle", stick("console = all\nwhen-idle = poweroff\n",
+                       payload("short", "heartbeat", beats=2), payload("long", "heartbeat", beats=4)),
+    [READY, stopped("short", "power-off"), stopped("long", "power-off"),
+     Expect(r"^bulkhead: no guest is running: switching the machine off")],
+    timeout=60, linux=False)
+
+
+def cases():
+    return [SHELLS, MONITOR, CLOCK, REBOOT, PANIC, IDLE]

@@ -27,4 +27,6 @@ REGISTERS = Case(
 CR8 = Case("apic-cr8", stick(CONF, payload("apic-cr8")), [READY, passes("apic-cr8"), POWER_OFF],
            timeout=60, linux=False)
 
-CASES = [DEVICES, REGISTERS, CR8]
+
+def cases():
+    return [DEVICES, REGISTERS, CR8]

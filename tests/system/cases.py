@@ -9,4 +9,4 @@ import case_payloads
 
 def all_cases():
     modules = (case_linux, case_payloads, case_hostile, case_isolation, case_config)
-    return [case for module in modules for case in module.CASES]
+    return [case for module in modules for case in module.cases()]

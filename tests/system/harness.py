@@ -38,6 +38,13 @@ class Expect:
 
 
 @dataclasses.dataclass
+class ExpectAll:
+    """Waits until each pattern has matched a line, in whatever order."""
+    patterns: tuple
+    within: float = 60
+
+
+@dataclasses.dataclass
 class Send:
     """Types a line to the monitor."""
     text: str
@@ -222,6 +229,14 @@ def judge(case, lines):
             raise Failed(f"no line matched /{pattern}/")
 
 
+def expect_all(step, machine):
+    deadline = time.monotonic() + step.within
+    missing = list(step.patterns)
+    while missing:
+        line = machine.expect("|".join(f"(?:{p})" for p in missing), deadline - time.monotonic())
+        missing = [p for p in missing if not re.search(p, line)]
+
+
 def run_trial(trial, machine):
     try:
         run_steps(trial.steps, machine)
@@ -244,6 +259,8 @@ def run_steps(steps, machine):
     for step in steps:
         if isinstance(step, Expect):
             machine.expect(step.pattern, step.within, step.unless)
+        elif isinstance(step, ExpectAll):
+            expect_all(step, machine)
         elif isinstance(step, Send):
             machine.send(step.text + step.end)
         elif isinstance(step, Check):

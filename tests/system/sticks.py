@@ -2,7 +2,7 @@
 """What the cases put on a stick, and the steps that many of them share."""
 import re
 
-from harness import BUILD, Check, Expect, Send, Trial
+from harness import BUILD, Check, Expect, ExpectAll, Send, Trial
 
 KERNEL = BUILD / "guest/vmlinuz"
 INITRD = BUILD / "guest/initrd.img"
@@ -45,8 +45,8 @@ READY = Expect(r"^bulkhead: ready: ", 60)
 POWER_OFF = Send("poweroff")
 
 
-def started(name, within=30):
-    return Expect(rf"^bulkhead: guest {re.escape(name)}: started", within)
+def started(*names, within=30):
+    return ExpectAll(tuple(rf"^bulkhead: guest {re.escape(n)}: started" for n in names), within)
 
 
 def stopped(name, reason, within=60, unless=r"(?!)"):
