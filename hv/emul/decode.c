@@ -207,8 +207,8 @@ static bool take_escape(struct decoder *d, uint8_t byte)
 
 		insn->map = with_imm ? INSN_MAP_0F3A : INSN_MAP_0F38;
 		byte = take8(d);
-		d->attr = INSN_ATTR_MODRM | INSN_ATTR_GROUP |
-			  (with_imm ? (unsigned)INSN_IMM_BYTE << 12 : INSN_IMM_NONE);
+		d->attr = with_imm ? INSN_ATTR_MODRM | (unsigned)INSN_IMM_BYTE << 12
+				   : INSN_ATTR_MODRM | INSN_ATTR_GROUP;
 	} else if (byte == 0x0f) {
 		insn->map = INSN_MAP_3DNOW;
 	}

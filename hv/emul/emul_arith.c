@@ -423,7 +423,7 @@ enum emul_status emul_cmpxchg_wide(struct emul_ctx *c)
 	uint64_t linear;
 	uint64_t old[2];
 	bool equal;
-	struct emul_rm rm;
+	struct emul_loc loc;
 	enum emul_status status;
 
 	if (!c->insn.mem || (c->insn.modrm & 0x38) != 8) {
@@ -436,17 +436,17 @@ enum emul_status emul_cmpxchg_wide(struct emul_ctx *c)
 	if (half == 8 && (linear & 15) != 0) {
 		return emul_raise(c, EXC_GP, 0);
 	}
-	status = emul_rm_open(c, half * 2, GWALK_WRITE, &rm);
+	status = emul_resolve(c, c->insn.segment, emul_effective(c), half * 2, GWALK_WRITE, &loc);
 	if (status == EMUL_OK) {
-		status = load_pair(c, &rm.loc, half, old);
+		status = load_pair(c, &loc, half, old);
 	}
 	if (status != EMUL_OK) {
 		return status;
 	}
 	equal = old[0] == emul_get(c, GPR_RAX, half) && old[1] == emul_get(c, GPR_RDX, half);
-	status = emul_store(c, &rm.loc, 0, half, equal ? c->gpr[GPR_RBX] : old[0]);
+	status = emul_store(c, &loc, 0, half, equal ? c->gpr[GPR_RBX] : old[0]);
 	if (status == EMUL_OK) {
-		status = emul_store(c, &rm.loc, half, half, equal ? c->gpr[GPR_RCX] : old[1]);
+		status = emul_store(c, &loc, half, half, equal ? c->gpr[GPR_RCX] : old[1]);
 	}
 	if (status != EMUL_OK) {
 		return status;

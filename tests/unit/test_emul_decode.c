@@ -76,6 +76,9 @@ static const struct length_case lengths[] = {
 	{"vmread", L64, {0x0f, 0x78, 0xc1}, 3},
 	{"x87", L64, {0xdd, 0x45, 8}, 3},
 	{"movbe", L64, {0x0f, 0x38, 0xf0, 0x03}, 4},
+	{"hreset", L64, {0xf3, 0x0f, 0x3a, 0xf0, 0xc0, 1}, 6},
+	{"crc32 of a register", L64, {0xf2, 0x0f, 0x38, 0xf0, 0xc0}, 5},
+	{"bswap", L64, {0x49, 0x0f, 0xc9}, 3},
 	{"palignr", L64, {0x66, 0x0f, 0x3a, 0x0f, 0xc1, 1}, 6},
 	{"inc eax in 32-bit code", P32, {0x40}, 1},
 	{"push es in 64-bit mode", L64, {0x06}, 0},
@@ -238,6 +241,8 @@ static void test_sizes_and_registers(void **state)
 	i = decode64((const uint8_t[15]){0x88, 0x23}); /* mov [rbx],ah */
 	assert_int_equal(i.width, 1);
 	assert_int_equal(i.reg, 4);
+	i = decode64((const uint8_t[15]){0x49, 0x0f, 0xcb}); /* bswap r11 */
+	assert_int_equal(i.reg, 11);
 	i = decode64((const uint8_t[15]){0x50}); /* push rax */
 	assert_int_equal(i.op_size, 8);
 	i = decode64((const uint8_t[15]){0xf2, 0xf3, 0xa4}); /* the last one counts */

@@ -82,6 +82,31 @@ static void test_fetch_over_the_segment_end(void **state)
 	assert_int_equal(emul_guest_run(&g), EMUL_OK);
 }
 
+/* Four levels map everything to page 5, so that only the address itself can be at fault. */
+static void test_fetch_over_the_canonical_end(void **state)
+{
+	(void)state;
+	begin(INSN_LONG64, store_imm, 0);
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t flags = PTE_P | PTE_W | PTE_A | PTE_D;
+
+		emul_guest_poke(&g, TABLES + i * 8, 8, (TABLES + 0x1000) | flags);
+		emul_guest_poke(&g, TABLES + 0x1000 + i * 8, 8, (TABLES + 0x2000) | flags);
+		emul_guest_poke(&g, TABLES + 0x2000 + i * 8, 8, (TABLES + 0x3000) | flags);
+		emul_guest_poke(&g, TABLES + 0x3000 + i * 8, 8, 0x5000 | flags);
+	}
+	g.c.walk.cr0 |= CR0_PG;
+	g.c.walk.cr4 |= CR4_PAE;
+	g.c.walk.cr3 = TABLES;
+	memcpy(g.ram + 0x5ffd, store_imm, 3);
+	memcpy(g.ram + 0x5000, store_imm + 3, 3);
+	g.c.rip = 0x7ffffffffffd;
+	assert_exception(EXC_GP, 0);
+	g.c.rip = 0x6ffffffffffd;
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(emul_guest_peek(&g, 0x5000, 4), 0x12345678);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -190,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fetch_over_a_page_end),
 		cmocka_unit_test(test_fetch_over_the_segment_end),
+		cmocka_unit_test(test_fetch_over_the_canonical_end),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_given_bytes),
 		cmocka_unit_test(test_advance),
