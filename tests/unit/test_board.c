@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The board: every device at its address, every wire at its end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "guests/board.h"
+#include "guests/layout.h"
+#include "hv/base/bits.h"
+#include "tests/fakes/device_rig.h"
+
+#define HZ 2400000000ull
+#define CPUS 2u
+
+static struct device_rig rig;
+static struct bus pio;
+static struct bus mmio;
+static struct board *board;
+
+static struct {
+	unsigned kicks[CPUS], nmis[CPUS], inits[CPUS];
+	unsigned startups, startup_vcpu, startup_vector;
+	unsigned power_offs, resets, rooms;
+	const char *how;
+	char output[128];
+	size_t output_len;
+} seen;
+
+static void kick(void *ctx, unsigned vcpu)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.kicks[vcpu]++;
+}
+
+static void nmi(void *ctx, unsigned vcpu)
+{
+	(void)ctx;
+	seen.nmis[vcpu]++;
+}
+
+static void init(void *ctx, unsigned vcpu)
+{
+	(void)ctx;
+	seen.inits[vcpu]++;
+}
+
+static void startup(void *ctx, unsigned vcpu, uint8_t vector)
+{
+	(void)ctx;
+	seen.startups++;
+	seen.startup_vcpu = vcpu;
+	seen.startup_vector = vector;
+}
+
+static void power_off(void *ctx)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.power_offs++;
+}
+
+static void reset(void *ctx, const char *how)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.resets++;
+	seen.how = how;
+}
+
+static void output(void *ctx, const char *data, size_t n)
+{
+	assert_ptr_equal(ctx, &seen);
+	assert_true(seen.output_len + n < sizeof(seen.output));
+	memcpy(seen.output + seen.output_len, data, n);
+	seen.output_len += n;
+}
+
+static void room(void *ctx)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.rooms++;
+}
+
+static const struct board_ops ops = {
+	.kick = kick,
+	.nmi = nmi,
+	.init = init,
+	.startup = startup,
+	.power_off = power_off,
+	.reset = reset,
+	.serial_output = output,
+	.serial_room = room,
+};
+
+static int build(bool serial, uint64_t memory)
+{
+	struct board_config cfg = {.time = &rig.time,
+				   .pio = &pio,
+				   .mmio = &mmio,
+				   .vcpu_count = CPUS,
+				   .memory = memory,
+				   .serial = serial,
+				   .ops = &ops,
+				   .ctx = &seen};
+
+	memset(&seen, 0, sizeof(seen));
+	rig_init(&rig, HZ);
+	bus_init(&pio, BUS_PIO);
+	bus_init(&mmio, BUS_MMIO);
+	board = calloc(1, board_size(CPUS));
+	return board == NULL || board_init(board, &cfg) != HV_OK;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return build(true, MIB(512));
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	board_fini(board);
+	assert_true(timer_queue_next(&rig.queue) == TIMER_NEVER);
+	free(board);
+	return 0;
+}
+
+static uint64_t in(uint64_t port, unsigned size)
+{
+	uint64_t value;
+
+	(void)bus_read(&pio, port, size, 0, &value);
+	return value;
+}
+
+static void outb(uint64_t port, uint64_t value)
+{
+	assert_true(bus_write(&pio, port, 1, 0, value));
+}
+
+static uint32_t read32(uint64_t addr)
+{
+	uint64_t value;
+
+	assert_true(bus_read(&mmio, addr, 4, 0, &value));
+	return (uint32_t)value;
+}
+
+static void write32(uint64_t addr, uint32_t value)
+{
+	assert_true(bus_write(&mmio, addr, 4, 0, value));
+}
+
+static void ioapic_write(unsigned index, uint32_t value)
+{
+	write32(LAYOUT_IOAPIC_BASE, index);
+	write32(LAYOUT_IOAPIC_BASE + 0x10, value);
+}
+
+static void lapic_write(unsigned offset, uint32_t value)
+{
+	write32(LAYOUT_LAPIC_BASE + offset, value);
+}
+
+/* --- addresses --- */
+
+static void each_device_stands_at_its_address(void **state)
+{
+	const struct {
+		const struct bus *bus;
+		uint64_t first, last;
+		const struct vdev *dev;
+	} places[] = {
+		{&pio, 0x20, 0x21, &board->pic.dev},
+		{&pio, 0x40, 0x43, &board->pit.dev},
+		{&pio, 0x60, 0x60, &board->i8042.dev},
+		{&pio, 0x61, 0x61, &board->pit.dev},
+		{&pio, 0x64, 0x64, &board->i8042.dev},
+		{&pio, 0x70, 0x71, &board->rtc.dev},
+		{&pio, 0x80, 0x80, &board->misc.dev},
+		{&pio, 0x92, 0x92, &board->i8042.dev},
+		{&pio, 0xa0, 0xa1, &board->pic.dev},
+		{&pio, 0xf0, 0xf1, &board->misc.dev},
+		{&pio, 0x3f8, 0x3ff, &board->com1.dev},
+		{&pio, 0x4d0, 0x4d1, &board->pic.dev},
+		{&pio, 0x600, 0x67f, &board->pm.dev},
+		{&pio, 0xcf8, 0xcff, &board->pci.dev},
+		{&mmio, 0xe0000000, 0xe00fffff, &board->pci.dev},
+		{&mmio, 0xfec00000, 0xfec00fff, &board->ioapic.dev},
+		{&mmio, 0xfee00000, 0xfee00fff, &board->apic_bus.dev},
+	};
+	uint64_t covered[2] = {0, 0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		const struct bus *bus = places[i].bus;
+
+		for (int last = 0; last < 2; last++) {
+			const struct bus_range *r =
+				bus_find(bus, last ? places[i].last : places[i].first);
+
+			assert_non_null(r);
+			assert_ptr_equal(r->dev, places[i].dev);
+		}
+		covered[bus == &mmio] += places[i].last - places[i].first + 1;
+	}
+	/* And nowhere else. */
+	for (unsigned i = 0; i < pio.count; i++) {
+		covered[0] -= pio.ranges[i].size;
+	}
+	for (unsigned i = 0; i < mmio.count; i++) {
+		covered[1] -= mmio.ranges[i].size;
+	}
+	assert_int_equal(covered[0], 0);
+	assert_int_equal(covered[1], 0);
+}
+
+static void each_device_answers(void **state)
+{
+	(void)state;
+	assert_int_equal(in(0x3fd, 1), UART_LSR_THRE | UART_LSR_TEMT);
+	assert_true((in(0x64, 1) & I8042_STATUS_SYSTEM) != 0 && in(0x64, 1) != 0xff);
+	outb(0x21, 0xa5);
+	assert_int_equal(in(0x21, 1), 0xa5);
+	outb(0x80, 0x42);
+	assert_int_equal(in(0x80, 1), 0x42);
+	assert_int_equal(in(0x604, 2) & ACPI_PM1_CNT_SCI_EN, 1);
+	assert_true(bus_write(&pio, 0xcf8, 4, 0, 0x8000f800));
+	assert_int_equal(in(0xcfc, 4), read32(0xe00f8000));
+	assert_int_equal(read32(0xe0000000) & 0xffff, 0x8086);
+	write32(LAYOUT_IOAPIC_BASE, 1);
+	assert_int_equal(read32(LAYOUT_IOAPIC_BASE + 0x10), 0x00170020);
+	assert_int_equal(read32(LAYOUT_LAPIC_BASE + 0x30) >> 16, 5);
+	rig_advance_ns(&rig, 1000000000);
+	assert_int_equal(in(0x608, 4), ACPI_PM_TIMER_HZ);
+}
+
+static void without_serial_the_ports_are_empty(void **state)
+{
+	uint64_t value;
+
+	(void)state;
+	teardown(state);
+	assert_int_equal(build(false, MIB(512)), 0);
+	assert_false(bus_read(&pio, 0x3f8, 1, 0, &value));
+	assert_int_equal(value, 0xff);
+	assert_null(bus_find(&pio, 0x3fd));
+}
+
+static void a_taken_address_is_an_error(void **state)
+{
+	struct vdev other = {.ops = board->misc.dev.ops};
+	struct board_config cfg = board->cfg;
+
+	(void)state;
+	bus_init(&pio, BUS_PIO);
+	bus_init(&mmio, BUS_MMIO);
+	assert_int_equal(bus_register(&pio, 0x3fa, 1, &other), HV_OK);
+	memset(board, 0, board_size(CPUS));
+	assert_int_equal(board_init(board, &cfg), HV_E_EXISTS);
+}
+
+/* --- interrupts --- */
+
+/* ISA line `irq` at both controllers: bit `gsi` of the IOAPIC, input `irq` of the 8259s. */
+static void assert_line(unsigned irq, unsigned gsi, bool level)
+{
+	assert_int_equal(board->ioapic.lines >> gsi & 1, level);
+	assert_int_equal(board->pic.chips[irq / 8].lines >> irq % 8 & 1, level);
+}
+
+static void isa_lines_reach_both_controllers(void **state)
+{
+	const char c = 'x';
+	const uint8_t key[] = {0x1e};
+
+	(void)state;
+	/* 1: the keyboard. */
+	assert_line(1, 1, false);
+	assert_true(i8042_key(&board->i8042, key, 1));
+	assert_line(1, 1, true);
+	(void)in(0x60, 1);
+	assert_line(1, 1, false);
+	/* 4: COM1, with its interrupt gate open. */
+	outb(0x3f8 + UART_LCR, 3);
+	outb(0x3f8 + UART_MCR, UART_MCR_OUT2);
+	outb(0x3f8 + UART_IER, UART_IER_RDA);
+	assert_int_equal(board_serial_input(board, &c, 1), 1);
+	assert_line(4, 4, true);
+	assert_int_equal(in(0x3f8, 1), 'x');
+	assert_line(4, 4, false);
+	/* 8: the RTC's update interrupt. */
+	outb(0x70, 0x0b);
+	outb(0x71, 0x12);
+	rig_advance_ns(&rig, 1100000000);
+	assert_line(8, 8, true);
+	outb(0x70, 0x0c);
+	assert_true((in(0x71, 1) & 0x90) == 0x90);
+	assert_line(8, 8, false);
+	/* 9: the SCI, by the power button. */
+	assert_true(bus_write(&pio, 0x602, 2, 0, ACPI_PM1_PWRBTN));
+	board_press_power_button(board);
+	assert_line(9, 9, true);
+	assert_true(bus_write(&pio, 0x600, 2, 0, ACPI_PM1_PWRBTN));
+	assert_line(9, 9, false);
+}
+
+static void the_timer_is_irq_0_and_gsi_2(void **state)
+{
+	(void)state;
+	/* Mode 3: OUT is high for the first half of the period. */
+	outb(0x43, 0x36);
+	outb(0x40, 0);
+	outb(0x40, 0);
+	rig_advance_ns(&rig, 60000000);
+	assert_line(0, 2, true);
+	assert_int_equal(board->ioapic.lines & 1, 0);
+	rig_advance_ns(&rig, 28000000);
+	assert_true(timer_queue_next(&rig.queue) != TIMER_NEVER);
+}
+
+/* The 8259 pair as a BIOS programs it: IRQ 0-7 at vector 8, IRQ 8-15 at 0x70, `imr` of the first.
+ */
+static void init_pics(uint8_t imr)
+{
+	outb(0x20, 0x11);
+	outb(0x21, 0x08);
+	outb(0x21, 0x04);
+	outb(0x21, 0x01);
+	outb(0xa0, 0x11);
+	outb(0xa1, 0x70);
+	outb(0xa1, 0x02);
+	outb(0xa1, 0x01);
+	outb(0x21, imr);
+	outb(0xa1, 0xff);
+}
+
+static void start_pit(void)
+{
+	outb(0x43, 0x34);
+	outb(0x40, 0xa9);
+	outb(0x40, 0x04);
+}
+
+static void the_8259_reaches_the_first_vcpu_only(void **state)
+{
+	(void)state;
+	init_pics(0xfe);
+	assert_int_equal(board_pending(board, 0), -1);
+	assert_int_equal(seen.kicks[0], 0);
+	start_pit();
+	rig_advance_ns(&rig, 2100000);
+	assert_true(seen.kicks[0] > 0);
+	assert_int_equal(board_pending(board, 0), BOARD_EXTINT);
+	assert_int_equal(board_requested(board, 0), BOARD_EXTINT);
+	assert_int_equal(board_pending(board, 1), -1);
+	assert_int_equal(board_accept(board, 0), 8);
+	assert_int_equal(board_pending(board, 0), -1);
+}
+
+static void the_ioapic_delivers_the_timer(void **state)
+{
+	(void)state;
+	init_pics(0xff);
+	lapic_write(0xf0, 0x1ff);
+	ioapic_write(0x10 + 2 * 2, 0x30);
+	start_pit();
+	rig_advance_ns(&rig, 2100000);
+	assert_int_equal(board_pending(board, 0), 0x30);
+	/* The TPR holds it back; then a window has to wait for this vector. */
+	lapic_write(0x80, 0x40);
+	assert_int_equal(board_pending(board, 0), -1);
+	assert_int_equal(board_requested(board, 0), 0x30);
+	lapic_write(0x80, 0);
+	assert_int_equal(board_accept(board, 0), 0x30);
+	assert_int_equal(board_pending(board, 0), -1);
+	lapic_write(0xb0, 0);
+}
+
+static void an_eoi_goes_back_to_level_lines(void **state)
+{
+	(void)state;
+	lapic_write(0xf0, 0x1ff);
+	ioapic_write(0x10 + 2 * 9, 0x8050); /* level-triggered */
+	assert_true(bus_write(&pio, 0x602, 2, 0, ACPI_PM1_PWRBTN));
+	board_press_power_button(board);
+	assert_int_equal(board_accept(board, 0), 0x50);
+	assert_int_equal(board_pending(board, 0), -1);
+	/* Not quenched: the line is still up, so the EOI brings it again. */
+	lapic_write(0xb0, 0);
+	assert_int_equal(board_pending(board, 0), 0x50);
+	assert_true(bus_write(&pio, 0x600, 2, 0, ACPI_PM1_PWRBTN));
+	assert_int_equal(board_accept(board, 0), 0x50);
+	lapic_write(0xb0, 0);
+	assert_int_equal(board_pending(board, 0), -1);
+}
+
+static void a_withdrawn_interrupt_is_spurious(void **state)
+{
+	(void)state;
+	lapic_write(0xf0, 0x1e7);
+	assert_int_equal(board_pending(board, 0), -1);
+	assert_int_equal(board_accept(board, 0), 0xe7);
+}
+
+static void missed_ticks_are_made_up_for(void **state)
+{
+	unsigned taken = 0;
+
+	(void)state;
+	init_pics(0xfe);
+	start_pit(); /* 1193 cycles: a millisecond */
+	rig_advance_ns(&rig, 1500000);
+	/* The vCPU does not run for ten ticks; the one that waits stands for all. */
+	rig_advance_ns(&rig, 10000000);
+	for (unsigned i = 0; i < 40; i++) {
+		if (board_pending(board, 0) == BOARD_EXTINT) {
+			assert_int_equal(board_accept(board, 0), 8);
+			outb(0x20, 0x20);
+			taken++;
+		}
+		rig_advance_ns(&rig, 250000);
+	}
+	/* Ten owed and ten of these ten milliseconds. */
+	assert_in_range(taken, 19, 22);
+}
+
+static void messages_between_cpus_reach_the_hypervisor(void **state)
+{
+	(void)state;
+	lapic_write(0xf0, 0x1ff);
+	lapic_write(0x310, 1u << 24);
+	lapic_write(0x300, 0x4400); /* NMI */
+	assert_int_equal(seen.nmis[1], 1);
+	lapic_write(0x300, 0x4500); /* INIT */
+	assert_int_equal(seen.inits[1], 1);
+	lapic_write(0x300, 0x4608); /* STARTUP */
+	assert_int_equal(seen.startups, 1);
+	assert_int_equal(seen.startup_vcpu, 1);
+	assert_int_equal(seen.startup_vector, 8);
+	assert_int_equal(seen.nmis[0] + seen.inits[0], 0);
+}
+
+/* --- the ways out --- */
+
+static void the_reset_register(void **state)
+{
+	(void)state;
+	outb(0xcf9, 2);
+	assert_int_equal(seen.resets, 0);
+	outb(0xcf9, 6);
+	assert_int_equal(seen.resets, 1);
+	assert_string_equal(seen.how, "by the reset register (port 0xcf9)");
+}
+
+static void the_keyboard_controller_resets(void **state)
+{
+	(void)state;
+	outb(0x64, 0xfe);
+	assert_int_equal(seen.resets, 1);
+	assert_string_equal(seen.how, "by the keyboard controller");
+	outb(0x92, 0x03);
+	assert_int_equal(seen.resets, 2);
+}
+
+static void soft_off_powers_off(void **state)
+{
+	(void)state;
+	assert_true(bus_write(&pio, 0x604, 2, 0, LAYOUT_SLP_TYP_S5 << 10));
+	assert_int_equal(seen.power_offs, 0);
+	assert_true(bus_write(&pio, 0x604, 2, 0, LAYOUT_SLP_TYP_S5 << 10 | ACPI_PM1_CNT_SLP_EN));
+	assert_int_equal(seen.power_offs, 1);
+	assert_int_equal(seen.resets, 0);
+}
+
+/* --- COM1 --- */
+
+static void serial_output_comes_in_lines(void **state)
+{
+	(void)state;
+	for (const char *s = "hello\r\n"; *s != '\0'; s++) {
+		outb(0x3f8, (uint8_t)*s);
+	}
+	assert_int_equal(seen.output_len, 7);
+	assert_memory_equal(seen.output, "hello\r\n", 7);
+	outb(0x3f8, '#');
+	assert_int_equal(seen.output_len, 7);
+	rig_advance_ns(&rig, 10000000);
+	assert_int_equal(seen.output_len, 8);
+}
+
+static void serial_input_is_taken_as_far_as_it_fits(void **state)
+{
+	char text[40];
+
+	(void)state;
+	memset(text, 'k', sizeof(text));
+	outb(0x3f8 + UART_LCR, 3);
+	outb(0x3f8 + UART_FCR, UART_FCR_ENABLE);
+	assert_int_equal(board_serial_input(board, text, sizeof(text)), UART16550_FIFO);
+	assert_int_equal(seen.rooms, 0);
+	for (unsigned i = 0; i < UART16550_FIFO; i++) {
+		assert_int_equal(in(0x3f8, 1), 'k');
+	}
+	assert_true(seen.rooms > 0);
+	assert_int_equal(board_serial_input(board, text, 3), 3);
+}
+
+/* --- CMOS --- */
+
+static uint8_t cmos(uint8_t index)
+{
+	outb(0x70, index);
+	return (uint8_t)in(0x71, 1);
+}
+
+static void the_clock_shows_the_wall_time(void **state)
+{
+	(void)state;
+	board_set_wall_clock(board, 1767323045); /* 2026-01-02 03:04:05 UTC */
+	assert_int_equal(cmos(0x32), 0x20);
+	assert_int_equal(cmos(0x09), 0x26);
+	assert_int_equal(cmos(0x08), 0x01);
+	assert_int_equal(cmos(0x07), 0x02);
+	assert_int_equal(cmos(0x04), 0x03);
+	assert_int_equal(cmos(0x02), 0x04);
+	assert_int_equal(cmos(0x00), 0x05);
+	rig_advance_ns(&rig, 60000000000);
+	assert_int_equal(cmos(0x02), 0x05);
+}
+
+static void cmos_tells_the_memory(void **state)
+{
+	(void)state;
+	teardown(state);
+	assert_int_equal(build(true, GIB(5)), 0);
+	/* 64 KiB units above 16 MiB, and above 4 GiB; LAYOUT_MMIO_BASE of it lie below. */
+	assert_int_equal(cmos(0x34) | cmos(0x35) << 8, (LAYOUT_MMIO_BASE - MIB(16)) >> 16);
+	assert_int_equal(cmos(0x5b) | cmos(0x5c) << 8 | cmos(0x5d) << 16,
+			 (GIB(5) - LAYOUT_MMIO_BASE) >> 16);
+	assert_int_equal(cmos(CMOS_CPUS), CPUS - 1);
+	board_set_wall_clock(board, 0);
+	assert_int_equal(cmos(CMOS_CPUS), CPUS - 1);
+}
+
+/* --- the end --- */
+
+static void the_end_stops_all_timers(void **state)
+{
+	(void)state;
+	lapic_write(0xf0, 0x1ff);
+	lapic_write(0x320, 0x20040);
+	lapic_write(0x380, 1000000);
+	start_pit();
+	outb(0x70, 0x0b);
+	outb(0x71, 0x12);
+	outb(0x3f8, 'x');
+	assert_true(bus_write(&pio, 0x602, 2, 0, ACPI_PM1_TMR));
+	assert_true(timer_queue_next(&rig.queue) != TIMER_NEVER);
+	board_fini(board);
+	assert_true(timer_queue_next(&rig.queue) == TIMER_NEVER);
+	assert_true(list_empty(&rig.time.armed));
+	/* What the UART still had is not lost. */
+	assert_int_equal(seen.output_len, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_device_stands_at_its_address),
+		TEST(each_device_answers),
+		TEST(without_serial_the_ports_are_empty),
+		TEST(a_taken_address_is_an_error),
+		TEST(isa_lines_reach_both_controllers),
+		TEST(the_timer_is_irq_0_and_gsi_2),
+		TEST(the_8259_reaches_the_first_vcpu_only),
+		TEST(the_ioapic_delivers_the_timer),
+		TEST(an_eoi_goes_back_to_level_lines),
+		TEST(a_withdrawn_interrupt_is_spurious),
+		TEST(missed_ticks_are_made_up_for),
+		TEST(messages_between_cpus_reach_the_hypervisor),
+		TEST(the_reset_register),
+		TEST(the_keyboard_controller_resets),
+		TEST(soft_off_powers_off),
+		TEST(serial_output_comes_in_lines),
+		TEST(serial_input_is_taken_as_far_as_it_fits),
+		TEST(the_clock_shows_the_wall_time),
+		TEST(cmos_tells_the_memory),
+		TEST(the_end_stops_all_timers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
