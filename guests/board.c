@@ -90,7 +90,9 @@ static void reset_by_i8042(void *ctx)
 {
 	const struct board *b = ctx;
 
-	b->cfg.ops->reset(b->cfg.ctx, "by the keyboard controller");
+	b->cfg.ops->reset(b->cfg.ctx, (b->i8042.port_a & I8042_A_RESET) != 0
+					      ? "by system control port A (0x92)"
+					      : "by the keyboard controller");
 }
 
 static void send_serial(void *ctx, const char *data, size_t n)

@@ -131,6 +131,12 @@ static bool walk_read(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t
 	return gaddr_read_entry(run->vcpu->vm, addr, size, entry);
 }
 
+static enum gwalk_status walk(const struct gwalk *w, gva_t va, unsigned access,
+			      struct gwalk_result *out)
+{
+	return gwalk_with(w, va, access, walk_read, out);
+}
+
 static bool walk_update(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t expected,
 			uint64_t entry)
 {
@@ -173,6 +179,7 @@ static const struct emul_ops emul_ops = {
 	.io_in = do_in,
 	.io_out = do_out,
 	.get_segment = get_segment,
+	.walk = walk,
 };
 
 static void begin(struct emul_run *run, struct vcpu *vcpu, const struct vm_exit *exit)

@@ -16,7 +16,7 @@ static const struct vcpu_walk *self(const struct gwalk *w)
 							offsetof(struct vcpu_walk, walk));
 }
 
-bool gaddr_read_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry)
+bool gaddr_read_entry_slow(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry)
 {
 	*entry = 0;
 	return guest_mem_read(vm, addr, entry, size) == HV_OK;

@@ -7,6 +7,7 @@
 
 #include "hv/api/vm.h"
 #include "hv/emul/gwalk.h"
+#include "mm/access.h"
 
 struct vcpu_walk {
 	struct gwalk walk;
@@ -15,7 +16,20 @@ struct vcpu_walk {
 };
 
 /* The callbacks of a walk, for users that embed struct gwalk elsewhere. */
-bool gaddr_read_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry);
+bool gaddr_read_entry_slow(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry);
+
+/* Entries are naturally aligned; nearly all lie in the region that was hit last. */
+static inline bool gaddr_read_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t *entry)
+{
+	if (size == 8 && gspace_hit(&vm->gspace, addr, 8, false)) {
+		*entry = __atomic_load_n(
+			(const uint64_t *)access_ptr(hva(VM_WINDOW_BASE + addr.v), false),
+			__ATOMIC_RELAXED);
+		return true;
+	}
+	return gaddr_read_entry_slow(vm, addr, size, entry);
+}
+
 bool gaddr_update_entry(struct vm *vm, gpa_t addr, unsigned size, uint64_t expected,
 			uint64_t entry);
 /* Sets everything in `w` but its callbacks. */

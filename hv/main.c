@@ -109,9 +109,9 @@ static void greet(const struct handoff *handoff)
 	struct guest *front =
 		m->console == CONFIG_CONSOLE_GUEST ? guest_find(span_of(m->console_guest)) : NULL;
 
-	log_info("start: %lu thousand ticks from EFI to here, %lu of them reading files",
+	log_info("start: %lu thousand ticks from EFI to here, %lu of them reading files (tick %lu)",
 		 (cpu_rdtsc() - handoff->tsc_at_entry) / 1000,
-		 (handoff->tsc_images_read - handoff->tsc_at_entry) / 1000);
+		 (handoff->tsc_images_read - handoff->tsc_at_entry) / 1000, clock_now());
 	log_event("ready: %u guest%s; type 'help' for the monitor's commands", guest_count(),
 		  guest_count() == 1 ? "" : "s");
 	if (front != NULL) {

@@ -26,6 +26,7 @@ static struct {
 	size_t len;
 	char last[MONITOR_LINE_MAX]; /* the command before, for the up arrow */
 	enum escape_state escape;
+	bool executing; /* text printed meanwhile goes where the cursor is */
 } mon;
 
 void monitor_init(const struct monitor_ops *ops, bool show_prompt)
@@ -58,7 +59,7 @@ size_t monitor_prompt(char *buf, size_t cap)
 {
 	size_t n;
 
-	if (!mon.show_prompt && mon.len == 0) {
+	if (mon.executing || (!mon.show_prompt && mon.len == 0)) {
 		return 0;
 	}
 	n = fmt_snprintf(buf, cap, "%s%.*s", mon.show_prompt ? PROMPT : "", (int)mon.len, mon.line);
@@ -124,7 +125,9 @@ static void enter(void)
 	mon.len = 0;
 	if (span_trim(line).n > 0) {
 		(void)str_copy(mon.last, sizeof(mon.last), line);
+		mon.executing = true;
 		execute((struct span){mon.last, line.n});
+		mon.executing = false;
 	}
 	draw_prompt();
 }

@@ -120,6 +120,7 @@ void monitor_stats(struct span args)
 	monitor_print("name %s\n", g->vm.name);
 	monitor_print("state %s\n", guest_state_name(g->state));
 	monitor_print("starts %lu\n", g->start_count);
+	monitor_print("started_ticks %lu\n", g->started_ticks);
 	monitor_print("memory_bytes %lu\n", g->config->memory);
 	if (!g->has_space || g->board == NULL) {
 		return;
