@@ -91,7 +91,7 @@ static void reset_by_i8042(void *ctx)
 	const struct board *b = ctx;
 
 	b->cfg.ops->reset(b->cfg.ctx, (b->i8042.port_a & I8042_A_RESET) != 0
-					      ? "by system control port A (0x92)"
+					      ? "by port 0x92"
 					      : "by the keyboard controller");
 }
 
