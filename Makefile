@@ -81,7 +81,7 @@ UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc \
 	fuzz_i8042
-FAKE_SRCS := tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c
 
 # ---------------------------------------------------------------- flags
@@ -106,7 +106,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(O)/BOOTX64.EFI
+all: $(O)/BOOTX64.EFI ## build BOOTX64.EFI
 
 TARGET_OBJS := $(TARGET_SRCS:%.c=$(O)/target/%.o) $(ASM_SRCS:%.S=$(O)/target/%.S.o)
 OFFSETS_HDRS := $(foreach s,$(OFFSETS_SRCS),$(GEN)/$(notdir $(s:.c=.h)))
@@ -287,7 +287,7 @@ $(O)/unit/%: $(O)/host/tests/unit/%.o $(O)/libhost.a $(O)/libfakes.a
 	$(Q)$(CC) $(SANITIZE) -o $@ $< -Wl,--start-group $(O)/libhost.a $(O)/libfakes.a -Wl,--end-group -lcmocka
 
 .PHONY: unit
-unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%)
+unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%) ## unit tests with ASan and UBSan
 	$(Q)O=$(O) tools/run_unit $(UNIT_BINS) $(UNIT_SCRIPTS)
 
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
@@ -314,7 +314,7 @@ $(FZ)/bin/%: $(FZ)/tests/fuzz/%.o $(FZ)/libhost.a $(FZ)/libfakes.a
 	$(Q)clang $(SANITIZE) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(FZ)/libhost.a $(FZ)/libfakes.a -Wl,--end-group -lZydis
 
 .PHONY: fuzz
-fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%)
+fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%) ## fuzz targets, FUZZ_SECONDS each (2)
 	$(Q)tools/run_fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS:%=$(FZ)/bin/%)
 
 # ---------------------------------------------------------------- measuring (tests/bench)
@@ -343,6 +343,17 @@ $(BENCH)/micro.bin: $(BENCH_OBJS) tests/payloads/payload.lds
 	$(Q)ld -nostdlib -static -T tests/payloads/payload.lds -o $(BENCH)/micro.elf $(BENCH_OBJS)
 	$(Q)objcopy -O binary $(BENCH)/micro.elf $@
 
+$(BENCH)/init: tests/bench/init.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -no-pie -o $@ $<
+
+.PHONY: bench
+bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
+	$(Q)tools/deps --bench
+	$(Q)tests/bench/run
+
 # ---------------------------------------------------------------- checks
 
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
@@ -362,7 +373,7 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy
 	$(Q)clang-tidy --quiet $< -- -std=c11 $(INCLUDE) -ffreestanding -mgeneral-regs-only 2>$@.log || { cat $@.log; false; }
 	$(Q)touch $@
 
-tidy: $(TIDY_SRCS:%.c=$(BUILD)/tidy/%.ok)
+tidy: $(TIDY_SRCS:%.c=$(BUILD)/tidy/%.ok) ## clang-tidy over all sources
 
 print-%:
 	@echo $($*)
@@ -371,5 +382,41 @@ includes:
 	$(call say,INCLUDES,check)
 	$(Q)tools/check_includes
 	$(Q)tools/check_tree
+
+# Each header stands on its own.
+HEADERS = $(shell git ls-files -co --exclude-standard 'hv/*.h' 'mm/*.h' 'svm/*.h' 'vmx/*.h' 'guests/*.h' 'drivers/*.h')
+headers: $(OFFSETS_HDRS)
+	$(call say,HEADERS,check)
+	$(Q)for h in $(HEADERS); do $(CC) $(filter-out -fstack-usage,$(TARGET_FLAGS)) -fsyntax-only -include $$h -x c /dev/null || exit 1; done
+
+.PHONY: checks check system test clean help
+checks: format-check includes headers tidy
+
+check: ## build with both compilers, unit and short fuzz tests, format, tidy, includes
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all CC=clang
+	$(Q)$(MAKE) --no-print-directory $(JOBS) unit
+	$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz
+	$(Q)$(MAKE) --no-print-directory $(JOBS) checks
+	@echo "check: all passed"
+
+# ---------------------------------------------------------------- the machine as a whole
+
+system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload ## boot every case of tests/system on emulated machines
+	$(Q)tests/system/run
+
+test: ## install what is missing, then everything: check, unit tests with clang, system tests
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory check
+	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
+	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload
+	$(Q)$(MAKE) --no-print-directory system
+
+clean: ## remove build/ (fetched kernels are kept in the cache)
+	$(Q)rm -rf $(BUILD)
+
+help: ## this list
+	@echo "make TARGET; V=1 shows commands, CC=clang builds with clang"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | sort | expand -t 14
 
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
