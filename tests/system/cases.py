@@ -5,8 +5,9 @@ import case_hostile
 import case_isolation
 import case_linux
 import case_payloads
+import case_screen
 
 
 def all_cases():
-    modules = (case_linux, case_payloads, case_hostile, case_isolation, case_config)
+    modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation, case_config)
     return [case for module in modules for case in module.cases()]
