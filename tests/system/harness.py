@@ -31,10 +31,11 @@ HYPERVISOR_TROUBLE = (r"bulkhead: panic", r"^error:", r"unforeseen exception", r
 @dataclasses.dataclass
 class Expect:
     """Waits until a line matches; `within` is in seconds of wall-clock time. A line that matches
-    `unless` ends the wait as a failure."""
+    `unless` ends the wait as a failure. A `prompt` need not be a whole line."""
     pattern: str
     within: float = 60
     unless: str = r"(?!)"
+    prompt: bool = False
 
 
 @dataclasses.dataclass
@@ -49,6 +50,14 @@ class Send:
     """Types a line to the monitor."""
     text: str
     end: str = "\r"
+
+
+@dataclasses.dataclass
+class Poll:
+    """Types a line again and again, a second apart, until a line matches."""
+    text: str
+    pattern: str
+    within: float = 60
 
 
 @dataclasses.dataclass
@@ -137,8 +146,8 @@ class Machine:
             self.ended = True
             self.news.notify_all()
 
-    def expect(self, pattern, within, unless=r"(?!)"):
-        """Moves past the first unseen line that matches; an unfinished line counts too."""
+    def expect(self, pattern, within, unless=r"(?!)", prompt=False):
+        """Moves past the first unseen line that matches."""
         regex = re.compile(pattern)
         bad = re.compile(unless)
         deadline = time.monotonic() + within
@@ -151,7 +160,7 @@ class Machine:
                         return line
                     if bad.search(line):
                         raise Failed(line)
-                if self.seen == len(self.lines) and regex.search(clean(self.partial)):
+                if prompt and self.seen == len(self.lines) and regex.search(clean(self.partial)):
                     self.seen += 1
                     return clean(self.partial)
                 if self.ended:
@@ -237,6 +246,19 @@ def expect_all(step, machine):
         missing = [p for p in missing if not re.search(p, line)]
 
 
+def poll(step, machine):
+    deadline = time.monotonic() + step.within
+    while True:
+        machine.send(step.text + "\r")
+        try:
+            return machine.expect(step.pattern, 1)
+        except Ended:
+            raise
+        except Failed:
+            if time.monotonic() > deadline:
+                raise
+
+
 def run_trial(trial, machine):
     try:
         run_steps(trial.steps, machine)
@@ -258,9 +280,11 @@ def run_check(step, machine):
 def run_steps(steps, machine):
     for step in steps:
         if isinstance(step, Expect):
-            machine.expect(step.pattern, step.within, step.unless)
+            machine.expect(step.pattern, step.within, step.unless, step.prompt)
         elif isinstance(step, ExpectAll):
             expect_all(step, machine)
+        elif isinstance(step, Poll):
+            poll(step, machine)
         elif isinstance(step, Send):
             machine.send(step.text + step.end)
         elif isinstance(step, Check):

@@ -2,7 +2,7 @@
 """What the cases put on a stick, and the steps that many of them share."""
 import re
 
-from harness import BUILD, Check, Expect, ExpectAll, Send, Trial
+from harness import BUILD, Check, Expect, ExpectAll, Poll, Send, Trial
 
 KERNEL = BUILD / "guest/vmlinuz"
 INITRD = BUILD / "guest/initrd.img"
@@ -53,11 +53,16 @@ def stopped(name, reason, within=60, unless=r"(?!)"):
     return Expect(rf"^bulkhead: guest {re.escape(name)}: stopped: {reason}", within, unless)
 
 
+def gone(name):
+    """Its memory is back: the event comes when the guest ends, this when all is cleaned up."""
+    return Poll("list", rf"^{re.escape(name)} +stopped")
+
+
 def passes(name, within=60):
     """Starts a payload that must end with PASS."""
     return Trial(name, [Send(f"start {name}"),
                         stopped(name, "power-off", within, rf"^{name}\| FAIL|guest {name}: (reset|stopped)"),
-                        Check(lambda lines: passed(lines, name))])
+                        Check(lambda lines: passed(lines, name)), gone(name)])
 
 
 def passed(lines, name):
@@ -66,7 +71,8 @@ def passed(lines, name):
 
 def ends(name, reason, within=30):
     """Starts a payload that must be stopped for a reason of its own."""
-    return Trial(name, [Send(f"start {name}"), stopped(name, reason, within, rf"^{name}\| FAIL")])
+    return Trial(name, [Send(f"start {name}"), stopped(name, reason, within, rf"^{name}\| FAIL"),
+                        gone(name)])
 
 
 def isolated():
