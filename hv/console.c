@@ -98,6 +98,15 @@ static bool is_control(struct guest_console *c, char byte)
 	return c->in_escape || ((unsigned char)byte < ' ' && byte != '\t') || byte == KEY_DELETE;
 }
 
+void console_guest_close(struct guest_console *c)
+{
+	c->receive = NULL;
+	c->input_len = 0;
+	if (c->line_len > 0) {
+		flush_line(c);
+	}
+}
+
 static void collect_lines(struct guest_console *c, const char *data, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

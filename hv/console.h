@@ -46,6 +46,9 @@ struct console_ops {
 void console_init(const struct console_ops *ops, bool all);
 void console_guest_init(struct guest_console *c, const char *name);
 
+/* The guest's VM is gone: prints its unfinished line and forgets keys that nobody took. */
+void console_guest_close(struct guest_console *c);
+
 /* Text of the hypervisor: '\n' becomes CR LF; never mixed into the middle of a prompt. */
 void console_write(const char *data, size_t n);
 /* Text of the monitor itself: as console_write, but the prompt is left alone. */

@@ -132,6 +132,21 @@ static void board_wants_nmi(void *ctx, unsigned vcpu)
 	guest_kick(g, vcpu);
 }
 
+/* The BSP begins again where firmware would be. */
+static void board_wants_init(void *ctx, unsigned vcpu)
+{
+	(void)vcpu;
+	guest_stop(ctx, GUEST_END_RESET, "by an INIT message");
+}
+
+/* Only a CPU that waits after INIT heeds it. */
+static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
+{
+	(void)ctx;
+	(void)vcpu;
+	(void)vector;
+}
+
 static void board_wants_power_off(void *ctx)
 {
 	guest_stop(ctx, GUEST_END_POWER_OFF, "power-off");
@@ -166,6 +181,8 @@ static size_t console_to_board(void *ctx, const char *data, size_t n)
 static const struct board_ops board_ops = {
 	.kick = board_wants_kick,
 	.nmi = board_wants_nmi,
+	.init = board_wants_init,
+	.startup = board_wants_startup,
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.serial_output = board_wants_output,
@@ -499,7 +516,7 @@ static void print_last_exits(struct guest *g)
 	}
 }
 
-/* Whether `restart` wants the guest back after this end. */
+/* Whether `restart` wants the guest back after it ended by itself. */
 static bool wants_restart(struct guest *g, enum guest_end end)
 {
 	bool quick = clock_ticks_to_ns(clock_now() - g->started_ticks) < QUICK_END_NS;
@@ -550,6 +567,7 @@ static void destroy_vm(struct guest *g)
 		pool_free(g->board, board_size(g->vm.vcpu_count));
 		g->board = NULL;
 	}
+	console_guest_close(&g->console);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		run_forget(g->vm.vcpus[i]);
 		vcpu_delete(g->vm.vcpus[i]);
@@ -612,6 +630,7 @@ void guest_reset(struct guest *g, const char *reason)
 		begin_start(g);
 		return;
 	}
+	g->quick_ends = 0;
 	guest_stop(g, GUEST_END_RESET, reason);
 	g->start_again = true;
 }

@@ -466,6 +466,7 @@ static void the_keyboard_controller_resets(void **state)
 	assert_string_equal(seen.how, "by the keyboard controller");
 	outb(0x92, 0x03);
 	assert_int_equal(seen.resets, 2);
+	assert_string_equal(seen.how, "by port 0x92");
 }
 
 static void soft_off_powers_off(void **state)

@@ -277,6 +277,22 @@ static void half_a_line_from_before_is_not_continued(void **state)
 	assert_output("web| after\r\ndb| after\r\n");
 }
 
+static void the_last_words_of_a_guest_are_a_line(void **state)
+{
+	(void)state;
+	prompt_text = "";
+	say(&web, "reboot: Power down");
+	console_guest_input(&web, "x", 1);
+	console_guest_close(&web);
+	assert_output("web| reboot: Power down\r\n");
+	assert_int_equal(web.input_len, 0);
+	assert_null(web.receive);
+	console_guest_close(&web);
+	assert_output("");
+	say(&web, "Linux version\n");
+	assert_output("web| Linux version\r\n");
+}
+
 /* --- input --- */
 
 static void input_waits_for_the_uart(void **state)
@@ -336,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup(long_lines_come_in_pieces, setup_all),
 		cmocka_unit_test_setup(a_guest_cannot_forge_a_line, setup_all),
 		cmocka_unit_test_setup(half_a_line_from_before_is_not_continued, setup_all),
+		cmocka_unit_test_setup(the_last_words_of_a_guest_are_a_line, setup_all),
 		cmocka_unit_test_setup(input_waits_for_the_uart, setup),
 		cmocka_unit_test_setup(too_much_input_is_lost_at_its_end, setup),
 		cmocka_unit_test_setup(without_a_vm_keys_are_lost, setup),

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fake virtualization extension. */
+#include "tests/fakes/fake_backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/cpu/regs.h"
+#include "mm/pool.h"
+#include "tests/fakes/fake_cpu.h"
+
+#define QUEUE_MAX 64u
+
+struct fake_backend fake_backend;
+
+static struct vm_exit queue[QUEUE_MAX];
+static unsigned queue_first;
+static unsigned queue_end;
+
+static void need(bool ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "fake backend: %s\n", what);
+		abort();
+	}
+}
+
+void fake_backend_reset(void)
+{
+	need(fake_backend.vms == 0 && fake_backend.vcpus == 0, "reset while a VM exists");
+	fake_backend = (struct fake_backend){.run_ticks = 1000};
+	queue_first = queue_end = 0;
+}
+
+void fake_backend_push(const struct vm_exit *exit)
+{
+	need(queue_end - queue_first < QUEUE_MAX, "too many exits queued");
+	queue[queue_end++ % QUEUE_MAX] = *exit;
+}
+
+unsigned fake_backend_queued(void)
+{
+	return queue_end - queue_first;
+}
+
+static const struct fake_vcpu *view(const struct vcpu *vcpu)
+{
+	return (const void *)vcpu;
+}
+static_assert(offsetof(struct fake_vcpu, vcpu) == 0, "view");
+
+static enum hv_status cpu_enable(unsigned cpu)
+{
+	(void)cpu;
+	return HV_OK;
+}
+
+static void cpu_disable(unsigned cpu)
+{
+	(void)cpu;
+}
+
+static enum hv_status vm_init(struct vm *vm)
+{
+	enum hv_status status = fake_backend.on_vm_init ? fake_backend.on_vm_init(vm) : HV_OK;
+
+	if (status != HV_OK) {
+		return status;
+	}
+	vm->backend_vm = pool_pages(1);
+	if (vm->backend_vm == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	fake_backend.vms++;
+	return HV_OK;
+}
+
+static void vm_fini(struct vm *vm)
+{
+	need(vm->backend_vm != NULL, "vm_fini without vm_init");
+	pool_pages_free(vm->backend_vm, 1);
+	vm->backend_vm = NULL;
+	fake_backend.vms--;
+}
+
+static struct vcpu *vcpu_create(struct vm *vm)
+{
+	struct fake_vcpu *f = fake_backend.no_vcpu ? NULL : pool_alloc(sizeof(*f));
+
+	need(vm->backend_vm != NULL, "a vCPU without a VM");
+	if (f == NULL) {
+		return NULL;
+	}
+	fake_backend.vcpus++;
+	return &f->vcpu;
+}
+
+static void vcpu_destroy(struct vcpu *vcpu)
+{
+	need(fake_backend.loaded != vcpu, "destroyed while loaded");
+	fake_backend.vcpus--;
+	pool_free(fake_vcpu(vcpu), sizeof(struct fake_vcpu));
+}
+
+/* SDM volume 3 "Processor State After Reset". */
+static void vcpu_reset(struct vcpu *vcpu)
+{
+	struct fake_vcpu *f = fake_vcpu(vcpu);
+
+	memset(f->regs, 0, sizeof(f->regs));
+	memset(f->segs, 0, sizeof(f->segs));
+	f->regs[VCPU_REG_RFLAGS] = RFLAGS_FIXED1;
+	f->regs[VCPU_REG_CR0] = CR0_CD | CR0_NW | CR0_ET;
+	f->regs[VCPU_REG_DR6] = DR6_RESET;
+	f->regs[VCPU_REG_DR7] = DR7_RESET;
+	f->regs[VCPU_REG_PAT] = 0x0007040600070406ull;
+	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
+		f->segs[i].limit = 0xffff;
+		f->segs[i].attr = i == VCPU_SEG_CS ? 0x9b : 0x93;
+	}
+	f->segs[VCPU_SEG_CS].selector = 0xf000;
+	f->segs[VCPU_SEG_CS].base = 0xffff0000;
+	f->injected = (struct vcpu_event){0};
+	f->window_vector = -1;
+	f->window_nmi = false;
+	vcpu->rip = 0xfff0;
+}
+
+static void vcpu_load(struct vcpu *vcpu, unsigned cpu)
+{
+	(void)cpu;
+	need(fake_backend.loaded == NULL, "loaded while another vCPU is");
+	fake_backend.loaded = vcpu;
+	fake_backend.loads++;
+}
+
+static void vcpu_put(struct vcpu *vcpu)
+{
+	need(fake_backend.loaded == vcpu, "put without load");
+	fake_backend.loaded = NULL;
+	fake_backend.puts++;
+}
+
+static void vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct fake_vcpu *f = fake_vcpu(vcpu);
+
+	need(fake_backend.loaded == vcpu, "run without load");
+	need(space_current() == &vcpu->vm->gspace.host, "run in a foreign space");
+	fake_backend.runs++;
+	fake_backend.ran_last = vcpu;
+	if (f->injected.type != VCPU_EVENT_NONE) {
+		fake_backend.delivered = f->injected;
+		fake_backend.delivered_count++;
+		f->injected = (struct vcpu_event){0};
+	}
+	fake_tsc += fake_backend.run_ticks;
+	*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
+	if (queue_first != queue_end) {
+		*exit = queue[queue_first++ % QUEUE_MAX];
+	} else if (fake_backend.guest != NULL) {
+		fake_backend.guest(vcpu, exit);
+	}
+}
+
+static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
+{
+	need((unsigned)reg < VCPU_REG_COUNT, "no such register");
+	return view(vcpu)->regs[reg];
+}
+
+static unsigned cpl(const struct fake_vcpu *f)
+{
+	if ((f->regs[VCPU_REG_CR0] & CR0_PE) == 0) {
+		return 0;
+	}
+	return (f->regs[VCPU_REG_RFLAGS] & RFLAGS_VM) != 0
+		       ? 3
+		       : (unsigned)bits_get(f->segs[VCPU_SEG_SS].attr, SEG_DPL);
+}
+
+static void get_context(const struct vcpu *vcpu, struct vcpu_context *out)
+{
+	const struct fake_vcpu *f = view(vcpu);
+
+	*out = (struct vcpu_context){
+		.cr0 = f->regs[VCPU_REG_CR0],
+		.cr3 = f->regs[VCPU_REG_CR3],
+		.cr4 = f->regs[VCPU_REG_CR4],
+		.efer = f->regs[VCPU_REG_EFER],
+		.rflags = f->regs[VCPU_REG_RFLAGS],
+		.cs_base = f->segs[VCPU_SEG_CS].base,
+		.cs_attr = f->segs[VCPU_SEG_CS].attr,
+		.cpl = (uint8_t)cpl(f),
+	};
+}
+
+static void set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
+{
+	need((unsigned)reg < VCPU_REG_COUNT, "no such register");
+	fake_vcpu(vcpu)->regs[reg] = value;
+}
+
+static void get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out)
+{
+	need((unsigned)seg < VCPU_SEG_COUNT, "no such segment");
+	*out = view(vcpu)->segs[seg];
+}
+
+static void set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in)
+{
+	need((unsigned)seg < VCPU_SEG_COUNT, "no such segment");
+	fake_vcpu(vcpu)->segs[seg] = *in;
+}
+
+static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
+{
+	fake_vcpu(vcpu)->tsc_offset = offset;
+}
+
+static unsigned blocked(const struct vcpu *vcpu, enum vcpu_event_type type)
+{
+	const struct fake_vcpu *f = view(vcpu);
+	unsigned why = 0;
+
+	if (type == VCPU_EVENT_INTERRUPT && (f->regs[VCPU_REG_RFLAGS] & RFLAGS_IF) == 0) {
+		why |= VCPU_BLOCKED_IF;
+	}
+	if ((type == VCPU_EVENT_INTERRUPT || type == VCPU_EVENT_NMI) && f->shadow) {
+		why |= VCPU_BLOCKED_SHADOW;
+	}
+	if (type == VCPU_EVENT_NMI && f->nmi_blocked) {
+		why |= VCPU_BLOCKED_NMI;
+	}
+	return why | (f->injected.type != VCPU_EVENT_NONE ? VCPU_BLOCKED_PENDING : 0);
+}
+
+static void inject(struct vcpu *vcpu, const struct vcpu_event *event)
+{
+	struct fake_vcpu *f = fake_vcpu(vcpu);
+
+	need(event->type != VCPU_EVENT_NONE, "injected nothing");
+	need(f->injected.type == VCPU_EVENT_NONE, "injected two events for one run");
+	f->injected = *event;
+}
+
+static void clear_shadow(struct vcpu *vcpu)
+{
+	fake_vcpu(vcpu)->shadow = false;
+}
+
+static void set_windows(struct vcpu *vcpu, int vector, bool nmi)
+{
+	need(vector >= -1 && vector <= 255, "a window for no vector");
+	fake_vcpu(vcpu)->window_vector = vector;
+	fake_vcpu(vcpu)->window_nmi = nmi;
+}
+
+static void tlb_flush(struct vcpu *vcpu)
+{
+	fake_vcpu(vcpu)->flushes++;
+}
+
+static void dump(const struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fake_backend.dumps++;
+}
+
+const struct hv_backend fake_hv_backend = {
+	.info = {.vendor = "fake",
+		 .stage2_format = &pt_format_npt,
+		 .stage2_max_level = PT_LEVEL_2M,
+		 .tag_count = 8},
+	.cpu_enable = cpu_enable,
+	.cpu_disable = cpu_disable,
+	.vm_init = vm_init,
+	.vm_fini = vm_fini,
+	.vcpu_create = vcpu_create,
+	.vcpu_destroy = vcpu_destroy,
+	.vcpu_reset = vcpu_reset,
+	.vcpu_load = vcpu_load,
+	.vcpu_put = vcpu_put,
+	.vcpu_run = vcpu_run,
+	.get_context = get_context,
+	.get_reg = get_reg,
+	.set_reg = set_reg,
+	.get_seg = get_seg,
+	.set_seg = set_seg,
+	.set_tsc_offset = set_tsc_offset,
+	.blocked = blocked,
+	.inject = inject,
+	.clear_shadow = clear_shadow,
+	.set_windows = set_windows,
+	.tlb_flush = tlb_flush,
+	.dump = dump,
+};
