@@ -13,7 +13,7 @@
 #include "tests/fakes/fake_cpu.h"
 
 #define VM_RIG_HZ 2000000000ull
-#define VM_RIG_MEMORY MIB(64)
+#define VM_RIG_MEMORY MIB(48)
 #define VM_RIG_GUEST_MEMORY MIB(16)
 /* Where tests put instructions: free RAM of the guest, mapped 1:1. */
 #define VM_RIG_CODE 0x800000ull
