@@ -491,6 +491,10 @@ static void begin_start(struct guest *g)
 
 enum hv_status guest_start(struct guest *g)
 {
+	if (g->state == GUEST_STOPPING) {
+		g->start_again = true;
+		return HV_OK;
+	}
 	if (g->state != GUEST_STOPPED) {
 		return HV_E_BUSY;
 	}

@@ -108,7 +108,8 @@ struct guest *guest_find(struct span name);
 struct guest *guest_add(const struct guest_config *config, struct guest_file kernel,
 			struct guest_file initrd);
 
-/* Begins the start. HV_E_BUSY when it is not stopped. */
+/* Begins the start; for a guest that is stopping, when its memory is back. HV_E_BUSY when it is
+ * starting or running. */
 enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
 /*
  * Ends a guest that has a VM; no effect otherwise. Prints the event line with `reason`. Safe from
