@@ -19,12 +19,52 @@ static struct lapic *lapic_of(struct vcpu *vcpu)
 	return board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
 }
 
+/* --- the KVM clock --- */
+
+static void write_wall_clock(struct vcpu *vcpu, uint64_t address)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	struct pvclock_wall_clock wall = {.version = 2, .sec = (uint32_t)g->wall_base};
+
+	if (guest_mem_write(vcpu->vm, gpa(address & ~3ull), &wall, sizeof(wall)) != HV_OK) {
+		log_debug("%s: wall clock at 0x%lx is not RAM", vcpu->vm->name, address);
+	}
+}
+
+/* Fills in the page, if there is one; its version tells readers that it changed. */
+static void update_system_time(struct vcpu *vcpu)
+{
+	uint64_t msr = guest_of(vcpu->vm)->system_time_msr[vcpu->index];
+	gpa_t page = gpa(msr & ~PVCLOCK_ENABLE);
+	struct pvclock_vcpu_time_info info;
+	uint32_t version = 0;
+
+	if ((msr & PVCLOCK_ENABLE) == 0) {
+		return;
+	}
+	if (guest_mem_read(vcpu->vm, page, &version, sizeof(version)) == HV_OK) {
+		/* Guest time 0 is guest TSC tsc_adjust. */
+		pvclock_fill(&info, clock_hz(), vcpu->tsc_adjust, 0, (version | 1) + 1);
+		if (guest_mem_write(vcpu->vm, page, &info, sizeof(info)) == HV_OK) {
+			return;
+		}
+	}
+	log_debug("%s: system time at 0x%lx is not RAM", vcpu->vm->name, msr);
+}
+
+static void write_system_time(struct vcpu *vcpu, uint64_t value)
+{
+	guest_of(vcpu->vm)->system_time_msr[vcpu->index] = value;
+	update_system_time(vcpu);
+}
+
 /* --- the TSC --- */
 
 static void set_tsc_adjust(struct vcpu *vcpu, uint64_t adjust)
 {
 	vcpu->tsc_adjust = adjust;
 	guest_apply_tsc(guest_of(vcpu->vm), vcpu);
+	update_system_time(vcpu);
 }
 
 /* --- EFER --- */
@@ -49,34 +89,6 @@ static bool write_efer(struct vcpu *vcpu, uint64_t value)
 		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
 	}
 	return true;
-}
-
-/* --- the KVM clock --- */
-
-static void write_wall_clock(struct vcpu *vcpu, uint64_t address)
-{
-	const struct guest *g = guest_of(vcpu->vm);
-	struct pvclock_wall_clock wall = {.version = 2, .sec = (uint32_t)g->wall_base};
-
-	if (guest_mem_write(vcpu->vm, gpa(address & ~3ull), &wall, sizeof(wall)) != HV_OK) {
-		log_debug("%s: wall clock at 0x%lx is not RAM", vcpu->vm->name, address);
-	}
-}
-
-static void write_system_time(struct vcpu *vcpu, uint64_t value)
-{
-	struct guest *g = guest_of(vcpu->vm);
-	struct pvclock_vcpu_time_info info;
-
-	g->system_time_msr[vcpu->index] = value;
-	if ((value & PVCLOCK_ENABLE) == 0) {
-		return;
-	}
-	/* Guest time 0 is guest TSC tsc_adjust. */
-	pvclock_fill(&info, clock_hz(), vcpu->tsc_adjust, 0, 2);
-	if (guest_mem_write(vcpu->vm, gpa(value & ~PVCLOCK_ENABLE), &info, sizeof(info)) != HV_OK) {
-		log_debug("%s: system time at 0x%lx is not RAM", vcpu->vm->name, value);
-	}
 }
 
 /* --- the local APIC --- */

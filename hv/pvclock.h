@@ -2,7 +2,7 @@
 /*
  * The KVM paravirtual clock, which stock Linux kernels use without exits: a page in guest memory
  * says how to turn the guest's TSC into nanoseconds. Bulkhead's TSC is one clock at one rate, so
- * the page is written once, with the stable bit.
+ * the page has the stable bit and is written again only when the guest moves its TSC.
  *
  * Source: Linux Documentation/virt/kvm/x86/msr.rst, "MSR_KVM_WALL_CLOCK_NEW" and
  * "MSR_KVM_SYSTEM_TIME_NEW".
