@@ -150,6 +150,8 @@ static void starting_twice_is_refused(void **state)
 /* The event line comes before the memory is back; whoever reads it may start again at once. */
 static void a_start_while_stopping_waits_for_the_memory(void **state)
 {
+	uint64_t starts = g->start_count;
+
 	(void)state;
 	assert_int_equal(guest_start(g), HV_OK);
 	vm_rig_work();
@@ -158,7 +160,7 @@ static void a_start_while_stopping_waits_for_the_memory(void **state)
 	assert_int_equal(g->state, GUEST_STOPPING);
 	vm_rig_work();
 	assert_int_equal(g->state, GUEST_RUNNING);
-	assert_int_equal(g->start_count, 2);
+	assert_int_equal(g->start_count, starts + 2);
 }
 
 static void a_start_is_cut_into_steps(void **state)
