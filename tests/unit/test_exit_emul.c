@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device memory and string I/O through the emulator, in a 64-bit guest with its own page tables. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "guests/layout.h"
+#include "hv/api/gmem.h"
+#include "hv/exit.h"
+#include "mm/frame.h"
+#include "mm/pool.h"
+#include "tests/fakes/exit_rig.h"
+
+#define LAPIC LAYOUT_LAPIC_BASE
+#define IOAPIC LAYOUT_IOAPIC_BASE
+#define ECAM LAYOUT_ECAM_BASE
+#define HOLE 0xd0000000ull
+#define DATA 0x900000ull
+
+#define CODE(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+
+static struct vm_exit fault_at(uint64_t addr, bool write)
+{
+	return (struct vm_exit){
+		.kind = VM_EXIT_NESTED_FAULT,
+		.fault = {.gpa = gpa(addr), .gva = gva(addr), .gva_valid = true, .write = write}};
+}
+
+/* The instruction with RBX at the device; it must complete. */
+static void run(uint64_t addr, bool write, const uint8_t *code, size_t n)
+{
+	vm_rig_code(g, code, n);
+	vcpu->gpr[GPR_RBX] = addr;
+	vm_rig_exit(g, fault_at(addr, write));
+	exit_raised_nothing();
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + n);
+}
+
+static uint64_t peek(uint64_t addr, unsigned size)
+{
+	uint64_t value = 0;
+
+	assert_int_equal(guest_mem_read(&g->vm, gpa(addr), &value, size), HV_OK);
+	return value;
+}
+
+static void poke(uint64_t addr, uint64_t value, unsigned size)
+{
+	assert_int_equal(guest_mem_write(&g->vm, gpa(addr), &value, size), HV_OK);
+}
+
+/* --- device memory --- */
+
+static void loads_of_each_width_merge(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0x1122334455667788;
+	run(ECAM, false, CODE(0x8a, 0x03)); /* mov al, [rbx] */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1122334455667786);
+	run(ECAM, false, CODE(0x66, 0x8b, 0x03)); /* mov ax, [rbx] */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1122334455668086);
+	run(ECAM, false, CODE(0x8b, 0x03)); /* mov eax, [rbx] */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x29c08086);
+	run(ECAM + 2, false, CODE(0x0f, 0xb7, 0x03)); /* movzx eax, word [rbx] */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x29c0);
+}
+
+static void stores_reach_the_device(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0xffffffff000001ff;
+	run(LAPIC + 0xf0, true, CODE(0x89, 0x03)); /* mov [rbx], eax */
+	vcpu->gpr[GPR_RAX] = 0;
+	run(LAPIC + 0xf0, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1ff);
+	vcpu->gpr[GPR_RAX] = 1;
+	run(IOAPIC, true, CODE(0x89, 0x03));
+	run(IOAPIC + 0x10, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x00170020);
+}
+
+static void read_and_write_in_one_instruction(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0xff;
+	run(LAPIC + 0xf0, true, CODE(0x89, 0x03));
+	run(LAPIC + 0xf0, true, CODE(0x81, 0x0b, 0x00, 0x01, 0x00, 0x00)); /* or [rbx], 0x100 */
+	vcpu->gpr[GPR_RAX] = 0x12e;
+	run(LAPIC + 0xf0, true, CODE(0x87, 0x03)); /* xchg [rbx], eax */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1ff);
+	vcpu->gpr[GPR_RAX] = 0x12e;
+	vcpu->gpr[GPR_RCX] = 0x130;
+	run(LAPIC + 0xf0, true, CODE(0xf0, 0x0f, 0xb1, 0x0b)); /* lock cmpxchg [rbx], ecx */
+	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) != 0);
+	run(LAPIC + 0xf0, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x130);
+}
+
+static void flags_of_a_comparison_are_the_guests(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0x29c08086;
+	run(ECAM, false, CODE(0x3b, 0x03)); /* cmp eax, [rbx] */
+	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) != 0);
+	vcpu->gpr[GPR_RAX] = 0;
+	run(ECAM, false, CODE(0x3b, 0x03));
+	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) == 0);
+	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_CF) != 0);
+}
+
+/* CR8 in the hardware and the TPR in the page are one register. */
+static void the_task_priority_is_in_step(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RAX] = 0x53;
+	run(LAPIC + 0x80, true, CODE(0x89, 0x03));
+	assert_int_equal(cpu->regs[VCPU_REG_CR8], 5);
+	/* Unchanged by the guest: the low half is still there. */
+	run(LAPIC + 0x80, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x53);
+	cpu->regs[VCPU_REG_CR8] = 9;
+	run(LAPIC + 0x80, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x90);
+}
+
+static void nothing_reads_ones_and_swallows(void **state)
+{
+	unsigned lines = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 50; i++) {
+		vcpu->gpr[GPR_RAX] = 0;
+		run(HOLE + i * 4, false, CODE(0x48, 0x8b, 0x03)); /* mov rax, [rbx] */
+		assert_true(vcpu->gpr[GPR_RAX] == ~0ull);
+		run(HOLE + i * 4, true, CODE(0x48, 0x89, 0x03));
+	}
+	assert_int_equal(g->vm.mmio.unclaimed, 100);
+	for (const char *s = vm_rig_text(); (s = strstr(s, "no device")) != NULL; s++) {
+		lines++;
+	}
+	assert_in_range(lines, 1, 40);
+	assert_non_null(
+		strstr(vm_rig_text(), "web: address 0xd0000000: no device, reads all-ones"));
+}
+
+static void an_access_may_leave_its_device(void **state)
+{
+	(void)state;
+	run(ECAM + LAYOUT_ECAM_SIZE - 2, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0xffffffff);
+	/* And page boundaries between nothing and nothing. */
+	run(HOLE + PAGE_SIZE - 3, true, CODE(0x48, 0x89, 0x03));
+}
+
+static void writes_to_rom_are_dropped(void **state)
+{
+	(void)state;
+	poke(DATA, 0x77, 8);
+	vm_rig_code(g, CODE(0x48, 0x89, 0x03));
+	assert_int_equal(gspace_make_rom(&g->vm.gspace, LAYOUT_HIGH_BASE), HV_E_NOT_FOUND);
+	assert_int_equal(gspace_make_rom(&g->vm.gspace, LAYOUT_ROM_BASE), HV_OK);
+	vcpu->gpr[GPR_RBX] = DATA;
+	vcpu->gpr[GPR_RAX] = 5;
+	vm_rig_exit(g, fault_at(DATA, true));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 3);
+	assert_int_equal(peek(DATA, 8), 0x77);
+	assert_int_equal(g->vm.mmio.unclaimed, 0);
+}
+
+static void bytes_of_the_hardware_are_used(void **state)
+{
+	struct vm_exit e = fault_at(ECAM, false);
+
+	(void)state;
+	/* In memory stands something else by now. */
+	vm_rig_code(g, CODE(0x90, 0x90, 0x90));
+	e.insn_bytes_count = 15;
+	e.insn_bytes[0] = 0x8b;
+	e.insn_bytes[1] = 0x03;
+	vcpu->gpr[GPR_RBX] = ECAM;
+	vm_rig_exit(g, e);
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x29c08086);
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+}
+
+static void single_step_traps_behind_it(void **state)
+{
+	(void)state;
+	cpu->regs[VCPU_REG_RFLAGS] |= RFLAGS_TF;
+	cpu->shadow = true;
+	vm_rig_code(g, CODE(0x8b, 0x03));
+	vcpu->gpr[GPR_RBX] = ECAM;
+	vm_rig_exit(g, fault_at(ECAM, false));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+	assert_int_equal(vcpu->events.exception_payload, DR6_BS);
+	exit_raised(EXC_DB, -1);
+	assert_false(cpu->shadow);
+}
+
+/* --- strings --- */
+
+static void strings_between_device_and_memory(void **state)
+{
+	(void)state;
+	/* 8259 state has no order; PCI configuration space does. */
+	vm_rig_code(g, CODE(0xf3, 0xa5)); /* rep movsd */
+	vcpu->gpr[GPR_RSI] = ECAM;
+	vcpu->gpr[GPR_RDI] = DATA;
+	vcpu->gpr[GPR_RCX] = 16;
+	vm_rig_exit(g, fault_at(ECAM, false));
+	assert_int_equal(vcpu->gpr[GPR_RCX], 0);
+	assert_int_equal(vcpu->gpr[GPR_RSI], ECAM + 64);
+	assert_int_equal(vcpu->gpr[GPR_RDI], DATA + 64);
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+	assert_int_equal(peek(DATA, 4), 0x29c08086);
+	assert_int_equal(peek(DATA + 8, 4) >> 24, 0x06); /* a bridge */
+	vm_rig_code(g, CODE(0xa5));			 /* movsd, to the IOAPIC's index */
+	poke(DATA, 1, 4);
+	vcpu->gpr[GPR_RSI] = DATA;
+	vcpu->gpr[GPR_RDI] = IOAPIC;
+	vm_rig_exit(g, fault_at(IOAPIC, true));
+	assert_int_equal(g->board->ioapic.select, 1);
+}
+
+static void a_fault_in_the_middle_keeps_what_was_done(void **state)
+{
+	const uint64_t table = 0x9000;
+	uint64_t pde;
+	uint64_t at;
+
+	(void)state;
+	/* Take the 2 MiB page behind DATA's out of the page tables. */
+	at = peek(peek(table, 8) & ~0xfffull, 8) & ~0xfffull;
+	pde = peek(at + (0xa00000 >> 21) * 8, 8);
+	assert_true((pde & PTE_PS) != 0);
+	poke(at + (0xa00000 >> 21) * 8, 0, 8);
+	vm_rig_code(g, CODE(0xf3, 0xa5));
+	vcpu->gpr[GPR_RSI] = ECAM;
+	vcpu->gpr[GPR_RDI] = 0xa00000 - 8;
+	vcpu->gpr[GPR_RCX] = 5;
+	vm_rig_exit(g, fault_at(ECAM, false));
+	assert_int_equal(vcpu->events.exception_payload, 0xa00000);
+	exit_raised(EXC_PF, PF_WRITE);
+	assert_int_equal(vcpu->gpr[GPR_RCX], 3);
+	assert_int_equal(vcpu->gpr[GPR_RDI], 0xa00000);
+	assert_int_equal(vcpu->rip, VM_RIG_CODE);
+	assert_int_equal(peek(0xa00000 - 8, 4), 0x29c08086);
+}
+
+static struct vm_exit string_io(uint16_t port, uint8_t size, bool in)
+{
+	return (struct vm_exit){
+		.kind = VM_EXIT_IO,
+		.io = {.port = port, .size = size, .in = in, .string = true, .rep = true}};
+}
+
+static void rep_outs_prints_a_line(void **state)
+{
+	static const char text[] = "from OUTS\n";
+
+	(void)state;
+	assert_int_equal(guest_mem_write(&g->vm, gpa(DATA), text, sizeof(text)), HV_OK);
+	vm_rig_code(g, CODE(0xf3, 0x6e)); /* rep outsb */
+	vcpu->gpr[GPR_RDX] = 0x3f8;
+	vcpu->gpr[GPR_RSI] = DATA;
+	vcpu->gpr[GPR_RCX] = sizeof(text) - 1;
+	vm_rig_exit(g, string_io(0x3f8, 1, false));
+	assert_string_equal(vm_rig_text(), "web| from OUTS\r\n");
+	assert_int_equal(vcpu->gpr[GPR_RCX], 0);
+	assert_int_equal(vcpu->gpr[GPR_RSI], DATA + sizeof(text) - 1);
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+}
+
+static void ins_of_each_width(void **state)
+{
+	(void)state;
+	vcpu->gpr[GPR_RDI] = DATA;
+	assert_true(bus_write(&g->vm.pio, 0xcf8, 4, 0, 0x80000000));
+	vcpu->gpr[GPR_RDX] = 0xcfc;
+	vm_rig_code(g, CODE(0x6d)); /* insd */
+	vm_rig_exit(g, string_io(0xcfc, 4, true));
+	assert_int_equal(peek(DATA, 8), 0x29c08086);
+	vm_rig_code(g, CODE(0x66, 0x6d)); /* insw */
+	vm_rig_exit(g, string_io(0xcfc, 2, true));
+	assert_int_equal(peek(DATA + 4, 4), 0x8086);
+	assert_int_equal(vcpu->gpr[GPR_RDI], DATA + 6);
+	/* Downwards, and nobody there. */
+	cpu->regs[VCPU_REG_RFLAGS] |= RFLAGS_DF;
+	vcpu->gpr[GPR_RDX] = 0x5658;
+	vcpu->gpr[GPR_RCX] = 3;
+	vm_rig_code(g, CODE(0xf3, 0x6c)); /* rep insb */
+	vm_rig_exit(g, string_io(0x5658, 1, true));
+	assert_int_equal(vcpu->gpr[GPR_RDI], DATA + 3);
+	assert_int_equal(peek(DATA + 4, 3), 0xffffff);
+}
+
+/* However long: other guests and timers must get their turn. */
+static void huge_counts_come_back_in_between(void **state)
+{
+	unsigned exits = 0;
+
+	(void)state;
+	vm_rig_code(g, CODE(0xf3, 0x6c));
+	vcpu->gpr[GPR_RDX] = 0x5658;
+	vcpu->gpr[GPR_RDI] = DATA;
+	vcpu->gpr[GPR_RCX] = 100000;
+	while (vcpu->rip == VM_RIG_CODE) {
+		uint64_t before = vcpu->gpr[GPR_RCX];
+
+		vm_rig_exit(g, string_io(0x5658, 1, true));
+		exit_raised_nothing();
+		assert_true(vcpu->gpr[GPR_RCX] < before);
+		exits++;
+	}
+	assert_in_range(exits, 2, 100000);
+	assert_int_equal(vcpu->gpr[GPR_RCX], 0);
+	assert_int_equal(vcpu->gpr[GPR_RDI], DATA + 100000);
+}
+
+/* --- what cannot go on --- */
+
+static void page_tables_where_nothing_is(void **state)
+{
+	struct vm_exit e = fault_at(0x20000000, false);
+
+	(void)state;
+	e.fault.table_walk = true;
+	vm_rig_exit(g, e);
+	exit_stopped("page table at 0x20000000, where there is no memory");
+}
+
+static void a_jump_to_where_nothing_is(void **state)
+{
+	struct vm_exit e = fault_at(HOLE, false);
+
+	(void)state;
+	e.fault.fetch = true;
+	vm_rig_exit(g, e);
+	exit_stopped("jumped to 0xd0000000, where there is no memory");
+}
+
+static void code_behind_no_page_tables(void **state)
+{
+	(void)state;
+	vm_rig_code(g, CODE(0x8b, 0x03));
+	cpu->regs[VCPU_REG_CR3] = 0x30000000;
+	vm_rig_exit(g, fault_at(ECAM, false));
+	assert_int_equal(g->state, GUEST_STOPPING);
+	assert_true(
+		span_starts(span_of(g->reason), "code or page tables outside of memory at rip"));
+}
+
+static void an_instruction_that_is_not_emulated(void **state)
+{
+	(void)state;
+	vm_rig_code(g, CODE(0xd9, 0x03)); /* fld dword [rbx] */
+	vcpu->gpr[GPR_RBX] = ECAM;
+	vm_rig_exit(g, fault_at(ECAM, false));
+	assert_int_equal(g->state, GUEST_STOPPING);
+	assert_true(span_starts(span_of(g->reason), "instruction on device memory not emulated at "
+						    "rip 0x800000: d9 03"));
+	/* And the rest of the bytes at RIP, as far as the reason has room. */
+	assert_true(strlen(g->reason) < GUEST_REASON_MAX);
+}
+
+/* --- copy-on-write --- */
+
+static void a_shared_page_is_copied_and_retried(void **state)
+{
+	(void)state;
+	poke(DATA, 0x1234, 8);
+	assert_int_equal(gspace_share(&g->vm.gspace, 0x800000, MIB(2)), HV_OK);
+	vcpu->rip = 0x1000;
+	vm_rig_exit(g, fault_at(DATA, true));
+	assert_true(exit_requested(VCPU_REQ_TLB_FLUSH));
+	assert_int_equal(vcpu->rip, 0x1000);
+	assert_int_equal(g->vm.gspace.cow_frames, 511);
+	assert_int_equal(peek(DATA, 8), 0x1234);
+	/* The other holder, who does not exist here, keeps its references. */
+	vm_rig_end(g);
+}
+
+/* Leaves no memory to the machine: last, and in a machine of its own. */
+static void no_memory_for_a_copy_stops_the_guest(void **state)
+{
+	(void)state;
+	exit_machine(state);
+	exit_setup(state);
+	assert_int_equal(gspace_share(&g->vm.gspace, 0x800000, MIB(2)), HV_OK);
+	while (pool_pages(0) != NULL) {
+	}
+	vm_rig_exit(g, fault_at(DATA, true));
+	exit_stopped("the machine has no memory left for a private copy of a page");
+	vm_rig_work();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		EXIT_TEST(loads_of_each_width_merge),
+		EXIT_TEST(stores_reach_the_device),
+		EXIT_TEST(read_and_write_in_one_instruction),
+		EXIT_TEST(flags_of_a_comparison_are_the_guests),
+		EXIT_TEST(the_task_priority_is_in_step),
+		EXIT_TEST(nothing_reads_ones_and_swallows),
+		EXIT_TEST(an_access_may_leave_its_device),
+		EXIT_TEST(writes_to_rom_are_dropped),
+		EXIT_TEST(bytes_of_the_hardware_are_used),
+		EXIT_TEST(single_step_traps_behind_it),
+		EXIT_TEST(strings_between_device_and_memory),
+		EXIT_TEST(a_fault_in_the_middle_keeps_what_was_done),
+		EXIT_TEST(rep_outs_prints_a_line),
+		EXIT_TEST(ins_of_each_width),
+		EXIT_TEST(huge_counts_come_back_in_between),
+		EXIT_TEST(page_tables_where_nothing_is),
+		EXIT_TEST(a_jump_to_where_nothing_is),
+		EXIT_TEST(code_behind_no_page_tables),
+		EXIT_TEST(an_instruction_that_is_not_emulated),
+		cmocka_unit_test_setup(a_shared_page_is_copied_and_retried, exit_setup),
+		cmocka_unit_test(no_memory_for_a_copy_stops_the_guest),
+	};
+
+	return cmocka_run_group_tests(tests, exit_machine, NULL);
+}
