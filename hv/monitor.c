@@ -148,9 +148,12 @@ static void add(char c)
 	}
 }
 
-/* True when the key belongs to an escape sequence. */
+/* True when the key belongs to an escape sequence. A control key ends an unfinished one. */
 static bool in_escape(char c)
 {
+	if ((unsigned char)c < ' ') {
+		mon.escape = ESCAPE_NONE;
+	}
 	switch (mon.escape) {
 	case ESCAPE_NONE:
 		mon.escape = c == KEY_ESC ? ESCAPE_SEEN : ESCAPE_NONE;
