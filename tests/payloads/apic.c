@@ -152,7 +152,7 @@ static bool requested(uint32_t vector)
 
 static void window(void)
 {
-	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+	__asm__ volatile("sti; nop; nop; nop; nop; nop; nop; nop; nop; cli" : : : "memory");
 }
 
 static void expect_taken(unsigned n, const char *when)

@@ -96,6 +96,11 @@ static inline uint64_t rt_us_to_tsc(uint64_t us)
 	return rt_tsc_hz() / 1000 * us / 1000;
 }
 
+static inline uint64_t rt_tsc_to_us(uint64_t ticks)
+{
+	return ticks * 1000 / (rt_tsc_hz() / 1000);
+}
+
 /* --- the local APIC (rt_apic.c) --- */
 
 #define APIC_BASE 0xfee00000ull
