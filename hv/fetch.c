@@ -131,6 +131,7 @@ bool fetch_quick(struct vcpu *vcpu, const struct vcpu_context *context, uint32_t
 	    (!still_valid(&vcpu->fetch, context, vcpu->rip) && !fill(vcpu, context, vcpu->rip))) {
 		return false;
 	}
-	*bytes = *(const uint32_t *)(const void *)(vcpu->fetch.code + offset);
+	/* At any offset; the built-in is one load. */
+	__builtin_memcpy(bytes, vcpu->fetch.code + offset, sizeof(*bytes));
 	return true;
 }
