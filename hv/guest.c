@@ -543,6 +543,9 @@ static bool wants_restart(struct guest *g, enum guest_end end)
 
 void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 {
+	if (g->state == GUEST_STOPPING && end == GUEST_END_REQUEST) {
+		g->start_again = false;
+	}
 	if (g->state == GUEST_STOPPED || g->state == GUEST_STOPPING) {
 		return;
 	}

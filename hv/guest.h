@@ -112,8 +112,9 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
  * starting or running. */
 enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
 /*
- * Ends a guest that has a VM; no effect otherwise. Prints the event line with `reason`. Safe from
- * exit handlers and device callbacks: the VM goes away later, in steps.
+ * Ends a guest that has a VM; no effect otherwise, but that a request keeps one that is stopping
+ * from starting again. Prints the event line with `reason`. Safe from exit handlers and device
+ * callbacks: the VM goes away later, in steps.
  */
 void guest_stop(struct guest *g, enum guest_end end, const char *reason);
 /* HV_E_BUSY when not running, or not paused. */

@@ -78,9 +78,12 @@ static void cmd_stop(struct span args)
 	if (g == NULL) {
 		return;
 	}
-	if (g->state == GUEST_STOPPED || g->state == GUEST_STOPPING) {
+	if (g->state == GUEST_STOPPED || (g->state == GUEST_STOPPING && !g->start_again)) {
 		say_state(g, HV_E_BUSY, "stop");
 		return;
+	}
+	if (g->state == GUEST_STOPPING) {
+		monitor_print("%s will not start again\n", g->vm.name);
 	}
 	guest_stop(g, GUEST_END_REQUEST, "by request");
 }
@@ -140,6 +143,10 @@ static void cmd_send(struct span args)
 	struct guest *g = monitor_guest(&args);
 
 	if (g == NULL) {
+		return;
+	}
+	if (!g->config->serial) {
+		monitor_print("cannot type into %s: it has no serial port\n", g->vm.name);
 		return;
 	}
 	if (g->console.receive == NULL) {
