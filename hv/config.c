@@ -53,14 +53,13 @@ static void set_number(struct config_parser *p, struct span value, unsigned max,
 	*out = (unsigned)number;
 }
 
-/* Whether a guest folder of this name is there; reports when it is not. */
-static bool check_guest_name(struct config_parser *p, struct span name)
+/* Whether a guest folder of this name is there, and how it is spelt; reports when it is not. */
+static bool find_guest_name(struct config_parser *p, struct span name, struct span *folder)
 {
 	unsigned cursor = 0;
-	struct span folder;
 
-	while (config_next_folder(p->tree, &cursor, &folder)) {
-		if (config_same_name(folder, name) && folder.n < CONFIG_NAME_MAX) {
+	while (config_next_folder(p->tree, &cursor, folder)) {
+		if (config_same_name(*folder, name) && folder->n < CONFIG_NAME_MAX) {
 			return true;
 		}
 	}
@@ -73,14 +72,15 @@ static bool check_guest_name(struct config_parser *p, struct span name)
 static void set_console(struct config_parser *p, struct span value)
 {
 	struct machine_config *m = p->out;
+	struct span folder;
 
 	if (span_eq(value, "monitor")) {
 		m->console = CONFIG_CONSOLE_MONITOR;
 	} else if (span_eq(value, "all")) {
 		m->console = CONFIG_CONSOLE_ALL;
-	} else if (check_guest_name(p, value)) {
+	} else if (find_guest_name(p, value, &folder)) {
 		m->console = CONFIG_CONSOLE_GUEST;
-		(void)str_copy(m->console_guest, sizeof(m->console_guest), value);
+		(void)str_copy(m->console_guest, sizeof(m->console_guest), folder);
 	}
 }
 
@@ -101,6 +101,7 @@ static void set_autostart(struct config_parser *p, struct span value)
 {
 	struct machine_config *m = p->out;
 	struct span name;
+	struct span folder;
 
 	if (span_eq(value, "all")) {
 		m->autostart = CONFIG_AUTOSTART_ALL;
@@ -116,14 +117,14 @@ static void set_autostart(struct config_parser *p, struct span value)
 	}
 	m->autostart = CONFIG_AUTOSTART_LIST;
 	while (span_next_word(&value, &name)) {
-		if (!check_guest_name(p, name)) {
+		if (!find_guest_name(p, name, &folder)) {
 			continue;
 		}
 		if (m->autostart_count == CONFIG_AUTOSTART_MAX) {
 			config_fail(p, "more than %u names", CONFIG_AUTOSTART_MAX);
 			return;
 		}
-		(void)str_copy(m->autostart_names[m->autostart_count++], CONFIG_NAME_MAX, name);
+		(void)str_copy(m->autostart_names[m->autostart_count++], CONFIG_NAME_MAX, folder);
 	}
 }
 

@@ -17,11 +17,14 @@
  * guest.conf
  *	memory     16M .. 1T, whole MiB; default 512M
  *	cpus       1 (default)
- *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in the
- *folder named vmlinuz*, bzImage* or kernel* initrd     likewise, or none; default: the one file
- *named initrd* or initramfs*, if any cmdline    default "console=ttyS0" weight     1 .. 10000,
- *share of CPU time; default 100 autostart  on (default) | off restart    never (default) | on-crash
- *| always serial     on (default) | off
+ *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in
+ *		   the folder named vmlinuz*, bzImage* or kernel*
+ *	initrd     likewise, or none; default: the one file named initrd* or initramfs*
+ *	cmdline    default "console=ttyS0"
+ *	weight     1 .. 10000, share of CPU time; default 100
+ *	autostart  on (default) | off
+ *	restart    never (default) | on-crash | always
+ *	serial     on (default) | off
  */
 #pragma once
 
@@ -116,7 +119,7 @@ bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct
 
 /*
  * Reads bulkhead.conf, whose text may be empty. A key in error keeps its default; HV_E_INVALID when
- * there was any error. Guests that are named must have a folder in `tree`.
+ * there was any error. Guests that are named must have a folder in `tree`, whose spelling *out has.
  */
 enum hv_status config_parse_machine(const struct config_tree *tree, struct span text,
 				    const struct config_reporter *reporter,

@@ -131,17 +131,33 @@ static void load_guest(struct span name, struct guest_config *g)
 	}
 }
 
+/* A bulkhead.conf that is there but could not be read must not look like none. */
+static void check_machine_file(unsigned entry)
+{
+	struct config_error error = {.line = 0};
+
+	if (entry != CONFIG_NO_ENTRY && setup.tree.entries[entry].problem != NULL) {
+		(void)str_copy(error.file, sizeof(error.file), span_of(CONFIG_MACHINE_FILE));
+		(void)str_copy(error.text, sizeof(error.text),
+			       span_of(setup.tree.entries[entry].problem));
+		report(NULL, &error);
+	}
+}
+
 enum hv_status setup_read(const struct handoff *handoff)
 {
 	enum hv_status status = copy_modules(handoff);
 	unsigned cursor = 0;
+	unsigned machine_file;
 	struct span text;
 	struct span name;
 
 	if (status != HV_OK) {
 		return status;
 	}
-	text = text_of(config_find(&setup.tree, span_of(CONFIG_MACHINE_FILE)));
+	machine_file = config_find(&setup.tree, span_of(CONFIG_MACHINE_FILE));
+	check_machine_file(machine_file);
+	text = text_of(machine_file);
 	if (config_parse_machine(&setup.tree, text, &reporter, &setup.machine) != HV_OK) {
 		log_event("config: keys of " CONFIG_MACHINE_FILE " in error keep their defaults");
 	}

@@ -332,6 +332,10 @@ static void test_machine_keys(void **state)
 	assert_string_equal(machine.autostart_names[0], "db");
 	assert_string_equal(machine.autostart_names[1], "web");
 	assert_int_equal(machine.when_idle, CONFIG_IDLE_POWEROFF);
+	/* As the folders are spelt: guests are looked up by that. */
+	assert_int_equal(parse("console=WEB\nautostart = Db\n"), HV_OK);
+	assert_string_equal(machine.console_guest, "web");
+	assert_string_equal(machine.autostart_names[0], "db");
 	assert_int_equal(parse("console = web\nautostart = none"), HV_OK);
 	assert_int_equal(machine.console, CONFIG_CONSOLE_GUEST);
 	assert_string_equal(machine.console_guest, "web");
