@@ -8,6 +8,11 @@
 #define ATTACH_LINES 20u
 #define KEY_ESC 0x1b
 #define KEY_DELETE 0x7f
+/* The C1 controls, U+0080 .. U+009f, in UTF-8. */
+#define UTF8_LEAD_C1 0xc2u
+#define C1_FIRST 0x80u
+#define C1_LAST 0x9fu
+#define C1_CSI 0x9bu
 
 static struct {
 	const struct console_ops *ops;
@@ -28,6 +33,7 @@ void console_guest_init(struct guest_console *c, const char *name)
 	c->line_len = 0;
 	c->input_len = 0;
 	c->receive = NULL;
+	c->filter = (struct console_filter){0};
 	ring_init(&c->scrollback, c->buf, sizeof(c->buf));
 }
 
@@ -83,19 +89,27 @@ static void flush_line(struct guest_console *c)
  * Whether a byte belongs to a terminal control sequence. These are swallowed, or a guest could draw
  * lines that look like another's or like an event.
  */
-static bool is_control(struct guest_console *c, char byte)
+static bool is_control(struct console_filter *f, char byte)
 {
-	if (c->in_csi) {
-		c->in_csi = byte < '@' || byte > '~';
+	unsigned char b = (unsigned char)byte;
+	unsigned char last = (unsigned char)f->last;
+
+	f->last = byte;
+	if (f->in_csi) {
+		f->in_csi = b < '@' || b > '~';
 		return true;
 	}
-	if (c->in_escape) {
-		c->in_escape = false;
-		c->in_csi = byte == '[';
+	if (f->in_escape) {
+		f->in_escape = false;
+		f->in_csi = b == '[';
 		return true;
 	}
-	c->in_escape = byte == KEY_ESC;
-	return c->in_escape || ((unsigned char)byte < ' ' && byte != '\t') || byte == KEY_DELETE;
+	if (last == UTF8_LEAD_C1 && b >= C1_FIRST && b <= C1_LAST) {
+		f->in_csi = b == C1_CSI;
+		return true;
+	}
+	f->in_escape = b == KEY_ESC;
+	return f->in_escape || (b < ' ' && b != '\t') || b == KEY_DELETE;
 }
 
 void console_guest_close(struct guest_console *c)
@@ -111,10 +125,9 @@ static void collect_lines(struct guest_console *c, const char *data, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (data[i] == '\n') {
-			c->in_escape = false;
-			c->in_csi = false;
+			c->filter = (struct console_filter){0};
 			flush_line(c);
-		} else if (!is_control(c, data[i])) {
+		} else if (!is_control(&c->filter, data[i])) {
 			c->line[c->line_len++] = data[i];
 			if (c->line_len == sizeof(c->line)) {
 				flush_line(c);
@@ -198,9 +211,21 @@ static void write_tail(const struct ring *r, unsigned lines, void (*out)(const c
 	}
 }
 
+static struct console_filter tail_filter;
+
+static void print_filtered(const char *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (data[i] == '\n' || !is_control(&tail_filter, data[i])) {
+			console_print(&data[i], 1);
+		}
+	}
+}
+
 void console_print_tail(const struct ring *r, unsigned lines)
 {
-	write_tail(r, lines, console_print);
+	tail_filter = (struct console_filter){0};
+	write_tail(r, lines, print_filtered);
 }
 
 static void say(const char *before, const char *name, const char *after)

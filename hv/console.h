@@ -17,6 +17,13 @@
 /* Ctrl-]: back to the monitor. */
 #define CONSOLE_ESCAPE 0x1d
 
+/* Swallows the control sequences of a text, byte by byte. */
+struct console_filter {
+	char last;
+	bool in_escape;
+	bool in_csi;
+};
+
 /* One guest's console. */
 struct guest_console {
 	const char *name;
@@ -24,8 +31,7 @@ struct guest_console {
 	char buf[CONSOLE_SCROLLBACK];
 	char line[CONSOLE_LINE_MAX]; /* unfinished line, for `console = all` */
 	size_t line_len;
-	bool in_escape; /* swallowing a control sequence of that line */
-	bool in_csi;
+	struct console_filter filter; /* of that line */
 	/* Typed but not taken by the guest's UART yet. */
 	char input[CONSOLE_INPUT_MAX];
 	size_t input_len;
@@ -68,5 +74,5 @@ void console_attach(struct guest_console *c);
 /* Back to the monitor; harmless when it is in front. */
 void console_detach(void);
 struct guest_console *console_front(void);
-/* Prints the last `lines` lines of a ring through console_print. */
+/* Prints the last `lines` lines of a ring through console_print, without control sequences. */
 void console_print_tail(const struct ring *r, unsigned lines);

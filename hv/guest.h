@@ -24,7 +24,7 @@
 #include "hv/work.h"
 
 #define GUESTS_MAX 64u
-#define GUEST_REASON_MAX 96u
+#define GUEST_REASON_MAX 200u
 
 enum guest_state {
 	GUEST_STOPPED,

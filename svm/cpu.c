@@ -28,6 +28,17 @@ static void free_pages(struct svm_cpu *c)
 	c->host = NULL;
 }
 
+/* LFENCE waits for all earlier instructions: what guests read in DE_CFG, and what Spectre
+ * mitigations build on. Not every family has the bit; some have it set for good. */
+static void serialize_lfence(void)
+{
+	uint64_t de_cfg = 0;
+
+	if (cpu_rdmsr_safe(MSR_AMD_DE_CFG, &de_cfg) && (de_cfg & DE_CFG_LFENCE_SERIALIZES) == 0) {
+		(void)cpu_wrmsr_safe(MSR_AMD_DE_CFG, de_cfg | DE_CFG_LFENCE_SERIALIZES);
+	}
+}
+
 enum hv_status svm_cpu_enable(unsigned cpu)
 {
 	struct svm_cpu *c = &cpus[cpu];
@@ -48,6 +59,7 @@ enum hv_status svm_cpu_enable(unsigned cpu)
 	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME);
 	cpu_wrmsr(MSR_AMD_VM_HSAVE_PA, pool_hpa(c->hsave).v);
 	svm_vmsave(c->host_hpa);
+	serialize_lfence();
 	asid_pool_init(&c->asids, svm.features.asid_count, svm.features.flush_by_asid);
 	return HV_OK;
 }

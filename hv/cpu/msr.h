@@ -69,6 +69,7 @@
 #define MSR_AMD_DC_CFG 0xc0011022u
 #define MSR_AMD_BU_CFG 0xc0011023u
 #define MSR_AMD_DE_CFG 0xc0011029u
+#define DE_CFG_LFENCE_SERIALIZES 2u
 
 /* The KVM paravirtual clock (Linux: Documentation/virt/kvm/x86/msr.rst). */
 #define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00u
