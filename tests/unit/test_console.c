@@ -336,6 +336,28 @@ static void without_a_vm_keys_are_lost(void **state)
 	assert_int_equal(db.input_len, 0);
 }
 
+/* U+009b is CSI, too; letters of two bytes pass. */
+static void eight_bit_controls_are_swallowed(void **state)
+{
+	(void)state;
+	prompt_text = "";
+	say(&web, "a\xc2\x9b"
+		  "31mb\xc2\x85"
+		  "c\xc3\xa9\n");
+	assert_output("web| a\xc2"
+		      "b\xc2"
+		      "c\xc3\xa9\r\n");
+}
+
+static void tails_are_shown_without_controls(void **state)
+{
+	(void)state;
+	say(&web, "one\x1b[2J\r\ntwo\x1b[31m\x07\r\n");
+	out_len = 0;
+	console_print_tail(&web.scrollback, 5);
+	assert_output("one\r\ntwo\r\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +373,8 @@ int main(void)
 		cmocka_unit_test_setup(typed_text_survives_guests_lines, setup_all),
 		cmocka_unit_test_setup(long_lines_come_in_pieces, setup_all),
 		cmocka_unit_test_setup(a_guest_cannot_forge_a_line, setup_all),
+		cmocka_unit_test_setup(eight_bit_controls_are_swallowed, setup_all),
+		cmocka_unit_test_setup(tails_are_shown_without_controls, setup),
 		cmocka_unit_test_setup(half_a_line_from_before_is_not_continued, setup_all),
 		cmocka_unit_test_setup(the_last_words_of_a_guest_are_a_line, setup_all),
 		cmocka_unit_test_setup(input_waits_for_the_uart, setup),
