@@ -20,7 +20,8 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
-VMX_SRCS :=
+VMX_SRCS := vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c vmx/permissions.c \
+	vmx/run.c vmx/state.c vmx/vcpu.c vmx/vmcs.c vmx/vmx.c vmx/vpid.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
@@ -39,10 +40,10 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c \
 	hv/platform.c hv/run.c hv/setup.c hv/vcpu.c
 # The honest list of what no host program can link: instructions that only hardware has.
-INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c
-ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S
+INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
+ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
-OFFSETS_SRCS := hv/cpu/ap_offsets.c svm/svm_offsets.c
+OFFSETS_SRCS := hv/cpu/ap_offsets.c svm/svm_offsets.c vmx/vmx_offsets.c
 BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
 	boot/pages.c
 BOOT_ASM_SRCS := boot/enter.S
@@ -68,7 +69,10 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
 	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
 	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
-	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb \
+	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb test_exit_parity \
+	test_vmx_caps test_vmx_check test_vmx_cpu test_vmx_decode test_vmx_dump test_vmx_event \
+	test_vmx_permissions test_vmx_run test_vmx_state test_vmx_vcpu test_vmx_vmcs \
+	test_vmx_vmx test_vmx_vpid \
 	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header \
 	test_i8042 test_ps2_keyboard test_scancode \
 	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
@@ -81,10 +85,10 @@ UNTESTED_SRCS :=
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
-	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_acpi_host fuzz_cmos_rtc \
+	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc \
 	fuzz_i8042
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
-	tests/fakes/svm_insn.c
+	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 
 # ---------------------------------------------------------------- flags
 

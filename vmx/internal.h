@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of vmx/ share: the state per CPU, per VM and per vCPU. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/api/vm.h"
+#include "hv/base/bits.h"
+#include "vmx/caps.h"
+#include "vmx/vmcs.h"
+
+/* The page orders of what is allocated. */
+#define VMX_REGION_ORDER 0u
+#define VMX_MSRPM_ORDER 0u
+#define VMX_IOPM_ORDER 1u
+
+/* The backend as a whole; set by vmx_probe, const afterwards. */
+struct vmx {
+	struct vmx_caps caps;
+	const struct hv_backend_policy *policy;
+};
+extern struct vmx vmx;
+
+/* Of one physical CPU; used by that CPU only. */
+struct vmx_cpu {
+	void *vmxon; /* the region in use; NULL: not enabled */
+};
+
+/* Of one VM: vm->backend_vm. */
+struct vmx_vm {
+	uint8_t *msrpm;
+	uint8_t *iopm;
+	uint64_t eptp;
+};
+
+/* MSRs that a VM entry does not switch: the guest's are in the CPU from vcpu_load to vcpu_put. */
+enum vmx_msr {
+	VMX_MSR_STAR,
+	VMX_MSR_LSTAR,
+	VMX_MSR_CSTAR,
+	VMX_MSR_SFMASK,
+	VMX_MSR_KERNEL_GS_BASE,
+	VMX_MSR_COUNT
+};
+
+struct vmx_vcpu {
+	struct vcpu vcpu; /* first: vmx_entry.S addresses it */
+	void *vmcs;
+	hpa_t vmcs_hpa;
+	uint8_t *apic; /* the virtual-APIC page, of which only the TPR is used */
+	uint16_t vpid; /* 0: none, the CPU flushes at each entry */
+	/* Whose this is now: its VMCS is current there. NULL between put and load, with the VMCS
+	 * written back to memory. */
+	struct vmx_cpu *cpu;
+	struct vmx_cpu *last_cpu; /* whose host state the VMCS holds */
+	bool launched;
+	/* What the VMCS holds, so that only changes are written. */
+	uint32_t proc;
+	uint32_t tpr_threshold;
+	uint64_t rip, rsp;
+	uint64_t host_cr3;
+	/* The event of the next entry, as entry fields; info 0: none. */
+	uint32_t event_info;
+	uint32_t event_error;
+	uint32_t event_length;
+	int window_vector; /* -1: none wanted */
+	bool window_nmi;
+	bool flush;	 /* INVEPT before the next entry */
+	bool flush_vpid; /* only this vCPU's own translations are stale here */
+	uint64_t tsc_offset;
+	uint64_t cr2;
+	uint64_t dr6;		      /* while not loaded */
+	uint64_t msrs[VMX_MSR_COUNT]; /* while not loaded */
+};
+
+/* The TPR in the virtual-APIC page. */
+#define VMX_APIC_TPR 0x80u
+
+static inline struct vmx_vcpu *vmx_vcpu(struct vcpu *vcpu)
+{
+	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+static inline const struct vmx_vcpu *vmx_vcpu_const(const struct vcpu *vcpu)
+{
+	return (const struct vmx_vcpu *)(const void *)vcpu;
+}
+_Static_assert(offsetof(struct vmx_vcpu, vcpu) == 0, "vmx_vcpu_const");
+
+/* vmx/cpu.c */
+enum hv_status vmx_cpu_enable(unsigned cpu) HV_MUST_CHECK;
+void vmx_cpu_disable(unsigned cpu);
+/* The state of CPU `index`, which must be enabled. */
+struct vmx_cpu *vmx_cpu_get(unsigned index);
+
+/* vmx/vcpu.c */
+enum hv_status vmx_vm_init(struct vm *vm) HV_MUST_CHECK;
+void vmx_vm_fini(struct vm *vm);
+struct vcpu *vmx_vcpu_create(struct vm *vm);
+void vmx_vcpu_destroy(struct vcpu *vcpu);
+void vmx_vcpu_reset(struct vcpu *vcpu);
+void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset);
+
+/* vmx/state.c */
+void vmx_get_context(const struct vcpu *vcpu, struct vcpu_context *out);
+uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
+void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+void vmx_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
+void vmx_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
+/* Makes v's VMCS current for a moment, unless it is already. What this returns goes to
+ * vmx_give_back; loans nest. */
+struct vmx_loan {
+	hpa_t before;
+	bool taken;
+};
+struct vmx_loan vmx_borrow(const struct vmx_vcpu *v);
+void vmx_give_back(const struct vmx_vcpu *v, struct vmx_loan loan);
+/* Moves what entries do not switch into the CPU, and back. */
+void vmx_load_msrs(struct vmx_vcpu *v);
+void vmx_save_msrs(struct vmx_vcpu *v);
+
+/* vmx/run.c */
+void vmx_vcpu_load(struct vcpu *vcpu, unsigned cpu);
+void vmx_vcpu_put(struct vcpu *vcpu);
+void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit);
+void vmx_tlb_flush(struct vcpu *vcpu);
+
+/* vmx/dump.c */
+void vmx_dump(const struct vcpu *vcpu);
