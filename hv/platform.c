@@ -374,10 +374,32 @@ static void start_cpu(uint32_t apic_id)
 	}
 }
 
+static void start_acpi_cpus(void)
+{
+	for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
+		if (host.acpi.cpus[i].enabled) {
+			start_cpu(host.acpi.cpus[i].apic_id);
+		}
+	}
+}
+
+static void start_efi_cpus(const struct handoff *handoff)
+{
+	const struct handoff_cpu *cpus;
+
+	if (handoff->cpu_count == 0) {
+		return;
+	}
+	cpus = pool_ptr(hpa(handoff->cpus));
+	for (uint64_t i = 0; i < handoff->cpu_count; i++) {
+		if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
+			start_cpu(cpus[i].apic_id);
+		}
+	}
+}
+
 void platform_start_cpus(const struct handoff *handoff)
 {
-	const struct handoff_cpu *cpus = pool_ptr(hpa(handoff->cpus));
-
 	host.ap = (struct ap_start){
 		.trampoline = hpa(handoff->trampoline),
 		.page = (void *)(uintptr_t)handoff->trampoline,
@@ -392,17 +414,9 @@ void platform_start_cpus(const struct handoff *handoff)
 		return;
 	}
 	if (host.acpi.has_madt) {
-		for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
-			if (host.acpi.cpus[i].enabled) {
-				start_cpu(host.acpi.cpus[i].apic_id);
-			}
-		}
+		start_acpi_cpus();
 	} else {
-		for (uint64_t i = 0; i < handoff->cpu_count; i++) {
-			if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
-				start_cpu(cpus[i].apic_id);
-			}
-		}
+		start_efi_cpus(handoff);
 	}
 	log_info("CPUs: %u, from %s: 1 runs guests, %u parked, %u failed",
 		 host.cpus_parked + host.cpus_failed + 1,
@@ -451,5 +465,10 @@ void platform_describe(void)
 		      host_apic_has_deadline() ? "TSC deadline" : "countdown");
 	monitor_print("serial        %s at 0x%x, input by %s\n", host.uart.present ? "yes" : "no",
 		      host.uart.base, host.polled ? "polling" : "interrupt");
-	monitor_print("screen        %ux%u characters\n", host.screen.columns, host.screen.rows);
+	if (host.screen.present) {
+		monitor_print("screen        %ux%u characters\n", host.screen.columns,
+			      host.screen.rows);
+	} else {
+		monitor_print("screen        none\n");
+	}
 }
