@@ -299,6 +299,34 @@ static void every_line_is_a_key_and_a_value(void **state)
 	assert_null(strstr(vm_rig_text(), "exits.io"));
 }
 
+static void yields(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	(void)exit;
+	run_yield();
+}
+
+/* The slice that is not over yet counts, too. */
+static void time_on_the_cpu_is_up_to_date(void **state)
+{
+	(void)state;
+	vm_rig_start(g);
+	fake_backend.guest = yields;
+	run_once();
+	fake_backend.guest = NULL;
+	g->tasks[0].entity.run_ticks = 0;
+	(void)stats("web");
+	stats_has("vcpu0.run_us 0");
+	fake_tsc += VM_RIG_HZ;
+	(void)stats("web");
+	stats_has("vcpu0.run_us 1000000");
+	/* So it does in `list`. */
+	fake_tsc += VM_RIG_HZ;
+	vm_rig_clear();
+	vm_rig_type("list\r");
+	assert_non_null(strstr(vm_rig_text(), " 2000 ms "));
+}
+
 static void stats_work_at_every_step_of_start_and_stop(void **state)
 {
 	(void)state;
@@ -347,6 +375,7 @@ int main(void)
 		TEST(a_page_of_another_guest_is_a_violation),
 		TEST(a_stopped_guest_has_few_numbers),
 		TEST(every_line_is_a_key_and_a_value),
+		TEST(time_on_the_cpu_is_up_to_date),
 		TEST(stats_work_at_every_step_of_start_and_stop),
 		TEST(counters_go_on_with_the_next_start),
 	};
