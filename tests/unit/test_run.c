@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run loop: slices, sleep, timers, work in between, and what is saved when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/api/clock.h"
+#include "hv/cpu/regs.h"
+#include "mm/space.h"
+#include "tests/fakes/vm_rig.h"
+
+#define MS (VM_RIG_HZ / 1000)
+#define SLICE (4 * MS)
+
+static struct guest_config configs[2];
+static struct guest *web;
+static struct guest *db;
+
+/* The host timer's interrupt, taken where interrupts are let in. */
+static void take_timer(void)
+{
+	if (vm_rig.host_timer <= fake_tsc) {
+		vm_rig.host_timer = TIMER_NEVER;
+		run_timer_fired();
+	}
+}
+
+/* The CPU sleeps until then; nothing else ever wakes it. */
+static void sleep_until_timer(void)
+{
+	assert_true(vm_rig.host_timer != TIMER_NEVER);
+	if (vm_rig.host_timer > fake_tsc) {
+		fake_tsc = vm_rig.host_timer;
+	}
+	take_timer();
+}
+
+static int machine(void **state)
+{
+	(void)state;
+	vm_rig_machine(true);
+	web = vm_rig_guest("web", &configs[0]);
+	db = vm_rig_guest("db", &configs[1]);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_cpu.on_window = take_timer;
+	fake_cpu.on_idle = sleep_until_timer;
+	fake_backend.run_ticks = MS / 20;
+	fake_backend.guest = NULL;
+	vm_rig.on_poll = NULL;
+	configs[0].weight = configs[1].weight = 100;
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	fake_backend.guest = NULL;
+	vm_rig.on_poll = NULL;
+	if (web->state != GUEST_STOPPED) {
+		vm_rig_end(web);
+	}
+	if (db->state != GUEST_STOPPED) {
+		vm_rig_end(db);
+	}
+	return vm_rig_leaks() || fake_backend_queued() != 0;
+}
+
+static struct vcpu *vcpu_of(struct guest *g)
+{
+	return g->vm.vcpus[0];
+}
+
+/* A one-shot LAPIC timer interrupt with vector 0x40, in ticks from now. */
+static void arm_lapic(struct guest *g, uint64_t ticks)
+{
+	uint64_t count = ticks * LAPIC_TIMER_HZ / VM_RIG_HZ;
+
+	assert_true(bus_write(&g->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
+	assert_true(bus_write(&g->vm.mmio, 0xfee003e0, 4, 0, 0xb));
+	assert_true(bus_write(&g->vm.mmio, 0xfee00320, 4, 0, 0x40));
+	assert_true(bus_write(&g->vm.mmio, 0xfee00380, 4, 0, count));
+}
+
+static void allow_interrupts(struct guest *g)
+{
+	fake_vcpu(vcpu_of(g))->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
+}
+
+static const struct vm_exit hlt = {.kind = VM_EXIT_HLT, .insn_len = 1};
+static const struct vm_exit yield = {.kind = VM_EXIT_PAUSE, .insn_len = 2};
+
+/* Runs the loop for that long, counting the runs of each guest. */
+static unsigned runs_of_web, runs_of_db;
+static uint64_t run_end = TIMER_NEVER;
+
+static void count_runs(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (fake_tsc >= run_end) {
+		*exit = yield;
+	}
+	runs_of_web += vcpu->vm == &web->vm;
+	runs_of_db += vcpu->vm == &db->vm;
+}
+
+static void run_for(uint64_t ticks)
+{
+	run_end = fake_tsc + ticks;
+	fake_backend.guest = count_runs;
+	runs_of_web = runs_of_db = 0;
+	while (fake_tsc < run_end) {
+		run_once();
+	}
+	run_end = TIMER_NEVER;
+	fake_backend.guest = NULL;
+}
+
+/* --- idle --- */
+
+static void poke_cpu(void)
+{
+	fake_tsc += 1000;
+}
+
+static void with_nothing_to_do_it_sleeps(void **state)
+{
+	unsigned polls = vm_rig.polls;
+	unsigned idle = fake_cpu.idle_count;
+	uint64_t ticks = run_stats()->idle_ticks;
+
+	(void)state;
+	fake_cpu.on_idle = poke_cpu;
+	run_once();
+	run_once();
+	assert_int_equal(fake_cpu.idle_count, idle + 2);
+	assert_int_equal(run_stats()->idle_ticks, ticks + 2000);
+	/* Keys are looked at before every sleep. */
+	assert_int_equal(vm_rig.polls, polls + 2);
+	assert_true(vm_rig.host_timer == TIMER_NEVER);
+}
+
+static void a_halted_guest_sleeps_until_its_timer(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	arm_lapic(web, 10 * MS);
+	start = fake_tsc;
+	fake_backend_push(&hlt);
+	run_once();
+	assert_true(vcpu_of(web)->halted);
+	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
+	run_once(); /* sleeps */
+	assert_true(fake_tsc >= start + 10 * MS);
+	assert_true(fake_tsc < start + 11 * MS);
+	fake_backend_push(&yield);
+	run_once();
+	assert_false(vcpu_of(web)->halted);
+	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_INTERRUPT);
+	assert_int_equal(fake_backend.delivered.vector, 0x40);
+}
+
+/* STI; HLT: the interrupt that waited for IF is taken behind the HLT. */
+static void sti_hlt(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (!fake_vcpu(vcpu)->shadow && fake_backend.delivered_count == 0) {
+		fake_vcpu(vcpu)->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
+		fake_vcpu(vcpu)->shadow = true;
+		*exit = hlt;
+	} else {
+		*exit = yield;
+	}
+}
+
+/* An interrupt that is pending already when HLT comes. */
+static void hlt_falls_through_when_something_waits(void **state)
+{
+	unsigned idle;
+
+	(void)state;
+	vm_rig_start(web);
+	arm_lapic(web, MS);
+	vm_rig_advance(2 * MS);
+	assert_int_equal(board_pending(web->board, 0), 0x40);
+	idle = fake_cpu.idle_count;
+	fake_backend.delivered_count = 0;
+	fake_backend.guest = sti_hlt;
+	run_once();
+	assert_int_equal(fake_cpu.idle_count, idle);
+	assert_int_equal(fake_backend.delivered_count, 1);
+	assert_int_equal(fake_backend.delivered.vector, 0x40);
+	assert_false(vcpu_of(web)->halted);
+}
+
+static void an_nmi_wakes_without_interrupts(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	fake_backend_push(&hlt);
+	run_once();
+	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
+	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
+	assert_true(bus_write(&web->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
+	assert_true(bus_write(&web->vm.mmio, 0xfee00300, 4, 0, 0x4400));
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NMI);
+}
+
+/* --- slices --- */
+
+static void alone_it_runs_without_ticks(void **state)
+{
+	unsigned arms;
+
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&yield);
+	run_once();
+	arms = vm_rig.arms;
+	for (unsigned i = 0; i < 60; i++) {
+		fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	}
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(fake_backend_queued(), 0);
+	assert_int_equal(vm_rig.arms, arms);
+	assert_true(vm_rig.host_timer == TIMER_NEVER);
+}
+
+static void two_share_the_cpu_in_slices(void **state)
+{
+	uint64_t switches;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	switches = run_stats()->switches;
+	run_for(400 * MS);
+	assert_in_range(runs_of_web, 3800, 4200);
+	assert_in_range(runs_of_db, 3800, 4200);
+	switches = run_stats()->switches - switches;
+	assert_in_range(switches, 90, 110);
+}
+
+static void weights_divide_it(void **state)
+{
+	(void)state;
+	configs[0].weight = 300;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	run_for(1600 * MS);
+	assert_in_range(runs_of_web, 3 * runs_of_db - 500, 3 * runs_of_db + 500);
+}
+
+/* The newcomer ends the other's run without an end. */
+static void a_second_guest_begins_within_a_slice(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&yield);
+	run_once();
+	vm_rig_start(db);
+	start = fake_tsc;
+	fake_backend.guest = count_runs;
+	runs_of_db = 0;
+	while (runs_of_db == 0) {
+		run_once();
+	}
+	assert_true(fake_tsc - start <= 2 * SLICE);
+}
+
+static unsigned spins;
+
+/* web spins; db handles its interrupt and sleeps again. */
+static void spin_and_sleep(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	count_runs(vcpu, exit);
+	if (vcpu->vm == &db->vm) {
+		*exit = hlt;
+	} else {
+		spins++;
+	}
+}
+
+static void a_wake_up_preempts(void **state)
+{
+	uint64_t due;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	allow_interrupts(db);
+	fake_backend.guest = spin_and_sleep;
+	while (db->tasks[0].entity.state != SCHED_BLOCKED) {
+		run_once();
+	}
+	arm_lapic(db, 10 * MS);
+	due = fake_tsc + 10 * MS;
+	runs_of_db = spins = 0;
+	while (runs_of_db == 0) {
+		run_once();
+	}
+	/* The timer's exit, and not the end of a slice. */
+	assert_true(fake_tsc <= due + 2 * fake_backend.run_ticks);
+	assert_in_range(spins, 190, 210);
+	assert_int_equal(fake_backend.delivered.vector, 0x40);
+}
+
+static void a_yield_gives_the_cpu_to_the_other(void **state)
+{
+	struct vcpu *first;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	fake_backend_push(&yield);
+	run_once();
+	first = fake_backend.ran_last;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_not_equal(fake_backend.ran_last, first);
+}
+
+/* --- the host timer --- */
+
+static void it_is_programmed_only_when_that_changes(void **state)
+{
+	unsigned arms;
+
+	(void)state;
+	vm_rig_start(web);
+	arm_lapic(web, 100 * MS);
+	fake_backend_push(&yield);
+	run_once();
+	arms = vm_rig.arms;
+	for (unsigned i = 0; i < 30; i++) {
+		fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+		fake_backend_push(&yield);
+		run_once();
+	}
+	assert_int_equal(vm_rig.arms, arms);
+	arm_lapic(web, 50 * MS);
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(vm_rig.arms, arms + 1);
+	/* When it has fired it is armed again, for the same moment if need be. */
+	run_timer_fired();
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(vm_rig.arms, arms + 2);
+}
+
+/* --- work --- */
+
+static unsigned steps;
+static unsigned steps_left;
+
+static bool step(struct work *w)
+{
+	(void)w;
+	steps++;
+	/* As a step of a start does: another VM's space, then the core's. */
+	space_switch(space_core());
+	fake_tsc += MS / 2;
+	return --steps_left > 0;
+}
+
+static void work_goes_on_beside_a_spinning_guest(void **state)
+{
+	static struct work job;
+
+	(void)state;
+	vm_rig_start(web);
+	work_init(&job, step);
+	steps = 0;
+	steps_left = 20;
+	work_start(&job);
+	run_for(20 * (SLICE + MS));
+	assert_int_equal(steps, 20);
+	assert_true(runs_of_web > 19 * 70);
+}
+
+static void work_is_done_at_once_while_idle(void **state)
+{
+	static struct work job;
+	unsigned idle = fake_cpu.idle_count;
+
+	(void)state;
+	work_init(&job, step);
+	steps = 0;
+	steps_left = 5;
+	work_start(&job);
+	for (unsigned i = 0; i < 4; i++) {
+		run_once();
+		assert_int_equal(steps, i + 1);
+	}
+	assert_int_equal(fake_cpu.idle_count, idle);
+	fake_cpu.on_idle = poke_cpu;
+	run_once();
+	assert_int_equal(steps, 5);
+	assert_int_equal(fake_cpu.idle_count, idle + 1);
+}
+
+/* --- what is saved when --- */
+
+static void one_guests_state_stays_loaded(void **state)
+{
+	unsigned loads, saves, restores;
+
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&yield);
+	run_once();
+	loads = fake_backend.loads;
+	saves = fake_cpu.xsave_count;
+	restores = fake_cpu.xrstor_count;
+	for (unsigned i = 0; i < 50; i++) {
+		fake_backend_push(&yield);
+		run_once();
+	}
+	assert_int_equal(fake_backend.loads, loads);
+	assert_int_equal(fake_cpu.xsave_count, saves);
+	assert_int_equal(fake_cpu.xrstor_count, restores);
+}
+
+static void another_guest_gets_its_own_state(void **state)
+{
+	unsigned saves;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	vcpu_of(db)->dr[1] = 0xdb;
+	vcpu_of(db)->xcr0 = 7;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	assert_int_equal(fake_cpu.xcr0, 1);
+	/* web changes its registers without an exit. */
+	fake_cpu.dr[0] = 0x1234;
+	fake_cpu.xcr0 = 3;
+	saves = fake_cpu.xsave_count;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(db));
+	assert_ptr_equal(space_current(), &db->vm.gspace.host);
+	assert_int_equal(fake_cpu.xsave_count, saves + 1);
+	assert_int_equal(fake_cpu.xsave_mask, 7);
+	assert_int_equal(fake_cpu.xrstor_mask, 7);
+	assert_int_equal(fake_cpu.xcr0, 7);
+	assert_int_equal(fake_cpu.dr[0], 0);
+	assert_int_equal(fake_cpu.dr[1], 0xdb);
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(fake_cpu.dr[0], 0x1234);
+	assert_int_equal(fake_cpu.dr[1], 0);
+	assert_int_equal(fake_cpu.xcr0, 3);
+}
+
+static void forgetting_leaves_nothing_on_the_cpu(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	fake_backend_push(&yield);
+	run_once();
+	/* Another one's is not touched. */
+	run_forget(vcpu_of(db));
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	run_forget(vcpu_of(web));
+	assert_null(fake_backend.loaded);
+	assert_ptr_equal(space_current(), space_core());
+	run_forget(vcpu_of(web));
+	assert_null(fake_backend.loaded);
+}
+
+/* --- requests and input --- */
+
+static void requests_are_served_before_the_entry(void **state)
+{
+	struct fake_vcpu *f;
+
+	(void)state;
+	vm_rig_start(web);
+	f = fake_vcpu(vcpu_of(web));
+	vcpu_request(vcpu_of(web), VCPU_REQ_TLB_FLUSH);
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(f->flushes, 1);
+	assert_int_equal(atomic_load(&vcpu_of(web)->requests), 0);
+}
+
+/* A guest that cannot take the interrupt now is given a window. */
+static void a_blocked_interrupt_opens_a_window(void **state)
+{
+	struct fake_vcpu *f;
+
+	(void)state;
+	vm_rig_start(web);
+	f = fake_vcpu(vcpu_of(web));
+	arm_lapic(web, MS);
+	vm_rig_advance(2 * MS);
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(f->window_vector, 0x40);
+	assert_int_equal(f->injected.type, VCPU_EVENT_NONE);
+	allow_interrupts(web);
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_INTERRUPT_WINDOW});
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(fake_backend.delivered.vector, 0x40);
+	assert_int_equal(f->window_vector, -1);
+}
+
+static void stop_web(void)
+{
+	guest_stop(web, GUEST_END_REQUEST, "by request");
+}
+
+static void a_key_arrives(void)
+{
+	vm_rig.on_poll = stop_web;
+	run_attention();
+}
+
+/* The monitor works while a guest spins, and may end that very guest. */
+static void a_key_can_stop_the_guest_that_runs(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
+	fake_cpu.on_window = a_key_arrives;
+	run_once();
+	vm_rig.on_poll = NULL;
+	assert_int_equal(web->state, GUEST_STOPPING);
+	fake_cpu.on_idle = poke_cpu;
+	while (web->state != GUEST_STOPPED) {
+		run_once();
+	}
+}
+
+static void attention_is_served_within_the_slice(void **state)
+{
+	unsigned polls;
+
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&yield);
+	run_once();
+	polls = vm_rig.polls;
+	fake_cpu.on_window = run_attention;
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	fake_backend_push(&yield);
+	run_once();
+	/* Once at the beginning of the round, once for the interrupt. */
+	assert_int_equal(vm_rig.polls, polls + 2);
+	assert_int_equal(fake_backend_queued(), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(with_nothing_to_do_it_sleeps),
+		TEST(a_halted_guest_sleeps_until_its_timer),
+		TEST(hlt_falls_through_when_something_waits),
+		TEST(an_nmi_wakes_without_interrupts),
+		TEST(alone_it_runs_without_ticks),
+		TEST(two_share_the_cpu_in_slices),
+		TEST(weights_divide_it),
+		TEST(a_second_guest_begins_within_a_slice),
+		TEST(a_wake_up_preempts),
+		TEST(a_yield_gives_the_cpu_to_the_other),
+		TEST(it_is_programmed_only_when_that_changes),
+		TEST(work_goes_on_beside_a_spinning_guest),
+		TEST(work_is_done_at_once_while_idle),
+		TEST(one_guests_state_stays_loaded),
+		TEST(another_guest_gets_its_own_state),
+		TEST(forgetting_leaves_nothing_on_the_cpu),
+		TEST(requests_are_served_before_the_entry),
+		TEST(a_blocked_interrupt_opens_a_window),
+		TEST(a_key_can_stop_the_guest_that_runs),
+		TEST(attention_is_served_within_the_slice),
+	};
+
+	return cmocka_run_group_tests(tests, machine, NULL);
+}
