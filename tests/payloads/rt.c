@@ -113,6 +113,10 @@ void rt_fail(const char *fmt, ...)
 	print_args(fmt, args);
 	va_end(args);
 	rt_print("\n");
+	/* For a look at it from the monitor. */
+	while (rt_option("stay", 0) != 0) {
+		(void)in8(LAYOUT_COM1 + 5);
+	}
 	rt_power_off();
 }
 

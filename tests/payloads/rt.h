@@ -2,8 +2,9 @@
 /*
  * The runtime of the payloads: tiny guests without an operating system, for what none would ever
  * do. One image holds all cases; `test=NAME` on the kernel's command line chooses one, further
- * `key=number` words are its options. A case that returns has passed. The last line on the serial
- * port is `PASS name` or `FAIL name: why`, then the guest switches itself off.
+ * `key=number` words are its options; `stay=1` keeps a failed guest running. A case that returns
+ * has passed. The last line on the serial port is `PASS name` or `FAIL name: why`, then the guest
+ * switches itself off.
  *
  * A case runs in 64-bit mode at ring 0, the first 4 GiB mapped 1:1, interrupts off, every exception
  * leading to rt_try or to FAIL.
