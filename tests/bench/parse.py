@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what the measured machines print. Pure: text in, numbers out; a number that is not there
+raises Missing, so that a measurement which could not be made is never a zero."""
+import collections
+import re
+
+MARK = 0xB007B007  # tests/bench/init.c
+# Of SVM exit codes ("Appendix C, SVM Intercept Exit Codes" of AMD's manual, volume 2) as our kinds.
+SVM_KINDS = {0x60: "host-irq", 0x64: "irq-window", 0x72: "cpuid", 0x78: "hlt", 0x7B: "io", 0x77: "pause",
+             0x7C: "msr", 0x400: "nested-fault", 0x81: "hypercall", 0x8D: "xsetbv"}
+ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
+
+
+class Missing(Exception):
+    """A number that a run should have printed."""
+
+
+def clean(text):
+    return [line.rstrip() for line in ESCAPES.sub("", text.replace("\r", "")).split("\n")]
+
+
+def guest_lines(lines, name):
+    """The lines of one guest, from Bulkhead's `console = all`."""
+    prefix = f"{name}| "
+    return [line[len(prefix):] for line in lines if line.startswith(prefix)]
+
+
+def section(lines, name):
+    """The lines between `== NAME` and the next `== `."""
+    try:
+        start = lines.index(f"== {name}") + 1
+    except ValueError:
+        raise Missing(f"no section '{name}'") from None
+    end = next((i for i in range(start, len(lines)) if lines[i].startswith("== ")), len(lines))
+    return lines[start:end]
+
+
+def micro(lines):
+    """{operation: median ticks beyond the frame, or None when the machine has no such thing}."""
+    medians = {}
+    for line in lines:
+        words = line.split()
+        if words[:2] == ["BENCH", "op"] and len(words) == 6:
+            medians[words[2]] = int(words[3])
+        elif words[:2] == ["BENCH", "none"] and len(words) == 3:
+            medians[words[2]] = None
+    if "nothing" not in medians or "BENCH end" not in lines:
+        raise Missing("the payload did not finish")
+    frame = medians.pop("nothing")
+    return {name: None if ticks is None else ticks - frame for name, ticks in medians.items()}
+
+
+def _one(lines, pattern, what):
+    for line in lines:
+        if match := re.search(pattern, line):
+            return match
+    raise Missing(what)
+
+
+def ticks_per_instruction(lines):
+    match = _one(lines, r"^BENCH tsc (\d+) (\d+)$", "no line about the unit")
+    return int(match[2]) / (2 * int(match[1]))
+
+
+def init_tick(lines):
+    return int(_one(lines, r"^BENCH init (\d+)$", "no mark of the guest's init")[1])
+
+
+def loops(lines):
+    found = {m[1]: int(m[2]) for line in lines if (m := re.match(r"BENCH loop (\S+) (\d+)$", line))}
+    if not found or "BENCH end" not in lines:
+        raise Missing("the loops did not finish")
+    return found
+
+
+def stats(lines, name):
+    """The last `stats NAME` of Bulkhead's monitor as {key: number or text}."""
+    blocks = [i for i, line in enumerate(lines) if line.endswith(f"name {name}")]
+    if not blocks:
+        raise Missing(f"no stats of {name}")
+    found = {}
+    for line in lines[blocks[-1] + 1:]:
+        match = re.fullmatch(r"([a-z0-9_.-]+) (\S+)", line)
+        if not match:
+            break
+        found[match[1]] = int(match[2]) if match[2].isdigit() else match[2]
+    return found
+
+
+Exit = collections.namedtuple("Exit", "kind detail")
+
+
+def trace(lines):
+    """(exits so far, the last ones), from the last `trace NAME`; guests' lines between are skipped."""
+    heads = [(i, m) for i, line in enumerate(lines) if (m := re.search(r"vCPU 0: (\d+) exits, the last", line))]
+    if not heads:
+        raise Missing("no trace")
+    at, head = heads[-1]
+    entries = [Exit(m[1], m[2].strip()) for line in lines[at + 1:]
+               if (m := re.match(r"\s+-\s*\d+ us  rip 0x[0-9a-f]+ (\S+)(.*)$", line))]
+    return int(head[1]), entries
+
+
+def exits_to_mark(found_stats, total, entries):
+    """Exits by kind up to and without the mark. `stats` and `trace` are of one paused moment."""
+    at = next((i for i, e in enumerate(entries)
+               if e.kind == "cpuid" and e.detail.startswith(f"leaf 0x{MARK:x} ")), None)
+    if at is None:
+        raise Missing("the mark is not in the trace")
+    if total != found_stats.get("vcpu0.exits"):
+        raise Missing("stats and trace are of different moments")
+    prefix = "vcpu0.exits."
+    kinds = collections.Counter({k[len(prefix):]: n for k, n in found_stats.items() if k.startswith(prefix)})
+    kinds.subtract(e.kind for e in entries[at:])
+    return collections.Counter({k: n for k, n in kinds.items() if n > 0})
+
+
+def kvm_kinds(lines):
+    """Exits by kind from tracefs' histogram of kvm_exit; the same names as Bulkhead's."""
+    kinds = collections.Counter()
+    for line in lines:
+        if match := re.match(r"\{ exit_reason:\s+(\d+) \} hitcount:\s+(\d+)$", line):
+            kinds[SVM_KINDS.get(int(match[1]), f"code-0x{int(match[1]):x}")] += int(match[2])
+    if not kinds:
+        raise Missing("no histogram of KVM's exits")
+    return kinds
+
+
+def kvm_ports(lines):
+    """[(port, count)], most frequent first, from the histogram of kvm_pio."""
+    found = [(int(m[1], 16), int(m[2])) for line in lines
+             if (m := re.match(r"\{ port:\s+([0-9a-f]+) \} hitcount:\s+(\d+)$", line))]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def kvm_start(lines):
+    """The guest's TSC at its first instruction: the host's at the first entry, plus the offset."""
+    entry = _one(lines, r"(\d+): kvm_entry: vcpu", "no first entry in KVM's trace")
+    offset = _one(lines, r"kvm_write_tsc_offset: .*next=(\d+)", "no TSC offset in KVM's trace")
+    return (int(entry[1]) + int(offset[1])) % (1 << 64)
+
+
+def start_ticks(lines, name):
+    """From EFI's entry to a guest's start in host ticks, without the reading of files."""
+    started = stats(lines, name).get("started_ticks")
+    if started is None:
+        raise Missing(f"no started_ticks of {name}")
+    match = _one(lines, r"start: (\d+) thousand ticks from EFI to here, (\d+) of them reading files"
+                        r" \(tick (\d+)\)", "no line about the start")
+    to_here, reading, here = (int(x) for x in match.groups())
+    return started - here + (to_here - reading) * 1000
+
+
+def memory_kib(lines):
+    return int(_one(lines, r"^BENCH memory (\d+) KiB$", "no memory of the VMM")[1])
+

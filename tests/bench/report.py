@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The budget table: what was measured, beside its budget (DESIGN.md section 9). Pure."""
+import dataclasses
+
+# Operations of tests/bench/micro.c: text, budget in instructions or None.
+OPERATIONS = (
+    ("cpuid", "CPUID leaf 0", 500),
+    ("cpuid-features", "CPUID leaf 1", 500),
+    ("out-0x80", "OUT to port 0x80", 600),
+    ("in-pic", "IN from the 8259's mask", 600),
+    ("in-rtc", "IN from the RTC", 600),
+    ("in-nobody", "IN from a port of nobody", 600),
+    ("pm-timer", "PM timer read", 600),
+    ("wrmsr-tsc-adjust", "WRMSR TSC_ADJUST", 500),
+    ("rdmsr-apic-base", "RDMSR APIC_BASE", None),
+    ("hypercall", "hypercall (VMMCALL)", 400),
+    ("eoi-mmio", "LAPIC EOI by MMIO", None),
+    ("x2apic-eoi", "LAPIC EOI by x2APIC MSR", None),
+    ("ioapic-read", "IOAPIC read (second-stage fault)", None),
+    ("self-ipi", "self-IPI and its handler, xAPIC", None),
+    ("x2apic-self-ipi", "self-IPI and its handler, x2APIC", None),
+)
+LOOPS = (("integer", "integer loop"), ("memory", "memory loop"), ("page-faults", "page-fault loop"))
+BUDGET_EXITS = 4000
+BUDGET_BOOT = 1.40e9
+BUDGET_LOOP = 1.003
+BUDGET_OVERHEAD = (256 + 64) << 10  # beyond page tables, one vCPU
+BUDGET_EFI_BYTES = 1 << 20
+BUDGET_START = 100e6
+COLUMNS = ("bare", "Bulkhead", "KVM q35", "KVM microvm")
+PAGE = 4096
+
+
+@dataclasses.dataclass
+class Row:
+    what: str
+    values: tuple  # of COLUMNS; None: does not exist or is not measured
+    budget: float = None
+    show: object = None  # number -> text
+
+    def verdict(self):
+        if self.budget is None:
+            return ""
+        value = self.values[1]
+        if value <= self.budget:
+            return "met"
+        return f"MISSED: {value / self.budget:.3g}x"
+
+    def missed(self):
+        return self.verdict().startswith("MISSED")
+
+
+def count(n):
+    return f"{n:,.0f}"
+
+
+def giga(n):
+    return f"{n / 1e9:.3f} G"
+
+
+def mega(n):
+    return f"{n / 1e6:.1f} M"
+
+
+def ratio(x):
+    return f"{x:.4f}x"
+
+
+def kib(n):
+    return f"{n / 1024:,.0f} KiB"
+
+
+def rows(m):
+    """Rows from the measurements: one dict per column, keys as run.py fills them."""
+    columns = [m.get(c, {}) for c in COLUMNS]
+
+    def of(group, name):
+        return tuple(c.get(group, {}).get(name) for c in columns)
+
+    def direct(name):
+        return tuple(c.get(name) for c in columns)
+
+    bare_loops = m["bare"]["loops"]
+    table = [Row("exits from the first guest instruction to init", direct("exits"), BUDGET_EXITS, count),
+             Row("instructions from the first guest instruction to init", direct("boot"), BUDGET_BOOT, giga)]
+    for name, text, budget in OPERATIONS:
+        table.append(Row(f"{text}, instructions", of("micro", name), budget, count))
+    for name, text in LOOPS:
+        ratios = tuple(None if t is None else t / bare_loops[name] for t in of("loops", name))
+        table.append(Row(f"{text}, against no hypervisor", ratios, BUDGET_LOOP, ratio))
+    tables = m["Bulkhead"]["tables"] * PAGE
+    table += [Row("memory per VM beyond its RAM", direct("overhead"), BUDGET_OVERHEAD + tables, kib),
+              Row("`BOOTX64.EFI`", direct("efi-bytes"), BUDGET_EFI_BYTES, kib),
+              Row("EFI entry to first guest instruction, instructions", direct("start"), BUDGET_START, mega)]
+    return table
+
+
+def cell(row, value):
+    return "-" if value is None else row.show(value)
+
+
+def markdown(table):
+    """The table's lines, its columns padded so that it reads well as plain text too."""
+    head = ["what", *COLUMNS, "budget", "verdict"]
+    body = [[r.what, *(cell(r, v) for v in r.values), cell(r, r.budget), r.verdict()] for r in table]
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:-1]), "-" * widths[-1]]
+
+    def join(cells):
+        left = [cells[0].ljust(widths[0])]
+        middle = [c.rjust(w) for c, w in zip(cells[1:-1], widths[1:-1])]
+        return "| " + " | ".join([*left, *middle, cells[-1].ljust(widths[-1])]) + " |"
+
+    return [join(head), "|-" + "-|-".join(rule) + "-|", *(join(line) for line in body)]
+
+
+def histogram(kinds_by_column):
+    """One line per exit kind, most frequent under Bulkhead first."""
+    names = sorted({k for kinds in kinds_by_column.values() for k in kinds},
+                   key=lambda k: [-kinds.get(k, 0) for kinds in kinds_by_column.values()])
+    head = "exit kind".ljust(16) + "".join(c.rjust(14) for c in kinds_by_column)
+    return [head] + [k.ljust(16) + "".join(f"{kinds.get(k, 0):14,}" for kinds in kinds_by_column.values())
+                     for k in names]
