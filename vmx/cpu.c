@@ -48,6 +48,7 @@ static void leave(struct vmx_cpu *c)
 	cpu_write_cr4(cpu_read_cr4() & ~CR4_VMXE);
 	pool_pages_free(c->vmxon, VMX_REGION_ORDER);
 	c->vmxon = NULL;
+	c->last_vm = 0;
 }
 
 enum hv_status vmx_cpu_enable(unsigned cpu)

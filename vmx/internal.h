@@ -8,6 +8,7 @@
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
 #include "vmx/caps.h"
+#include "vmx/mitigate.h"
 #include "vmx/vmcs.h"
 
 /* The page orders of what is allocated. */
@@ -19,12 +20,14 @@
 struct vmx {
 	struct vmx_caps caps;
 	const struct hv_backend_policy *policy;
+	struct vmx_mitigations mitigations;
 };
 extern struct vmx vmx;
 
 /* Of one physical CPU; used by that CPU only. */
 struct vmx_cpu {
-	void *vmxon; /* the region in use; NULL: not enabled */
+	void *vmxon;	  /* the region in use; NULL: not enabled */
+	uint16_t last_vm; /* whose vCPU ran here last; 0: nobody's */
 };
 
 /* Of one VM: vm->backend_vm. */

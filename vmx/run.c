@@ -62,6 +62,10 @@ void vmx_vcpu_load(struct vcpu *vcpu, unsigned cpu)
 		v->flush_vpid = true;
 		v->last_cpu = v->cpu;
 	}
+	if (v->cpu->last_vm != vcpu->vm->id) {
+		vmx_mitigations_apply(vmx.mitigations);
+		v->cpu->last_vm = vcpu->vm->id;
+	}
 	vmx_load_msrs(v);
 	if (vmx_caps_has(vmx.caps.proc2, VMX_PROC2_RDTSCP)) {
 		cpu_wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);

@@ -2,6 +2,7 @@
 /* The VT-x backend's probe and its table. */
 #include "vmx/vmx.h"
 
+#include "hv/base/log.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/msr.h"
 #include "vmx/event.h"
@@ -9,6 +10,7 @@
 #include "vmx/vpid.h"
 
 #define LEAF1_ECX_VMX BIT32(5)
+#define LEAF7_EDX_ARCH_CAPABILITIES BIT32(29)
 #define LEAF_SIZES 0x80000008u
 #define PHYS_BITS_DEFAULT 36u
 #define PHYS_BITS_MAX 52u
@@ -87,6 +89,20 @@ static struct vmx_facts gather(void)
 	return f;
 }
 
+static struct vmx_mitigations mitigations(void)
+{
+	uint32_t edx = cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0).edx : 0;
+	uint64_t arch =
+		(edx & LEAF7_EDX_ARCH_CAPABILITIES) != 0 ? msr(MSR_IA32_ARCH_CAPABILITIES) : 0;
+
+	if (vmx_mitigations_lacking(edx, arch)) {
+		log_warn(
+			"VT-x: this CPU may leak data between guests (L1TF, MDS) and its microcode "
+			"offers no flush: update the firmware");
+	}
+	return vmx_mitigations_judge(edx, arch);
+}
+
 const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const char **why)
 {
 	struct vmx_facts facts = gather();
@@ -97,6 +113,7 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		return NULL;
 	}
 	vmx.policy = policy;
+	vmx.mitigations = mitigations();
 	backend.info = (struct hv_backend_info){
 		.vendor = "VT-x",
 		.stage2_format = &pt_format_ept,

@@ -5,6 +5,8 @@
  */
 #include "vmx/vmx_insn.h"
 
+#include "hv/cpu/desc.h"
+
 /* A descriptor as INVEPT and INVVPID want it. */
 struct inv_descriptor {
 	uint64_t low;
@@ -133,4 +135,11 @@ uint64_t vmx_read_dr6(void)
 void vmx_write_dr6(uint64_t value)
 {
 	__asm__ volatile("mov %0, %%db6" : : "r"(value));
+}
+
+void vmx_verw(void)
+{
+	uint16_t selector = GDT_DATA;
+
+	__asm__ volatile("verw %0" : : "m"(selector) : "cc", "memory");
 }

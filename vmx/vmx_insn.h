@@ -55,3 +55,5 @@ void vmx_host_nmi(void);
 void vmx_sidt(struct desc_ptr *desc);
 uint64_t vmx_read_dr6(void);
 void vmx_write_dr6(uint64_t value);
+/* Overwrites the CPU's fill and store buffers where CPUID says MD_CLEAR. */
+void vmx_verw(void);

@@ -43,6 +43,7 @@ struct fake_vmx {
 	uint64_t invept_type, invept_eptp;
 	uint64_t invvpid_type, invvpid_vpid;
 	unsigned host_nmi_count;
+	unsigned verw_count;
 };
 
 extern struct fake_vmx fake_vmx;

@@ -278,6 +278,11 @@ uint64_t vmx_read_dr6(void)
 	return fake_vmx.dr6;
 }
 
+void vmx_verw(void)
+{
+	fake_vmx.verw_count++;
+}
+
 void vmx_write_dr6(uint64_t value)
 {
 	fake_vmx.dr6 = value;
