@@ -21,7 +21,6 @@ static bool makes_double_fault(uint8_t first, uint8_t second)
 void event_note_vectoring(struct vcpu *vcpu, const struct vcpu_event *vectoring)
 {
 	vcpu->events.reinject = *vectoring;
-	vcpu->events.reinject_late = false;
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
@@ -41,10 +40,8 @@ static const struct vcpu_event *exception_under_way(const struct vcpu_events *ev
 static void yield_reinject(struct vcpu_events *ev)
 {
 	if (ev->reinject.type == VCPU_EVENT_INTERRUPT) {
-		ev->reinject_late = true;
-		return;
-	}
-	if (ev->reinject.type == VCPU_EVENT_NMI) {
+		ev->late_vector = ev->reinject.vector;
+	} else if (ev->reinject.type == VCPU_EVENT_NMI) {
 		ev->nmi_pending = true;
 	}
 	ev->reinject.type = VCPU_EVENT_NONE;
@@ -81,7 +78,7 @@ void event_nmi(struct vcpu *vcpu)
 
 void event_reset(struct vcpu *vcpu)
 {
-	vcpu->events = (struct vcpu_events){.window_vector = -1};
+	vcpu->events = (struct vcpu_events){.late_vector = -1, .window_vector = -1};
 }
 
 static void inject_exception(struct vcpu *vcpu, const struct hv_backend *backend)
@@ -111,15 +108,12 @@ static void want_windows(struct vcpu *vcpu, const struct hv_backend *backend, in
 	}
 }
 
-/* The vector of the interrupt that waits, the interrupted one first; -1 when there is none. */
+/* The vector of the interrupt that waits, one that was accepted first; -1 when there is none. */
 static int waiting_vector(const struct vcpu *vcpu, const struct event_source *source)
 {
-	const struct vcpu_events *ev = &vcpu->events;
+	int late = vcpu->events.late_vector;
 
-	if (ev->reinject.type == VCPU_EVENT_INTERRUPT) {
-		return ev->reinject.vector;
-	}
-	return source->pending(source->ctx, vcpu);
+	return late >= 0 ? late : source->pending(source->ctx, vcpu);
 }
 
 /* Injects an NMI or an interrupt when there is one and nothing blocks it. */
@@ -138,9 +132,9 @@ static void inject_external(struct vcpu *vcpu, const struct hv_backend *backend,
 		return;
 	}
 	event.type = VCPU_EVENT_INTERRUPT;
-	if (ev->reinject.type != VCPU_EVENT_NONE) {
-		event.vector = ev->reinject.vector;
-		ev->reinject.type = VCPU_EVENT_NONE;
+	if (ev->late_vector >= 0) {
+		event.vector = (uint8_t)ev->late_vector;
+		ev->late_vector = -1;
 	} else {
 		event.vector = source->accept(source->ctx, vcpu);
 	}
@@ -155,14 +149,13 @@ void event_deliver(struct vcpu *vcpu, const struct hv_backend *backend,
 
 	if (ev->exception.type != VCPU_EVENT_NONE) {
 		inject_exception(vcpu, backend);
-	} else if (ev->reinject.type != VCPU_EVENT_NONE && !ev->reinject_late) {
+	} else if (ev->reinject.type != VCPU_EVENT_NONE) {
 		backend->inject(vcpu, &ev->reinject);
 		ev->reinject.type = VCPU_EVENT_NONE;
 	} else {
 		inject_external(vcpu, backend, source);
 	}
-	vector = ev->reinject.type == VCPU_EVENT_INTERRUPT ? ev->reinject.vector
-							   : source->requested(source->ctx, vcpu);
+	vector = ev->late_vector >= 0 ? ev->late_vector : source->requested(source->ctx, vcpu);
 	want_windows(vcpu, backend, vector, ev->nmi_pending);
 }
 
@@ -175,6 +168,6 @@ bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
 	    ev->reinject.type != VCPU_EVENT_NONE) {
 		return true;
 	}
-	return source->pending(source->ctx, vcpu) >= 0 &&
+	return waiting_vector(vcpu, source) >= 0 &&
 	       (backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) & VCPU_BLOCKED_IF) == 0;
 }

@@ -71,7 +71,7 @@ struct vcpu_events {
 	struct vcpu_event exception; /* to deliver next; type NONE when there is none */
 	struct vcpu_event reinject;  /* delivery was interrupted: comes first */
 	uint64_t exception_payload;  /* CR2 for #PF, DR6 bits for #DB */
-	bool reinject_late;	     /* an exception went first: reinject waits for IF */
+	int late_vector;	     /* interrupt that an exception overtook: waits for IF; -1 */
 	bool nmi_pending;
 	/* The windows asked for last: vector or -1, and whether for an NMI. */
 	int window_vector;

@@ -228,6 +228,32 @@ static void exception_during_interrupt_delivery_loses_neither(void **state)
 	assert_int_equal(fake.window_vector, -1);
 }
 
+/* The exception that overtook it may be interrupted as well. */
+static void an_overtaken_interrupt_survives_further_interruptions(void **state)
+{
+	struct vcpu_event interrupt = {.type = VCPU_EVENT_INTERRUPT, .vector = 0x30};
+	struct vcpu_event fault = exception(EXC_PF);
+
+	(void)state;
+	event_note_vectoring(&vcpu, &interrupt);
+	assert_int_equal(raise(EXC_PF, 5), EVENT_QUEUED);
+	deliver();
+	event_note_vectoring(&vcpu, &fault);
+	fake.blocked = VCPU_BLOCKED_IF;
+	deliver();
+	assert_int_equal(fake.injected.vector, EXC_PF);
+	deliver();
+	assert_int_equal(fake.injections, 2);
+	assert_false(event_wakes(&vcpu, &backend, &source));
+	fake.blocked = 0;
+	assert_true(event_wakes(&vcpu, &backend, &source));
+	deliver();
+	assert_int_equal(fake.injected.vector, 0x30);
+	assert_int_equal(fake.accepted, 0);
+	deliver();
+	assert_int_equal(fake.injections, 3);
+}
+
 static void nmi_goes_before_interrupt_and_interrupt_gets_a_window(void **state)
 {
 	(void)state;
@@ -287,6 +313,8 @@ int main(void)
 		cmocka_unit_test_setup(interrupted_delivery_comes_again_even_when_if_is_clear,
 				       setup),
 		cmocka_unit_test_setup(exception_during_interrupt_delivery_loses_neither, setup),
+		cmocka_unit_test_setup(an_overtaken_interrupt_survives_further_interruptions,
+				       setup),
 		cmocka_unit_test_setup(nmi_goes_before_interrupt_and_interrupt_gets_a_window,
 				       setup),
 		cmocka_unit_test_setup(blocked_interrupt_asks_for_a_window_once, setup),
