@@ -82,9 +82,9 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
-UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
+UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc \
 	fuzz_i8042
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
@@ -205,15 +205,18 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(call say,KERNEL,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp && \
+		find "$$kernel/lib/modules" '(' -name button.ko -o -name evdev.ko ')' \
+			-exec cp '{}' $(@D) ';'
 	$(Q)mv $@.tmp $@
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_TASKS := $(wildcard tests/system/guest/*)
-$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS)
+$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/vmlinuz
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
+		--file $(@D)/button.ko:/lib/button.ko:644 --file $(@D)/evdev.ko:/lib/evdev.ko:644 \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).

@@ -152,7 +152,7 @@ struct guest_file vm_rig_kernel(void)
 	poke(HDR_XLOADFLAGS, XLF_KERNEL_64, 2);
 	poke(HDR_CMDLINE_SIZE, 2047, 4);
 	poke(HDR_PREF_ADDRESS, MIB(2), 8);
-	poke(HDR_INIT_SIZE, MIB(4), 4);
+	poke(HDR_INIT_SIZE, MIB(1), 4);
 	return (struct guest_file){kernel, sizeof(kernel)};
 }
 
