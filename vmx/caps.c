@@ -165,6 +165,8 @@ const char *vmx_caps_judge(const struct vmx_facts *f, struct vmx_caps *out)
 		.revision = (uint32_t)bits_get(f->basic, VMX_BASIC_REVISION),
 		.signature = f->signature,
 		.phys_bits = f->phys_bits,
+		.preemption_timer = (f->pin >> 32 & VMX_PIN_PREEMPTION_TIMER) != 0,
+		.timer_shift = (uint8_t)bits_get(f->misc, VMX_MISC_TIMER_SHIFT),
 		.io_info = (f->basic & VMX_BASIC_IO_INFO) != 0,
 		.cr0_fixed0 = f->cr0_fixed0 & ~(CR0_PE | CR0_PG),
 		.cr0_fixed1 = f->cr0_fixed1,

@@ -40,10 +40,14 @@
 #define VMX_BASIC_IO_INFO BIT(54)
 #define VMX_BASIC_TRUE BIT(55)
 
+/* IA32_VMX_MISC: the preemption timer counts when this bit of the TSC changes. */
+#define VMX_MISC_TIMER_SHIFT MASK(4, 0)
+
 /* Pin-based VM-execution controls. */
 #define VMX_PIN_INTERRUPT BIT32(0)
 #define VMX_PIN_NMI BIT32(3)
 #define VMX_PIN_VIRTUAL_NMI BIT32(5)
+#define VMX_PIN_PREEMPTION_TIMER BIT32(6)
 
 /* Primary processor-based VM-execution controls. */
 #define VMX_PROC_INTERRUPT_WINDOW BIT32(2)
@@ -113,6 +117,7 @@ struct vmx_facts {
 	uint64_t pin, proc, exit, entry;
 	uint64_t proc2;
 	uint64_t ept_vpid;
+	uint64_t misc;
 	uint64_t cr0_fixed0, cr0_fixed1;
 	uint64_t cr4_fixed0, cr4_fixed1;
 };
@@ -125,7 +130,9 @@ struct vmx_caps {
 	uint32_t pin, proc, proc2, exit, entry;
 	uint64_t eptp; /* of an EPT pointer, all but the address */
 	unsigned ept_max_level;
-	bool io_info; /* string I/O exits tell address size and segment */
+	bool preemption_timer; /* can be turned on */
+	uint8_t timer_shift;   /* TSC ticks per timer tick, as a power of two */
+	bool io_info;	       /* string I/O exits tell address size and segment */
 	bool invept_single;
 	bool invvpid_single;
 	uint64_t cr0_fixed0,

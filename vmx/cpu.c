@@ -3,6 +3,7 @@
  * VT-x on and off, per physical CPU. Firmware may leave IA32_FEATURE_CONTROL open: then it is set
  * and locked, so that nothing that runs later can change it.
  */
+#include "hv/api/clock.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/cpu/insn.h"
@@ -12,6 +13,9 @@
 #include "mm/pool.h"
 #include "vmx/internal.h"
 #include "vmx/vmx_insn.h"
+
+/* The longest run of a guest with interrupts off, where the emulator needs a bound at all. */
+#define BOUND_NS 1000000u
 
 static struct vmx_cpu cpus[CPU_MAX];
 
@@ -73,6 +77,7 @@ enum hv_status vmx_cpu_enable(unsigned cpu)
 		leave(c);
 		return HV_E_BUSY;
 	}
+	vmx.bound_ticks = (uint32_t)max_u64(clock_ns_to_ticks(BOUND_NS) >> vmx.caps.timer_shift, 1);
 	/* What an earlier user of VT-x left in this CPU's caches. */
 	if (vmx_invept(VMX_INVEPT_ALL, 0) != VMX_OK) {
 		log_debug("CPU %u: INVEPT knows single contexts only", cpu);

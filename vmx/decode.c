@@ -318,6 +318,8 @@ static const struct row rows[VMX_EXIT_REASON_COUNT] = {
 	AT(MWAIT) = {VM_EXIT_MWAIT, true, NULL},
 	AT(MONITOR) = {VM_EXIT_MONITOR, true, NULL},
 	AT(PAUSE) = {VM_EXIT_PAUSE, true, NULL},
+	/* Time to look for interrupts (vmx/run.c). */
+	AT(PREEMPTION_TIMER) = {VM_EXIT_HOST_INTERRUPT, false, NULL},
 	/* Behind the instruction that lowered the TPR. */
 	AT(TPR_BELOW) = {VM_EXIT_TPR_BELOW, false, NULL},
 	AT(EPT_VIOLATION) = {VM_EXIT_NESTED_FAULT, false, fill_ept_violation},

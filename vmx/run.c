@@ -112,6 +112,26 @@ static void flush(struct vmx_vcpu *v)
 	v->flush_vpid = false;
 }
 
+/*
+ * A physical interrupt ends a guest's run whatever its RFLAGS.IF says. Bochs 2.7 forgets that for a
+ * guest that is entered with IF clear, until it sets it: such a run ends by itself after a while,
+ * as if by an interrupt that nobody acknowledged. On other machines interrupts come first, and runs
+ * this long with IF clear do not happen.
+ */
+static void bound_run(struct vmx_vcpu *v)
+{
+	bool bound = vmx.caps.preemption_timer && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0;
+
+	if (bound != v->bounded) {
+		v->bounded = bound;
+		vmcs_write(VMCS_PIN_CONTROLS,
+			   bound ? vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER : vmx.caps.pin);
+	}
+	if (bound) {
+		vmcs_write(VMCS_GUEST_PREEMPTION_TIMER, vmx.bound_ticks);
+	}
+}
+
 static void fill_vmcs(struct vmx_vcpu *v)
 {
 	uint64_t cr3 = cpu_read_cr3();
@@ -137,6 +157,7 @@ static void fill_vmcs(struct vmx_vcpu *v)
 		cpu_write_cr2(v->cr2);
 	}
 	vmx_windows_program(v);
+	bound_run(v);
 	if (v->flush || v->flush_vpid) {
 		flush(v);
 	}
@@ -185,6 +206,7 @@ static void read_raw(const struct vmx_vcpu *v, struct vmx_raw_exit *raw)
 	case VMX_EXIT_INTERRUPT_WINDOW:
 	case VMX_EXIT_NMI_WINDOW:
 	case VMX_EXIT_TPR_BELOW:
+	case VMX_EXIT_PREEMPTION_TIMER:
 		break;
 	case VMX_EXIT_CPUID:
 	case VMX_EXIT_HLT:

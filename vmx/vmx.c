@@ -82,6 +82,7 @@ static struct vmx_facts gather(void)
 	f.entry = msr(newer ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS);
 	f.proc2 = msr(MSR_IA32_VMX_PROCBASED_CTLS2);
 	f.ept_vpid = msr(MSR_IA32_VMX_EPT_VPID_CAP);
+	f.misc = msr(MSR_IA32_VMX_MISC);
 	f.cr0_fixed0 = msr(MSR_IA32_VMX_CR0_FIXED0);
 	f.cr0_fixed1 = msr(MSR_IA32_VMX_CR0_FIXED1);
 	f.cr4_fixed0 = msr(MSR_IA32_VMX_CR4_FIXED0);

@@ -65,6 +65,8 @@ no_vmcs:
 
 	.globl vmx_exited
 vmx_exited:
+	/* IF is clear already; Bochs 2.7 takes interrupts all the same until it is cleared again. */
+	cli
 	xchgq %rdi, (%rsp)
 	movq %rax, VCPU_RAX(%rdi)
 	movq %rcx, VCPU_RCX(%rdi)

@@ -104,6 +104,7 @@ static inline void vmx_machine_msrs(const struct vmx_machine *m,
 	set(MSR_IA32_VMX_PROCBASED_CTLS, m->proc);
 	set(MSR_IA32_VMX_EXIT_CTLS, m->exit);
 	set(MSR_IA32_VMX_ENTRY_CTLS, m->entry);
+	set(MSR_IA32_VMX_MISC, 0x7004c1e5);
 	set(MSR_IA32_VMX_CR0_FIXED0, 0x80000021);
 	set(MSR_IA32_VMX_CR0_FIXED1, 0xffffffff);
 	set(MSR_IA32_VMX_CR4_FIXED0, 0x2000);

@@ -30,6 +30,7 @@ static struct vmx_facts facts_of(const struct vmx_machine *m)
 		.entry = newer ? m->true_entry : m->entry,
 		.proc2 = m->proc2,
 		.ept_vpid = m->ept_vpid,
+		.misc = 0x7004c1e5,
 		.cr0_fixed0 = 0x80000021,
 		.cr0_fixed1 = 0xffffffff,
 		.cr4_fixed0 = 0x2000,
@@ -87,6 +88,8 @@ static void words_of_bochs(void **state)
 	assert_int_equal(caps.proc2, 1u << 1 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 10 | 1u << 12);
 	assert_int_equal(caps.ept_max_level, 3);
 	assert_int_equal(caps.eptp, 6 | 3 << 3 | 1 << 6);
+	assert_true(caps.preemption_timer);
+	assert_int_equal(caps.timer_shift, 5);
 }
 
 static void what_a_generation_lacks_is_left_out(void **state)

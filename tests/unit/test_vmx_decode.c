@@ -64,6 +64,7 @@ static const struct {
 	{48, VM_EXIT_NESTED_FAULT, false},
 	{49, VM_EXIT_NESTED_FAULT, false},
 	{50, VM_EXIT_UNDEFINED_INSN, true},
+	{52, VM_EXIT_HOST_INTERRUPT, false},
 	{53, VM_EXIT_UNDEFINED_INSN, true},
 	{54, VM_EXIT_WBINVD, true},
 	{55, VM_EXIT_XSETBV, true},

@@ -112,10 +112,36 @@ static void an_unchanged_field_is_not_written(void **state)
 	unsigned before;
 
 	(void)state;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
 	run(NULL);
 	before = fake_vmx.vmwrite_count;
 	run(NULL);
 	assert_int_equal(fake_vmx.vmwrite_count, before);
+}
+
+static void timer_guest(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fake_vmcs_set(VMCS_EXIT_REASON, VMX_EXIT_PREEMPTION_TIMER);
+}
+
+/* With interrupts off it has an end of its own; the host then lets its interrupts in. */
+static void a_run_with_interrupts_off_is_bounded(void **state)
+{
+	(void)state;
+	vmx.bound_ticks = 1234;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, 0);
+	assert_int_equal(run(timer_guest)->kind, VM_EXIT_HOST_INTERRUPT);
+	assert_false(out.host_interrupt.acknowledged);
+	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER);
+	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), 1234);
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	run(NULL);
+	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin);
+	vmx.caps.preemption_timer = false;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, 0);
+	run(NULL);
+	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin);
 }
 
 static void cr2_and_msrs_are_switched(void **state)
@@ -437,6 +463,7 @@ int main(void)
 		WITH(the_host_comes_back_to_itself),
 		WITH(launch_first_then_resume),
 		WITH(an_unchanged_field_is_not_written),
+		WITH(a_run_with_interrupts_off_is_bounded),
 		WITH(cr2_and_msrs_are_switched),
 		WITH(tsc_aux_is_switched),
 		WITH(flushes),
