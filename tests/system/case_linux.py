@@ -101,7 +101,7 @@ IDLE = Case(
                        payload("short", "heartbeat", beats=2), payload("long", "heartbeat", beats=4)),
     [READY, stopped("short", "power-off"), stopped("long", "power-off"),
      Expect(r"^bulkhead: no guest is running: switching the machine off")],
-    timeout=60, linux=False)
+    timeout=240, linux=False)
 
 
 def cases():

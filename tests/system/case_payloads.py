@@ -25,7 +25,7 @@ REGISTERS = Case(
     timeout=240, linux=False, must=(r"^first\| PASS", r"^second\| PASS", r"^clocks\| PASS"))
 
 CR8 = Case("apic-cr8", stick(CONF, payload("apic-cr8")), [READY, passes("apic-cr8"), POWER_OFF],
-           timeout=60, linux=False)
+           timeout=240, linux=False)
 
 
 def cases():

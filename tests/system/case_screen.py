@@ -89,7 +89,7 @@ SCREEN = Case(
      shows(r"^bulkhead: hypervisor entered", r"^bulkhead: guest heart: started", r"^NAME +STATE",
            r"^heart +running", r"^ +poweroff .*switch the machine off"),
      type_keys("poweroff\n")],
-    timeout=120, linux=False,
+    timeout=240, linux=False,
     run_args=("--qemu-arg=-qmp", f"--qemu-arg=unix:{QMP},server=on,wait=off"))
 
 

@@ -41,7 +41,7 @@ def payload(name, test=None, memory=PAYLOAD_MEMORY, keys=None, **options):
 
 # ---------------------------------------------------------------- steps
 
-READY = Expect(r"^bulkhead: ready: ", 60)
+READY = Expect(r"^bulkhead: ready: ", 200)
 POWER_OFF = Send("poweroff")
 
 
