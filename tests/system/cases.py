@@ -4,10 +4,12 @@ import case_config
 import case_hostile
 import case_isolation
 import case_linux
+import case_machine
 import case_payloads
 import case_screen
 
 
 def all_cases():
-    modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation, case_config)
+    modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation,
+               case_machine, case_config)
     return [case for module in modules for case in module.cases()]

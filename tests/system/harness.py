@@ -94,7 +94,17 @@ class Case:
     allow: tuple = ()  # patterns of lines that `never` and the standing lists do not judge
     linux: bool = True
     allow_missing: bool = False
+    image_error: str = ""  # mkimage must refuse with a message that matches; nothing is booted
     run_args: tuple = ()
+
+
+@dataclasses.dataclass
+class Heart:
+    """Each second of the guest's time had its beat, in order, and none came later than `late_ms`
+    but for what this host itself was late."""
+    name: str
+    at_least: int
+    late_ms: int = 4000
 
 
 class Failed(Exception):
@@ -103,6 +113,56 @@ class Failed(Exception):
 
 class Ended(Failed):
     """The machine is gone: nothing further can be tried on it."""
+
+
+def children(pid):
+    """All processes below `pid`."""
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            below = task.read_text().split()
+        except OSError:
+            continue
+        for child in below:
+            yield int(child)
+            yield from children(int(child))
+
+
+def waited_seconds(pid):
+    """How long the threads below `pid` were ready to run and had no CPU (schedstat)."""
+    total = 0
+    for child in children(pid):
+        for task in pathlib.Path(f"/proc/{child}/task").glob("*/schedstat"):
+            try:
+                total += int(task.read_text().split()[1])
+            except (OSError, IndexError):
+                pass
+    return total / 1e9
+
+
+class HostLag:
+    """How late this host is in running the emulator, over time: a guest cannot be better."""
+
+    PERIOD = 0.5
+
+    def __init__(self, process):
+        self.process = process
+        self.samples = []  # (monotonic time, seconds lost so far)
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def _sample(self):
+        overslept = 0
+        while self.process.poll() is None:
+            before = time.monotonic()
+            self.samples.append((before, waited_seconds(self.process.pid) + overslept))
+            time.sleep(self.PERIOD)
+            overslept += max(0, time.monotonic() - before - 2 * self.PERIOD)
+
+    def lost(self, start, end):
+        """Seconds lost between two moments, generously: whole samples around them."""
+        before = [lost for when, lost in self.samples if when <= start]
+        after = [lost for when, lost in self.samples if when >= end]
+        samples = [lost for _, lost in self.samples] or [0]
+        return (after[0] if after else samples[-1]) - (before[-1] if before else samples[0])
 
 
 class Machine:
@@ -123,6 +183,7 @@ class Machine:
         self.ended = False
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
+        self.lag = HostLag(self.process)
 
     def _read(self):
         with open(self.log, "wb") as log:
@@ -218,7 +279,10 @@ def build_image(case, folder):
     if case.allow_missing:
         command.insert(1, "--allow-missing")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, capture_output=True)
-    if done.returncode != 0:
+    if case.image_error:
+        if done.returncode == 0 or not re.search(case.image_error, done.stderr):
+            raise Failed(f"mkimage exited {done.returncode} and said: {done.stderr.strip()}")
+    elif done.returncode != 0:
         raise Failed(f"mkimage: {done.stderr.strip() or done.stdout.strip()}")
     return image
 
@@ -268,6 +332,21 @@ def run_trial(trial, machine):
         machine.problems.append(f"{trial.name}: {failure}")
 
 
+def run_heart(step, machine):
+    beat = re.compile(rf"^{step.name}\| beat (\d+) late (\d+) ms")
+    with machine.news:
+        timed = list(zip(machine.lines, machine.times))
+    beats = [(int(m[1]), int(m[2]), when) for line, when in timed if (m := beat.match(line))]
+    if len(beats) < step.at_least:
+        raise Failed(f"{step.name}: only {len(beats)} beats")
+    for (before, _, _), (number, late, when) in zip(beats, beats[1:]):
+        if number != before + 1:
+            raise Failed(f"{step.name}: beat {number} follows beat {before}")
+        excuse = machine.lag.lost(when - late / 1000 - 1, when) if late > step.late_ms else 0
+        if late > step.late_ms + excuse * 1000:
+            raise Failed(f"{step.name}: beat {number} came {late} ms late, the host {excuse:.1f} s")
+
+
 def run_check(step, machine):
     with machine.news:
         lines = list(machine.lines)
@@ -289,6 +368,8 @@ def run_steps(steps, machine):
             machine.send(step.text + step.end)
         elif isinstance(step, Check):
             run_check(step, machine)
+        elif isinstance(step, Heart):
+            run_heart(step, machine)
         elif isinstance(step, Idle):
             time.sleep(step.seconds)
         elif isinstance(step, Trial):
@@ -302,6 +383,8 @@ def run_case(case, platform):
     started = time.monotonic()
     folder = WORK / f"{case.name}@{platform}"
     image = build_image(case, folder)
+    if case.image_error:
+        return time.monotonic() - started
     machine = Machine(case, platform, image, folder / "serial.log")
     try:
         run_steps(case.steps, machine)

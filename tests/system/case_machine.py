@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines of other shapes, sharing the CPU, and the keys that have no other case."""
+import re
+
+from harness import Case, Check, Expect, ExpectAll, Idle, Poll, Send
+from sticks import (LINUX_BOOT, PAYLOAD, POWER_OFF, READY, isolated, linux, passes, payload,
+                    started, stick, stopped)
+
+ALL = "console = all\n"
+
+# Three guests that never rest, one of weight 300: in twenty seconds each gets its share.
+SPINNERS = {"one": 100, "two": 100, "three": 300}
+
+
+def shares(lines):
+    run = {}
+    name = None
+    for line in lines:
+        if m := re.match(r"name (\S+)", line):
+            name = m[1]
+        if m := re.match(r"vcpu0\.run_us (\d+)", line):
+            run[name] = int(m[1])
+    assert set(run) == set(SPINNERS), f"run times of {sorted(run)} only"
+    unit = sum(run.values()) / sum(SPINNERS.values())
+    for guest, weight in SPINNERS.items():
+        share = run[guest] / unit / weight
+        assert 0.9 < share < 1.1, f"{guest} of weight {weight} ran {run[guest]} us: {run}"
+
+
+FAIR = Case(
+    "fair", stick(ALL, *(payload(n, "spin", keys={"weight": w}) for n, w in SPINNERS.items())),
+    [READY, started(*SPINNERS), Idle(20)] +
+    [Send(f"pause {n}") for n in SPINNERS] +
+    [ExpectAll(tuple(rf"^bulkhead: guest {n}: paused" for n in SPINNERS))] +
+    [step for n in SPINNERS for step in (Send(f"stats {n}"), Expect(rf"^name {n}$"),
+                                         Expect(r"^vcpu0\.run_us"))] +
+    [Check(shares), POWER_OFF], timeout=120, linux=False)
+
+# RAM on both sides of 4 GiB, in the machine and in the guests.
+BIG = Case(
+    "big", stick("console = all\nautostart = web\n", linux("web", memory="4G"),
+                 payload("zero", "memory-zero", memory="3600M")),
+    [READY, started("web"), Expect(r"^web\| web: Linux", LINUX_BOOT),
+     Send("send web grep MemTotal /proc/meminfo"), Expect(r"^web\| MemTotal: +(39|40)\d{5} kB"),
+     *isolated(), Send("send web poweroff"), stopped("web", "power-off"),
+     Poll("list", r"^web +stopped"), passes("zero", 120), POWER_OFF],
+    timeout=300, memory="6G")
+
+# The application processors wait in order while one runs guests.
+CPUS = Case(
+    "cpus", stick(ALL, linux("web")),
+    [Expect(r"^info: CPUs: 4, from ACPI: 1 runs guests, 3 parked, 0 failed"), READY,
+     Expect(r"^web\| web: Linux", LINUX_BOOT), Send("info machine"),
+     Expect(r"^cpus +1 running guests, 3 parked"), POWER_OFF], timeout=240, cpus=4, memory="2G")
+
+BUTTON = Case(
+    "power-button", stick(ALL, linux("web")),
+    [READY, Expect(r"^web\| web: Linux", LINUX_BOOT), Send("shutdown web"),
+     Expect(r"^web\| the power button was pressed"), stopped("web", "power-off"), POWER_OFF],
+    timeout=240)
+
+# A guest in front from the start, one left out, one that always comes back.
+KEYS = Case(
+    "keys", stick("console = front\nlog = debug\n", payload("front", "heartbeat"),
+                  payload("out", "heartbeat", keys={"autostart": "off"}),
+                  payload("again", "heartbeat", beats=3, keys={"restart": "always"}),
+                  payload("mute", "spin", keys={"serial": "off"})),
+    [READY, Expect(r"\[front: Ctrl-\]"), Expect(r"^beat 1 "), Send("\x1d", end=""),
+     Expect(r"^\[front: detached\]"), stopped("again", "power-off"), started("again"),
+     Send("list"), Expect(r"^front +running"), Expect(r"^mute +running"), Expect(r"^out +stopped"),
+     Send("console mute"), Send("\x1d", end=""), Send("send mute hello"),
+     Expect(r"^cannot type into mute"), POWER_OFF], timeout=90, linux=False)
+
+# No AMD-V: it says so, what to do about it, and goes back to the firmware.
+REFUSAL = Case(
+    "refusal", stick(ALL, payload("heart", "heartbeat")),
+    [Expect(r"does not show AMD-V"), Expect(r"SVM Mode")], exit_code=124, timeout=40, linux=False,
+    run_args=("--qemu-arg=-cpu", "--qemu-arg=max,-svm"), never=(r"hypervisor entered",))
+
+SAME_NAME = Case("same-name", {"web/kernel": PAYLOAD, "WEB/kernel": PAYLOAD}, [],
+                 image_error=r"two entries named '(web|WEB)'")
+NAMED_MISSING = Case("named-missing", {"web/guest.conf": "memory = 16M\nkernel = nowhere\n"}, [],
+                     image_error=r"web/guest\.conf:2: kernel: no such file: nowhere")
+
+
+def cases():
+    return [FAIR, BIG, CPUS, BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]
