@@ -100,7 +100,9 @@ hpa_t pool_hpa(const void *p)
 
 void *pool_ptr(hpa_t p)
 {
-	return rig_memory[0] + (p.v - RIG_POOL_HPA);
+	uint64_t offset = p.v - RIG_POOL_HPA;
+
+	return &rig_memory[offset / 4096][offset % 4096];
 }
 
 /* The guest's memory, from address 0 on. */
