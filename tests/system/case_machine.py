@@ -34,17 +34,17 @@ FAIR = Case(
     [ExpectAll(tuple(rf"^bulkhead: guest {n}: paused" for n in SPINNERS))] +
     [step for n in SPINNERS for step in (Send(f"stats {n}"), Expect(rf"^name {n}$"),
                                          Expect(r"^vcpu0\.run_us"))] +
-    [Check(shares), POWER_OFF], timeout=120, linux=False)
+    [Check(shares), POWER_OFF], timeout=300, linux=False)
 
 # RAM on both sides of 4 GiB, in the machine and in the guests.
 BIG = Case(
     "big", stick("console = all\nautostart = web\n", linux("web", memory="4G"),
                  payload("zero", "memory-zero", memory="3600M")),
-    [READY, started("web"), Expect(r"^web\| web: Linux", LINUX_BOOT),
+    [READY, started("web", within=200), Expect(r"^web\| web: Linux", LINUX_BOOT),
      Send("send web grep MemTotal /proc/meminfo"), Expect(r"^web\| MemTotal: +(39|40)\d{5} kB"),
      *isolated(), Send("send web poweroff"), stopped("web", "power-off"),
      Poll("list", r"^web +stopped"), passes("zero", 120), POWER_OFF],
-    timeout=300, memory="6G")
+    timeout=600, memory="6G")
 
 # The application processors wait in order while one runs guests.
 CPUS = Case(
