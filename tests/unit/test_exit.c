@@ -493,6 +493,19 @@ static void xsetbv_is_for_the_kernel_and_what_cpuid_shows(void **state)
 	}
 }
 
+static void an_xsetbv_that_is_none_any_more_runs_on(void **state)
+{
+	static const uint8_t nops[] = {0x90, 0x90, 0x90};
+
+	(void)state;
+	vm_rig_code(g, nops, sizeof(nops));
+	vcpu->gpr[GPR_RAX] = 3;
+	vcpu->gpr[GPR_RCX] = vcpu->gpr[GPR_RDX] = 0;
+	vm_rig_exit(g, kind(VM_EXIT_XSETBV, 0));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE);
+	assert_nothing_raised();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
 int main(void)
@@ -520,6 +533,7 @@ int main(void)
 		TEST(an_unknown_hypercall_answers_enosys),
 		TEST(cache_flushes_do_nothing),
 		TEST(xsetbv_is_for_the_kernel_and_what_cpuid_shows),
+		TEST(an_xsetbv_that_is_none_any_more_runs_on),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);

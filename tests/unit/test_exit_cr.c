@@ -239,6 +239,11 @@ static void without_decode_assists_the_instruction_is_read(void **state)
 	vm_rig_exit(g, e);
 	assert_int_equal(cpu->regs[VCPU_REG_CR0] & CR0_TS, 0);
 	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+	/* Not mapped any more: what the fetch of a CPU would meet. */
+	vcpu->rip = GIB(5);
+	vm_rig_exit(g, e);
+	assert_int_equal(vcpu->events.exception_payload, GIB(5));
+	exit_raised(EXC_PF, 0);
 	/* Changed under the exit: nothing happens, the guest runs what is there now. */
 	vm_rig_code(g, nop, sizeof(nop));
 	vm_rig_exit(g, e);

@@ -202,6 +202,83 @@ static void single_step_traps_behind_it(void **state)
 	assert_false(cpu->shadow);
 }
 
+/* The guest rewrote its instruction meanwhile: it works on memory, and in one piece. */
+static void an_exchange_may_be_on_memory_by_now(void **state)
+{
+	static const struct {
+		uint8_t code[5];
+		size_t n;
+		uint64_t mask;
+	} widths[] = {
+		{{0xf0, 0x0f, 0xb0, 0x0b}, 4, 0xff},
+		{{0x66, 0xf0, 0x0f, 0xb1, 0x0b}, 5, 0xffff},
+		{{0xf0, 0x0f, 0xb1, 0x0b}, 4, 0xffffffff},
+		{{0xf0, 0x48, 0x0f, 0xb1, 0x0b}, 5, ~0ull},
+	};
+	const uint64_t old = 0x1122334455667788;
+	const uint64_t new = 0xa1a2a3a4a5a6a7a8;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		/* Aligned, and across every boundary there is. */
+		for (uint64_t at = DATA; at < DATA + 10; at++) {
+			poke(at, old, 8);
+			vcpu->gpr[GPR_RAX] = old & widths[i].mask;
+			vcpu->gpr[GPR_RCX] = new;
+			vm_rig_code(g, widths[i].code, widths[i].n);
+			vcpu->gpr[GPR_RBX] = at;
+			vm_rig_exit(g, fault_at(ECAM + 0x800, true));
+			assert_int_equal(vcpu->rip, VM_RIG_CODE + widths[i].n);
+			assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) != 0);
+			assert_true(peek(at, 8) ==
+				    ((old & ~widths[i].mask) | (new &widths[i].mask)));
+		}
+	}
+	/* Across a page, too. */
+	poke(DATA + PAGE_SIZE - 3, old, 8);
+	vcpu->gpr[GPR_RAX] = old;
+	vcpu->gpr[GPR_RCX] = new;
+	vm_rig_code(g, widths[3].code, widths[3].n);
+	vcpu->gpr[GPR_RBX] = DATA + PAGE_SIZE - 3;
+	vm_rig_exit(g, fault_at(ECAM + 0x800, true));
+	assert_true(peek(DATA + PAGE_SIZE - 3, 8) == new);
+}
+
+static void segments_count_outside_of_64_bit_mode(void **state)
+{
+	(void)state;
+	exit_mode(true);
+	cpu->segs[VCPU_SEG_DS] = (struct vcpu_segment){.limit = ~0u, .attr = 0xc093};
+	cpu->segs[VCPU_SEG_ES] = cpu->segs[VCPU_SEG_FS] = cpu->segs[VCPU_SEG_DS];
+	cpu->segs[VCPU_SEG_FS].base = (uint32_t)ECAM;
+	vm_rig_code(g, CODE(0x64, 0x66, 0x8b, 0x03)); /* mov ax, fs:[ebx] */
+	vcpu->gpr[GPR_RBX] = 2;
+	vm_rig_exit(g, fault_at(ECAM + 2, false));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 4);
+	assert_int_equal(vcpu->gpr[GPR_RAX] & 0xffff, 0x29c0);
+	/* Beyond the limit the access faults as on the CPU. */
+	cpu->segs[VCPU_SEG_FS].limit = 0xfff;
+	vm_rig_code(g, CODE(0x64, 0x8b, 0x03));
+	vcpu->gpr[GPR_RBX] = 0x2000;
+	vm_rig_exit(g, fault_at(ECAM + 0x2000, false));
+	exit_raised(EXC_GP, 0);
+	assert_int_equal(vcpu->rip, VM_RIG_CODE);
+}
+
+static void a_fault_while_delivering_a_double_fault_ends_it(void **state)
+{
+	struct vm_exit e = fault_at(ECAM, false);
+
+	(void)state;
+	vm_rig_code(g, CODE(0xa5)); /* movsd */
+	vcpu->gpr[GPR_RSI] = ECAM;
+	vcpu->gpr[GPR_RDI] = GIB(5);
+	e.vectoring = (struct vcpu_event){
+		.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
+	vm_rig_exit(g, e);
+	exit_stopped("triple fault");
+}
+
 /* --- strings --- */
 
 static void strings_between_device_and_memory(void **state)
@@ -412,6 +489,9 @@ int main(void)
 		EXIT_TEST(writes_to_rom_are_dropped),
 		EXIT_TEST(bytes_of_the_hardware_are_used),
 		EXIT_TEST(single_step_traps_behind_it),
+		EXIT_TEST(an_exchange_may_be_on_memory_by_now),
+		EXIT_TEST(segments_count_outside_of_64_bit_mode),
+		EXIT_TEST(a_fault_while_delivering_a_double_fault_ends_it),
 		EXIT_TEST(strings_between_device_and_memory),
 		EXIT_TEST(a_fault_in_the_middle_keeps_what_was_done),
 		EXIT_TEST(rep_outs_prints_a_line),

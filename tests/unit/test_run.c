@@ -266,6 +266,15 @@ static void weights_divide_it(void **state)
 	assert_in_range(runs_of_web, 3 * runs_of_db - 500, 3 * runs_of_db + 500);
 }
 
+static void resume_db_and_go_on(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	assert_ptr_equal(vcpu, vcpu_of(web));
+	(void)exit;
+	if (db->state == GUEST_PAUSED) {
+		assert_int_equal(guest_resume(db), HV_OK);
+	}
+}
+
 /* The newcomer ends the other's run without an end. */
 static void a_second_guest_begins_within_a_slice(void **state)
 {
@@ -283,6 +292,28 @@ static void a_second_guest_begins_within_a_slice(void **state)
 		run_once();
 	}
 	assert_true(fake_tsc - start <= 2 * SLICE);
+}
+
+/* One that has had more than its share waits, but the other runs in slices from then on. */
+static void a_wake_up_that_waits_starts_slices(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	assert_int_equal(guest_pause(web), HV_OK);
+	run_for(100 * MS);
+	assert_int_equal(guest_pause(db), HV_OK);
+	assert_int_equal(guest_resume(web), HV_OK);
+	fake_backend_push(&yield);
+	run_once();
+	assert_true(vm_rig.host_timer == TIMER_NEVER);
+	fake_backend.guest = resume_db_and_go_on;
+	run_once();
+	fake_backend.guest = NULL;
+	/* The slice's end brought it. */
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_backend.ran_last, vcpu_of(db));
 }
 
 static unsigned spins;
@@ -589,6 +620,7 @@ int main(void)
 		TEST(two_share_the_cpu_in_slices),
 		TEST(weights_divide_it),
 		TEST(a_second_guest_begins_within_a_slice),
+		TEST(a_wake_up_that_waits_starts_slices),
 		TEST(a_wake_up_preempts),
 		TEST(a_yield_gives_the_cpu_to_the_other),
 		TEST(it_is_programmed_only_when_that_changes),
