@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests that do what they should not, one after another, while another one's heart beats."""
-from harness import Case, Expect, Send, Trial
-from sticks import (POWER_OFF, READY, beats_on, ends, isolated, passes, payload, started, stick,
-                    stopped, unbroken)
+from harness import Case, Expect, ExpectAll, Send, Trial
+from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, ends, isolated, linux, passes, payload,
+                    started, stick, stopped, unbroken)
 
 CONF = "console = all\nautostart = heart\n"
 HEART = payload("heart", "heartbeat")
@@ -38,7 +38,12 @@ FAULTS = beside_a_heart(
      ends("apic-move", "moved the local APIC's registers")] +
     [ends(f"control{i}", "power-off|the CPU refused|triple fault|page table at") for i in range(4)],
     # A refused entry is dumped as an error, which is the guest's here.
-    allow=(r"^error: control\d: vCPU 0: VMRUN refused",))
+    allow=(r"^error: control\d: vCPU 0: VMRUN refused",),
+    # Whoever dies leaves its last exits.
+    must=tuple(rf"^info: {n}: last exits of vCPU 0:" for n in ("triple-fault", "bad-stack",
+                                                               "idt-in-hole", "cr3-hole",
+                                                               "jump-hole")) +
+    (r"^info: jump-hole: -.* rip 0x0*d0000000 ",))
 
 SPIN = beside_a_heart(
     "spin", [payload("spin")],
@@ -77,6 +82,19 @@ RESETS = beside_a_heart(
      Trial("phoenix", [Send("start phoenix"), stopped("phoenix", "triple fault"), started("phoenix"),
                        Expect(r"phoenix: ended within two seconds 5 times in a row", 90)])])
 
+# A Linux guest beside the worst: its log stays clean, no soft lockup, and it goes on.
+NEIGHBOUR = Case(
+    "neighbour",
+    stick("console = all\nautostart = linux\n", linux("linux", "task=beat"),
+          payload("spin"), payload("storm", "timer-storm", seconds=20),
+          payload("strings", "string-io"), payload("ports-write")),
+    [READY, Expect(r"^linux\| beat 3$", LINUX_BOOT), Send("start spin"), Send("start storm"),
+     Send("start strings"), Send("start ports-write"),
+     ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off"
+                     for n in ("storm", "strings", "ports-write")), 400),
+     *beats_on("linux"), unbroken("linux", 8), *isolated(), POWER_OFF], timeout=600,
+    must=(r"^storm\| PASS", r"^strings\| PASS", r"^ports-write\| PASS"))
+
 
 def cases():
-    return [FAULTS, SPIN, STORM, PORTS, MMIO, MSRS, RESETS]
+    return [FAULTS, SPIN, STORM, PORTS, MMIO, MSRS, RESETS, NEIGHBOUR]

@@ -333,10 +333,10 @@ def run_trial(trial, machine):
 
 
 def run_heart(step, machine):
-    beat = re.compile(rf"^{step.name}\| beat (\d+) late (\d+) ms")
+    beat = re.compile(rf"^{step.name}\| beat (\d+)(?: late (\d+) ms)?$")
     with machine.news:
         timed = list(zip(machine.lines, machine.times))
-    beats = [(int(m[1]), int(m[2]), when) for line, when in timed if (m := beat.match(line))]
+    beats = [(int(m[1]), int(m[2] or 0), when) for line, when in timed if (m := beat.match(line))]
     if len(beats) < step.at_least:
         raise Failed(f"{step.name}: only {len(beats)} beats")
     for (before, _, _), (number, late, when) in zip(beats, beats[1:]):
