@@ -14,7 +14,7 @@
 #include "vmx/internal.h"
 #include "vmx/vmx_insn.h"
 
-/* The longest run of a guest with interrupts off, where the emulator needs a bound at all. */
+/* What a guest may run with interrupts off, where the emulator needs a bound at all. */
 #define BOUND_NS 1000000u
 
 static struct vmx_cpu cpus[CPU_MAX];
@@ -77,7 +77,7 @@ enum hv_status vmx_cpu_enable(unsigned cpu)
 		leave(c);
 		return HV_E_BUSY;
 	}
-	vmx.bound_ticks = (uint32_t)max_u64(clock_ns_to_ticks(BOUND_NS) >> vmx.caps.timer_shift, 1);
+	vmx.bound_ticks = clock_ns_to_ticks(BOUND_NS);
 	/* What an earlier user of VT-x left in this CPU's caches. */
 	if (vmx_invept(VMX_INVEPT_ALL, 0) != VMX_OK) {
 		log_debug("CPU %u: INVEPT knows single contexts only", cpu);

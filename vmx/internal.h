@@ -21,7 +21,7 @@ struct vmx {
 	struct vmx_caps caps;
 	const struct hv_backend_policy *policy;
 	struct vmx_mitigations mitigations;
-	uint32_t bound_ticks; /* of the preemption timer, see vmx/run.c */
+	uint64_t bound_ticks; /* host TSC ticks, see vmx/run.c */
 };
 extern struct vmx vmx;
 
@@ -62,7 +62,8 @@ struct vmx_vcpu {
 	/* What the VMCS holds, so that only changes are written. */
 	uint32_t proc;
 	uint32_t tpr_threshold;
-	bool bounded; /* the preemption timer is on */
+	bool bounded;	    /* the preemption timer is on */
+	uint64_t bound_end; /* host TSC ticks; 0: not set */
 	uint64_t rip, rsp;
 	uint64_t host_cr3;
 	/* The event of the next entry, as entry fields; info 0: none. */

@@ -114,22 +114,36 @@ static void flush(struct vmx_vcpu *v)
 
 /*
  * A physical interrupt ends a guest's run whatever its RFLAGS.IF says. Bochs 2.7 forgets that for a
- * guest that is entered with IF clear, until it sets it: such a run ends by itself after a while,
- * as if by an interrupt that nobody acknowledged. On other machines interrupts come first, and runs
- * this long with IF clear do not happen.
+ * guest that is entered with IF clear, until it sets it: such a guest's runs end by themselves when
+ * together they have lasted a while, as if by an interrupt that nobody acknowledged. On other
+ * machines interrupts come first, and that much time with IF clear does not pass. True: time is up.
  */
-static void bound_run(struct vmx_vcpu *v)
+static bool bound_runs(struct vmx_vcpu *v)
 {
 	bool bound = vmx.caps.preemption_timer && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0;
+	uint64_t now;
 
 	if (bound != v->bounded) {
 		v->bounded = bound;
+		v->bound_end = 0;
 		vmcs_write(VMCS_PIN_CONTROLS,
 			   bound ? vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER : vmx.caps.pin);
 	}
-	if (bound) {
-		vmcs_write(VMCS_GUEST_PREEMPTION_TIMER, vmx.bound_ticks);
+	if (!bound) {
+		return false;
 	}
+	now = cpu_rdtsc();
+	if (v->bound_end == 0) {
+		v->bound_end = now + vmx.bound_ticks;
+	} else if (v->event_info == 0 && (int64_t)(v->bound_end - now) <= 0) {
+		/* Not while an event is on its way: a second one might be asked for before it. */
+		v->bound_end = 0;
+		return true;
+	}
+	vmcs_write(VMCS_GUEST_PREEMPTION_TIMER,
+		   min_u64((max_u64(v->bound_end, now) - now) >> vmx.caps.timer_shift, UINT32_MAX) |
+			   1);
+	return false;
 }
 
 static void fill_vmcs(struct vmx_vcpu *v)
@@ -157,7 +171,6 @@ static void fill_vmcs(struct vmx_vcpu *v)
 		cpu_write_cr2(v->cr2);
 	}
 	vmx_windows_program(v);
-	bound_run(v);
 	if (v->flush || v->flush_vpid) {
 		flush(v);
 	}
@@ -296,6 +309,10 @@ void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	struct vmx_raw_exit raw;
 	enum vmx_result result;
 
+	if (bound_runs(v)) {
+		*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
+		return;
+	}
 	fill_vmcs(v);
 	result = vmx_enter(vcpu, v->launched);
 	if (result != VMX_OK) {
@@ -310,6 +327,9 @@ void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	v->launched = true;
 	drain_vmcs(v);
+	if (exit->kind == VM_EXIT_HOST_INTERRUPT) {
+		v->bound_end = 0;
+	}
 	if (exit->vectoring.type != VCPU_EVENT_NONE || raw.reason == VMX_EXIT_EXCEPTION_NMI ||
 	    raw.reason == VMX_EXIT_EPT_VIOLATION) {
 		finish(v, &raw, exit);

@@ -168,6 +168,7 @@ static void reset_controls(struct vmx_vcpu *v)
 	v->proc = vmx.caps.proc;
 	v->tpr_threshold = 0;
 	v->bounded = false;
+	v->bound_end = 0;
 }
 
 /* Attributes after RESET: present, accessed; code, data, LDT and busy 32-bit TSS. */

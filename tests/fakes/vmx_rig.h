@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/cpu/msr.h"
 #include "hv/cpu/percpu.h"
@@ -100,9 +101,7 @@ hpa_t pool_hpa(const void *p)
 
 void *pool_ptr(hpa_t p)
 {
-	uint64_t offset = p.v - RIG_POOL_HPA;
-
-	return &rig_memory[offset / 4096][offset % 4096];
+	return rig_memory[0] + (p.v - RIG_POOL_HPA);
 }
 
 /* The guest's memory, from address 0 on. */
@@ -132,6 +131,7 @@ static inline void rig_cpu(const struct vmx_machine *m)
 	fake_cpuid_set(0x80000008u, 0, (struct cpuid_regs){.eax = 39});
 	fake_msr_set(MSR_TSC_AUX, 0);
 	vmx_machine_msrs(m, fake_msr_set);
+	clock_init(1000000000);
 	fake_cpu.cr0 = CR0_PG | CR0_PE | CR0_NE | CR0_WP | CR0_ET;
 	fake_cpu.cr3 = 0x1000;
 	fake_cpu.cr4 = CR4_PAE | CR4_MCE;

@@ -128,13 +128,37 @@ static void timer_guest(struct vcpu *vcpu)
 /* With interrupts off it has an end of its own; the host then lets its interrupts in. */
 static void a_run_with_interrupts_off_is_bounded(void **state)
 {
+	struct vcpu_event ud = {.type = VCPU_EVENT_EXCEPTION, .vector = 6};
+	unsigned entered;
+
 	(void)state;
-	vmx.bound_ticks = 1234;
+	vmx.bound_ticks = 3200;
+	fake_tsc = 1000;
 	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, 0);
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_CPUID);
+	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER);
+	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (3200 >> 5) | 1);
+	/* Exits in between do not start it anew. */
+	fake_tsc += 1600;
+	run(cpuid_guest);
+	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (1600 >> 5) | 1);
+	fake_tsc += 1600;
+	entered = fake_vmx.enter_count;
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_HOST_INTERRUPT);
+	assert_false(out.host_interrupt.acknowledged);
+	assert_int_equal(fake_vmx.enter_count, entered);
+	/* The timer's own exit, and any interrupt, give it the whole time again. */
+	fake_tsc += 5000;
 	assert_int_equal(run(timer_guest)->kind, VM_EXIT_HOST_INTERRUPT);
 	assert_false(out.host_interrupt.acknowledged);
-	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER);
-	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), 1234);
+	fake_tsc += 5000;
+	run(cpuid_guest);
+	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (3200 >> 5) | 1);
+	/* An event that is pending is delivered first. */
+	fake_tsc += 5000;
+	rig.backend->inject(rig.vcpu, &ud);
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_CPUID);
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_HOST_INTERRUPT);
 	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
 	run(NULL);
 	assert_int_equal(ENTERED(PIN_CONTROLS), vmx.caps.pin);
