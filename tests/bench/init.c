@@ -35,6 +35,7 @@
 #define FAULT_PAGES 2048ul
 #define FAULT_ROUNDS 12ul
 #define PAGE 4096ul
+#define SETTLE_ROUNDS 5000000ul /* of 4 instructions */
 
 static long syscall6(long number, unsigned long a, unsigned long b, unsigned long c,
 		     unsigned long d, unsigned long e, unsigned long f)
@@ -130,6 +131,13 @@ static void report(const char *name, uint64_t ticks)
 	print("\n");
 }
 
+/* Lets pass what the last line of output still costs, here and below. */
+static void settle(void)
+{
+	for (volatile unsigned long i = 0; i < SETTLE_ROUNDS; i++) {
+	}
+}
+
 static void loop_integer(void)
 {
 	uint64_t start = rdtsc();
@@ -200,8 +208,11 @@ _Noreturn void bench_init(unsigned long *stack)
 		print("\n");
 	}
 	if (has_word(argv, "loops")) {
+		settle();
 		loop_integer();
+		settle();
 		loop_memory();
+		settle();
 		loop_faults();
 	}
 	print("BENCH end\n");

@@ -5,8 +5,8 @@ import collections
 import re
 
 MARK = 0xB007B007  # tests/bench/init.c
-# Of SVM exit codes ("Appendix C, SVM Intercept Exit Codes" of AMD's manual, volume 2) as our kinds.
-SVM_KINDS = {0x60: "host-irq", 0x64: "irq-window", 0x72: "cpuid", 0x78: "hlt", 0x7B: "io", 0x77: "pause",
+# Of SVM exit codes ("SVM Intercept Exit Codes", AMD's manual, volume 2) as kinds of Bulkhead.
+SVM_KINDS = {0x65: "cr", 0x60: "host-irq", 0x64: "irq-window", 0x72: "cpuid", 0x78: "hlt", 0x7B: "io", 0x77: "pause",
              0x7C: "msr", 0x400: "nested-fault", 0x81: "hypercall", 0x8D: "xsetbv"}
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
@@ -112,7 +112,16 @@ def exits_to_mark(found_stats, total, entries):
     prefix = "vcpu0.exits."
     kinds = collections.Counter({k[len(prefix):]: n for k, n in found_stats.items() if k.startswith(prefix)})
     kinds.subtract(e.kind for e in entries[at:])
+    kinds["msr"] = kinds.pop("rdmsr", 0) + kinds.pop("wrmsr", 0)
     return collections.Counter({k: n for k, n in kinds.items() if n > 0})
+
+
+def kvm_kind(code):
+    if code < 0x20:
+        return "cr"
+    if code < 0x40:
+        return "dr"
+    return "exception" if code < 0x60 else SVM_KINDS.get(code, "other")
 
 
 def kvm_kinds(lines):
@@ -120,7 +129,7 @@ def kvm_kinds(lines):
     kinds = collections.Counter()
     for line in lines:
         if match := re.match(r"\{ exit_reason:\s+(\d+) \} hitcount:\s+(\d+)$", line):
-            kinds[SVM_KINDS.get(int(match[1]), f"code-0x{int(match[1]):x}")] += int(match[2])
+            kinds[kvm_kind(int(match[1]))] += int(match[2])
     if not kinds:
         raise Missing("no histogram of KVM's exits")
     return kinds

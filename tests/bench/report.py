@@ -44,7 +44,7 @@ class Row:
         value = self.values[1]
         if value <= self.budget:
             return "met"
-        return f"MISSED: {value / self.budget:.3g}x"
+        return f"MISSED by {(value / self.budget - 1) * 100:.1f} %"
 
     def missed(self):
         return self.verdict().startswith("MISSED")
@@ -104,14 +104,14 @@ def markdown(table):
     head = ["what", *COLUMNS, "budget", "verdict"]
     body = [[r.what, *(cell(r, v) for v in r.values), cell(r, r.budget), r.verdict()] for r in table]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:-1]), "-" * widths[-1]]
+    rule = ["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:-1]), "-" * (widths[-1] + 2)]
 
     def join(cells):
         left = [cells[0].ljust(widths[0])]
         middle = [c.rjust(w) for c, w in zip(cells[1:-1], widths[1:-1])]
         return "| " + " | ".join([*left, *middle, cells[-1].ljust(widths[-1])]) + " |"
 
-    return [join(head), "|-" + "-|-".join(rule) + "-|", *(join(line) for line in body)]
+    return [join(head), "|" + "|".join(rule) + "|", *(join(line) for line in body)]
 
 
 def histogram(kinds_by_column):
