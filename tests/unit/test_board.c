@@ -242,6 +242,7 @@ static void each_device_answers(void **state)
 
 static void without_serial_the_ports_are_empty(void **state)
 {
+	unsigned with = pio.count;
 	uint64_t value;
 
 	(void)state;
@@ -250,6 +251,7 @@ static void without_serial_the_ports_are_empty(void **state)
 	assert_false(bus_read(&pio, 0x3f8, 1, 0, &value));
 	assert_int_equal(value, 0xff);
 	assert_null(bus_find(&pio, 0x3fd));
+	assert_int_equal(pio.count, with - 1);
 }
 
 static void a_taken_address_is_an_error(void **state)
@@ -430,6 +432,18 @@ static void missed_ticks_are_made_up_for(void **state)
 	assert_in_range(taken, 19, 22);
 }
 
+static void the_first_cpu_is_the_bsp(void **state)
+{
+	uint64_t base;
+
+	(void)state;
+	for (unsigned i = 0; i < CPUS; i++) {
+		assert_int_equal(lapic_msr_read(board_lapic(board, i), 0x1b, &base), LAPIC_MSR_OK);
+		assert_int_equal(base, 0xfee00800 | (i == 0 ? 0x100 : 0));
+		assert_int_equal(board_lapic(board, i)->id, i);
+	}
+}
+
 static void messages_between_cpus_reach_the_hypervisor(void **state)
 {
 	(void)state;
@@ -586,6 +600,7 @@ int main(void)
 		TEST(an_eoi_goes_back_to_level_lines),
 		TEST(a_withdrawn_interrupt_is_spurious),
 		TEST(missed_ticks_are_made_up_for),
+		TEST(the_first_cpu_is_the_bsp),
 		TEST(messages_between_cpus_reach_the_hypervisor),
 		TEST(the_reset_register),
 		TEST(the_keyboard_controller_resets),

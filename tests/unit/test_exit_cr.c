@@ -156,6 +156,7 @@ static void cr4_follows_cpuid(void **state)
 		{CR4_UMIP, 1, 2, 2},	 {CR4_PKE, 1, 2, 3},  {CR4_PCIDE, 0, 2, 17},
 		{CR4_OSXSAVE, 0, 2, 26},
 	};
+	const size_t n = ARRAY_SIZE(features);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++) {
@@ -165,13 +166,21 @@ static void cr4_follows_cpuid(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
 		assert_false(move(4, cr4 | never[i]));
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(features); i++) {
 		struct cpuid_vcpu_state none = {0};
 		struct cpuid_regs r =
-			cpuid_read(&g->cpuid, &none, features[i].leaf7 != 0 ? 7 : 1, 0);
-		uint32_t word = features[i].reg == 1 ? r.ebx : r.ecx;
+			cpuid_read(&g->cpuid, &none, features[i % n].leaf7 != 0 ? 7 : 1, 0);
+		uint32_t word = features[i % n].reg == 1 ? r.ebx : r.ecx;
 
-		assert_int_equal(move(4, cr4 | features[i].bit), word >> features[i].cpuid & 1);
+		assert_int_equal(move(4, cr4 | features[i % n].bit),
+				 word >> features[i % n].cpuid & 1);
+		if (i == n - 1) {
+			/* And the other way round. */
+			g->cpuid.basic[1].ecx ^= ~0u;
+			g->cpuid.sub[0].regs.ebx ^= ~0u;
+			g->cpuid.sub[0].regs.ecx ^= ~0u;
+			assert_int_equal(g->cpuid.sub[0].leaf, 7);
+		}
 	}
 }
 

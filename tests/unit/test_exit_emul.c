@@ -161,13 +161,24 @@ static void writes_to_rom_are_dropped(void **state)
 {
 	(void)state;
 	poke(DATA, 0x77, 8);
-	vm_rig_code(g, CODE(0x48, 0x89, 0x03));
+	/* mov [rbx], rax; ... lock cmpxchg [rbx], rcx */
+	vm_rig_code(g, CODE(0x48, 0x89, 0x03, 0x90, 0x90, 0x90, 0x90, 0x90, 0xf0, 0x48, 0x0f, 0xb1,
+			    0x0b));
 	assert_int_equal(gspace_make_rom(&g->vm.gspace, LAYOUT_HIGH_BASE), HV_E_NOT_FOUND);
 	assert_int_equal(gspace_make_rom(&g->vm.gspace, LAYOUT_ROM_BASE), HV_OK);
 	vcpu->gpr[GPR_RBX] = DATA;
 	vcpu->gpr[GPR_RAX] = 5;
 	vm_rig_exit(g, fault_at(DATA, true));
 	assert_int_equal(vcpu->rip, VM_RIG_CODE + 3);
+	assert_int_equal(peek(DATA, 8), 0x77);
+	/* Exchanges too, which compare with what is there. */
+	assert_int_equal(vcpu->gpr[GPR_RAX], 5);
+	vcpu->rip = VM_RIG_CODE + 8;
+	vcpu->gpr[GPR_RAX] = 0x77;
+	vcpu->gpr[GPR_RCX] = 9;
+	vm_rig_exit(g, fault_at(DATA, true));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 13);
+	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) != 0);
 	assert_int_equal(peek(DATA, 8), 0x77);
 	assert_int_equal(g->vm.mmio.unclaimed, 0);
 }

@@ -81,6 +81,7 @@ static void the_second_fetch_needs_no_walk(void **state)
 	(void)state;
 	assert_quick(0);
 	assert_non_null(vcpu->fetch.code);
+	assert_int_equal(vcpu->fetch.page, VA >> PAGE_SHIFT);
 	vcpu->rip = VA + 0x124;
 	assert_quick(0x11111111);
 	vcpu->rip = VA + 0x123; /* at any offset */
