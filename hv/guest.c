@@ -2,25 +2,14 @@
 /* The life of a guest, from its configuration to its end. */
 #include "hv/guest.h"
 
-#include "guests/tables/acpi.h"
-#include "guests/tables/e820.h"
 #include "hv/api/clock.h"
-#include "hv/api/gmem.h"
-#include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
-#include "hv/cpu/regs.h"
-#include "hv/fpu.h"
+#include "hv/guest_vm.h"
 #include "hv/recorder.h"
 #include "hv/vcpu.h"
-#include "hv/wallclock.h"
-#include "mm/frame.h"
 #include "mm/pool.h"
 
-/* One step of starting or stopping: about a millisecond on real hardware. */
-#define STEP_BYTES MIB(8)
-#define ACPI_IMAGE_ORDER 2u
-static_assert((PAGE_SIZE << ACPI_IMAGE_ORDER) == LAYOUT_ACPI_SIZE, "tables fit their buffer");
 #define DEATH_TRACE 16u
 /* A guest that ends this soon this often is not started again. */
 #define QUICK_END_NS 2000000000ull
@@ -117,366 +106,7 @@ void guest_apply_tsc(struct guest *g, struct vcpu *vcpu)
 	lapic_set_tsc_offset(board_lapic(g->board, vcpu->index), vcpu->tsc_adjust);
 }
 
-/* --- what the board asks for --- */
-
-static void board_wants_kick(void *ctx, unsigned vcpu)
-{
-	guest_kick(ctx, vcpu);
-}
-
-static void board_wants_nmi(void *ctx, unsigned vcpu)
-{
-	struct guest *g = ctx;
-
-	event_nmi(g->vm.vcpus[vcpu]);
-	guest_kick(g, vcpu);
-}
-
-/* The BSP begins again where firmware would be. */
-static void board_wants_init(void *ctx, unsigned vcpu)
-{
-	(void)vcpu;
-	guest_stop(ctx, GUEST_END_RESET, "by an INIT message");
-}
-
-/* Only a CPU that waits after INIT heeds it. */
-static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
-{
-	(void)ctx;
-	(void)vcpu;
-	(void)vector;
-}
-
-static void board_wants_power_off(void *ctx)
-{
-	guest_stop(ctx, GUEST_END_POWER_OFF, "power-off");
-}
-
-static void board_wants_reset(void *ctx, const char *how)
-{
-	guest_stop(ctx, GUEST_END_RESET, how);
-}
-
-static void board_wants_output(void *ctx, const char *data, size_t n)
-{
-	struct guest *g = ctx;
-
-	console_guest_output(&g->console, data, n);
-}
-
-static void board_has_room(void *ctx)
-{
-	struct guest *g = ctx;
-
-	console_guest_ready(&g->console);
-}
-
-static size_t console_to_board(void *ctx, const char *data, size_t n)
-{
-	struct guest *g = ctx;
-
-	return board_serial_input(g->board, data, n);
-}
-
-static const struct board_ops board_ops = {
-	.kick = board_wants_kick,
-	.nmi = board_wants_nmi,
-	.init = board_wants_init,
-	.startup = board_wants_startup,
-	.power_off = board_wants_power_off,
-	.reset = board_wants_reset,
-	.serial_output = board_wants_output,
-	.serial_room = board_has_room,
-};
-
 /* --- starting --- */
-
-/* The start failed: the event line says why, what exists already is given back. */
-static bool start_failed(struct guest *g, const char *what, enum hv_status status)
-{
-	char reason[GUEST_REASON_MAX];
-
-	fmt_snprintf(reason, sizeof(reason), "cannot start: %s: %s", what, hv_status_name(status));
-	g->start_failed = true;
-	guest_stop(g, GUEST_END_CRASH, reason);
-	return true;
-}
-
-static enum hv_status declare_ram(struct guest *g)
-{
-	enum hv_status status = ram_layout_build(g->config->memory, &g->ram);
-
-	for (unsigned i = 0; status == HV_OK && i < g->ram.count; i++) {
-		status = gspace_add_region(&g->vm.gspace, g->ram.ranges[i].base,
-					   g->ram.ranges[i].size, true);
-	}
-	return status;
-}
-
-static enum hv_status create_vcpus(struct guest *g)
-{
-	for (unsigned i = 0; i < g->config->cpus; i++) {
-		struct vcpu *vcpu = vcpu_new(&g->vm, i);
-
-		if (vcpu == NULL) {
-			return HV_E_NO_MEMORY;
-		}
-		g->vm.vcpus[i] = vcpu;
-		g->vm.vcpu_count = i + 1;
-		g->system_time_msr[i] = 0;
-		run_task_init(&g->tasks[i], vcpu, g->config->weight);
-	}
-	return HV_OK;
-}
-
-static enum hv_status create_board(struct guest *g)
-{
-	struct board_config config = {
-		.time = &g->vm.time,
-		.pio = &g->vm.pio,
-		.mmio = &g->vm.mmio,
-		.vcpu_count = g->vm.vcpu_count,
-		.memory = g->config->memory,
-		.serial = g->config->serial,
-		.ops = &board_ops,
-		.ctx = g,
-	};
-
-	g->board = pool_alloc(board_size(g->vm.vcpu_count));
-	if (g->board == NULL) {
-		return HV_E_NO_MEMORY;
-	}
-	return board_init(g->board, &config);
-}
-
-static void describe_cpu(struct guest *g)
-{
-	struct cpuid_config config = {
-		.vcpu_count = g->vm.vcpu_count,
-		.tsc_hz = clock_hz(),
-		.apic_hz = LAPIC_TIMER_HZ,
-		.paravirt_clock = true,
-		.xcr0_supported = fpu_supported(),
-	};
-
-	cpuid_table_build(&g->cpuid, &config);
-	mtrr_reset(&g->mtrr);
-}
-
-/* Everything but the RAM's frames. */
-static enum hv_status create_vm(struct guest *g)
-{
-	struct vm *vm = &g->vm;
-	enum hv_status status;
-
-	/* Time stands still until the kernel is in place. */
-	vtime_init(&vm->time, run_timers());
-	vtime_pause(&vm->time);
-	bus_init(&vm->pio, BUS_PIO);
-	bus_init(&vm->mmio, BUS_MMIO);
-	status = gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
-			     the_backend->info.stage2_max_level);
-	if (status != HV_OK) {
-		return status;
-	}
-	g->has_space = true;
-	status = declare_ram(g);
-	if (status == HV_OK) {
-		status = the_backend->vm_init(vm);
-	}
-	if (status != HV_OK) {
-		return status;
-	}
-	g->has_backend_vm = true;
-	status = create_vcpus(g);
-	return status == HV_OK ? create_board(g) : status;
-}
-
-/* Whether the machine has that much memory left; says so when not. */
-static bool enough_memory(struct guest *g)
-{
-	struct frame_stats stats;
-	char reason[GUEST_REASON_MAX];
-
-	frame_stats(&stats);
-	if (g->config->memory / PAGE_SIZE <= stats.free) {
-		return true;
-	}
-	fmt_snprintf(reason, sizeof(reason),
-		     "cannot start: memory = %lu MiB, but only %lu MiB are free",
-		     g->config->memory >> 20, stats.free * PAGE_SIZE >> 20);
-	g->start_failed = true;
-	guest_stop(g, GUEST_END_CRASH, reason);
-	return false;
-}
-
-static bool start_create(struct guest *g)
-{
-	uint64_t before = pool_bytes_used();
-	enum hv_status status;
-
-	if (!enough_memory(g)) {
-		return true;
-	}
-	status = create_vm(g);
-	if (status != HV_OK) {
-		return start_failed(g, "creating the machine", status);
-	}
-	describe_cpu(g);
-	g->overhead = sizeof(*g) + pool_bytes_used() - before;
-	g->range = 0;
-	g->populated = 0;
-	g->phase = GUEST_PHASE_POPULATE;
-	return true;
-}
-
-static bool start_populate(struct guest *g)
-{
-	const struct ram_range *range = &g->ram.ranges[g->range];
-	uint64_t n = min_u64(STEP_BYTES, range->size - g->populated);
-	enum hv_status status = gspace_populate(&g->vm.gspace, range->base + g->populated, n);
-
-	if (status != HV_OK) {
-		return start_failed(g, "taking memory", status);
-	}
-	g->populated += n;
-	if (g->populated == range->size) {
-		g->populated = 0;
-		g->range++;
-	}
-	if (g->range == g->ram.count) {
-		g->phase = GUEST_PHASE_PLAN;
-	}
-	return true;
-}
-
-static enum hv_status write_guest(void *ctx, uint64_t address, const void *src, size_t n)
-{
-	return guest_mem_write(ctx, gpa(address), src, n);
-}
-
-static enum hv_status write_tables(struct guest *g)
-{
-	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count, .serial = g->config->serial};
-	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
-	size_t used = 0;
-	enum hv_status status = HV_E_NO_MEMORY;
-
-	if (image != NULL) {
-		status = acpi_build(&config, image, LAYOUT_ACPI_SIZE, &used);
-	}
-	if (status == HV_OK) {
-		status = guest_mem_write(&g->vm, gpa(LAYOUT_ACPI_BASE), image, used);
-	}
-	if (image != NULL) {
-		pool_pages_free(image, ACPI_IMAGE_ORDER);
-	}
-	return status;
-}
-
-static bool start_plan(struct guest *g)
-{
-	struct e820_map map;
-	struct linux_source source = {
-		.kernel = g->kernel.data,
-		.kernel_size = g->kernel.size,
-		.initrd = g->initrd.data,
-		.initrd_size = g->initrd.size,
-		.cmdline = g->config->cmdline,
-		.rsdp = GUEST_RSDP,
-		.map = &map,
-	};
-	struct load_error err;
-	enum hv_status status = e820_build(g->config->memory, &map);
-
-	if (status == HV_OK) {
-		status = linux_plan(&source, &g->plan, &err);
-		if (status != HV_OK) {
-			return start_failed(g, err.text, status);
-		}
-	}
-	if (status == HV_OK) {
-		status = write_tables(g);
-	}
-	if (status != HV_OK) {
-		return start_failed(g, "writing the firmware tables", status);
-	}
-	g->progress = (struct linux_progress){0};
-	g->phase = GUEST_PHASE_LOAD;
-	return true;
-}
-
-static void enter_kernel(struct guest *g)
-{
-	struct vcpu *vcpu = g->vm.vcpus[0];
-	struct linux_entry entry;
-
-	linux_entry_state(&g->plan, &entry);
-	vcpu->rip = entry.rip;
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	vcpu->gpr[GPR_RSI] = entry.rsi;
-	the_backend->set_reg(vcpu, VCPU_REG_EFER, entry.efer);
-	the_backend->set_reg(vcpu, VCPU_REG_CR4, entry.cr4);
-	the_backend->set_reg(vcpu, VCPU_REG_CR3, entry.cr3);
-	the_backend->set_reg(vcpu, VCPU_REG_CR0, entry.cr0);
-	the_backend->set_reg(vcpu, VCPU_REG_RFLAGS, entry.rflags);
-	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
-		the_backend->set_seg(vcpu, (enum vcpu_seg)i, &entry.segments[i]);
-	}
-}
-
-/* Guest time begins here: nothing of the loading shows in it. */
-static void go(struct guest *g)
-{
-	g->wall_base = wallclock_now();
-	board_set_wall_clock(g->board, g->wall_base);
-	vtime_resume(&g->vm.time);
-	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		guest_apply_tsc(g, g->vm.vcpus[i]);
-	}
-	g->started_ticks = clock_now();
-	g->state = GUEST_RUNNING;
-	g->console.receive = g->config->serial ? console_to_board : NULL;
-	g->console.receive_ctx = g;
-	log_event("guest %s: started", g->vm.name);
-	guest_kick(g, 0);
-}
-
-static bool start_load(struct guest *g)
-{
-	struct guest_writer writer = {write_guest, &g->vm};
-	bool done = false;
-	enum hv_status status = linux_load_step(&g->plan, &g->progress, STEP_BYTES, &writer, &done);
-
-	if (status != HV_OK) {
-		return start_failed(g, "loading the kernel", status);
-	}
-	if (!done) {
-		return true;
-	}
-	enter_kernel(g);
-	go(g);
-	return false;
-}
-
-static bool start_step(struct guest *g)
-{
-	bool more = true;
-
-	switch (g->phase) {
-	case GUEST_PHASE_CREATE:
-		return start_create(g);
-	case GUEST_PHASE_POPULATE:
-		return start_populate(g);
-	case GUEST_PHASE_PLAN:
-	case GUEST_PHASE_LOAD:
-		space_switch(&g->vm.gspace.host);
-		more = g->phase == GUEST_PHASE_PLAN ? start_plan(g) : start_load(g);
-		space_switch(space_core());
-		break;
-	}
-	return more;
-}
 
 static void begin_start(struct guest *g)
 {
@@ -566,28 +196,6 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 	work_start(&g->work);
 }
 
-/* Everything but the RAM. */
-static void destroy_vm(struct guest *g)
-{
-	if (g->board != NULL) {
-		board_fini(g->board);
-		pool_free(g->board, board_size(g->vm.vcpu_count));
-		g->board = NULL;
-	}
-	console_guest_close(&g->console);
-	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_forget(g->vm.vcpus[i]);
-		vcpu_delete(g->vm.vcpus[i]);
-		g->vm.vcpus[i] = NULL;
-	}
-	g->vm.vcpu_count = 0;
-	if (g->has_backend_vm) {
-		the_backend->vm_fini(&g->vm);
-		g->has_backend_vm = false;
-	}
-	g->overhead = 0;
-}
-
 static bool all_stopped(void)
 {
 	for (unsigned i = 0; i < guests_count; i++) {
@@ -607,8 +215,8 @@ void guest_check_idle(void)
 
 static bool stop_step(struct guest *g)
 {
-	destroy_vm(g);
-	if (g->has_space && !gspace_fini_step(&g->vm.gspace, STEP_BYTES)) {
+	guest_vm_destroy(g);
+	if (g->has_space && !gspace_fini_step(&g->vm.gspace, GUEST_STEP_BYTES)) {
 		return true;
 	}
 	g->has_space = false;
@@ -626,7 +234,7 @@ static bool guest_step(struct work *w)
 	struct guest *g = container_of(w, struct guest, work);
 
 	if (g->state == GUEST_STARTING) {
-		return start_step(g);
+		return guest_vm_step(g);
 	}
 	return g->state == GUEST_STOPPING && stop_step(g);
 }
