@@ -36,7 +36,7 @@ static struct {
  * what the pool hands out is counted from the first page it ever gave.
  */
 #define RIG_POOL_PAGES 64u
-static _Alignas(4096) uint8_t rig_memory[RIG_POOL_PAGES][4096];
+static _Alignas(4096) uint8_t rig_memory[RIG_POOL_PAGES * 4096];
 static bool rig_used[RIG_POOL_PAGES];
 #define RIG_POOL_HPA 0x100000u
 
@@ -54,11 +54,11 @@ static void *rig_alloc(size_t size)
 			n++;
 		}
 		if (n == pages) {
-			memset(rig_memory[i], 0, pages * 4096);
+			memset(rig_memory + i * 4096, 0, pages * 4096);
 			memset(&rig_used[i], 1, pages);
 			rig.pool_limit -= rig.pool_limit > 0;
 			rig.pool_live++;
-			return rig_memory[i];
+			return rig_memory + i * 4096;
 		}
 	}
 	return NULL;
@@ -66,7 +66,7 @@ static void *rig_alloc(size_t size)
 
 static void rig_free(void *p, size_t size)
 {
-	size_t first = (size_t)((uint8_t *)p - rig_memory[0]) / 4096;
+	size_t first = (size_t)((uint8_t *)p - rig_memory) / 4096;
 
 	if (p != NULL) {
 		memset(&rig_used[first], 0, (size + 4095) / 4096);
@@ -96,12 +96,12 @@ void pool_free(void *object, size_t size)
 
 hpa_t pool_hpa(const void *p)
 {
-	return hpa(RIG_POOL_HPA + (uint64_t)((const uint8_t *)p - rig_memory[0]));
+	return hpa(RIG_POOL_HPA + (uint64_t)((const uint8_t *)p - rig_memory));
 }
 
 void *pool_ptr(hpa_t p)
 {
-	return rig_memory[0] + (p.v - RIG_POOL_HPA);
+	return rig_memory + (p.v - RIG_POOL_HPA);
 }
 
 /* The guest's memory, from address 0 on. */
