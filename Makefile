@@ -116,7 +116,8 @@ all: $(O)/BOOTX64.EFI ## build BOOTX64.EFI
 
 TARGET_OBJS := $(TARGET_SRCS:%.c=$(O)/target/%.o) $(ASM_SRCS:%.S=$(O)/target/%.S.o)
 OFFSETS_HDRS := $(foreach s,$(OFFSETS_SRCS),$(GEN)/$(notdir $(s:.c=.h)))
-.SECONDARY: $(OFFSETS_HDRS)
+# Keep what is made on the way: object files, generated headers.
+.SECONDARY:
 
 $(GEN)/%_offsets.h: $(OFFSETS_SRCS)
 	$(call say,GEN,$@)
