@@ -123,11 +123,17 @@ static void read_folder(EFI_FILE *folder, const char *path, struct files *files)
 /* Lists one entry of `folder`, and reads it; goes into a folder when `path` is the top. */
 static bool take_entry(EFI_FILE *folder, const char *path, EFI_FILE_INFO *info, struct files *files)
 {
-	struct handoff_module *m = add_module(files);
+	struct handoff_module *m;
 	char own_path[HANDOFF_PATH_MAX];
 	EFI_FILE *file;
 	EFI_STATUS status;
 
+	if (files->count == HANDOFF_MODULES_MAX) {
+		console_print(L"bulkhead: more than %d files below \\bulkhead\\; not read: %a%s\n",
+			      HANDOFF_MODULES_MAX, path, info->FileName);
+		return false;
+	}
+	m = add_module(files);
 	if (m == NULL) {
 		console_print(L"bulkhead: no memory left to list files\n");
 		return false;

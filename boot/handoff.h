@@ -43,6 +43,8 @@ struct handoff_memory {
 static_assert(sizeof(struct handoff_memory) == 24, "wire size");
 
 #define HANDOFF_PATH_MAX 128
+/* Files and folders that are listed at most; a stick that holds more was not made for this. */
+#define HANDOFF_MODULES_MAX 4096
 
 /* One file below \bulkhead\, with its path relative to that folder, '/' between components. */
 struct handoff_module {

@@ -3,6 +3,7 @@
 #include "hv/setup.h"
 
 #include "hv/base/log.h"
+#include "hv/config_tree.h"
 #include "hv/guest.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
@@ -14,7 +15,7 @@ static struct {
 	struct guest_config *guests;
 } setup;
 
-/* Text of a configuration file is at most this long; more is not read. */
+/* Text of a configuration file is at most this long; a longer one counts as unreadable. */
 #define CONFIG_BYTES_MAX KIB(64)
 
 static void report(void *ctx, const struct config_error *error)
@@ -42,6 +43,28 @@ static const char *file_problem(uint32_t error)
 	}
 }
 
+/* Whether the file is a configuration, by its name. */
+static bool is_config(struct span path)
+{
+	size_t folder = path.n;
+
+	while (folder > 0 && path.p[folder - 1] != '/') {
+		folder--;
+	}
+	path = (struct span){path.p + folder, path.n - folder};
+	return config_same_name(path, span_of(CONFIG_GUEST_FILE)) ||
+	       config_same_name(path, span_of(CONFIG_MACHINE_FILE));
+}
+
+static const char *problem_of(const struct handoff_module *m)
+{
+	if (m->error == HANDOFF_FILE_OK && m->size > CONFIG_BYTES_MAX &&
+	    is_config(span_of(m->path))) {
+		return "a configuration file may have at most 64 KiB";
+	}
+	return file_problem(m->error);
+}
+
 static enum hv_status copy_modules(const struct handoff *handoff)
 {
 	const struct handoff_module *from = pool_ptr(hpa(handoff->modules));
@@ -65,7 +88,7 @@ static enum hv_status copy_modules(const struct handoff *handoff)
 			.path = span_of(m->path),
 			.size = m->size,
 			.directory = m->is_directory != 0,
-			.problem = file_problem(m->error),
+			.problem = problem_of(m),
 		};
 	}
 	setup.tree = (struct config_tree){entries, (unsigned)count};
@@ -87,12 +110,16 @@ static struct guest_file file_at(unsigned entry)
 	return (struct guest_file){pool_ptr(hpa(m->base)), m->size};
 }
 
-/* The text of a configuration file; empty when there is none. */
+/* The text of a configuration file; empty when there is none that can be read. */
 static struct span text_of(unsigned entry)
 {
+	struct span none = {NULL, 0};
 	struct guest_file f = file_at(entry);
 
-	return (struct span){f.data, (size_t)min_u64(f.size, CONFIG_BYTES_MAX)};
+	if (entry == CONFIG_NO_ENTRY || setup.tree.entries[entry].problem != NULL) {
+		return none;
+	}
+	return (struct span){f.data, (size_t)f.size};
 }
 
 /* Memory that the machine can never give is an error of the file, not of the start. */
@@ -125,9 +152,11 @@ static void load_guest(struct span name, struct guest_config *g)
 	if (status != HV_OK) {
 		log_event("guest %.*s: not started: its configuration has errors", (int)name.n,
 			  name.p);
-	} else if (guest_add(g, file_at(g->kernel), file_at(g->initrd)) == NULL) {
+	} else if (guest_count() == GUESTS_MAX) {
 		log_event("guest %.*s: not started: at most %u guests", (int)name.n, name.p,
 			  GUESTS_MAX);
+	} else if (guest_add(g, file_at(g->kernel), file_at(g->initrd)) == NULL) {
+		log_event("guest %.*s: not started: no memory", (int)name.n, name.p);
 	}
 }
 
@@ -159,7 +188,8 @@ enum hv_status setup_read(const struct handoff *handoff)
 	check_machine_file(machine_file);
 	text = text_of(machine_file);
 	if (config_parse_machine(&setup.tree, text, &reporter, &setup.machine) != HV_OK) {
-		log_event("config: keys of " CONFIG_MACHINE_FILE " in error keep their defaults");
+		log_event("config: what is wrong in " CONFIG_MACHINE_FILE
+			  " is ignored, the rest holds");
 	}
 	while (config_next_folder(&setup.tree, &cursor, &name)) {
 		struct guest_config *g = pool_alloc(sizeof(*g));

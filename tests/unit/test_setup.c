@@ -326,9 +326,34 @@ static void errors_of_the_machine_leave_the_defaults(void **state)
 	assert_says("bulkhead: config: bulkhead.conf:1: log: found \"loud\"; allowed: ");
 	assert_says("bulkhead: config: bulkhead.conf:3: memory: this key belongs into a guest's "
 		    "guest.conf\r\n");
-	assert_says("bulkhead: config: keys of bulkhead.conf in error keep their defaults\r\n");
+	assert_says(
+		"bulkhead: config: what is wrong in bulkhead.conf is ignored, the rest holds\r\n");
 	assert_int_equal(setup_machine()->log, LOG_INFO);
 	assert_int_equal(setup_machine()->when_idle, CONFIG_IDLE_POWEROFF);
+}
+
+/* Cut off in the middle of a line it might mean anything. */
+static void a_configuration_has_a_limit(void **state)
+{
+	static const char words[] = "memory = 16M";
+	struct handoff_module *longest;
+
+	(void)state;
+	folder("wordy");
+	kernel("wordy/kernel");
+	longest = add("wordy/guest.conf", words, sizeof(words) - 1);
+	folder("chatty");
+	kernel("chatty/kernel");
+	*add("chatty/Guest.conf", NULL, 0) =
+		(struct handoff_module){"chatty/Guest.conf", longest->base, KIB(64) + 1, 0, 0};
+	*add("bulkhead.conf", NULL, 0) =
+		(struct handoff_module){"bulkhead.conf", longest->base, KIB(64) + 1, 0, 0};
+	read_it();
+	assert_non_null(found("wordy"));
+	assert_null(found("chatty"));
+	assert_says("chatty/: guest.conf could not be read: a configuration file may have at most "
+		    "64 KiB\r\n");
+	assert_says("bulkhead.conf: a configuration file may have at most 64 KiB\r\n");
 }
 
 /* --- which start --- */
@@ -419,6 +444,7 @@ int main(void)
 		TEST(an_empty_kernel_is_none),
 		TEST(a_path_without_an_end_is_cut),
 		TEST(errors_of_the_machine_leave_the_defaults),
+		TEST(a_configuration_has_a_limit),
 		TEST(autostart_in_the_order_of_the_list),
 		TEST(autostart_off_is_heeded_without_a_list),
 		TEST(there_is_room_for_so_many),
