@@ -17,9 +17,6 @@
 #include "boot/pages.h"
 #include "boot/preflight.h"
 
-/* What the embedded image can run on. */
-static const unsigned backends = PREFLIGHT_SVM;
-
 /* Application processors start in real mode: below 640 KiB, where no firmware keeps devices. */
 #define TRAMPOLINE_LIMIT 0xa0000
 #define REFUSAL_SECONDS 10
@@ -121,7 +118,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system_table)
 	console_print(L"bulkhead: Bulkhead, a hypervisor for x86-64, loading\n");
 
 	cpu_facts_read(&facts);
-	verdict = preflight_check(&facts, backends);
+	verdict = preflight_check(&facts);
 	if (verdict.result == PREFLIGHT_REFUSED) {
 		return refuse(verdict.reason, verdict.remedy);
 	}

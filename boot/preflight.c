@@ -20,12 +20,8 @@ static struct preflight_verdict refuse(const char *reason, const char *remedy)
 	return (struct preflight_verdict){PREFLIGHT_REFUSED, reason, remedy};
 }
 
-static struct preflight_verdict check_svm(const struct cpu_facts *f, unsigned backends)
+static struct preflight_verdict check_svm(const struct cpu_facts *f)
 {
-	if ((backends & PREFLIGHT_SVM) == 0) {
-		return refuse("this CPU has AMD-V, which this build of Bulkhead does not support",
-			      "use a build with the AMD-V backend, or an Intel machine");
-	}
 	if ((f->vm_cr & VM_CR_SVMDIS) != 0) {
 		return refuse(
 			"AMD-V is switched off by the firmware",
@@ -42,7 +38,7 @@ static struct preflight_verdict check_svm(const struct cpu_facts *f, unsigned ba
 	return (struct preflight_verdict){PREFLIGHT_GO_SVM, "AMD-V with nested paging", NULL};
 }
 
-static struct preflight_verdict check_vmx(const struct cpu_facts *f, unsigned backends)
+static struct preflight_verdict check_vmx(const struct cpu_facts *f)
 {
 	bool locked = (f->feature_control & FEATURE_CONTROL_LOCK) != 0;
 	bool enabled = (f->feature_control & FEATURE_CONTROL_VMX) != 0;
@@ -55,10 +51,6 @@ static struct preflight_verdict check_vmx(const struct cpu_facts *f, unsigned ba
 	if ((f->vmx_procbased2 & VMX_PROCBASED2_EPT) == 0) {
 		return refuse("this CPU has VT-x without extended page tables (EPT)",
 			      "use a CPU with EPT (Intel Nehalem or later), " VM_HINT);
-	}
-	if ((backends & PREFLIGHT_VMX) == 0) {
-		return refuse("VT-x was found, but this version of Bulkhead runs on AMD-V only",
-			      "use an AMD machine, or a later version of Bulkhead");
 	}
 	return (struct preflight_verdict){PREFLIGHT_GO_VMX, "VT-x with extended page tables", NULL};
 }
@@ -91,7 +83,7 @@ static struct preflight_verdict refuse_none(const struct cpu_facts *f)
 		      "enable \"SVM Mode\" in the firmware setup, use a CPU with AMD-V, " VM_HINT);
 }
 
-struct preflight_verdict preflight_check(const struct cpu_facts *f, unsigned backends)
+struct preflight_verdict preflight_check(const struct cpu_facts *f)
 {
 	if ((f->ext_edx & CPUID_EXT_EDX_LM) == 0) {
 		return refuse("this CPU has no 64-bit mode", "use a 64-bit x86 CPU");
@@ -106,10 +98,10 @@ struct preflight_verdict preflight_check(const struct cpu_facts *f, unsigned bac
 			      "disable 5-level paging (LA57) in the firmware setup");
 	}
 	if ((f->ext_ecx & CPUID_EXT_ECX_SVM) != 0) {
-		return check_svm(f, backends);
+		return check_svm(f);
 	}
 	if ((f->basic_ecx & CPUID_1_ECX_VMX) != 0) {
-		return check_vmx(f, backends);
+		return check_vmx(f);
 	}
 	return refuse_none(f);
 }

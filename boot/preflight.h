@@ -7,10 +7,6 @@
 
 #include "boot/cpu_facts.h"
 
-/* Backends the hypervisor image was built with. */
-#define PREFLIGHT_SVM 1u
-#define PREFLIGHT_VMX 2u
-
 enum preflight_result {
 	PREFLIGHT_GO_SVM,
 	PREFLIGHT_GO_VMX,
@@ -23,5 +19,4 @@ struct preflight_verdict {
 	const char *remedy; /* one line; NULL unless refused */
 };
 
-/* `backends` is a set of PREFLIGHT_SVM and PREFLIGHT_VMX. */
-struct preflight_verdict preflight_check(const struct cpu_facts *facts, unsigned backends);
+struct preflight_verdict preflight_check(const struct cpu_facts *facts);

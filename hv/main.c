@@ -26,6 +26,7 @@
 #include "hv/vcpu.h"
 #include "mm/space.h"
 #include "svm/svm.h"
+#include "vmx/vmx.h"
 
 /* Bounds of the boot stack, from hv/cpu/entry.S. */
 extern char hv_boot_stack[];
@@ -67,7 +68,7 @@ static void init_backend(void)
 	const char *why = "";
 
 	policy.msrs = msr_pass_ranges();
-	backend = svm_probe(&policy, &why);
+	backend = cpu_features()->svm ? svm_probe(&policy, &why) : vmx_probe(&policy, &why);
 	if (backend == NULL || backend->cpu_enable(0) != HV_OK) {
 		log_event("cannot run guests: %s", why);
 		platform_power_off();
