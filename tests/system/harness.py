@@ -17,6 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 WORK = BUILD / "system"
 
+# Where every case runs that does not say why not, and how much more wall-clock time it gets there.
+PATIENCE = {"qemu-svm": 1, "bochs-svm": 4, "bochs-vmx": 4}
+BOCHS = ("bochs-svm", "bochs-vmx")
+
 # What a guest's kernel log must never hold, in any case with a Linux guest.
 LINUX_TROUBLE = (
     r"WARNING:", r"\bBUG\b", r"(?i)firmware bug", r"(?i)soft lockup", r"(?i)\bspurious\b",
@@ -88,7 +92,7 @@ class Case:
     timeout: int = 120
     memory: str = "1G"
     cpus: int = 1
-    platforms: tuple = ("qemu-svm",)
+    left_out: dict = dataclasses.field(default_factory=dict)  # platform -> why it does not run there
     must: tuple = ()   # patterns that some line must match by the end
     never: tuple = ()  # patterns that no line may match
     allow: tuple = ()  # patterns of lines that `never` and the standing lists do not judge
@@ -100,11 +104,12 @@ class Case:
 
 @dataclasses.dataclass
 class Heart:
-    """Each second of the guest's time had its beat, in order, and none came later than `late_ms`
-    but for what this host itself was late."""
+    """Waits until there were `at_least` beats. Then: each second of the guest's time had its beat, in
+    order, and none came later than `late_ms` but for what this host itself was late."""
     name: str
     at_least: int
     late_ms: int = 4000
+    within: float = 60
 
 
 class Failed(Exception):
@@ -169,7 +174,10 @@ class Machine:
     """One running emulator."""
 
     def __init__(self, case, platform, image, log):
-        command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(case.timeout),
+        self.platform = platform
+        self.patience = PATIENCE[platform]
+        self.timeout = case.timeout * self.patience
+        command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(self.timeout),
                    "-m", case.memory, "-c", str(case.cpus), *case.run_args, str(image)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, bufsize=0)
@@ -211,6 +219,7 @@ class Machine:
         """Moves past the first unseen line that matches."""
         regex = re.compile(pattern)
         bad = re.compile(unless)
+        within *= self.patience
         deadline = time.monotonic() + within
         with self.news:
             while True:
@@ -237,11 +246,12 @@ class Machine:
         except BrokenPipeError as gone:
             raise Ended(f"the machine ended before '{text.strip()}' could be typed") from gone
 
-    def finish(self, timeout):
+    def finish(self):
+        """The exit code, once the machine has ended; tools/run ends it when time is up."""
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(self.timeout + 10)
         except subprocess.TimeoutExpired as late:
-            raise Failed(f"still running {timeout:.0f} s after the last step") from late
+            raise Failed(f"still running {self.timeout + 10:.0f} s after the last step") from late
         self.reader.join(10)
         return code
 
@@ -303,15 +313,16 @@ def judge(case, lines):
 
 
 def expect_all(step, machine):
-    deadline = time.monotonic() + step.within
+    deadline = time.monotonic() + step.within * machine.patience
     missing = list(step.patterns)
     while missing:
-        line = machine.expect("|".join(f"(?:{p})" for p in missing), deadline - time.monotonic())
+        left = (deadline - time.monotonic()) / machine.patience
+        line = machine.expect("|".join(f"(?:{p})" for p in missing), left)
         missing = [p for p in missing if not re.search(p, line)]
 
 
 def poll(step, machine):
-    deadline = time.monotonic() + step.within
+    deadline = time.monotonic() + step.within * machine.patience
     while True:
         machine.send(step.text + "\r")
         try:
@@ -332,11 +343,19 @@ def run_trial(trial, machine):
         machine.problems.append(f"{trial.name}: {failure}")
 
 
+def beats_of(name, machine):
+    """[(number, ms late, when it came)] so far; machine.news is held."""
+    beat = re.compile(rf"^{name}\| beat (\d+)(?: late (\d+) ms)?$")
+    timed = zip(machine.lines, machine.times)
+    return [(int(m[1]), int(m[2] or 0), when) for line, when in timed if (m := beat.match(line))]
+
+
 def run_heart(step, machine):
-    beat = re.compile(rf"^{step.name}\| beat (\d+)(?: late (\d+) ms)?$")
     with machine.news:
-        timed = list(zip(machine.lines, machine.times))
-    beats = [(int(m[1]), int(m[2] or 0), when) for line, when in timed if (m := beat.match(line))]
+        machine.news.wait_for(
+            lambda: machine.ended or len(beats_of(step.name, machine)) >= step.at_least,
+            step.within * machine.patience)
+        beats = beats_of(step.name, machine)
     if len(beats) < step.at_least:
         raise Failed(f"{step.name}: only {len(beats)} beats")
     for (before, _, _), (number, late, when) in zip(beats, beats[1:]):
@@ -388,7 +407,7 @@ def run_case(case, platform):
     machine = Machine(case, platform, image, folder / "serial.log")
     try:
         run_steps(case.steps, machine)
-        code = machine.finish(case.timeout + 10)
+        code = machine.finish()
     except Failed as failure:
         machine.problems.append(str(failure))
     finally:
