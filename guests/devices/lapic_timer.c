@@ -25,9 +25,9 @@ enum timer_mode {
 
 /*
  * Periods below this are kept, but their expiries are merged: a guest that asks for one interrupt
- * per nanosecond costs the host no more than this many.
+ * per nanosecond costs the host no more than this many, and still gets on where the host is slow.
  */
-#define TIMER_MERGE_NS 20000u
+#define TIMER_MERGE_NS 200000u
 
 static enum timer_mode mode_of(uint32_t lvt)
 {
