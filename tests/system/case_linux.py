@@ -80,10 +80,16 @@ PANIC = Case(
     timeout=240, allow=(r"^crash\| ",), never=(r"panic: survived",))
 
 
+# Bochs counts instructions instead of following the host's clock; time zones differ by 1800 s.
+DATE_SECONDS = 900
+
+
 def date_is_right(lines):
     line = next(x for x in reversed(lines) if "clock: date" in x)
     date = int(re.search(r"date (\d+)", line)[1])
-    assert abs(date - time.time()) < 20, f"date is {date}, the host says {time.time():.0f}"
+    late = abs(date - time.time())
+    allowed = DATE_SECONDS if any("run: Bochs" in x for x in lines) else 20
+    assert late < allowed, f"date is {date}, the host says {time.time():.0f}"
 
 
 def load_was_on(lines):
