@@ -3,7 +3,7 @@
 import re
 import time
 
-from harness import Case, Check, Expect, ExpectAll, Poll, Send
+from harness import BOCHS, Case, Check, Expect, ExpectAll, Poll, Send
 from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, isolated, linux, payload, started, stick,
                     stopped, unbroken)
 
@@ -80,27 +80,33 @@ PANIC = Case(
     timeout=240, allow=(r"^crash\| ",), never=(r"panic: survived",))
 
 
-# Bochs counts instructions instead of following the host's clock; time zones differ by 1800 s.
-DATE_SECONDS = 900
-
-
 def date_is_right(lines):
     line = next(x for x in reversed(lines) if "clock: date" in x)
     date = int(re.search(r"date (\d+)", line)[1])
-    late = abs(date - time.time())
-    allowed = DATE_SECONDS if any("run: Bochs" in x for x in lines) else 20
-    assert late < allowed, f"date is {date}, the host says {time.time():.0f}"
+    early = time.time() - date
+    if any("run: Bochs" in x for x in lines):
+        # It counts instructions, and may lose an hour when firmware sets its clock: docs/platforms.md.
+        right = min(abs(early), abs(early - 3600)) < 900
+    else:
+        right = abs(early) < 20
+    assert right, f"date is {date}, the host says {time.time():.0f}"
 
 
 def load_was_on(lines):
     assert any("load: busy" in x for x in lines), "the other guest was not busy yet"
 
 
-CLOCK = Case(
-    "clock", stick(ALL, linux("time", "task=clock"), linux("load", "task=load")),
-    [READY, Expect(r"^time\| clock: date", LINUX_BOOT), Check(date_is_right),
-     Expect(r"^time\| clock: ok", 120, r"clock: FAILED"), Check(load_was_on),
-     stopped("time", "power-off"), POWER_OFF], timeout=360)
+def clock(name, seconds, **keys):
+    return Case(
+        name, stick(ALL, linux("time", f"task=clock seconds={seconds}"), linux("load", "task=load")),
+        [READY, Expect(r"^time\| clock: date", LINUX_BOOT), Check(date_is_right),
+         Expect(r"^time\| clock: ok", 120, r"clock: FAILED"), Check(load_was_on),
+         stopped("time", "power-off"), POWER_OFF], timeout=360, **keys)
+
+
+CLOCK = clock("clock", 60, left_out=dict.fromkeys(
+    BOCHS, "a minute of a guest beside a busy one takes seven there; clock-10 runs instead"))
+CLOCK_10 = clock("clock-10", 10, left_out={"qemu-svm": "clock runs there"})
 
 IDLE = Case(
     "when-idle", stick("console = all\nwhen-idle = poweroff\n",
@@ -111,4 +117,4 @@ IDLE = Case(
 
 
 def cases():
-    return [SHELLS, MONITOR, CLOCK, REBOOT, PANIC, IDLE]
+    return [SHELLS, MONITOR, CLOCK, CLOCK_10, REBOOT, PANIC, IDLE]
