@@ -166,7 +166,8 @@ static void completed(struct vcpu *vcpu, uint64_t rflags)
 	}
 }
 
-bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+/* Of an instruction whose length hardware does not tell, or that ends where RIP may wrap. */
+static bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
 {
 	struct vcpu_context context;
 	unsigned length = exit->insn_len;
@@ -188,5 +189,17 @@ bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
 	}
 	vcpu->rip = rip;
 	completed(vcpu, context.rflags);
+	return true;
+}
+
+bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+{
+	uint64_t rip = vcpu->rip + exit->insn_len;
+
+	if (exit->insn_len == 0 || (rip ^ vcpu->rip) >> 32 != 0) {
+		return skip_by_context(vcpu, exit, fixed);
+	}
+	vcpu->rip = rip;
+	completed(vcpu, the_backend->get_reg(vcpu, VCPU_REG_RFLAGS));
 	return true;
 }

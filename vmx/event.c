@@ -24,7 +24,7 @@ unsigned vmx_blocked(const struct vcpu *vcpu, enum vcpu_event_type type)
 	if ((state & VMX_SHADOW) != 0) {
 		blocked |= VCPU_BLOCKED_SHADOW;
 	}
-	if (type == VCPU_EVENT_INTERRUPT && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0) {
+	if (type == VCPU_EVENT_INTERRUPT && (v->rflags & RFLAGS_IF) == 0) {
 		blocked |= VCPU_BLOCKED_IF;
 	}
 	if (type == VCPU_EVENT_NMI && (state & VMX_BLOCKED_NMI) != 0) {
@@ -90,7 +90,7 @@ void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi)
 	v->window_nmi = nmi;
 }
 
-void vmx_windows_program(struct vmx_vcpu *v)
+void vmx_windows_write(struct vmx_vcpu *v)
 {
 	uint32_t proc = v->proc & ~(VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW);
 	uint32_t threshold = 0;
@@ -117,4 +117,6 @@ void vmx_windows_program(struct vmx_vcpu *v)
 		vmcs_write(VMCS_TPR_THRESHOLD, threshold);
 		v->tpr_threshold = threshold;
 	}
+	v->windows_open =
+		threshold != 0 || (proc & (VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW)) != 0;
 }

@@ -19,5 +19,11 @@ void vmx_inject(struct vcpu *vcpu, const struct vcpu_event *event);
 void vmx_clear_shadow(struct vcpu *vcpu);
 void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
+void vmx_windows_write(struct vmx_vcpu *v);
 /* Before an entry: brings controls and TPR threshold in line with the windows wanted. */
-void vmx_windows_program(struct vmx_vcpu *v);
+static inline void vmx_windows_program(struct vmx_vcpu *v)
+{
+	if (v->window_vector >= 0 || v->window_nmi || v->windows_open) {
+		vmx_windows_write(v);
+	}
+}

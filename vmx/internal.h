@@ -10,6 +10,7 @@
 #include "vmx/caps.h"
 #include "vmx/mitigate.h"
 #include "vmx/vmcs.h"
+#include "vmx/vmx_insn.h"
 
 /* The page orders of what is allocated. */
 #define VMX_REGION_ORDER 0u
@@ -64,7 +65,7 @@ struct vmx_vcpu {
 	uint32_t tpr_threshold;
 	bool bounded;	    /* the preemption timer is on */
 	uint64_t bound_end; /* host TSC ticks; 0: not set */
-	uint64_t rip, rsp;
+	uint64_t rip, rsp, rflags;
 	uint64_t host_cr3;
 	/* The event of the next entry, as entry fields; info 0: none. */
 	uint32_t event_info;
@@ -72,8 +73,9 @@ struct vmx_vcpu {
 	uint32_t event_length;
 	int window_vector; /* -1: none wanted */
 	bool window_nmi;
-	bool flush;	 /* INVEPT before the next entry */
-	bool flush_vpid; /* only this vCPU's own translations are stale here */
+	bool windows_open; /* the VMCS has one; not needed while nothing is wanted */
+	bool flush;	   /* INVEPT before the next entry */
+	bool flush_vpid;   /* only this vCPU's own translations are stale here */
 	uint64_t tsc_offset;
 	uint64_t cr2;
 	uint64_t dr6;		      /* while not loaded */
@@ -120,8 +122,20 @@ struct vmx_loan {
 	hpa_t before;
 	bool taken;
 };
-struct vmx_loan vmx_borrow(const struct vmx_vcpu *v);
-void vmx_give_back(const struct vmx_vcpu *v, struct vmx_loan loan);
+struct vmx_loan vmx_borrow_vmcs(const struct vmx_vcpu *v);
+void vmx_give_back_vmcs(const struct vmx_vcpu *v, struct vmx_loan loan);
+
+static inline struct vmx_loan vmx_borrow(const struct vmx_vcpu *v)
+{
+	return v->cpu != NULL ? (struct vmx_loan){.taken = false} : vmx_borrow_vmcs(v);
+}
+
+static inline void vmx_give_back(const struct vmx_vcpu *v, struct vmx_loan loan)
+{
+	if (loan.taken) {
+		vmx_give_back_vmcs(v, loan);
+	}
+}
 /* Moves what entries do not switch into the CPU, and back. */
 void vmx_load_msrs(struct vmx_vcpu *v);
 void vmx_save_msrs(struct vmx_vcpu *v);

@@ -120,7 +120,7 @@ static void flush(struct vmx_vcpu *v)
  */
 static bool bound_runs(struct vmx_vcpu *v)
 {
-	bool bound = vmx.caps.preemption_timer && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) == 0;
+	bool bound = vmx.caps.preemption_timer && (v->rflags & RFLAGS_IF) == 0;
 	uint64_t now;
 
 	if (bound != v->bounded) {
@@ -180,6 +180,7 @@ static void drain_vmcs(struct vmx_vcpu *v)
 {
 	v->rip = vmcs_read(VMCS_GUEST_RIP);
 	v->rsp = vmcs_read(VMCS_GUEST_RSP);
+	v->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	v->vcpu.rip = v->rip;
 	v->vcpu.gpr[GPR_RSP] = v->rsp;
 	v->cr2 = cpu_read_cr2();

@@ -46,7 +46,6 @@ static_assert(VMCS_GUEST_IDTR_BASE - VMCS_GUEST_ES_BASE == 2 * VCPU_SEG_IDTR, "o
 static_assert(VMCS_GUEST_TR_RIGHTS - VMCS_GUEST_ES_RIGHTS == 2 * VCPU_SEG_TR, "order");
 
 static const uint16_t reg_fields[VCPU_REG_COUNT] = {
-	[VCPU_REG_RFLAGS] = VMCS_GUEST_RFLAGS,
 	[VCPU_REG_CR3] = VMCS_GUEST_CR3,
 	[VCPU_REG_DR7] = VMCS_GUEST_DR7,
 	[VCPU_REG_EFER] = VMCS_GUEST_EFER,
@@ -69,14 +68,11 @@ static const uint32_t msr_numbers[VMX_MSR_COUNT] = {
 
 /* --- borrowing --- */
 
-struct vmx_loan vmx_borrow(const struct vmx_vcpu *v)
+struct vmx_loan vmx_borrow_vmcs(const struct vmx_vcpu *v)
 {
-	struct vmx_loan loan = {.taken = false};
+	struct vmx_loan loan;
 	enum vmx_result result;
 
-	if (v->cpu != NULL) {
-		return loan;
-	}
 	loan.before = vmx_vmptrst();
 	loan.taken = loan.before.v != v->vmcs_hpa.v;
 	if (loan.taken) {
@@ -86,14 +82,10 @@ struct vmx_loan vmx_borrow(const struct vmx_vcpu *v)
 	return loan;
 }
 
-void vmx_give_back(const struct vmx_vcpu *v, struct vmx_loan loan)
+void vmx_give_back_vmcs(const struct vmx_vcpu *v, struct vmx_loan loan)
 {
-	enum vmx_result result;
+	enum vmx_result result = vmx_vmclear(v->vmcs_hpa);
 
-	if (!loan.taken) {
-		return;
-	}
-	result = vmx_vmclear(v->vmcs_hpa);
 	CHECK(result == VMX_OK);
 	if (loan.before.v != VMX_NO_VMCS) {
 		result = vmx_vmptrld(loan.before);
@@ -238,9 +230,14 @@ static uint64_t read_vmcs_reg(const struct vmx_vcpu *v, enum vcpu_reg reg)
 uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	const struct vmx_vcpu *v = vmx_vcpu_const(vcpu);
-	enum vmx_msr msr = msr_of(reg);
+	enum vmx_msr msr;
 
+	/* Asked after every instruction that exited: first. */
+	if (reg == VCPU_REG_RFLAGS) {
+		return v->rflags;
+	}
 	CHECK((unsigned)reg < VCPU_REG_COUNT);
+	msr = msr_of(reg);
 	if (msr != VMX_MSR_COUNT) {
 		return v->cpu != NULL ? cpu_rdmsr(msr_numbers[msr]) : v->msrs[msr];
 	}
@@ -266,7 +263,7 @@ void vmx_get_context(const struct vcpu *vcpu, struct vcpu_context *out)
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
 		.cr4 = merge(VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_SHADOW),
 		.efer = vmcs_read(VMCS_GUEST_EFER),
-		.rflags = vmcs_read(VMCS_GUEST_RFLAGS),
+		.rflags = v->rflags,
 		.cs_base = vmcs_read(VMCS_GUEST_CS_BASE),
 		.cs_attr = (uint32_t)vmcs_read(VMCS_GUEST_CS_RIGHTS),
 		/* The CPU keeps the CPL in SS.DPL, even of an unusable SS. */
@@ -290,7 +287,8 @@ static void write_vmcs_reg(struct vmx_vcpu *v, enum vcpu_reg reg, uint64_t value
 		set_efer(value);
 		break;
 	case VCPU_REG_RFLAGS:
-		vmcs_write(VMCS_GUEST_RFLAGS, value | RFLAGS_FIXED1);
+		v->rflags = value | RFLAGS_FIXED1;
+		vmcs_write(VMCS_GUEST_RFLAGS, v->rflags);
 		break;
 	case VCPU_REG_DR7:
 		vmcs_write(VMCS_GUEST_DR7, (value & UINT32_MAX) | DR7_RESET);

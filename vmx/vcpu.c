@@ -167,6 +167,7 @@ static void reset_controls(struct vmx_vcpu *v)
 	}
 	v->proc = vmx.caps.proc;
 	v->tpr_threshold = 0;
+	v->windows_open = false;
 	v->bounded = false;
 	v->bound_end = 0;
 }

@@ -2,7 +2,6 @@
 /* Fields of the current VMCS by name. */
 #include "vmx/vmcs.h"
 
-#include "hv/base/check.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "vmx/vmx_insn.h"
@@ -24,22 +23,6 @@ enum vmcs_index vmcs_find(uint32_t encoding)
 		}
 	}
 	return VMCS_FIELD_COUNT;
-}
-
-uint64_t vmcs_read(enum vmcs_field field)
-{
-	uint64_t value = 0;
-	enum vmx_result result = vmx_vmread(field, &value);
-
-	CHECK(result == VMX_OK);
-	return value;
-}
-
-void vmcs_write(enum vmcs_field field, uint64_t value)
-{
-	enum vmx_result result = vmx_vmwrite(field, value);
-
-	CHECK(result == VMX_OK);
 }
 
 void vmcs_snapshot(struct vmcs_image *image)

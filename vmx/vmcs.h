@@ -194,9 +194,6 @@ static inline enum vmcs_width vmcs_width_of(uint32_t encoding)
 /* The list's position of an encoding; VMCS_FIELD_COUNT when it is not listed. */
 enum vmcs_index vmcs_find(uint32_t encoding);
 
-/* Of the current VMCS. A field that this CPU lacks, or refuses, is our own broken invariant. */
-uint64_t vmcs_read(enum vmcs_field field);
-void vmcs_write(enum vmcs_field field, uint64_t value);
 /* Reads every listed field of the current VMCS. */
 void vmcs_snapshot(struct vmcs_image *image);
 /* Logs the fields of one class that are not zero, several to a line. */

@@ -5,6 +5,7 @@
  */
 #include "vmx/vmx_insn.h"
 
+#include "hv/base/check.h"
 #include "hv/cpu/desc.h"
 
 /* A descriptor as INVEPT and INVVPID want it. */
@@ -82,6 +83,37 @@ enum vmx_result vmx_vmwrite(uint32_t field, uint64_t value)
 			 : "r"((uint64_t)field), "r"(value)
 			 : "memory");
 	return result_of(carry, zero);
+}
+
+/* CF and ZF both clear is success: JNA takes either. */
+uint64_t vmcs_read(enum vmcs_field field)
+{
+	const bool vmread_worked = false;
+	uint64_t value;
+
+	__asm__ goto("vmread %1, %0\n\tjna %l[failed]"
+		     : "=r"(value)
+		     : "r"((uint64_t)field)
+		     : "cc", "memory"
+		     : failed);
+	return value;
+failed:
+	CHECK(vmread_worked);
+	return 0;
+}
+
+void vmcs_write(enum vmcs_field field, uint64_t value)
+{
+	const bool vmwrite_worked = false;
+
+	__asm__ goto("vmwrite %1, %0\n\tjna %l[failed]"
+		     :
+		     : "r"((uint64_t)field), "r"(value)
+		     : "cc", "memory"
+		     : failed);
+	return;
+failed:
+	CHECK(vmwrite_worked);
 }
 
 enum vmx_result vmx_invept(uint64_t type, uint64_t eptp)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/base/check.h"
 #include "mm/pool.h"
 #include "tests/fakes/fake_vmx.h"
 #include "vmx/check.h"
@@ -172,6 +173,22 @@ enum vmx_result vmx_vmwrite(uint32_t field, uint64_t value)
 	}
 	fake_vmx.current->image.value[at] = value & width_mask(field);
 	return VMX_OK;
+}
+
+uint64_t vmcs_read(enum vmcs_field field)
+{
+	uint64_t value = 0;
+	enum vmx_result result = vmx_vmread(field, &value);
+
+	CHECK(result == VMX_OK);
+	return value;
+}
+
+void vmcs_write(enum vmcs_field field, uint64_t value)
+{
+	enum vmx_result result = vmx_vmwrite(field, value);
+
+	CHECK(result == VMX_OK);
 }
 
 enum vmx_result vmx_invept(uint64_t type, uint64_t eptp)
