@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A payload that measures what single exits cost, in ticks of the TSC. Under QEMU's -icount with
- * shift 0 that is instructions executed by the emulated CPU, in the guest or below it. The runtime
- * is that of tests/payloads; the lines it prints are read by tests/bench/parse.py:
+ * shift 0, and on Bochs, that is instructions executed by the emulated CPU, in the guest or below
+ * it. The runtime is that of tests/payloads; the lines it prints are read by tests/bench/parse.py:
  *
  *	BENCH tsc LOOPS TICKS            a loop of 2 x LOOPS instructions, to check the unit
  *	BENCH op NAME MEDIAN MIN MEAN    of REPEATS single operations, the frame around them
@@ -35,6 +35,7 @@
 #define APIC_BASE_EXTD BIT(10)
 #define CPUID1_ECX_X2APIC BIT(21)
 #define X2APIC_SELF_IPI 0x83fu
+#define VENDOR_GENU 0x756e6547u /* "GenuineIntel" begins so */
 
 static uint64_t samples[REPEATS];
 static volatile unsigned ipi_count;
@@ -88,11 +89,18 @@ static void op_rdmsr_apic_base(void)
 	(void)rdmsr(MSR_IA32_APIC_BASE);
 }
 
-static void op_vmmcall(void)
+static bool intel;
+
+/* Each vendor has an instruction of its own, and takes the other's for undefined. */
+static void op_hypercall(void)
 {
 	uint64_t rax = NO_HYPERCALL;
 
-	__asm__ volatile("vmmcall" : "+a"(rax) : : "memory");
+	if (intel) {
+		__asm__ volatile("vmcall" : "+a"(rax) : : "memory");
+	} else {
+		__asm__ volatile("vmmcall" : "+a"(rax) : : "memory");
+	}
 }
 
 static void op_eoi(void)
@@ -218,7 +226,7 @@ static const struct {
 	{"pm-timer", op_pm_timer},
 	{"wrmsr-tsc-adjust", op_tsc_adjust},
 	{"rdmsr-apic-base", op_rdmsr_apic_base},
-	{"hypercall", op_vmmcall},
+	{"hypercall", op_hypercall},
 	{"eoi-mmio", op_eoi},
 	{"ioapic-read", op_ioapic_read},
 };
@@ -242,6 +250,7 @@ static void case_micro(void)
 	out8(LAYOUT_RTC, RTC_SECONDS);
 	rt_handle(IPI_VECTOR, on_ipi);
 	apic_enable();
+	intel = cpuid(0, 0).ebx == VENDOR_GENU;
 	if (loop != ~0ull) {
 		loop_op(loop);
 	}

@@ -13,7 +13,7 @@ OPERATIONS = (
     ("pm-timer", "PM timer read", 600),
     ("wrmsr-tsc-adjust", "WRMSR TSC_ADJUST", 500),
     ("rdmsr-apic-base", "RDMSR APIC_BASE", None),
-    ("hypercall", "hypercall (VMMCALL)", 400),
+    ("hypercall", "hypercall", 400),
     ("eoi-mmio", "LAPIC EOI by MMIO", None),
     ("x2apic-eoi", "LAPIC EOI by x2APIC MSR", None),
     ("ioapic-read", "IOAPIC read (second-stage fault)", None),
@@ -95,6 +95,17 @@ def rows(m):
     return table
 
 
+def backends(micro_by_column):
+    """The operations on every backend: the same guest, the same Bulkhead, another CPU. `micro` dicts by
+    column; lines of a table."""
+    head = ["instructions", *micro_by_column]
+    body = []
+    for name, text, _ in OPERATIONS:
+        values = [m.get(name) for m in micro_by_column.values()]
+        body.append([text, *("-" if v is None else count(v) for v in values)])
+    return grid(head, body)
+
+
 def cell(row, value):
     return "-" if value is None else row.show(value)
 
@@ -103,13 +114,17 @@ def markdown(table):
     """The table's lines, its columns padded so that it reads well as plain text too."""
     head = ["what", *COLUMNS, "budget", "verdict"]
     body = [[r.what, *(cell(r, v) for v in r.values), cell(r, r.budget), r.verdict()] for r in table]
+    return grid(head, body, left=(0, len(head) - 1))
+
+
+def grid(head, body, left=(0,)):
+    """A Markdown table; the columns in `left` stand to the left, the others to the right."""
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    rule = ["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:-1]), "-" * (widths[-1] + 2)]
+    rule = ["-" * (w + 2) if i in left else "-" * (w + 1) + ":" for i, w in enumerate(widths)]
 
     def join(cells):
-        left = [cells[0].ljust(widths[0])]
-        middle = [c.rjust(w) for c, w in zip(cells[1:-1], widths[1:-1])]
-        return "| " + " | ".join([*left, *middle, cells[-1].ljust(widths[-1])]) + " |"
+        return "| " + " | ".join(c.ljust(w) if i in left else c.rjust(w)
+                                 for i, (c, w) in enumerate(zip(cells, widths))) + " |"
 
     return [join(head), "|" + "|".join(rule) + "|", *(join(line) for line in body)]
 
