@@ -102,6 +102,16 @@ void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi)
 	svm_window_program(v, false);
 }
 
+bool svm_window_is_open(const struct svm_vcpu *v)
+{
+	uint64_t tpr = bits_get(v->vmcb->_int_ctl, SVM_INT_V_TPR);
+
+	if (v->window_vector < 0 || svm_blocked(&v->vcpu, VCPU_EVENT_INTERRUPT) != 0) {
+		return false;
+	}
+	return v->window_vector < VECTOR_FIRST_APIC || (uint64_t)v->window_vector >> 4 > tpr;
+}
+
 bool svm_window_was_early(struct svm_vcpu *v)
 {
 	uint64_t ctl = v->vmcb->_int_ctl;

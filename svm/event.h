@@ -13,7 +13,9 @@
  * would open the window at once, for ever. An exit that comes too early by the manual's rule tells
  * this vCPU to ask for one priority less from then on. While a window is wanted, writes to CR8
  * exit, too: QEMU 7.2's TCG aborts (an assertion in its interrupt code) when a guest changes the
- * virtual TPR with V_IRQ pending, so a guest could end the whole emulated machine.
+ * virtual TPR with V_IRQ pending, so a guest could end the whole emulated machine. A window that is
+ * open before the entry is reported without one: the CPU would exit at once, and Bochs' would not,
+ * which lets a virtual interrupt through only after the guest has changed its IF.
  *
  * Sources: AMD APM volume 2 "Event Injection", "Interrupt and Local APIC Support".
  */
@@ -29,5 +31,7 @@ void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
 /* Puts the window for v->window_vector into the VMCB; `any` opens one whatever the TPR says. */
 void svm_window_program(struct svm_vcpu *v, bool any);
+/* Before an entry: true when the window that is wanted would open at once. */
+bool svm_window_is_open(const struct svm_vcpu *v);
 /* After a VINTR exit: true when it came although the TPR masks; corrects the next one. */
 bool svm_window_was_early(struct svm_vcpu *v);

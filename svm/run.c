@@ -26,6 +26,8 @@ void svm_vcpu_load(struct vcpu *vcpu, unsigned cpu)
 		v->vmcb->clean = 0;
 		v->last_cpu = v->cpu;
 	}
+	/* VMRUN loads CR2 from the VMCB; Bochs' does not and runs on with what the CPU holds. */
+	cpu_write_cr2(v->vmcb->_cr2);
 	if (svm.features.rdtscp) {
 		cpu_wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 	}
@@ -123,6 +125,11 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (v->window_nmi && svm_nmi_prepare(v)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = VM_EXIT_NMI_WINDOW;
+		return;
+	}
+	if (v->window_vector >= 0 && svm_window_is_open(v)) {
+		memset(exit, 0, sizeof(*exit));
+		exit->kind = VM_EXIT_INTERRUPT_WINDOW;
 		return;
 	}
 	fill_vmcb(v);

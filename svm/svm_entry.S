@@ -7,7 +7,9 @@
  * GIF is clear from before the first guest value is loaded until the last host value is back: no
  * interrupt, NMI or SMI sees a mixture (GS would lead it astray, TR would give it the guest's
  * stacks). IF is set meanwhile, because with V_INTR_MASKING it is the host's IF that lets physical
- * interrupts end the guest's run.
+ * interrupts end the guest's run; it is cleared behind STGI, so that what interrupted is served here
+ * at every exit. (Bochs' masks them while a guest runs that was entered with its own IF clear: this
+ * is where its host timer gets through.)
  *
  * VMRUN itself keeps RAX, RSP, RIP, RFLAGS, CS DS ES SS, GDTR, IDTR, CR0 CR3 CR4 and EFER of the
  * host. On #VMEXIT the GPRs other than RAX and RSP still hold the guest's values; those that the
@@ -68,8 +70,6 @@ svm_enter:
 
 	popq %rax
 	vmload %rax
-	cli
-	stgi
 
 	xorl %ecx, %ecx
 	xorl %edx, %edx
@@ -85,6 +85,8 @@ svm_enter:
 	popq %r12
 	popq %rbx
 	popq %rbp
+	stgi
+	cli
 	ret
 	.size svm_enter, . - svm_enter
 

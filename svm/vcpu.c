@@ -10,6 +10,7 @@
 #include "hv/api/vm.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/regs.h"
 #include "mm/pool.h"
 #include "svm/event.h"
@@ -163,6 +164,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	vmcb_set_tsc_offset(vmcb, tsc_offset); /* set_tsc_offset alone decides it */
 	svm_set_reg(vcpu, VCPU_REG_EFER, 0);
 	svm_set_reg(vcpu, VCPU_REG_CR0, CR0_CD | CR0_NW | CR0_ET);
+	svm_set_reg(vcpu, VCPU_REG_CR2, 0);
 	svm_set_reg(vcpu, VCPU_REG_RFLAGS, 0);
 	svm_set_reg(vcpu, VCPU_REG_DR6, DR6_RESET);
 	svm_set_reg(vcpu, VCPU_REG_DR7, DR7_RESET);
@@ -186,7 +188,8 @@ uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 {
-	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+	struct svm_vcpu *v = svm_vcpu(vcpu);
+	struct vmcb *vmcb = v->vmcb;
 
 	if (reg == VCPU_REG_EFER) {
 		value |= EFER_SVME;
@@ -198,6 +201,8 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		/* The virtual copy takes effect only while LBR virtualization is on. */
 		vmcb_write(vmcb, &vmcb->lbr_ctl,
 			   (value & DEBUGCTL_BRANCHES) != 0 ? SVM_LBR_ENABLE : 0, SVM_CLEAN_LBR);
+	} else if (reg == VCPU_REG_CR2 && v->cpu != NULL) {
+		cpu_write_cr2(value); /* see svm_vcpu_load */
 	}
 	vmcb_set_reg(vmcb, reg, value);
 }

@@ -199,6 +199,30 @@ static void windows_by_the_manual_stay_as_they_are(void **state)
 	assert_false(svm_window_was_early(v));
 }
 
+static void a_window_is_open_by_the_manual(void **state)
+{
+	struct vcpu_event irq = {.type = VCPU_EVENT_INTERRUPT, .vector = 0x20};
+
+	(void)state;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR8, 5);
+	v->vmcb->rflags = RFLAGS_FIXED1 | RFLAGS_IF;
+	assert_false(svm_window_is_open(v)); /* nobody wants one */
+	rig.backend->set_windows(rig.vcpu, 0x5f, false);
+	assert_false(svm_window_is_open(v));
+	rig.backend->set_windows(rig.vcpu, 0x60, false);
+	assert_true(svm_window_is_open(v));
+	rig.backend->set_windows(rig.vcpu, 8, false); /* of an 8259, which knows no TPR */
+	assert_true(svm_window_is_open(v));
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	assert_false(svm_window_is_open(v));
+	v->vmcb->int_state = 0;
+	v->vmcb->rflags = RFLAGS_FIXED1;
+	assert_false(svm_window_is_open(v));
+	v->vmcb->rflags |= RFLAGS_IF;
+	rig.backend->inject(rig.vcpu, &irq); /* goes first */
+	assert_false(svm_window_is_open(v));
+}
+
 #define WITH(setup, test) cmocka_unit_test_setup_teardown(test, setup, stop)
 
 int main(void)
@@ -213,6 +237,7 @@ int main(void)
 		WITH(start_tcg, low_vectors_ignore_the_tpr),
 		WITH(start_tcg, windows_that_open_at_an_equal_tpr_are_corrected_once),
 		WITH(start_tcg, windows_by_the_manual_stay_as_they_are),
+		WITH(start_tcg, a_window_is_open_by_the_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

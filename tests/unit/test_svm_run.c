@@ -236,6 +236,42 @@ static void an_early_window_is_not_reported(void **state)
 	assert_int_equal(run(early_window_guest)->kind, VM_EXIT_INTERRUPT_WINDOW);
 }
 
+static void an_open_window_needs_no_entry(void **state)
+{
+	(void)state;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR8, 2);
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	rig.backend->set_windows(rig.vcpu, 0x31, false);
+	assert_int_equal(run(early_window_guest)->kind, VM_EXIT_INTERRUPT_WINDOW);
+	assert_int_equal(fake_svm.enter_count, 0);
+	/* Closed, it is the guest that opens it. */
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, 0);
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_CPUID);
+	/* And none is reported that nobody wants. */
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	rig.backend->set_windows(rig.vcpu, -1, false);
+	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_CPUID);
+	assert_int_equal(fake_svm.enter_count, 2);
+}
+
+static void cr2_goes_into_the_cpu(void **state)
+{
+	(void)state;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR2, 0x1000);
+	assert_int_equal(fake_cpu.cr2, 0x1000);
+	/* What happens to a vCPU while another is loaded is its own affair. */
+	rig.backend->vcpu_put(rig.vcpu);
+	fake_cpu.cr2 = 0xbad;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR2, 0x2000);
+	assert_int_equal(fake_cpu.cr2, 0xbad);
+	rig.backend->vcpu_load(rig.vcpu, 0);
+	assert_int_equal(fake_cpu.cr2, 0x2000);
+	assert_int_equal(v->vmcb->_cr2, 0x2000);
+	/* A guest that resets itself does so while it is loaded. */
+	rig.backend->vcpu_reset(rig.vcpu);
+	assert_int_equal(fake_cpu.cr2, 0);
+}
+
 static void refusing_guest(struct vcpu *vcpu, struct vmcb *vmcb)
 {
 	(void)vcpu;
@@ -292,6 +328,8 @@ int main(void)
 		WITH(start_tcg, another_cpu_means_another_asid),
 		WITH(start_tcg, tsc_aux_is_switched),
 		WITH(start_tcg, an_early_window_is_not_reported),
+		WITH(start_tcg, an_open_window_needs_no_entry),
+		WITH(start_tcg, cr2_goes_into_the_cpu),
 		WITH(start_tcg, a_refused_entry_says_which_rule),
 	};
 
