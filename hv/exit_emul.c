@@ -290,13 +290,16 @@ static void emulate_access(struct vcpu *vcpu, const struct vm_exit *exit)
 void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	const struct vm_exit_nested_fault *fault = &exit->fault;
+	struct gspace *space = &vcpu->vm->gspace;
 
-	switch (gspace_fault(&vcpu->vm->gspace, fault->gpa, fault->write)) {
+	switch (fault->fetch ? gspace_fetch_fault(space, fault->gpa)
+			     : gspace_fault(space, fault->gpa, fault->write)) {
 	case GSPACE_FAULT_RETRY:
 		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
 		break;
 	case GSPACE_FAULT_NO_MEMORY:
-		exit_stop(vcpu, "the machine has no memory left for a private copy of a page");
+		exit_stop(vcpu, "the machine has no memory left for its page tables or a private "
+				"copy of a page");
 		break;
 	case GSPACE_FAULT_MMIO:
 	case GSPACE_FAULT_ROM:

@@ -185,6 +185,9 @@ static enum hv_status create_vm(struct guest *g)
 		return status;
 	}
 	g->has_space = true;
+	if (the_backend->info.small_code) {
+		gspace_limit_code(&vm->gspace, PT_LEVEL_4K);
+	}
 	status = declare_ram(g);
 	if (status == HV_OK) {
 		status = the_backend->vm_init(vm);

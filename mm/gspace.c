@@ -17,7 +17,7 @@ enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_for
 	enum hv_status status;
 
 	CHECK(owner >= 1 && owner <= OWNER_VM_MAX);
-	*g = (struct gspace){.owner = owner};
+	*g = (struct gspace){.owner = owner, .code_level = PT_LEVEL_1G};
 	status = pt_init(&g->stage2, format, max_level);
 	if (status != HV_OK) {
 		return status;
@@ -27,6 +27,12 @@ enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_for
 		pt_fini(&g->stage2);
 	}
 	return status;
+}
+
+void gspace_limit_code(struct gspace *g, unsigned level)
+{
+	CHECK(level >= PT_LEVEL_4K && level <= PT_LEVEL_1G && g->ram_bytes == 0);
+	g->code_level = level;
 }
 
 /* The region that holds `addr`, NULL when none does; remembers it for gspace_hit. */
@@ -63,9 +69,15 @@ enum hv_status gspace_add_region(struct gspace *g, uint64_t base, uint64_t size,
 	return HV_OK;
 }
 
-static struct pt_attr stage2_attr(bool writable, bool cow)
+/* Of leaves that cover `size` bytes at most. */
+static struct pt_attr stage2_attr(const struct gspace *g, uint64_t size, bool writable, bool cow)
 {
-	return (struct pt_attr){.rights = writable ? PT_RWX : PT_RX, .cow = cow};
+	unsigned rights = writable ? PT_RW : PT_R;
+
+	if (size <= BIT(pt_shift(g->code_level))) {
+		rights |= PT_X;
+	}
+	return (struct pt_attr){.rights = (uint8_t)rights, .cow = cow};
 }
 
 static struct pt_attr window_attr(bool writable, bool cow)
@@ -81,7 +93,7 @@ static enum hv_status map_block(struct gspace *g, const struct gspace_region *r,
 {
 	const uint64_t va = VM_WINDOW_BASE + addr;
 	enum hv_status status =
-		pt_map(&g->stage2, addr, block, size, stage2_attr(r->writable, false));
+		pt_map(&g->stage2, addr, block, size, stage2_attr(g, size, r->writable, false));
 
 	if (status == HV_OK) {
 		status = pt_map(&g->host.pt, va, block, size, window_attr(true, false));
@@ -181,7 +193,8 @@ enum hv_status gspace_make_rom(struct gspace *g, uint64_t base)
 		return HV_E_BUSY;
 	}
 	r->writable = false;
-	return pt_protect(&g->stage2, base, r->populated, stage2_attr(false, false));
+	return pt_protect(&g->stage2, base, r->populated,
+			  stage2_attr(g, r->populated, false, false));
 }
 
 /* --- copy-on-write --- */
@@ -205,7 +218,7 @@ static enum hv_status split_edges(struct gspace *g, uint64_t addr, uint64_t size
 static void remap_page(struct gspace *g, uint64_t page, hpa_t frame)
 {
 	enum hv_status status =
-		pt_map(&g->stage2, page, frame, PAGE_SIZE, stage2_attr(true, false));
+		pt_map(&g->stage2, page, frame, PAGE_SIZE, stage2_attr(g, PAGE_SIZE, true, false));
 
 	CHECK(status == HV_OK);
 	status = pt_map(&g->host.pt, VM_WINDOW_BASE + page, frame, PAGE_SIZE,
@@ -262,6 +275,46 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write)
 	}
 	lock_acquire(&g->lock);
 	status = break_cow(g, align_down(addr.v, PAGE_SIZE));
+	lock_release(&g->lock);
+	return status == HV_OK ? GSPACE_FAULT_RETRY : GSPACE_FAULT_NO_MEMORY;
+}
+
+/* Gives the guest's code at `addr` leaves that may be executable, up to a whole large page of them.
+ */
+static enum hv_status allow_code(struct gspace *g, uint64_t addr)
+{
+	struct pt_leaf leaf;
+	struct pt_attr attr;
+	enum hv_status status = HV_OK;
+	uint64_t size;
+	uint64_t base;
+
+	if (!pt_lookup(&g->stage2, addr, &leaf) || (leaf.attr.rights & PT_X) != 0) {
+		return HV_OK;
+	}
+	size = min_u64(leaf.size, BIT(pt_shift(g->code_level + 1)));
+	base = align_down(addr, size);
+	if (leaf.size > BIT(pt_shift(g->code_level))) {
+		status = pt_split(&g->stage2, base + BIT(pt_shift(g->code_level)));
+	}
+	if (status != HV_OK) {
+		return status;
+	}
+	attr = leaf.attr;
+	attr.rights |= PT_X;
+	return pt_protect(&g->stage2, base, size, attr);
+}
+
+enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
+{
+	enum gspace_fault fault = gspace_fault(g, addr, false);
+	enum hv_status status;
+
+	if (fault != GSPACE_FAULT_RETRY || g->code_level == PT_LEVEL_1G) {
+		return fault;
+	}
+	lock_acquire(&g->lock);
+	status = allow_code(g, addr.v);
 	lock_release(&g->lock);
 	return status == HV_OK ? GSPACE_FAULT_RETRY : GSPACE_FAULT_NO_MEMORY;
 }
@@ -350,7 +403,7 @@ enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size)
 	if (status == HV_OK) {
 		pt_walk(&g->stage2, base, size, share_leaf, &s);
 		g->cow_frames += s.newly;
-		status = pt_protect(&g->stage2, base, size, stage2_attr(false, true));
+		status = pt_protect(&g->stage2, base, size, stage2_attr(g, size, false, true));
 		CHECK(status == HV_OK);
 		status = pt_protect(&g->host.pt, VM_WINDOW_BASE + base, size,
 				    window_attr(false, true));

@@ -3,7 +3,8 @@
  * A guest's physical address space: its second-stage tables (EPT or NPT) and the hypervisor's own
  * view of the same RAM, the VM window of its space, kept in step. RAM is taken in the largest
  * blocks that fit. Frames shared copy-on-write are mapped read-only in both. The window is never
- * executable; the guest may execute all of its RAM.
+ * executable; the guest may execute all of its RAM, where the CPU wants that (gspace_limit_code) by
+ * small pages only, which a large one becomes when the guest first executes there.
  *
  * Translations that a CPU may hold: this CPU's view of the window is flushed here. For the second
  * stage, and for the window on other CPUs that run this VM, stage2.changed and host.pt.changed say
@@ -32,6 +33,7 @@ struct gspace_region {
 struct gspace {
 	uint16_t owner; /* frame owner id of the VM */
 	struct pt stage2;
+	unsigned code_level; /* the largest second-stage leaf that may be executable */
 	struct space host;
 	struct gspace_region regions[GSPACE_REGIONS]; /* sorted, RAM and ROM declared so far */
 	unsigned region_count;
@@ -50,6 +52,12 @@ struct gspace {
 /* `format` is EPT or NPT; `max_level` the largest leaf the CPU supports there. */
 enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_format *format,
 			   unsigned max_level) HV_MUST_CHECK;
+/*
+ * Keeps second-stage leaves above `level` from being executable: for CPUs that a guest could stop
+ * by executing from a large page while it changes (Intel, "Machine Check Error on Page Size
+ * Change"). Before anything is populated.
+ */
+void gspace_limit_code(struct gspace *g, unsigned level);
 /*
  * Gives back at most `budget` bytes of RAM per call (2 MiB at least), zeroed, so that a large
  * guest's end does not stall the others. True when everything is gone and `g` may be reused. The
@@ -80,6 +88,8 @@ enum gspace_fault {
 };
 /* Decides what a second-stage fault at `addr` means; breaks copy-on-write when that is it. */
 enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
+/* The same for an instruction fetch; splits a large page that may not be executable as a whole. */
+enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr);
 
 /*
  * Makes [addr, addr + size) ready for an access through the window: HV_E_RANGE when it is not all

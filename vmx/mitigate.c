@@ -17,6 +17,7 @@
 #define ARCH_RDCL_NO BIT(0)
 #define ARCH_SKIP_L1DFL BIT(3) /* the hypervisor below does it */
 #define ARCH_MDS_NO BIT(5)
+#define ARCH_PSCHANGE_MC_NO BIT(6)
 
 static bool l1tf(uint64_t arch)
 {
@@ -36,6 +37,11 @@ struct vmx_mitigations vmx_mitigations_judge(uint32_t leaf7_edx, uint64_t arch)
 
 	m.clear_buffers = mds(arch) && !m.flush_l1d && (leaf7_edx & EDX_MD_CLEAR) != 0;
 	return m;
+}
+
+bool vmx_small_code_needed(uint64_t arch)
+{
+	return (arch & ARCH_PSCHANGE_MC_NO) == 0;
 }
 
 bool vmx_mitigations_lacking(uint32_t leaf7_edx, uint64_t arch)

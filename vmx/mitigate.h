@@ -2,10 +2,11 @@
 /*
  * What one VM could read of another through the CPU's caches and buffers (L1TF, MDS), and what the
  * CPU offers against it. Decided from plain values; applied when a CPU passes from one VM to
- * another, and only where the CPU says that it is affected.
+ * another, and only where the CPU says that it is affected. And whether large pages may hold code.
  *
  * Source: Intel, "Deep Dive: Intel Analysis of L1 Terminal Fault" and "Deep Dive: Intel Analysis of
- * Microarchitectural Data Sampling".
+ * Microarchitectural Data Sampling", "Deep Dive: Machine Check Error Avoidance on Page Size
+ * Change".
  */
 #pragma once
 
@@ -24,5 +25,10 @@ struct vmx_mitigations {
 struct vmx_mitigations vmx_mitigations_judge(uint32_t leaf7_edx, uint64_t arch_capabilities);
 /* Whether such a CPU is affected by L1TF or MDS and left open, for a warning. */
 bool vmx_mitigations_lacking(uint32_t leaf7_edx, uint64_t arch_capabilities);
+/*
+ * Whether a guest could end in a machine check, and with it the machine, by executing from a large
+ * page of its EPT mapping while the page's size changes (CVE-2018-12207).
+ */
+bool vmx_small_code_needed(uint64_t arch_capabilities);
 /* On this CPU, now. */
 void vmx_mitigations_apply(struct vmx_mitigations m);

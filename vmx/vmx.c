@@ -90,11 +90,21 @@ static struct vmx_facts gather(void)
 	return f;
 }
 
+static uint32_t leaf7_edx(void)
+{
+	return cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0).edx : 0;
+}
+
+static uint64_t arch_capabilities(void)
+{
+	return (leaf7_edx() & LEAF7_EDX_ARCH_CAPABILITIES) != 0 ? msr(MSR_IA32_ARCH_CAPABILITIES)
+								: 0;
+}
+
 static struct vmx_mitigations mitigations(void)
 {
-	uint32_t edx = cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0).edx : 0;
-	uint64_t arch =
-		(edx & LEAF7_EDX_ARCH_CAPABILITIES) != 0 ? msr(MSR_IA32_ARCH_CAPABILITIES) : 0;
+	uint32_t edx = leaf7_edx();
+	uint64_t arch = arch_capabilities();
 
 	if (vmx_mitigations_lacking(edx, arch)) {
 		log_warn(
@@ -119,6 +129,7 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		.vendor = "VT-x",
 		.stage2_format = &pt_format_ept,
 		.stage2_max_level = c->ept_max_level,
+		.small_code = vmx_small_code_needed(arch_capabilities()),
 		.tag_count = vmx_caps_has(c->proc2, VMX_PROC2_VPID) ? VPID_COUNT : 0,
 		.next_rip = true,
 		.flush_by_tag = c->invvpid_single,

@@ -91,6 +91,7 @@ struct hv_backend_info {
 	const char *vendor; /* "AMD-V" or "VT-x" */
 	const struct pt_format *stage2_format;
 	unsigned stage2_max_level; /* 1, 2, 3: largest leaf */
+	bool small_code;	   /* a guest could stop this CPU by executing from large pages */
 	uint32_t tag_count;	   /* ASIDs or VPIDs; 0: none, flush on every switch */
 	bool next_rip;		   /* exits tell the instruction length */
 	bool decode_assist;	   /* nested faults carry instruction bytes */

@@ -473,6 +473,27 @@ static void a_shared_page_is_copied_and_retried(void **state)
 	vm_rig_end(g);
 }
 
+/* Where large pages may not hold code, a guest that executes there goes on: no hole, no copy. */
+static void code_in_a_large_page_runs_on(void **state)
+{
+	struct vm_exit e = fault_at(DATA, false);
+	struct pt_leaf leaf;
+
+	(void)state;
+	assert_true(pt_lookup(&g->vm.gspace.stage2, DATA, &leaf));
+	assert_int_equal(leaf.size, PAGE_SIZE_2M);
+	leaf.attr.rights = PT_RW;
+	assert_int_equal(pt_protect(&g->vm.gspace.stage2, leaf.va, leaf.size, leaf.attr), HV_OK);
+	g->vm.gspace.code_level = PT_LEVEL_4K;
+	g->vm.gspace.stage2.changed = false;
+	e.fault.fetch = true;
+	vm_rig_exit(g, e);
+	assert_int_equal(g->state, GUEST_RUNNING);
+	assert_true(pt_lookup(&g->vm.gspace.stage2, DATA, &leaf));
+	assert_int_equal(leaf.size, PAGE_SIZE);
+	assert_int_equal(leaf.attr.rights, PT_RWX);
+}
+
 /* Leaves no memory to the machine: last, and in a machine of its own. */
 static void no_memory_for_a_copy_stops_the_guest(void **state)
 {
@@ -483,7 +504,8 @@ static void no_memory_for_a_copy_stops_the_guest(void **state)
 	while (pool_pages(0) != NULL) {
 	}
 	vm_rig_exit(g, fault_at(DATA, true));
-	exit_stopped("the machine has no memory left for a private copy of a page");
+	exit_stopped("the machine has no memory left for its page tables or a private copy of a "
+		     "page");
 	vm_rig_work();
 }
 
@@ -512,6 +534,7 @@ int main(void)
 		EXIT_TEST(a_jump_to_where_nothing_is),
 		EXIT_TEST(code_behind_no_page_tables),
 		EXIT_TEST(an_instruction_that_is_not_emulated),
+		EXIT_TEST(code_in_a_large_page_runs_on),
 		cmocka_unit_test_setup(a_shared_page_is_copied_and_retried, exit_setup),
 		cmocka_unit_test(no_memory_for_a_copy_stops_the_guest),
 	};

@@ -126,6 +126,63 @@ static void populated_memory_is_zero_and_large(void **state)
 	expect_isolated();
 }
 
+/* Nothing that can be executed is larger than the limit, and what is executed becomes small. */
+static void expect_code(struct gspace *g, uint64_t addr, uint64_t size, unsigned rights)
+{
+	struct pt_leaf leaf;
+
+	assert_true(pt_lookup(&g->stage2, addr, &leaf));
+	assert_int_equal(leaf.size, size);
+	assert_int_equal(leaf.attr.rights, rights);
+}
+
+static void code_is_kept_in_small_pages(void **state)
+{
+	struct pt_leaf shared;
+
+	(void)state;
+	gspace_limit_code(&b, PT_LEVEL_4K);
+	add(&b, 0, 0x8000);
+	add(&b, MIB(2), MIB(8));
+	expect_code(&b, 0, PAGE_SIZE, PT_RWX);
+	expect_code(&b, MIB(2), PAGE_SIZE_2M, PT_RW);
+	assert_int_equal(gspace_fault(&b, gpa(MIB(4)), false), GSPACE_FAULT_RETRY);
+	expect_code(&b, MIB(4), PAGE_SIZE_2M, PT_RW);
+	b.stage2.changed = false;
+	assert_int_equal(gspace_fetch_fault(&b, gpa(MIB(4) + 0x1234)), GSPACE_FAULT_RETRY);
+	assert_true(b.stage2.changed);
+	/* The whole large page, so that its other pages need no fault of their own. */
+	expect_code(&b, MIB(4), PAGE_SIZE, PT_RWX);
+	expect_code(&b, MIB(6) - 1, PAGE_SIZE, PT_RWX);
+	expect_code(&b, MIB(6), PAGE_SIZE_2M, PT_RW);
+	expect_code(&b, MIB(4) - 1, PAGE_SIZE_2M, PT_RW);
+	assert_int_equal(gspace_fetch_fault(&b, gpa(MIB(2) - 1)), GSPACE_FAULT_MMIO);
+	assert_int_equal(gspace_fetch_fault(&b, gpa(MIB(4))), GSPACE_FAULT_RETRY);
+	/* Shared and read-only memory keep to it. */
+	assert_true(pt_lookup(&b.stage2, MIB(8), &shared));
+	assert_int_equal(gspace_share(&b, MIB(8), MIB(2)), HV_OK);
+	expect_code(&b, MIB(8), PAGE_SIZE_2M, PT_R);
+	assert_int_equal(gspace_fetch_fault(&b, gpa(MIB(8))), GSPACE_FAULT_RETRY);
+	expect_code(&b, MIB(8) + 0x5000, PAGE_SIZE, PT_RX);
+	assert_int_equal(gspace_fault(&b, gpa(MIB(8)), true), GSPACE_FAULT_RETRY);
+	expect_code(&b, MIB(8), PAGE_SIZE, PT_RWX);
+	expect_isolated();
+	/* The other holder's references. */
+	for (uint64_t at = 0; at < MIB(2); at += PAGE_SIZE) {
+		frame_put(hpa(shared.pa.v + at));
+	}
+}
+
+static void code_may_be_limited_to_2m(void **state)
+{
+	(void)state;
+	gspace_limit_code(&a, PT_LEVEL_2M);
+	add(&a, MIB(2), MIB(2));
+	expect_code(&a, MIB(2), PAGE_SIZE_2M, PT_RWX);
+	assert_int_equal(gspace_fetch_fault(&a, gpa(MIB(2))), GSPACE_FAULT_RETRY);
+	expect_code(&a, MIB(2), PAGE_SIZE_2M, PT_RWX);
+}
+
 static void populate_goes_in_order(void **state)
 {
 	(void)state;
@@ -541,6 +598,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(regions_are_disjoint_and_aligned),
 		TEST(populated_memory_is_zero_and_large),
+		TEST(code_is_kept_in_small_pages),
+		TEST(code_may_be_limited_to_2m),
 		TEST(populate_goes_in_order),
 		TEST(fragmented_memory_falls_back_to_small_pages),
 		TEST(running_out_leaves_a_reserve_and_everything_comes_back),

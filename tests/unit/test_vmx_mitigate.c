@@ -42,6 +42,14 @@ static void judged(void **state)
 	}
 }
 
+static void large_pages_of_code(void **state)
+{
+	(void)state;
+	assert_true(vmx_small_code_needed(0));
+	assert_true(vmx_small_code_needed(0x2b)); /* all but PSCHANGE_MC_NO */
+	assert_false(vmx_small_code_needed(BIT(6)));
+}
+
 static unsigned flushes;
 
 static bool count_flush(uint32_t index, uint64_t value, bool *handled)
@@ -108,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(judged),
+		cmocka_unit_test(large_pages_of_code),
 		cmocka_unit_test(only_between_vms),
 		cmocka_unit_test(the_probe_asks_the_cpu),
 	};

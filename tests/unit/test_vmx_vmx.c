@@ -39,6 +39,7 @@ static void info_of(const struct vmx_machine *m, unsigned level, bool pause)
 	assert_true(b->info.next_rip && b->info.flush_by_tag);
 	assert_false(b->info.decode_assist);
 	assert_int_equal(b->info.pause_filter, pause);
+	assert_true(b->info.small_code); /* no IA32_ARCH_CAPABILITIES says otherwise */
 	assert_int_equal(vmx.caps.phys_bits, 39);
 }
 
