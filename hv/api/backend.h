@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The boundary between hv and the two backends (VT-x, AMD-V): one const table per backend. Designed
- * against both manuals. Everything above it is vendor-neutral; everything a VMCS or VMCB holds is
- * reached through it.
+ * against both manuals. Everything above it is vendor-neutral; everything the CPU keeps of a vCPU
+ * is reached through it.
  *
  * Registers: the sixteen general registers and RIP live in struct vcpu and are current whenever the
  * vCPU is not running; the backend loads them before and stores them after each run. All other
@@ -122,7 +122,7 @@ struct hv_backend {
 	 * controls; general registers and RIP are set in struct vcpu. */
 	void (*vcpu_reset)(struct vcpu *vcpu);
 	/* Called when the vCPU comes onto this CPU, `cpu` as in cpu_enable, and when it leaves it
-	 * (host MSRs, VMCS). */
+	 * (host MSRs, the control structure). */
 	void (*vcpu_load)(struct vcpu *vcpu, unsigned cpu);
 	void (*vcpu_put)(struct vcpu *vcpu);
 	/* Enters the guest and fills *exit. Interrupts are off before and after. */

@@ -35,7 +35,7 @@
 	X(RDPMC, "rdpmc") \
 	X(MONITOR, "monitor") \
 	X(MWAIT, "mwait") \
-	X(UNDEFINED_INSN, "undefined") /* VMX, SVM, SMX instructions: #UD */ \
+	X(UNDEFINED_INSN, "undefined") /* the instructions of virtualization: #UD */ \
 	X(TASK_SWITCH, "task-switch") \
 	X(INIT, "init") \
 	X(ENTRY_FAILED, "entry-failed") /* the CPU refused the guest state */ \
@@ -61,7 +61,7 @@ enum vcpu_event_type {
 	VCPU_EVENT_NMI,
 	VCPU_EVENT_EXCEPTION, /* hardware exception: fault, trap or abort */
 	VCPU_EVENT_SOFT_INT,  /* INT n */
-	VCPU_EVENT_SOFT_EXC,  /* INT3, INTO; INT1 on VMX */
+	VCPU_EVENT_SOFT_EXC,  /* INT3, INTO; INT1 where hardware tells it apart */
 };
 
 struct vcpu_event {
@@ -92,7 +92,7 @@ struct vm_exit_nested_fault {
 	bool fetch;
 	bool present;	    /* the translation existed and the rights were missing */
 	bool table_walk;    /* the access was the CPU's walk of the guest's page tables */
-	bool misconfigured; /* EPT misconfiguration: our mistake */
+	bool misconfigured; /* a malformed entry: our mistake */
 };
 
 struct vm_exit_cr {
@@ -126,7 +126,7 @@ struct vm_exit {
 	struct vcpu_event vectoring;
 	union {
 		struct {
-			bool acknowledged; /* vector is valid (VMX acknowledge-on-exit) */
+			bool acknowledged; /* the exit acknowledged it: vector is valid */
 			uint8_t vector;
 		} host_interrupt;
 		struct vm_exit_io io;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The budget table: what was measured, beside its budget (DESIGN.md section 9). Pure."""
+"""The budget table: what was measured, beside its budget (docs/budgets.md). Pure."""
 import dataclasses
 
 # Operations of tests/bench/micro.c: text, budget in instructions or None.
