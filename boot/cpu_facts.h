@@ -27,6 +27,7 @@ struct cpu_facts {
 /* In the upper half of the VMX control MSRs: what may be set. */
 #define VMX_PROCBASED_SECONDARY (1ull << 63)
 #define VMX_PROCBASED2_EPT (1ull << 33)
+#define VMX_PROCBASED2_UNRESTRICTED (1ull << 39)
 
 /* Reads CPUID and, where CPUID says they exist, the MSRs. */
 void cpu_facts_read(struct cpu_facts *facts);

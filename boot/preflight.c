@@ -52,6 +52,11 @@ static struct preflight_verdict check_vmx(const struct cpu_facts *f)
 		return refuse("this CPU has VT-x without extended page tables (EPT)",
 			      "use a CPU with EPT (Intel Nehalem or later), " VM_HINT);
 	}
+	if ((f->vmx_procbased2 & VMX_PROCBASED2_UNRESTRICTED) == 0) {
+		return refuse("this CPU has VT-x without unrestricted guests: it cannot run a "
+			      "guest in real mode",
+			      "use a CPU with them (Intel Westmere, 2010, or later), " VM_HINT);
+	}
 	return (struct preflight_verdict){PREFLIGHT_GO_VMX, "VT-x with extended page tables", NULL};
 }
 

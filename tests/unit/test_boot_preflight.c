@@ -24,7 +24,7 @@ static const struct cpu_facts intel = {
 	.ext_edx = CPUID_EXT_EDX_NX | CPUID_EXT_EDX_LM,
 	.feature_control = 5,
 	.vmx_procbased = VMX_PROCBASED_SECONDARY,
-	.vmx_procbased2 = VMX_PROCBASED2_EPT,
+	.vmx_procbased2 = VMX_PROCBASED2_EPT | VMX_PROCBASED2_UNRESTRICTED,
 };
 
 /* Refused, with `reason` in the reason and `remedy` in the remedy. */
@@ -133,13 +133,27 @@ static void vmx_without_ept(void **state)
 	refused(f, "extended page tables", "EPT");
 }
 
+static void vmx_without_unrestricted_guests(void **state)
+{
+	struct cpu_facts f = intel;
+
+	(void)state;
+	f.vmx_procbased2 = ~VMX_PROCBASED2_UNRESTRICTED;
+	refused(f, "unrestricted guests", "Westmere");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_machines_pass),	     cmocka_unit_test(common_needs),
-		cmocka_unit_test(amd_without_svm),	     cmocka_unit_test(svm_switched_off),
-		cmocka_unit_test(svm_without_nested_paging), cmocka_unit_test(intel_without_vmx),
-		cmocka_unit_test(vmx_switched_off),	     cmocka_unit_test(vmx_without_ept),
+		cmocka_unit_test(good_machines_pass),
+		cmocka_unit_test(common_needs),
+		cmocka_unit_test(amd_without_svm),
+		cmocka_unit_test(svm_switched_off),
+		cmocka_unit_test(svm_without_nested_paging),
+		cmocka_unit_test(intel_without_vmx),
+		cmocka_unit_test(vmx_switched_off),
+		cmocka_unit_test(vmx_without_ept),
+		cmocka_unit_test(vmx_without_unrestricted_guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
