@@ -35,6 +35,7 @@
 	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(16) | B(17) | B(18) | B(19) | B(20) | \
 	 B(21) | B(23) | B(24) | B(28) | B(29) | B(30) | B(31))
 #define LEAF7_EBX_TSC_ADJUST B(1)
+#define LEAF7_EBX_INVPCID B(10)
 #define LEAF7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
 /* Leaf 7.0 ECX: AVX512VBMI UMIP PKU VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID MOVDIRI
  * MOVDIR64B. */
@@ -42,6 +43,7 @@
 	(B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22) | B(27) | \
 	 B(28))
 #define LEAF7_ECX_OSPKE B(4)
+#define LEAF7_ECX_RDPID B(22)
 #define LEAF7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
 /* Leaf 7.0 EDX: AVX512_4VNNIW AVX512_4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE. */
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
@@ -57,6 +59,7 @@
 /* 0x80000001 EDX: SYSCALL NX MMXEXT FXSR FFXSR 1GB RDTSCP LM 3DNOWEXT 3DNOW and AMD's copy of
  * leaf 1. */
 #define EXT1_EDX (B(11) | B(20) | B(22) | B(24) | B(25) | B(26) | B(27) | B(29) | B(30) | B(31))
+#define EXT1_EDX_RDTSCP B(27)
 #define EXT1_EDX_SHARED 0x0183f3ffu
 #define EXT7_EDX_INVARIANT_TSC B(8)
 /* 0x80000008 EBX: CLZERO, XSAVEERPTR. */
@@ -156,7 +159,7 @@ static void build_features(struct cpuid_table *t, const struct cpuid_config *c)
 }
 
 /* Leaf 7: only subleaf 0; AVX-512 only where its state may be enabled. */
-static void build_leaf7(struct cpuid_table *t)
+static void build_leaf7(struct cpuid_table *t, const struct cpuid_config *c)
 {
 	struct cpuid_regs r =
 		masked(host_leaf(7, 0), (struct cpuid_regs){0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX});
@@ -169,6 +172,12 @@ static void build_leaf7(struct cpuid_table *t)
 	}
 	if ((t->xcr0_mask & XCR0_PKRU) == 0) {
 		r.ecx &= ~B(3);
+	}
+	if (c->no_invpcid) {
+		r.ebx &= ~LEAF7_EBX_INVPCID;
+	}
+	if (c->no_rdtscp) {
+		r.ecx &= ~LEAF7_ECX_RDPID;
 	}
 	add_sub(t, 7, 0, r);
 }
@@ -259,6 +268,9 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 {
 	struct cpuid_regs *e = t->extended;
 
+	if (c->no_rdtscp) {
+		e[1].edx &= ~EXT1_EDX_RDTSCP;
+	}
 	/*
 	 * Below another hypervisor the bit is withheld because a VM might migrate, not because the
 	 * TSC changes its rate; Bulkhead's own time stands on it there, so the guest's may, too.
@@ -305,7 +317,7 @@ void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
 	t->intel = t->basic[0].ebx == 0x756e6547u; /* "Genu" */
 	t->xcr0_mask = config->xcr0_supported & XCR0_ALLOWED;
 	build_features(t, config);
-	build_leaf7(t);
+	build_leaf7(t, config);
 	if (t->intel) {
 		build_caches(t, LEAF_CACHE, config);
 	}

@@ -49,6 +49,9 @@ struct cpuid_config {
 	uint64_t apic_hz;	 /* of the LAPIC timer's input clock */
 	bool paravirt_clock;	 /* offer the KVM clock */
 	uint64_t xcr0_supported; /* what the host saves and restores */
+	/* What the CPU has, and cannot give to a guest. */
+	bool no_rdtscp; /* nor RDPID */
+	bool no_invpcid;
 };
 
 /* Per-vCPU state that some leaves reflect. */

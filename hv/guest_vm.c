@@ -162,6 +162,8 @@ static void describe_cpu(struct guest *g)
 		.apic_hz = LAPIC_TIMER_HZ,
 		.paravirt_clock = true,
 		.xcr0_supported = fpu_supported(),
+		.no_rdtscp = the_backend->info.no_rdtscp,
+		.no_invpcid = the_backend->info.no_invpcid,
 	};
 
 	cpuid_table_build(&g->cpuid, &config);

@@ -134,6 +134,8 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		.next_rip = true,
 		.flush_by_tag = c->invvpid_single,
 		.pause_filter = vmx_caps_has(c->proc2, VMX_PROC2_PAUSE_LOOP),
+		.no_rdtscp = !vmx_caps_has(c->proc2, VMX_PROC2_RDTSCP),
+		.no_invpcid = !vmx_caps_has(c->proc2, VMX_PROC2_INVPCID),
 	};
 	return &backend;
 }

@@ -99,6 +99,9 @@ struct hv_backend_info {
 	bool virtual_gif;
 	bool tsc_scaling;
 	bool pause_filter;
+	/* Instructions that CPUID shows and a guest cannot be given. */
+	bool no_rdtscp; /* nor RDPID */
+	bool no_invpcid;
 };
 
 struct hv_backend {

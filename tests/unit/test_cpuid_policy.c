@@ -437,6 +437,26 @@ static void the_hypervisor_leaves_are_kvms(void **state)
 	}
 }
 
+static void what_hardware_keeps_from_guests_is_hidden(void **state)
+{
+	(void)state;
+	host_amd();
+	build();
+	assert_true((leaf(0x80000001, 0).edx & B(27)) != 0);
+	assert_true((leaf(7, 0).ecx & B(22)) != 0);
+	assert_true((leaf(7, 0).ebx & B(10)) != 0);
+	config.no_rdtscp = true;
+	build();
+	assert_true((leaf(0x80000001, 0).edx & B(27)) == 0);
+	assert_true((leaf(7, 0).ecx & B(22)) == 0);
+	assert_true((leaf(7, 0).ebx & B(10)) != 0);
+	config.no_rdtscp = false;
+	config.no_invpcid = true;
+	build();
+	assert_true((leaf(0x80000001, 0).edx & B(27)) != 0);
+	assert_true((leaf(7, 0).ebx & B(10)) == 0);
+}
+
 static void the_tsc_is_invariant_where_ours_stands_on_it(void **state)
 {
 	(void)state;
@@ -495,6 +515,7 @@ int main(void)
 		cmocka_unit_test(intel_has_none_of_amds_bits),
 		cmocka_unit_test(the_tsc_rate_is_told),
 		cmocka_unit_test(the_hypervisor_leaves_are_kvms),
+		cmocka_unit_test(what_hardware_keeps_from_guests_is_hidden),
 		cmocka_unit_test(the_tsc_is_invariant_where_ours_stands_on_it),
 		cmocka_unit_test(leaves_not_called_dynamic_do_not_change),
 	};

@@ -24,7 +24,7 @@ static void a_cpu_without_vtx_is_left_alone(void **state)
 	assert_non_null(strstr(why, "no VT-x"));
 }
 
-static void info_of(const struct vmx_machine *m, unsigned level, bool pause)
+static void info_of(const struct vmx_machine *m, unsigned level, bool pause, bool invpcid)
 {
 	const struct hv_backend *b;
 
@@ -39,6 +39,8 @@ static void info_of(const struct vmx_machine *m, unsigned level, bool pause)
 	assert_true(b->info.next_rip && b->info.flush_by_tag);
 	assert_false(b->info.decode_assist);
 	assert_int_equal(b->info.pause_filter, pause);
+	assert_int_equal(b->info.no_invpcid, !invpcid);
+	assert_false(b->info.no_rdtscp);
 	assert_true(b->info.small_code); /* no IA32_ARCH_CAPABILITIES says otherwise */
 	assert_int_equal(vmx.caps.phys_bits, 39);
 }
@@ -46,9 +48,9 @@ static void info_of(const struct vmx_machine *m, unsigned level, bool pause)
 static void machines(void **state)
 {
 	(void)state;
-	info_of(&vmx_sandy_bridge, 2, false);
-	info_of(&vmx_broadwell, 3, true);
-	info_of(&vmx_bochs, 3, true);
+	info_of(&vmx_sandy_bridge, 2, false, false);
+	info_of(&vmx_broadwell, 3, true, true);
+	info_of(&vmx_bochs, 3, true, true);
 }
 
 static void old_machines_are_refused(void **state)
