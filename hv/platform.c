@@ -438,23 +438,35 @@ void platform_reboot(void)
 
 /* --- for people --- */
 
+static const char *below(const struct cpu_features *f)
+{
+	if (!f->hypervisor) {
+		return "nobody that CPUID shows";
+	}
+	return f->hypervisor_name[0] != '\0' ? f->hypervisor_name : "a hypervisor without a name";
+}
+
 void platform_describe(void)
 {
 	const struct cpu_features *f = cpu_features();
+	static const char *const page_sizes[] = {"4 KiB", "2 MiB", "1 GiB"};
 	const struct hv_backend_info *b = &the_backend->info;
 	struct frame_stats stats;
 
 	frame_stats(&stats);
 	monitor_print("cpu           %s (family 0x%x model 0x%x stepping %u)\n", f->brand,
 		      f->family, f->model, f->stepping);
-	monitor_print("below         %s\n", f->hypervisor ? f->hypervisor_name : "bare metal");
+	monitor_print("below         %s\n", below(f));
 	monitor_print("cpus          1 running guests, %u parked, %u failed\n", host.cpus_parked,
 		      host.cpus_failed);
 	monitor_print("backend       %s: nested paging with %s pages, %u tags\n", b->vendor,
-		      b->stage2_max_level == 3 ? "1 GiB" : "2 MiB", b->tag_count);
+		      page_sizes[b->stage2_max_level - 1], b->tag_count);
 	monitor_print("  next RIP %s, decode assists %s, flush by tag %s, virtual GIF %s\n",
 		      b->next_rip ? "yes" : "no", b->decode_assist ? "yes" : "no",
 		      b->flush_by_tag ? "yes" : "no", b->virtual_gif ? "yes" : "no");
+	monitor_print("  code in large pages %s, RDTSCP %s, INVPCID %s, pause filter %s\n",
+		      b->small_code ? "no" : "yes", b->no_rdtscp ? "no" : "yes",
+		      b->no_invpcid ? "no" : "yes", b->pause_filter ? "yes" : "no");
 	monitor_print("memory        %lu MiB, physical addresses of %u bits\n",
 		      stats.total * PAGE_SIZE >> 20, f->physical_bits);
 	monitor_print("acpi          %s\n", host.has_acpi ? "yes" : "no");

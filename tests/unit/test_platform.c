@@ -764,6 +764,7 @@ static void the_machine_describes_itself(void **state)
 		" (family 0x19 model 0x21 stepping 0)\r\n",
 		"below         FakeFakeFake\r\n",
 		"backend       fake",
+		"  code in large pages yes, RDTSCP yes, INVPCID yes, pause filter ",
 		"acpi          no\r\n",
 		"clock         TSC 2000000 kHz from hypervisor (measured 0 kHz), invariant no\r\n",
 		"local apic    x2APIC, timer by TSC deadline\r\n",
