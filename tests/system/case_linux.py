@@ -3,9 +3,9 @@
 import re
 import time
 
-from harness import BOCHS, Case, Check, Expect, ExpectAll, Poll, Send
-from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, isolated, linux, payload, started, stick,
-                    stopped, unbroken)
+from harness import Case, Check, Expect, ExpectAll, Poll, Send
+from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, in_two_sizes, isolated, linux, payload,
+                    started, stick, stopped, unbroken)
 
 ESCAPE = Send("\x1d", end="")
 ALL = "console = all\n"
@@ -96,17 +96,13 @@ def load_was_on(lines):
     assert any("load: busy" in x for x in lines), "the other guest was not busy yet"
 
 
-def clock(name, seconds, **keys):
+def clock(name, left_out, seconds):
     return Case(
         name, stick(ALL, linux("time", f"task=clock seconds={seconds}"), linux("load", "task=load")),
         [READY, Expect(r"^time\| clock: date", LINUX_BOOT), Check(date_is_right),
          Expect(r"^time\| clock: ok", 120, r"clock: FAILED"), Check(load_was_on),
-         stopped("time", "power-off"), POWER_OFF], timeout=360, **keys)
+         stopped("time", "power-off"), POWER_OFF], timeout=360, left_out=left_out)
 
-
-CLOCK = clock("clock", 60, left_out=dict.fromkeys(
-    BOCHS, "a minute of a guest beside a busy one takes seven there; clock-10 runs instead"))
-CLOCK_10 = clock("clock-10", 10, left_out={"qemu-svm": "clock runs there"})
 
 IDLE = Case(
     "when-idle", stick("console = all\nwhen-idle = poweroff\n",
@@ -117,4 +113,5 @@ IDLE = Case(
 
 
 def cases():
-    return [SHELLS, MONITOR, CLOCK, CLOCK_10, REBOOT, PANIC, IDLE]
+    return [SHELLS, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
+            PANIC, IDLE]

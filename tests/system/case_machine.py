@@ -3,8 +3,8 @@
 import re
 
 from harness import BOCHS, Case, Check, Expect, ExpectAll, Idle, Poll, Send
-from sticks import (LINUX_BOOT, PAYLOAD, POWER_OFF, READY, isolated, linux, passes, payload,
-                    started, stick, stopped)
+from sticks import (LINUX_BOOT, PAYLOAD, POWER_OFF, READY, in_two_sizes, isolated, linux, passes,
+                    payload, started, stick, stopped)
 
 ALL = "console = all\n"
 
@@ -28,7 +28,8 @@ def shares(lines):
 
 
 FAIR = Case(
-    "fair", stick(ALL, *(payload(n, "spin", keys={"weight": w}) for n, w in SPINNERS.items())),
+    "fair", stick(ALL, *(payload(n, "spin", keys={"weight": w}, interrupts=1)
+                         for n, w in SPINNERS.items())),
     [READY, started(*SPINNERS), Idle(20)] +
     [Send(f"pause {n}") for n in SPINNERS] +
     [ExpectAll(tuple(rf"^bulkhead: guest {n}: paused" for n in SPINNERS))] +
@@ -47,12 +48,15 @@ BIG = Case(
     timeout=600, memory="6G",
     left_out=dict.fromkeys(BOCHS, "the emulator ends at once with more than 2 GiB of memory"))
 
-# The application processors wait in order while one runs guests.
-CPUS = Case(
-    "cpus", stick(ALL, linux("web")),
-    [Expect(r"^info: CPUs: 4, from (ACPI|EFI MP services): 1 runs guests, 3 parked, 0 failed"), READY,
-     Expect(r"^web\| web: Linux", LINUX_BOOT), Send("info machine"),
-     Expect(r"^cpus +1 running guests, 3 parked"), POWER_OFF], timeout=240, cpus=4, memory="2G")
+
+def cpus(name, left_out, guest, alive):
+    """The application processors wait in order while one runs guests."""
+    return Case(
+        name, stick(ALL, guest),
+        [Expect(r"^info: CPUs: 4, from (ACPI|EFI MP services): 1 runs guests, 3 parked, 0 failed"),
+         READY, alive, Send("info machine"), Expect(r"^cpus +1 running guests, 3 parked"), POWER_OFF],
+        timeout=240, cpus=4, memory="2G", left_out=left_out)
+
 
 BUTTON = Case(
     "power-button", stick(ALL, linux("web")),
@@ -65,7 +69,7 @@ KEYS = Case(
     "keys", stick("console = front\nlog = debug\n", payload("front", "heartbeat"),
                   payload("out", "heartbeat", keys={"autostart": "off"}),
                   payload("again", "heartbeat", beats=3, keys={"restart": "always"}),
-                  payload("mute", "spin", keys={"serial": "off"})),
+                  payload("mute", "spin", keys={"serial": "off"}, interrupts=1)),
     [READY, Expect(r"\[front: Ctrl-\]"), Expect(r"^beat 1 "), Send("\x1d", end=""),
      Expect(r"^\[front: detached\]"), stopped("again", "power-off"), started("again"),
      Send("list"), Expect(r"^front +running"), Expect(r"^mute +running"), Expect(r"^out +stopped"),
@@ -86,4 +90,6 @@ NAMED_MISSING = Case("named-missing", {"web/guest.conf": "memory = 16M\nkernel =
 
 
 def cases():
-    return [FAIR, BIG, CPUS, BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]
+    linux_guest = {"guest": linux("web"), "alive": Expect(r"^web\| web: Linux", LINUX_BOOT)}
+    bare_guest = {"guest": payload("heart", "heartbeat"), "alive": Expect(r"^heart\| beat 5 ")}
+    return [FAIR, BIG, *in_two_sizes(cpus, "cpus", linux_guest, bare_guest), BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]

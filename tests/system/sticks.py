@@ -2,7 +2,7 @@
 """What the cases put on a stick, and the steps that many of them share."""
 import re
 
-from harness import BUILD, Check, Expect, ExpectAll, Heart, Poll, Send, Trial
+from harness import BOCHS, BUILD, Check, Expect, ExpectAll, Heart, Poll, Send, Trial
 
 KERNEL = BUILD / "guest/vmlinuz"
 INITRD = BUILD / "guest/initrd.img"
@@ -37,6 +37,13 @@ def payload(name, test=None, memory=PAYLOAD_MEMORY, keys=None, **options):
     words = [f"test={test or name}"] + [f"{k.replace('_', '-')}={v}" for k, v in options.items()]
     return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words), **(keys or {})),
             f"{name}/kernel": PAYLOAD}
+
+
+def in_two_sizes(make, name, full, small):
+    """make(name, left_out, **size) for QEMU and, as NAME-small, for Bochs, which takes many seconds
+    for one of a guest."""
+    return [make(name, dict.fromkeys(BOCHS, f"{name}-small runs there"), **full),
+            make(f"{name}-small", {"qemu-svm": f"{name} runs there"}, **small)]
 
 
 # ---------------------------------------------------------------- steps
