@@ -7,6 +7,7 @@
  * coherent, and ends with the guest's slice, so whoever sets it pays for it. EFER is not: SVME must
  * stay set in the VMCB, is hidden from the guest, and EFER's MSR is always intercepted.
  */
+#include "hv/api/reset.h"
 #include "hv/api/vm.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
@@ -20,8 +21,6 @@
 /* PAUSE exits after this many in a row, each at most this many cycles after the one before. */
 #define PAUSE_FILTER_COUNT 3000u
 #define PAUSE_FILTER_THRESHOLD 128u
-
-#define PAT_RESET 0x0007040600070406ull
 
 /* DEBUGCTL.LBR and .BTF. */
 #define DEBUGCTL_BRANCHES MASK(1, 0)
@@ -127,31 +126,6 @@ static void reset_controls(struct svm_vcpu *v)
 	vmcb_set_nested_paging(vmcb, pool_hpa(v->vcpu.vm->gspace.stage2.root));
 }
 
-/* Attributes after RESET: present, accessed; code, data, LDT and busy 32-bit TSS. */
-#define ATTR_CODE 0x9bu
-#define ATTR_DATA 0x93u
-#define ATTR_LDT 0x82u
-#define ATTR_TSS 0x8bu
-
-static void reset_segments(struct vmcb *vmcb)
-{
-	static const uint8_t attrs[VCPU_SEG_COUNT] = {
-		[VCPU_SEG_ES] = ATTR_DATA, [VCPU_SEG_CS] = ATTR_CODE,  [VCPU_SEG_SS] = ATTR_DATA,
-		[VCPU_SEG_DS] = ATTR_DATA, [VCPU_SEG_FS] = ATTR_DATA,  [VCPU_SEG_GS] = ATTR_DATA,
-		[VCPU_SEG_TR] = ATTR_TSS,  [VCPU_SEG_LDTR] = ATTR_LDT,
-	};
-
-	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
-		struct vcpu_segment s = {.limit = 0xffff, .attr = attrs[i]};
-
-		if (i == VCPU_SEG_CS) {
-			s.selector = 0xf000;
-			s.base = 0xffff0000;
-		}
-		vmcb_set_seg(vmcb, (enum vcpu_seg)i, &s);
-	}
-}
-
 void svm_vcpu_reset(struct vcpu *vcpu)
 {
 	struct svm_vcpu *v = svm_vcpu(vcpu);
@@ -160,18 +134,8 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 
 	memset(vmcb, 0, sizeof(*vmcb));
 	reset_controls(v);
-	reset_segments(vmcb);
 	vmcb_set_tsc_offset(vmcb, tsc_offset); /* set_tsc_offset alone decides it */
-	svm_set_reg(vcpu, VCPU_REG_EFER, 0);
-	svm_set_reg(vcpu, VCPU_REG_CR0, CR0_CD | CR0_NW | CR0_ET);
-	svm_set_reg(vcpu, VCPU_REG_CR2, 0);
-	svm_set_reg(vcpu, VCPU_REG_RFLAGS, 0);
-	svm_set_reg(vcpu, VCPU_REG_DR6, DR6_RESET);
-	svm_set_reg(vcpu, VCPU_REG_DR7, DR7_RESET);
-	svm_set_reg(vcpu, VCPU_REG_PAT, PAT_RESET);
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	vcpu->gpr[GPR_RDX] = svm.features.signature;
-	vcpu->rip = 0xfff0;
+	vcpu_reset_registers(vcpu, svm.features.signature, svm_set_reg, svm_set_seg);
 	v->nmi = (struct svm_nmi){.state = SVM_NMI_OPEN};
 	v->window_vector = -1;
 	v->window_nmi = false;

@@ -7,6 +7,7 @@
  * vmx/caps.c and in what VT-x does not let a guest have: CPUID, XSETBV, INVD, task switches and the
  * VMX instructions.
  */
+#include "hv/api/reset.h"
 #include "hv/api/vm.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
@@ -21,8 +22,6 @@
  */
 #define PAUSE_LOOP_GAP 128u
 #define PAUSE_LOOP_WINDOW 4096u
-
-#define PAT_RESET 0x0007040600070406ull
 
 /* A guest whose #AC or #DB handler raises the same again keeps the CPU in microcode, deaf to
  * interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. */
@@ -172,31 +171,6 @@ static void reset_controls(struct vmx_vcpu *v)
 	v->bound_end = 0;
 }
 
-/* Attributes after RESET: present, accessed; code, data, LDT and busy 32-bit TSS. */
-#define ATTR_CODE 0x9bu
-#define ATTR_DATA 0x93u
-#define ATTR_LDT 0x82u
-#define ATTR_TSS 0x8bu
-
-static void reset_segments(struct vcpu *vcpu)
-{
-	static const uint8_t attrs[VCPU_SEG_COUNT] = {
-		[VCPU_SEG_ES] = ATTR_DATA, [VCPU_SEG_CS] = ATTR_CODE,  [VCPU_SEG_SS] = ATTR_DATA,
-		[VCPU_SEG_DS] = ATTR_DATA, [VCPU_SEG_FS] = ATTR_DATA,  [VCPU_SEG_GS] = ATTR_DATA,
-		[VCPU_SEG_TR] = ATTR_TSS,  [VCPU_SEG_LDTR] = ATTR_LDT,
-	};
-
-	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
-		struct vcpu_segment s = {.limit = 0xffff, .attr = attrs[i]};
-
-		if (i == VCPU_SEG_CS) {
-			s.selector = 0xf000;
-			s.base = 0xffff0000;
-		}
-		vmx_set_seg(vcpu, (enum vcpu_seg)i, &s);
-	}
-}
-
 static void reset_registers(struct vmx_vcpu *v)
 {
 	struct vcpu *vcpu = &v->vcpu;
@@ -215,17 +189,8 @@ static void reset_registers(struct vmx_vcpu *v)
 	};
 
 	write_all(settings, ARRAY_SIZE(settings));
-	for (unsigned i = 0; i < VCPU_REG_COUNT; i++) {
-		vmx_set_reg(vcpu, (enum vcpu_reg)i, 0);
-	}
-	vmx_set_reg(vcpu, VCPU_REG_CR0, CR0_CD | CR0_NW | CR0_ET);
-	vmx_set_reg(vcpu, VCPU_REG_DR6, DR6_RESET);
-	vmx_set_reg(vcpu, VCPU_REG_DR7, DR7_RESET);
-	vmx_set_reg(vcpu, VCPU_REG_PAT, PAT_RESET);
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	vcpu->gpr[GPR_RDX] = vmx.caps.signature;
-	vcpu->rip = 0xfff0;
-	v->rip = 0xfff0;
+	vcpu_reset_registers(vcpu, vmx.caps.signature, vmx_set_reg, vmx_set_seg);
+	v->rip = vcpu->rip;
 	v->rsp = 0;
 	vmcs_write(VMCS_GUEST_RIP, v->rip);
 	vmcs_write(VMCS_GUEST_RSP, v->rsp);
@@ -238,7 +203,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 
 	reset_controls(v);
 	reset_registers(v);
-	reset_segments(vcpu);
 	vmx_give_back(v, loan);
 	v->event_info = 0;
 	v->window_vector = -1;
