@@ -89,8 +89,13 @@ static void inject_exception(struct vcpu *vcpu, const struct hv_backend *backend
 		backend->set_reg(vcpu, VCPU_REG_CR2, ev->exception_payload);
 	} else if (ev->exception.vector == EXC_DB) {
 		uint64_t dr6 = backend->get_reg(vcpu, VCPU_REG_DR6);
+		uint64_t dr7 = backend->get_reg(vcpu, VCPU_REG_DR7);
 
+		/* The handler may use the debug registers: a #DB ends their protection. */
 		backend->set_reg(vcpu, VCPU_REG_DR6, dr6 | ev->exception_payload);
+		if ((dr7 & DR7_GD) != 0) {
+			backend->set_reg(vcpu, VCPU_REG_DR7, dr7 & ~DR7_GD);
+		}
 	}
 	backend->inject(vcpu, &ev->exception);
 	ev->exception.type = VCPU_EVENT_NONE;

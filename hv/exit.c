@@ -299,5 +299,10 @@ void exit_handle(struct vcpu *vcpu, struct vm_exit *exit)
 	if (exit->vectoring.type != VCPU_EVENT_NONE) {
 		event_note_vectoring(vcpu, &exit->vectoring);
 	}
+	/* Events that raise events: such a guest may never get to where an interrupt could end its
+	 * run, so interrupts are taken here. */
+	if (exit->vectoring.type != VCPU_EVENT_NONE || kind == VM_EXIT_EXCEPTION) {
+		cpu_interrupt_window();
+	}
 	handlers[kind](vcpu, exit);
 }

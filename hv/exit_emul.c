@@ -276,6 +276,16 @@ static void fetch_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fa
 	exit_stop(vcpu, text);
 }
 
+/* The IDT, a stack or a TSS in a hole: no instruction made this access, so none is emulated. */
+static void delivery_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
+{
+	char text[GUEST_REASON_MAX];
+
+	fmt_snprintf(text, sizeof(text), "event delivery through 0x%lx, where there is no memory",
+		     fault->gpa.v);
+	exit_stop(vcpu, text);
+}
+
 static void emulate_access(struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct emul_run run;
@@ -292,6 +302,10 @@ void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 	const struct vm_exit_nested_fault *fault = &exit->fault;
 	struct gspace *space = &vcpu->vm->gspace;
 
+	if (fault->misconfigured) {
+		exit_stop(vcpu, "its second-stage page tables are damaged: please report this");
+		return;
+	}
 	switch (fault->fetch ? gspace_fetch_fault(space, fault->gpa)
 			     : gspace_fault(space, fault->gpa, fault->write)) {
 	case GSPACE_FAULT_RETRY:
@@ -307,6 +321,8 @@ void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 			table_walk_fault(vcpu, fault);
 		} else if (fault->fetch) {
 			fetch_fault(vcpu, fault);
+		} else if (exit->vectoring.type != VCPU_EVENT_NONE) {
+			delivery_fault(vcpu, fault);
 		} else {
 			emulate_access(vcpu, exit);
 		}

@@ -74,7 +74,7 @@ static struct pt_attr stage2_attr(const struct gspace *g, uint64_t size, bool wr
 {
 	unsigned rights = writable ? PT_RW : PT_R;
 
-	if (size <= BIT(pt_shift(g->code_level))) {
+	if (g->code_level == PT_LEVEL_1G || size <= BIT(pt_shift(g->code_level))) {
 		rights |= PT_X;
 	}
 	return (struct pt_attr){.rights = (uint8_t)rights, .cow = cow};

@@ -122,14 +122,15 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	struct svm_raw_exit *raw = &v->raw;
 	uint64_t injected = v->vmcb->event_inj;
 
-	if (v->window_nmi && svm_nmi_prepare(v)) {
-		memset(exit, 0, sizeof(*exit));
-		exit->kind = VM_EXIT_NMI_WINDOW;
-		return;
-	}
+	/* Before the NMI's preparations, which count on an entry. */
 	if (v->window_vector >= 0 && svm_window_is_open(v)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = VM_EXIT_INTERRUPT_WINDOW;
+		return;
+	}
+	if (v->window_nmi && svm_nmi_prepare(v)) {
+		memset(exit, 0, sizeof(*exit));
+		exit->kind = VM_EXIT_NMI_WINDOW;
 		return;
 	}
 	fill_vmcb(v);

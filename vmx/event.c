@@ -21,7 +21,8 @@ unsigned vmx_blocked(const struct vcpu *vcpu, enum vcpu_event_type type)
 	}
 	loan = vmx_borrow(v);
 	state = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	if ((state & VMX_SHADOW) != 0) {
+	/* STI's shadow need not hold back an NMI, and the NMI window may be open in it. */
+	if ((state & (type == VCPU_EVENT_NMI ? VMX_BLOCKED_MOV_SS : VMX_SHADOW)) != 0) {
 		blocked |= VCPU_BLOCKED_SHADOW;
 	}
 	if (type == VCPU_EVENT_INTERRUPT && (v->rflags & RFLAGS_IF) == 0) {

@@ -35,7 +35,8 @@ struct vmx_mitigations vmx_mitigations_judge(uint32_t leaf7_edx, uint64_t arch)
 		.flush_l1d = l1tf(arch) && (leaf7_edx & EDX_L1D_FLUSH) != 0,
 	};
 
-	m.clear_buffers = mds(arch) && !m.flush_l1d && (leaf7_edx & EDX_MD_CLEAR) != 0;
+	/* Also where MDS_NO is set: TSX and MMIO leave data in the same buffers. */
+	m.clear_buffers = !m.flush_l1d && (leaf7_edx & EDX_MD_CLEAR) != 0;
 	return m;
 }
 

@@ -66,6 +66,7 @@
 #define DR6_RESET 0xffff0ff0ull
 #define DR6_BS BIT(14)
 #define DR7_RESET 0x400ull
+#define DR7_GD BIT(13)
 
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)

@@ -5,6 +5,8 @@
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/base/fmt.h"
+#include "hv/cpu/features.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 
@@ -65,6 +67,10 @@ void trap_load(void)
 	};
 
 	cpu_lidt(&desc);
+	/* A machine check must come here: without the bit it shuts the machine down. */
+	if (cpu_features()->mce) {
+		cpu_write_cr4(cpu_read_cr4() | CR4_MCE);
+	}
 }
 
 void trap_set_irq(unsigned vector, void (*fn)(void))

@@ -19,7 +19,7 @@ static struct {
 	int window_vector;
 	bool window_nmi;
 	unsigned window_calls;
-	uint64_t cr2, dr6;
+	uint64_t cr2, dr6, dr7;
 	int pending, requested;
 	unsigned accepted;
 } fake;
@@ -27,6 +27,9 @@ static struct {
 static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	(void)vcpu;
+	if (reg == VCPU_REG_DR7) {
+		return fake.dr7;
+	}
 	return reg == VCPU_REG_DR6 ? fake.dr6 : 0;
 }
 
@@ -37,6 +40,8 @@ static void set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		fake.cr2 = value;
 	} else if (reg == VCPU_REG_DR6) {
 		fake.dr6 = value;
+	} else if (reg == VCPU_REG_DR7) {
+		fake.dr7 = value;
 	}
 }
 
@@ -153,6 +158,17 @@ static void debug_trap_keeps_old_dr6_bits(void **state)
 	assert_int_equal(raise(EXC_DB, DR6_BS), EVENT_QUEUED);
 	deliver();
 	assert_int_equal(fake.dr6, DR6_BS | 1);
+}
+
+/* Its handler reads DR6: with GD set that would be the next #DB, for ever. */
+static void debug_trap_ends_general_detect(void **state)
+{
+	(void)state;
+	fake.dr7 = 0x2400 | 0xff;
+	assert_int_equal(raise(EXC_DB, BIT(13)), EVENT_QUEUED);
+	deliver();
+	assert_int_equal(fake.dr7, 0x400 | 0xff);
+	assert_int_equal(fake.dr6, BIT(13));
 }
 
 /* SDM, table "Conditions for Generating a Double Fault". */
@@ -308,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_pending_injects_nothing, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
 		cmocka_unit_test_setup(debug_trap_keeps_old_dr6_bits, setup),
+		cmocka_unit_test_setup(debug_trap_ends_general_detect, setup),
 		cmocka_unit_test_setup(double_fault_matrix, setup),
 		cmocka_unit_test_setup(fault_in_double_fault_is_a_triple_fault, setup),
 		cmocka_unit_test_setup(interrupted_delivery_comes_again_even_when_if_is_clear,

@@ -323,6 +323,34 @@ static void empty_ports_read_ones_and_are_noted(void **state)
 
 /* --- exceptions and events --- */
 
+static unsigned windows;
+
+static void count_window(void)
+{
+	windows++;
+}
+
+/* A guest whose #DB handler raises #DB never gets to where an interrupt ends its run. */
+static void interrupts_are_taken_between_exceptions(void **state)
+{
+	struct vm_exit e = kind(VM_EXIT_EXCEPTION, 0);
+
+	(void)state;
+	windows = 0;
+	fake_cpu.on_window = count_window;
+	e.exception.vector = EXC_DB;
+	vm_rig_exit(g, e);
+	assert_int_equal(windows, 1);
+	vcpu->events.exception.type = VCPU_EVENT_NONE;
+	e = kind(VM_EXIT_CPUID, 2);
+	vm_rig_exit(g, e);
+	assert_int_equal(windows, 1);
+	e.vectoring = (struct vcpu_event){.type = VCPU_EVENT_EXCEPTION, .vector = EXC_UD};
+	vm_rig_exit(g, e);
+	assert_int_equal(windows, 2);
+	fake_cpu.on_window = NULL;
+}
+
 static void an_intercepted_exception_goes_on(void **state)
 {
 	struct vm_exit e = kind(VM_EXIT_EXCEPTION, 0);
@@ -524,6 +552,7 @@ int main(void)
 		TEST(input_merges_as_the_manual_says),
 		TEST(output_passes_the_low_bytes),
 		TEST(empty_ports_read_ones_and_are_noted),
+		TEST(interrupts_are_taken_between_exceptions),
 		TEST(an_intercepted_exception_goes_on),
 		TEST(faults_while_delivering_escalate),
 		TEST(an_interrupted_delivery_is_repeated),

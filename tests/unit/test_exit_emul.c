@@ -276,18 +276,28 @@ static void segments_count_outside_of_64_bit_mode(void **state)
 	assert_int_equal(vcpu->rip, VM_RIG_CODE);
 }
 
-static void a_fault_while_delivering_a_double_fault_ends_it(void **state)
+/* The instruction at RIP did not make the access: a guest would get on by it for ever. */
+static void delivery_through_a_hole_ends_it(void **state)
 {
-	struct vm_exit e = fault_at(ECAM, false);
+	struct vm_exit e = fault_at(ECAM, true);
 
 	(void)state;
-	vm_rig_code(g, CODE(0xa5)); /* movsd */
-	vcpu->gpr[GPR_RSI] = ECAM;
-	vcpu->gpr[GPR_RDI] = GIB(5);
-	e.vectoring = (struct vcpu_event){
-		.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DF, .has_error = true};
+	vm_rig_code(g, CODE(0x88, 0x07)); /* mov [rdi], al */
+	vcpu->gpr[GPR_RDI] = ECAM;
+	e.vectoring = (struct vcpu_event){.type = VCPU_EVENT_EXCEPTION, .vector = EXC_UD};
 	vm_rig_exit(g, e);
-	exit_stopped("triple fault");
+	assert_int_equal(vcpu->rip, VM_RIG_CODE);
+	exit_stopped("event delivery through 0xe0000000, where there is no memory");
+}
+
+static void a_damaged_entry_is_no_endless_retry(void **state)
+{
+	struct vm_exit e = fault_at(DATA, false);
+
+	(void)state;
+	e.fault.misconfigured = true;
+	vm_rig_exit(g, e);
+	exit_stopped("its second-stage page tables are damaged: please report this");
 }
 
 /* --- strings --- */
@@ -524,7 +534,8 @@ int main(void)
 		EXIT_TEST(single_step_traps_behind_it),
 		EXIT_TEST(an_exchange_may_be_on_memory_by_now),
 		EXIT_TEST(segments_count_outside_of_64_bit_mode),
-		EXIT_TEST(a_fault_while_delivering_a_double_fault_ends_it),
+		EXIT_TEST(delivery_through_a_hole_ends_it),
+		EXIT_TEST(a_damaged_entry_is_no_endless_retry),
 		EXIT_TEST(strings_between_device_and_memory),
 		EXIT_TEST(a_fault_in_the_middle_keeps_what_was_done),
 		EXIT_TEST(rep_outs_prints_a_line),

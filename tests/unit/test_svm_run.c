@@ -254,6 +254,18 @@ static void an_open_window_needs_no_entry(void **state)
 	assert_int_equal(fake_svm.enter_count, 2);
 }
 
+/* What is prepared for an NMI's window counts on an entry: the guest must not see the step flag. */
+static void an_open_window_prepares_no_step(void **state)
+{
+	(void)state;
+	v->nmi.state = SVM_NMI_IRET;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	rig.backend->set_windows(rig.vcpu, 0x31, true);
+	assert_int_equal(run(early_window_guest)->kind, VM_EXIT_INTERRUPT_WINDOW);
+	assert_int_equal(rig.backend->get_reg(rig.vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF, 0);
+	assert_false(v->nmi.stepping);
+}
+
 static void cr2_goes_into_the_cpu(void **state)
 {
 	(void)state;
@@ -329,6 +341,7 @@ int main(void)
 		WITH(start_tcg, tsc_aux_is_switched),
 		WITH(start_tcg, an_early_window_is_not_reported),
 		WITH(start_tcg, an_open_window_needs_no_entry),
+		WITH(start_tcg, an_open_window_prepares_no_step),
 		WITH(start_tcg, cr2_goes_into_the_cpu),
 		WITH(start_tcg, a_refused_entry_says_which_rule),
 	};

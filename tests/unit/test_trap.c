@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "hv/base/bits.h"
+#include "hv/cpu/features.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/cpu/trap.h"
@@ -69,6 +71,21 @@ static int setup(void **state)
 	percpu_activate(cpu);
 	trap_set_hooks(&hooks);
 	return 0;
+}
+
+static void machine_checks_are_taken(void **state)
+{
+	(void)state;
+	fake_cpu.cr4 = 0;
+	fake_cpuid_set(1, 0, (struct cpuid_regs){.edx = BIT32(7)});
+	cpu_features_init();
+	trap_load();
+	assert_int_equal(fake_cpu.cr4, BIT(6));
+	fake_cpuid_set(1, 0, (struct cpuid_regs){0});
+	cpu_features_init();
+	fake_cpu.cr4 = 0;
+	trap_load();
+	assert_int_equal(fake_cpu.cr4, 0);
 }
 
 static void idt_covers_all_vectors(void **state)
@@ -223,6 +240,7 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(machine_checks_are_taken, setup),
 		cmocka_unit_test_setup(idt_covers_all_vectors, setup),
 		cmocka_unit_test_setup(foreseen_fault_resumes, setup),
 		cmocka_unit_test_setup(machine_check_is_never_foreseen, setup),

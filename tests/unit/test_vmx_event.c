@@ -54,6 +54,9 @@ static void what_blocks(void **state)
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKED_NMI);
 	assert_int_equal(blocked(VCPU_EVENT_NMI), VCPU_BLOCKED_NMI);
 	assert_int_equal(blocked(VCPU_EVENT_INTERRUPT), VCPU_BLOCKED_IF);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKED_STI);
+	assert_int_equal(blocked(VCPU_EVENT_NMI), 0);
+	assert_int_equal(blocked(VCPU_EVENT_INTERRUPT), VCPU_BLOCKED_IF | VCPU_BLOCKED_SHADOW);
 	/* A shadow's end leaves NMI blocking alone. */
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKED_NMI | VMX_BLOCKED_STI);
 	rig.backend->clear_shadow(rig.vcpu);

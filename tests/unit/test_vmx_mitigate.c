@@ -25,9 +25,9 @@ static void judged(void **state)
 		{0, 0, false, false, true},		       /* old microcode */
 		{MD_CLEAR | L1D_FLUSH, 0, true, false, false}, /* Skylake, patched */
 		{L1D_FLUSH, 0, true, false, true},
-		{MD_CLEAR, 1, false, true, false},		   /* RDCL_NO: MDS alone */
-		{MD_CLEAR | L1D_FLUSH, 8, false, true, false},	   /* nested: done below */
-		{MD_CLEAR | L1D_FLUSH, 0x21, false, false, false}, /* Ice Lake and later */
+		{MD_CLEAR, 1, false, true, false},		  /* RDCL_NO: MDS alone */
+		{MD_CLEAR | L1D_FLUSH, 8, false, true, false},	  /* nested: done below */
+		{MD_CLEAR | L1D_FLUSH, 0x21, false, true, false}, /* TAA and its kin */
 		{0, 0x21, false, false, false},
 	};
 
