@@ -330,6 +330,9 @@ static const struct row rows[VMX_EXIT_REASON_COUNT] = {
 	AT(XSETBV) = {VM_EXIT_XSETBV, true, NULL},
 	AT(VMFUNC) = {VM_EXIT_UNDEFINED_INSN, true, NULL},
 	AT(ENCLS) = {VM_EXIT_UNDEFINED_INSN, true, NULL},
+	/* These exit wherever the CPU knows them, and no guest is told of them. */
+	AT(SEAMCALL) = {VM_EXIT_UNDEFINED_INSN, true, NULL},
+	AT(TDCALL) = {VM_EXIT_UNDEFINED_INSN, true, NULL},
 };
 
 /* A failed entry stores the reason and the qualification only. */

@@ -70,6 +70,8 @@ static const struct {
 	{55, VM_EXIT_XSETBV, true},
 	{59, VM_EXIT_UNDEFINED_INSN, true},
 	{60, VM_EXIT_UNDEFINED_INSN, true},
+	{76, VM_EXIT_UNDEFINED_INSN, true},
+	{77, VM_EXIT_UNDEFINED_INSN, true},
 };
 
 static void reasons(void **state)
