@@ -139,6 +139,13 @@ static void on_io(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 }
 
+/* A guest whose events raise events may never get to where a physical interrupt could end its run.
+ */
+static void let_interrupts_in(void)
+{
+	cpu_interrupt_window();
+}
+
 static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct vcpu_event event = {.type = VCPU_EVENT_EXCEPTION,
@@ -147,6 +154,7 @@ static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
 				   .error = exit->exception.error};
 	uint64_t payload = 0;
 
+	let_interrupts_in();
 	if (event.vector == EXC_PF) {
 		payload = exit->exception.cr2;
 	} else if (event.vector == EXC_DB) {
@@ -290,6 +298,14 @@ static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit 
 	[VM_EXIT_UNKNOWN] = on_unhandled,
 };
 
+/* Out of line, and with it what it would cost every exit. */
+static __attribute__((noinline)) void delivery_cut_short(struct vcpu *vcpu,
+							 const struct vm_exit *exit)
+{
+	let_interrupts_in();
+	event_note_vectoring(vcpu, &exit->vectoring);
+}
+
 void exit_handle(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	enum vm_exit_kind kind = exit->kind;
@@ -297,12 +313,7 @@ void exit_handle(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu->exit_count++;
 	vcpu->exits_by_kind[kind]++;
 	if (exit->vectoring.type != VCPU_EVENT_NONE) {
-		event_note_vectoring(vcpu, &exit->vectoring);
-	}
-	/* Events that raise events: such a guest may never get to where an interrupt could end its
-	 * run, so interrupts are taken here. */
-	if (exit->vectoring.type != VCPU_EVENT_NONE || kind == VM_EXIT_EXCEPTION) {
-		cpu_interrupt_window();
+		delivery_cut_short(vcpu, exit);
 	}
 	handlers[kind](vcpu, exit);
 }
