@@ -43,7 +43,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
 # Headers of structure offsets for assembly: build/gen/X.h from each X.c.
-OFFSETS_SRCS := hv/cpu/ap_offsets.c svm/svm_offsets.c vmx/vmx_offsets.c
+OFFSETS_SRCS := hv/cpu/ap_offsets.c hv/api/vcpu_offsets.c vmx/vmx_offsets.c
 BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
 	boot/pages.c
 BOOT_ASM_SRCS := boot/enter.S

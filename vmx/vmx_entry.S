@@ -14,17 +14,13 @@
  * back from the stack are cleared so that none can be used speculatively.
  */
 #include "gen/vmx_offsets.h"
+#include "hv/api/vcpu_gprs.inc"
 
 	.text
 	.globl vmx_enter
 	.type vmx_enter, @function
 vmx_enter:
-	pushq %rbp
-	pushq %rbx
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	SAVE_CALLEE_SAVED
 	pushq %rdi
 
 	movl $FIELD_HOST_RSP, %eax
@@ -32,23 +28,10 @@ vmx_enter:
 	jc no_vmcs
 	jz refused
 
-	/* MOV leaves ZF alone: it says whether to launch. */
+	/* ZF says whether to launch, until the registers are loaded. */
 	testb %sil, %sil
 	movq VCPU_RAX(%rdi), %rax
-	movq VCPU_RCX(%rdi), %rcx
-	movq VCPU_RDX(%rdi), %rdx
-	movq VCPU_RBX(%rdi), %rbx
-	movq VCPU_RBP(%rdi), %rbp
-	movq VCPU_RSI(%rdi), %rsi
-	movq VCPU_R8(%rdi), %r8
-	movq VCPU_R9(%rdi), %r9
-	movq VCPU_R10(%rdi), %r10
-	movq VCPU_R11(%rdi), %r11
-	movq VCPU_R12(%rdi), %r12
-	movq VCPU_R13(%rdi), %r13
-	movq VCPU_R14(%rdi), %r14
-	movq VCPU_R15(%rdi), %r15
-	movq VCPU_RDI(%rdi), %rdi
+	LOAD_GUEST_GPRS
 	jz 1f
 	vmresume
 	jmp 2f
@@ -69,37 +52,13 @@ vmx_exited:
 	cli
 	xchgq %rdi, (%rsp)
 	movq %rax, VCPU_RAX(%rdi)
-	movq %rcx, VCPU_RCX(%rdi)
-	movq %rdx, VCPU_RDX(%rdi)
-	movq %rbx, VCPU_RBX(%rdi)
-	movq %rbp, VCPU_RBP(%rdi)
-	movq %rsi, VCPU_RSI(%rdi)
+	STORE_GUEST_GPRS %rdi
 	popq VCPU_RDI(%rdi)
-	movq %r8, VCPU_R8(%rdi)
-	movq %r9, VCPU_R9(%rdi)
-	movq %r10, VCPU_R10(%rdi)
-	movq %r11, VCPU_R11(%rdi)
-	movq %r12, VCPU_R12(%rdi)
-	movq %r13, VCPU_R13(%rdi)
-	movq %r14, VCPU_R14(%rdi)
-	movq %r15, VCPU_R15(%rdi)
 	movl $RESULT_OK, %eax
 
 restore:
-	xorl %ecx, %ecx
-	xorl %edx, %edx
-	xorl %esi, %esi
-	xorl %edi, %edi
-	xorl %r8d, %r8d
-	xorl %r9d, %r9d
-	xorl %r10d, %r10d
-	xorl %r11d, %r11d
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
+	CLEAR_GUEST_GPRS
+	RESTORE_CALLEE_SAVED
 	ret
 	.size vmx_enter, . - vmx_enter
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Offsets into struct vcpu for svm_entry.S. Compiled to assembly only; the Makefile turns each
- * "@define NAME value" of it into a line of build/gen/svm_offsets.h. */
+/* Offsets into struct vcpu for the entries in assembly. Compiled to assembly only; the Makefile turns each
+ * "@define NAME value" of it into a line of build/gen/vcpu_offsets.h. */
 #include "hv/api/vm.h"
 
 #define DEFINE(name, value) __asm__ volatile("#@define " #name " %c0" : : "i"(value))
 #define GPR_OFFSET(name) DEFINE(VCPU_##name, offsetof(struct vcpu, gpr) + GPR_##name * 8)
 
-void svm_offsets(void);
+void vcpu_offsets(void);
 
-void svm_offsets(void)
+void vcpu_offsets(void)
 {
+	GPR_OFFSET(RAX);
 	GPR_OFFSET(RCX);
 	GPR_OFFSET(RDX);
 	GPR_OFFSET(RBX);
