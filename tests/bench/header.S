@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The setup header of the benchmark payload: as tests/payloads/header.S, and beyond it a real-mode
+ * The setup page of the benchmark payload: the payloads' header, and beyond it a real-mode
  * entry for loaders of the 16-bit boot protocol, which is how QEMU's -kernel starts a bzImage
  * (Linux, Documentation/arch/x86/boot.rst). It goes to 64-bit mode with the first 4 GiB mapped 1:1,
  * as the 64-bit protocol asks, and then on to the same entry point. The page that the 64-bit entry
@@ -11,31 +11,7 @@
 #define SELECTOR_DATA 0x18
 #define SELECTOR_CODE32 0x20
 
-	.section .setup, "a"
-setup:
-	.org 0x1f1
-	.byte 1				/* setup_sects: 1,024 bytes in all */
-	.org 0x1f4
-	.long payload_file_paragraphs	/* syssize */
-	.org 0x1fe
-	.word 0xaa55
-	.byte 0xeb, 0x66		/* the header ends at 0x268 */
-	.ascii "HdrS"
-	.word 0x020f			/* version */
-	.org 0x211
-	.byte 1				/* loadflags: LOADED_HIGH */
-	.org 0x214
-	.long payload_start		/* code32_start */
-	.org 0x22c
-	.long 0x7fffffff		/* initrd_addr_max */
-	.long 0x1000			/* kernel_alignment */
-	.byte 0				/* not relocatable */
-	.org 0x236
-	.word 1				/* xloadflags: KERNEL_64 */
-	.long 2047			/* cmdline_size */
-	.org 0x258
-	.quad payload_start		/* pref_address */
-	.quad payload_memory_size	/* init_size, handover_offset */
+#include "tests/payloads/setup_header.inc"
 
 	.org 0x268
 	.code16
