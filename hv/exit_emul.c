@@ -258,31 +258,11 @@ static void finish(struct emul_run *run, enum emul_status status)
 
 /* --- the exits --- */
 
-/* Page tables in device memory or in a hole: the walk would read all-ones, reserved bits. */
-static void table_walk_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
+static void stop_in_hole(struct vcpu *vcpu, const char *what, gpa_t where)
 {
 	char text[GUEST_REASON_MAX];
 
-	fmt_snprintf(text, sizeof(text), "page table at 0x%lx, where there is no memory",
-		     fault->gpa.v);
-	exit_stop(vcpu, text);
-}
-
-static void fetch_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
-{
-	char text[GUEST_REASON_MAX];
-
-	fmt_snprintf(text, sizeof(text), "jumped to 0x%lx, where there is no memory", fault->gpa.v);
-	exit_stop(vcpu, text);
-}
-
-/* The IDT, a stack or a TSS in a hole: no instruction made this access, so none is emulated. */
-static void delivery_fault(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
-{
-	char text[GUEST_REASON_MAX];
-
-	fmt_snprintf(text, sizeof(text), "event delivery through 0x%lx, where there is no memory",
-		     fault->gpa.v);
+	fmt_snprintf(text, sizeof(text), "%s 0x%lx, where there is no memory", what, where.v);
 	exit_stop(vcpu, text);
 }
 
@@ -318,11 +298,13 @@ void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 	case GSPACE_FAULT_MMIO:
 	case GSPACE_FAULT_ROM:
 		if (fault->table_walk) {
-			table_walk_fault(vcpu, fault);
+			/* In a hole or device memory the walk would read reserved bits. */
+			stop_in_hole(vcpu, "page table at", fault->gpa);
 		} else if (fault->fetch) {
-			fetch_fault(vcpu, fault);
+			stop_in_hole(vcpu, "jumped to", fault->gpa);
 		} else if (exit->vectoring.type != VCPU_EVENT_NONE) {
-			delivery_fault(vcpu, fault);
+			/* The IDT, a stack or a TSS: no instruction made this access. */
+			stop_in_hole(vcpu, "event delivery through", fault->gpa);
 		} else {
 			emulate_access(vcpu, exit);
 		}

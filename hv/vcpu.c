@@ -53,7 +53,6 @@ void vcpu_delete(struct vcpu *vcpu)
 
 void vcpu_reset(struct vcpu *vcpu)
 {
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
 	vcpu->fetch.code = NULL;

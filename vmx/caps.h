@@ -120,6 +120,8 @@ struct vmx_facts {
 	uint64_t misc;
 	uint64_t cr0_fixed0, cr0_fixed1;
 	uint64_t cr4_fixed0, cr4_fixed1;
+	uint32_t leaf7_edx;
+	uint64_t arch_capabilities;
 };
 
 struct vmx_caps {

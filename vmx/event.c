@@ -93,7 +93,7 @@ void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi)
 
 void vmx_windows_write(struct vmx_vcpu *v)
 {
-	uint32_t proc = v->proc & ~(VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW);
+	uint32_t proc = v->proc & ~VMX_PROC_WINDOWS;
 	uint32_t threshold = 0;
 
 	if (v->window_vector >= 0) {
@@ -118,6 +118,4 @@ void vmx_windows_write(struct vmx_vcpu *v)
 		vmcs_write(VMCS_TPR_THRESHOLD, threshold);
 		v->tpr_threshold = threshold;
 	}
-	v->windows_open =
-		threshold != 0 || (proc & (VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW)) != 0;
 }

@@ -19,11 +19,15 @@ void vmx_inject(struct vcpu *vcpu, const struct vcpu_event *event);
 void vmx_clear_shadow(struct vcpu *vcpu);
 void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
+#define VMX_PROC_WINDOWS (VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW)
+
 void vmx_windows_write(struct vmx_vcpu *v);
 /* Before an entry: brings controls and TPR threshold in line with the windows wanted. */
 static inline void vmx_windows_program(struct vmx_vcpu *v)
 {
-	if (v->window_vector >= 0 || v->window_nmi || v->windows_open) {
+	bool open = (v->proc & VMX_PROC_WINDOWS) != 0 || v->tpr_threshold != 0;
+
+	if (v->window_vector >= 0 || v->window_nmi || open) {
 		vmx_windows_write(v);
 	}
 }

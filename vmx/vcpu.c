@@ -166,7 +166,6 @@ static void reset_controls(struct vmx_vcpu *v)
 	}
 	v->proc = vmx.caps.proc;
 	v->tpr_threshold = 0;
-	v->windows_open = false;
 	v->bounded = false;
 	v->bound_end = 0;
 }

@@ -87,31 +87,21 @@ static struct vmx_facts gather(void)
 	f.cr0_fixed1 = msr(MSR_IA32_VMX_CR0_FIXED1);
 	f.cr4_fixed0 = msr(MSR_IA32_VMX_CR4_FIXED0);
 	f.cr4_fixed1 = msr(MSR_IA32_VMX_CR4_FIXED1);
+	f.leaf7_edx = cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0).edx : 0;
+	if ((f.leaf7_edx & LEAF7_EDX_ARCH_CAPABILITIES) != 0) {
+		f.arch_capabilities = msr(MSR_IA32_ARCH_CAPABILITIES);
+	}
 	return f;
 }
 
-static uint32_t leaf7_edx(void)
+static struct vmx_mitigations mitigations(const struct vmx_facts *f)
 {
-	return cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0).edx : 0;
-}
-
-static uint64_t arch_capabilities(void)
-{
-	return (leaf7_edx() & LEAF7_EDX_ARCH_CAPABILITIES) != 0 ? msr(MSR_IA32_ARCH_CAPABILITIES)
-								: 0;
-}
-
-static struct vmx_mitigations mitigations(void)
-{
-	uint32_t edx = leaf7_edx();
-	uint64_t arch = arch_capabilities();
-
-	if (vmx_mitigations_lacking(edx, arch)) {
+	if (vmx_mitigations_lacking(f->leaf7_edx, f->arch_capabilities)) {
 		log_warn(
 			"VT-x: this CPU may leak data between guests (L1TF, MDS) and its microcode "
 			"offers no flush: update the firmware");
 	}
-	return vmx_mitigations_judge(edx, arch);
+	return vmx_mitigations_judge(f->leaf7_edx, f->arch_capabilities);
 }
 
 const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const char **why)
@@ -124,12 +114,12 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		return NULL;
 	}
 	vmx.policy = policy;
-	vmx.mitigations = mitigations();
+	vmx.mitigations = mitigations(&facts);
 	backend.info = (struct hv_backend_info){
 		.vendor = "VT-x",
 		.stage2_format = &pt_format_ept,
 		.stage2_max_level = c->ept_max_level,
-		.small_code = vmx_small_code_needed(arch_capabilities()),
+		.small_code = vmx_small_code_needed(facts.arch_capabilities),
 		.tag_count = vmx_caps_has(c->proc2, VMX_PROC2_VPID) ? VPID_COUNT : 0,
 		.next_rip = true,
 		.flush_by_tag = c->invvpid_single,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Offsets into struct vcpu for the entries in assembly. Compiled to assembly only; the Makefile turns each
+/* Offsets into struct vcpu for the entries in assembly. Compiled to assembly only; the Makefile
+ * turns each
  * "@define NAME value" of it into a line of build/gen/vcpu_offsets.h. */
 #include "hv/api/vm.h"
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/api/reset.h"
 #include "hv/cpu/regs.h"
 #include "mm/pool.h"
 #include "tests/fakes/fake_cpu.h"
@@ -103,30 +104,6 @@ static void vcpu_destroy(struct vcpu *vcpu)
 	pool_free(fake_vcpu(vcpu), sizeof(struct fake_vcpu));
 }
 
-/* SDM volume 3 "Processor State After Reset". */
-static void vcpu_reset(struct vcpu *vcpu)
-{
-	struct fake_vcpu *f = fake_vcpu(vcpu);
-
-	memset(f->regs, 0, sizeof(f->regs));
-	memset(f->segs, 0, sizeof(f->segs));
-	f->regs[VCPU_REG_RFLAGS] = RFLAGS_FIXED1;
-	f->regs[VCPU_REG_CR0] = CR0_CD | CR0_NW | CR0_ET;
-	f->regs[VCPU_REG_DR6] = DR6_RESET;
-	f->regs[VCPU_REG_DR7] = DR7_RESET;
-	f->regs[VCPU_REG_PAT] = 0x0007040600070406ull;
-	for (unsigned i = 0; i < VCPU_SEG_COUNT; i++) {
-		f->segs[i].limit = 0xffff;
-		f->segs[i].attr = i == VCPU_SEG_CS ? 0x9b : 0x93;
-	}
-	f->segs[VCPU_SEG_CS].selector = 0xf000;
-	f->segs[VCPU_SEG_CS].base = 0xffff0000;
-	f->injected = (struct vcpu_event){0};
-	f->window_vector = -1;
-	f->window_nmi = false;
-	vcpu->rip = 0xfff0;
-}
-
 static void vcpu_load(struct vcpu *vcpu, unsigned cpu)
 {
 	(void)cpu;
@@ -212,6 +189,17 @@ static void set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segm
 {
 	need((unsigned)seg < VCPU_SEG_COUNT, "no such segment");
 	fake_vcpu(vcpu)->segs[seg] = *in;
+}
+
+static void vcpu_reset(struct vcpu *vcpu)
+{
+	struct fake_vcpu *f = fake_vcpu(vcpu);
+
+	vcpu_reset_registers(vcpu, 0, set_reg, set_seg);
+	f->regs[VCPU_REG_RFLAGS] = RFLAGS_FIXED1;
+	f->injected = (struct vcpu_event){0};
+	f->window_vector = -1;
+	f->window_nmi = false;
 }
 
 static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
