@@ -12,6 +12,8 @@
 #define MEMORY_MIN MIB(16)
 #define WEIGHT_DEFAULT 100u
 #define WEIGHT_MAX 10000u
+#define CPUS_MAX 64u
+#define CAP_MAX (100u * CPUS_MAX)
 #define CMDLINE_DEFAULT "console=ttyS0"
 
 static_assert(MEMORY_MIN >= GUEST_MEMORY_MIN, "a configured guest can be laid out");
@@ -138,6 +140,15 @@ static void set_when_idle(struct config_parser *p, struct span value)
 	m->when_idle = word < 0 ? m->when_idle : (enum config_idle)word;
 }
 
+static void set_smt(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {"private", "shared"};
+	struct machine_config *m = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "private, shared");
+
+	m->smt_shared = word < 0 ? m->smt_shared : word == 1;
+}
+
 /* ---------------------------------------------------------------- guest.conf */
 
 static void set_memory(struct config_parser *p, struct span value)
@@ -157,7 +168,67 @@ static void set_cpus(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
 
-	set_number(p, value, 1, &g->cpus);
+	set_number(p, value, CPUS_MAX, &g->cpus);
+}
+
+static void set_cap(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_number(p, value, CAP_MAX, &g->cap);
+}
+
+/* The part of `text` before the first `c`, which *text then begins behind. */
+static struct span take_until(struct span *text, char c)
+{
+	struct span part = *text;
+	size_t n = 0;
+
+	while (n < text->n && text->p[n] != c) {
+		n++;
+	}
+	part.n = n;
+	n = min_u64(n + 1, text->n);
+	*text = (struct span){text->p + n, text->n - n};
+	return span_trim(part);
+}
+
+/* Adds "N" or "N-M" to the set. */
+static bool add_cpus(struct span text, struct sched_cpumask *set)
+{
+	struct span first = take_until(&text, '-');
+	uint64_t from;
+	uint64_t to;
+
+	if (span_to_u64(first, &from) != HV_OK) {
+		return false;
+	}
+	to = from;
+	if (text.n != 0 && span_to_u64(span_trim(text), &to) != HV_OK) {
+		return false;
+	}
+	if (from > to || to >= SCHED_CPUS_MAX) {
+		return false;
+	}
+	for (uint64_t cpu = from; cpu <= to; cpu++) {
+		sched_cpumask_set(set, (unsigned)cpu);
+	}
+	return true;
+}
+
+static void set_pin(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+	struct sched_cpumask set = {{0}};
+	struct span rest = value;
+
+	do {
+		if (!add_cpus(take_until(&rest, ','), &set)) {
+			config_fail_value(p, value, "numbers of CPUs from 0 to 255, as 0-3,8");
+			return;
+		}
+	} while (rest.n != 0);
+	g->pin = set;
 }
 
 static void set_weight(struct config_parser *p, struct span value)
@@ -268,6 +339,7 @@ static const struct config_key machine_keys[] = {
 	{"log", set_log},
 	{"autostart", set_autostart},
 	{"when-idle", set_when_idle},
+	{"smt", set_smt},
 };
 
 enum guest_key { KEY_KERNEL, KEY_INITRD };
@@ -279,14 +351,14 @@ static const struct config_key guest_keys[] = {
 	{"cpus", set_cpus},
 	{"cmdline", set_cmdline},
 	{"weight", set_weight},
+	{"cap", set_cap},
+	{"pin", set_pin},
 	{"autostart", set_guest_autostart},
 	{"restart", set_restart},
 	{"serial", set_serial},
 	{"disk", NULL},
 	{"net", NULL},
 	{"firmware", NULL},
-	{"cap", NULL},
-	{"pin", NULL},
 	{"hyperv", NULL},
 	{"debug-exit", NULL},
 };
@@ -453,6 +525,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->memory = MEMORY_DEFAULT;
 	g->cpus = 1;
 	g->weight = WEIGHT_DEFAULT;
+	g->pin = sched_cpumask_all();
 	g->autostart = true;
 	g->serial = true;
 	g->kernel = CONFIG_NO_ENTRY;

@@ -13,15 +13,18 @@
  *	log        error | warn | info (default) | debug
  *	autostart  all (default) | none | NAMES of guests, in this order
  *	when-idle  stay (default) | poweroff
+ *	smt	   private (default): siblings of a core never run different guests at once | shared
  *
  * guest.conf
  *	memory     16M .. 1T, whole MiB; default 512M
- *	cpus       1 (default)
+ *	cpus       1 .. 64 virtual CPUs; default 1
  *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in
  *		   the folder named vmlinuz*, bzImage* or kernel*
  *	initrd     likewise, or none; default: the one file named initrd* or initramfs*
  *	cmdline    default "console=ttyS0"
- *	weight     1 .. 10000, share of CPU time; default 100
+ *	weight     1 .. 10000, share of CPU time of each virtual CPU; default 100
+ *	cap        1 .. 6400, percent of one CPU that all of them get at most; default none
+ *	pin        CPUs on which they may run, as 0-3,8; default all
  *	autostart  on (default) | off
  *	restart    never (default) | on-crash | always
  *	serial     on (default) | off
@@ -34,6 +37,7 @@
 #include "hv/base/log.h"
 #include "hv/base/status.h"
 #include "hv/base/str.h"
+#include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
 #define CONFIG_PATH_MAX 128u
@@ -80,6 +84,7 @@ struct machine_config {
 	char console_guest[CONFIG_NAME_MAX]; /* for CONFIG_CONSOLE_GUEST */
 	enum log_level log;
 	enum config_idle when_idle;
+	bool smt_shared;
 	enum config_autostart autostart;
 	unsigned autostart_count; /* for CONFIG_AUTOSTART_LIST */
 	char autostart_names[CONFIG_AUTOSTART_MAX][CONFIG_NAME_MAX];
@@ -92,6 +97,8 @@ struct guest_config {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	unsigned weight;
+	unsigned cap; /* percent of one CPU; 0: none */
+	struct sched_cpumask pin;
 	bool autostart;
 	bool serial;
 	enum guest_restart restart;

@@ -3,6 +3,7 @@
 #include "hv/console.h"
 
 #include "hv/base/fmt.h"
+#include "hv/base/lock.h"
 #include "hv/base/str.h"
 
 #define ATTACH_LINES 20u
@@ -15,6 +16,8 @@
 #define C1_CSI 0x9bu
 
 static struct {
+	/* Covers what is shown, the guests' lines and scrollbacks, and what is in front. */
+	struct spinlock lock;
 	const struct console_ops *ops;
 	bool all;
 	struct guest_console *front; /* NULL: the monitor */
@@ -55,24 +58,33 @@ static void write_text(const char *data, size_t n)
 void console_print(const char *data, size_t n)
 {
 	if (con.ops != NULL && n > 0) {
+		lock_acquire(&con.lock);
 		write_text(data, n);
+		lock_release(&con.lock);
 	}
 }
 
-void console_write(const char *data, size_t n)
+/* A line above the prompt, which may be drawn as it was a moment ago when somebody types. */
+static void write_line(const char *data, size_t n)
 {
 	char prompt[CONSOLE_LINE_MAX];
 	size_t prompt_len;
 
-	if (con.ops == NULL) {
-		return;
-	}
 	prompt_len = con.front == NULL ? con.ops->prompt(prompt, sizeof(prompt)) : 0;
 	if (prompt_len > 0) {
 		con.ops->write("\r\x1b[K", 4);
 	}
 	write_text(data, n);
 	con.ops->write(prompt, prompt_len);
+}
+
+void console_write(const char *data, size_t n)
+{
+	if (con.ops != NULL) {
+		lock_acquire(&con.lock);
+		write_line(data, n);
+		lock_release(&con.lock);
+	}
 }
 
 /* Prints the collected line of a guest as `name| text`. */
@@ -82,7 +94,7 @@ static void flush_line(struct guest_console *c)
 	size_t n = fmt_snprintf(out, sizeof(out), "%s| %.*s\n", c->name, (int)c->line_len, c->line);
 
 	c->line_len = 0;
-	console_write(out, n < sizeof(out) ? n : sizeof(out) - 1);
+	write_line(out, n < sizeof(out) ? n : sizeof(out) - 1);
 }
 
 /*
@@ -116,9 +128,11 @@ void console_guest_close(struct guest_console *c)
 {
 	c->receive = NULL;
 	c->input_len = 0;
+	lock_acquire(&con.lock);
 	if (c->line_len > 0) {
 		flush_line(c);
 	}
+	lock_release(&con.lock);
 }
 
 static void collect_lines(struct guest_console *c, const char *data, size_t n)
@@ -136,12 +150,8 @@ static void collect_lines(struct guest_console *c, const char *data, size_t n)
 	}
 }
 
-void console_guest_output(struct guest_console *c, const char *data, size_t n)
+static void show(struct guest_console *c, const char *data, size_t n)
 {
-	ring_write(&c->scrollback, data, n);
-	if (con.ops == NULL) {
-		return;
-	}
 	if (con.front == c) {
 		con.ops->write(data, n);
 	} else if (con.all && con.front == NULL) {
@@ -149,6 +159,16 @@ void console_guest_output(struct guest_console *c, const char *data, size_t n)
 	} else {
 		c->line_len = 0;
 	}
+}
+
+void console_guest_output(struct guest_console *c, const char *data, size_t n)
+{
+	lock_acquire(&con.lock);
+	ring_write(&c->scrollback, data, n);
+	if (con.ops != NULL) {
+		show(c, data, n);
+	}
+	lock_release(&con.lock);
 }
 
 void console_guest_ready(struct guest_console *c)
@@ -238,9 +258,11 @@ static void say(const char *before, const char *name, const char *after)
 void console_attach(struct guest_console *c)
 {
 	say("[", c->name, ": Ctrl-] returns to the monitor]\n");
+	lock_acquire(&con.lock);
 	write_tail(&c->scrollback, ATTACH_LINES, con.ops->write);
 	c->line_len = 0;
 	con.front = c;
+	lock_release(&con.lock);
 }
 
 void console_detach(void)
@@ -248,7 +270,9 @@ void console_detach(void)
 	struct guest_console *was = con.front;
 
 	if (was != NULL) {
+		lock_acquire(&con.lock);
 		con.front = NULL;
+		lock_release(&con.lock);
 		say("\n[", was->name, ": detached]\n");
 		con.ops->command('\r');
 	}

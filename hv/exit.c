@@ -19,7 +19,7 @@
 
 void exit_stop(struct vcpu *vcpu, const char *reason)
 {
-	guest_stop(guest_of(vcpu->vm), GUEST_END_CRASH, reason);
+	guest_end(guest_of(vcpu->vm), GUEST_END_CRASH, reason);
 }
 
 void exit_sync_tpr_from_hw(struct vcpu *vcpu)
@@ -98,7 +98,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	/* With one vCPU nothing can send an NMI or INIT: this is the end, not a pause. */
 	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0 &&
 	    vcpu->vm->vcpu_count == 1 && !vcpu->events.nmi_pending) {
-		guest_stop(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
+		guest_end(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
 	}
 }
 

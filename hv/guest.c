@@ -3,6 +3,7 @@
 #include "hv/guest.h"
 
 #include "hv/api/clock.h"
+#include "hv/base/lock.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest_vm.h"
@@ -87,11 +88,30 @@ const struct event_source *guest_event_source(struct vm *vm)
 	return &guest_of(vm)->events;
 }
 
+void guest_request(struct guest *g, unsigned vcpu, uint32_t requests)
+{
+	vcpu_request(g->vm.vcpus[vcpu], requests);
+	run_wake(&g->tasks[vcpu]);
+}
+
 void guest_kick(struct guest *g, unsigned vcpu)
 {
-	vcpu_request(g->vm.vcpus[vcpu], VCPU_REQ_EVENT);
-	if (g->state == GUEST_RUNNING) {
-		run_wake(&g->tasks[vcpu]);
+	guest_request(g, vcpu, VCPU_REQ_EVENT);
+}
+
+void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+
+	if ((requests & VCPU_REQ_INIT) != 0) {
+		lapic_init_reset(board_lapic(g->board, vcpu->index));
+		vcpu_init(vcpu);
+	}
+	if ((requests & VCPU_REQ_STARTUP) != 0) {
+		vcpu_startup(vcpu, atomic_load(&vcpu->startup_vector));
+	}
+	if ((requests & VCPU_REQ_NMI) != 0) {
+		event_nmi(vcpu);
 	}
 }
 
@@ -114,6 +134,7 @@ static void begin_start(struct guest *g)
 	g->phase = GUEST_PHASE_CREATE;
 	g->start_again = false;
 	g->start_failed = false;
+	g->wants_end = false;
 	g->reason[0] = '\0';
 	g->start_count++;
 	work_start(&g->work);
@@ -180,7 +201,7 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 		return;
 	}
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_block(&g->tasks[i]);
+		run_hold(&g->tasks[i]);
 	}
 	g->start_again = wants_restart(g, end);
 	g->state = GUEST_STOPPING;
@@ -194,6 +215,49 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 		print_last_exits(g);
 	}
 	work_start(&g->work);
+}
+
+void guest_end(struct guest *g, enum guest_end end, const char *reason)
+{
+	lock_acquire(&g->ending);
+	if (!g->wants_end) {
+		g->wants_end = true;
+		g->wanted_end = end;
+		(void)str_copy(g->wanted_reason, sizeof(g->wanted_reason), span_of(reason));
+	}
+	lock_release(&g->ending);
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		guest_request(g, i, VCPU_REQ_STOP);
+	}
+	run_chore(RUN_CHORE_GUESTS);
+}
+
+void guest_end_wanted(void)
+{
+	char reason[GUEST_REASON_MAX];
+
+	for (unsigned i = 0; i < guests_count; i++) {
+		struct guest *g = guests[i];
+		enum guest_end end;
+		bool wanted;
+
+		lock_acquire(&g->ending);
+		wanted = g->wants_end;
+		g->wants_end = false;
+		end = g->wanted_end;
+		memcpy(reason, g->wanted_reason, sizeof(reason));
+		lock_release(&g->ending);
+		if (wanted) {
+			guest_stop(g, end, reason);
+		}
+	}
+}
+
+void guest_offer_keys(void)
+{
+	for (unsigned i = 0; i < guests_count; i++) {
+		console_guest_ready(&guests[i]->console);
+	}
 }
 
 static bool all_stopped(void)
@@ -259,7 +323,7 @@ enum hv_status guest_pause(struct guest *g)
 	}
 	g->state = GUEST_PAUSED;
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_block(&g->tasks[i]);
+		run_hold(&g->tasks[i]);
 	}
 	vtime_pause(&g->vm.time);
 	log_event("guest %s: paused", g->vm.name);
@@ -276,7 +340,7 @@ enum hv_status guest_resume(struct guest *g)
 	log_event("guest %s: resumed", g->vm.name);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		guest_apply_tsc(g, g->vm.vcpus[i]);
-		guest_kick(g, i);
+		run_release(&g->tasks[i]);
 	}
 	return HV_OK;
 }

@@ -6,6 +6,10 @@
  *	STOPPED --start--> STARTING --loaded--> RUNNING <--pause/resume--> PAUSED
  *	   ^                   |                   |                          |
  *	   +---- memory given back, zeroed ---- STOPPING <--------------------+
+ *
+ * A guest's life is the business of who holds the baton (hv/run.h): everything here is called with
+ * it but what says otherwise. While a vCPU of it is not held, other CPUs may read what is const
+ * then: configuration, board, CPUID table.
  */
 #pragma once
 
@@ -65,6 +69,11 @@ struct guest {
 	enum guest_state state;
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */
+	/* What it asked for itself and has not got yet. */
+	struct spinlock ending; /* covers the three below */
+	bool wants_end;
+	enum guest_end wanted_end;
+	char wanted_reason[GUEST_REASON_MAX];
 	bool start_again;	       /* when STOPPING is over */
 	bool start_failed;	       /* it never ran */
 	bool has_space;		       /* vm.gspace exists */
@@ -75,6 +84,7 @@ struct guest {
 	struct event_source events;
 	struct cpuid_table cpuid;
 	struct mtrr_store mtrr;
+	struct sched_group group;
 	struct run_task tasks[VM_VCPUS_MAX];
 	struct guest_console console;
 	struct work work;
@@ -90,7 +100,7 @@ struct guest {
 	uint64_t wall_base;	/* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks; /* host */
 	uint64_t start_count;
-	uint64_t unknown_msrs; /* accesses that raised #GP */
+	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
 };
 
 static inline struct guest *guest_of(struct vm *vm)
@@ -113,10 +123,17 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
 enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
 /*
  * Ends a guest that has a VM; no effect otherwise, but that a request keeps one that is stopping
- * from starting again. Prints the event line with `reason`. Safe from exit handlers and device
- * callbacks: the VM goes away later, in steps.
+ * from starting again. Prints the event line with `reason`. Its vCPUs are held when this returns;
+ * the VM goes away later, in steps.
  */
 void guest_stop(struct guest *g, enum guest_end end, const char *reason);
+/*
+ * The guest ends by itself: as guest_stop, soon. Its vCPUs do not enter again. Without the baton,
+ * from exit handlers and device callbacks; of several reasons the first counts.
+ */
+void guest_end(struct guest *g, enum guest_end end, const char *reason);
+/* Stops those for which guest_end was called. */
+void guest_end_wanted(void);
 /* HV_E_BUSY when not running, or not paused. */
 enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;
 enum hv_status guest_resume(struct guest *g) HV_MUST_CHECK;
@@ -126,8 +143,14 @@ void guest_reset(struct guest *g, const char *reason);
 const char *guest_state_name(enum guest_state state);
 /* Where the VM's interrupts come from. */
 const struct event_source *guest_event_source(struct vm *vm);
-/* Tells the run loop and vCPU that something changed for it. */
+/* Sets VCPU_REQ_* bits of a vCPU and has it look, wherever it is. From anywhere. */
+void guest_request(struct guest *g, unsigned vcpu, uint32_t requests);
+/* The same for its interrupt state, which changed. From anywhere. */
 void guest_kick(struct guest *g, unsigned vcpu);
+/* Carries out INIT, start-up and NMI requests; on the CPU that runs the vCPU. */
+void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests);
+/* Offers keys that found no room to the guests again. */
+void guest_offer_keys(void);
 /* Called when the last guest has stopped; NULL: nothing. */
 void guest_set_idle_action(void (*fn)(void));
 /* Takes the idle action if no guest has a VM; for a machine that starts none. */

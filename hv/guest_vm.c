@@ -33,33 +33,39 @@ static void board_wants_nmi(void *ctx, unsigned vcpu)
 {
 	struct guest *g = ctx;
 
-	event_nmi(g->vm.vcpus[vcpu]);
-	guest_kick(g, vcpu);
+	guest_request(g, vcpu, VCPU_REQ_NMI);
 }
 
 /* The BSP begins again where firmware would be. */
 static void board_wants_init(void *ctx, unsigned vcpu)
 {
-	(void)vcpu;
-	guest_stop(ctx, GUEST_END_RESET, "by an INIT message");
+	struct guest *g = ctx;
+
+	if (vcpu == 0) {
+		guest_end(g, GUEST_END_RESET, "by an INIT message");
+		return;
+	}
+	/* A start-up message from before counts for nothing. */
+	atomic_fetch_and(&g->vm.vcpus[vcpu]->requests, ~VCPU_REQ_STARTUP);
+	guest_request(g, vcpu, VCPU_REQ_INIT);
 }
 
-/* Only a CPU that waits after INIT heeds it. */
 static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
 {
-	(void)ctx;
-	(void)vcpu;
-	(void)vector;
+	struct guest *g = ctx;
+
+	atomic_store(&g->vm.vcpus[vcpu]->startup_vector, vector);
+	guest_request(g, vcpu, VCPU_REQ_STARTUP);
 }
 
 static void board_wants_power_off(void *ctx)
 {
-	guest_stop(ctx, GUEST_END_POWER_OFF, "power-off");
+	guest_end(ctx, GUEST_END_POWER_OFF, "power-off");
 }
 
 static void board_wants_reset(void *ctx, const char *how)
 {
-	guest_stop(ctx, GUEST_END_RESET, how);
+	guest_end(ctx, GUEST_END_RESET, how);
 }
 
 static void board_wants_output(void *ctx, const char *data, size_t n)
@@ -69,11 +75,11 @@ static void board_wants_output(void *ctx, const char *data, size_t n)
 	console_guest_output(&g->console, data, n);
 }
 
+/* Keys that found no room wait with the console, which is a matter for the baton. */
 static void board_has_room(void *ctx)
 {
-	struct guest *g = ctx;
-
-	console_guest_ready(&g->console);
+	(void)ctx;
+	run_chore(RUN_CHORE_INPUT);
 }
 
 static size_t console_to_board(void *ctx, const char *data, size_t n)
@@ -120,6 +126,7 @@ static enum hv_status declare_ram(struct guest *g)
 
 static enum hv_status create_vcpus(struct guest *g)
 {
+	run_group_init(&g->group, g->config->weight, g->config->cap);
 	for (unsigned i = 0; i < g->config->cpus; i++) {
 		struct vcpu *vcpu = vcpu_new(&g->vm, i);
 
@@ -129,7 +136,7 @@ static enum hv_status create_vcpus(struct guest *g)
 		g->vm.vcpus[i] = vcpu;
 		g->vm.vcpu_count = i + 1;
 		g->system_time_msr[i] = 0;
-		run_task_init(&g->tasks[i], vcpu, g->config->weight);
+		run_task_init(&g->tasks[i], vcpu, &g->group, &g->config->pin);
 	}
 	return HV_OK;
 }
@@ -349,7 +356,9 @@ static void go(struct guest *g)
 	g->console.receive = g->config->serial ? console_to_board : NULL;
 	g->console.receive_ctx = g;
 	log_event("guest %s: started", g->vm.name);
-	guest_kick(g, 0);
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		run_release(&g->tasks[i]);
+	}
 }
 
 static bool start_load(struct guest *g)
@@ -393,14 +402,18 @@ bool guest_vm_step(struct guest *g)
 
 void guest_vm_destroy(struct guest *g)
 {
+	if (g->has_space) {
+		run_forget(&g->vm);
+	}
 	if (g->board != NULL) {
 		board_fini(g->board);
+		/* Timer functions that were on their way have seen that they are cancelled. */
+		run_settle_timers();
 		pool_free(g->board, board_size(g->vm.vcpu_count));
 		g->board = NULL;
 	}
 	console_guest_close(&g->console);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_forget(g->vm.vcpus[i]);
 		vcpu_delete(g->vm.vcpus[i]);
 		g->vm.vcpus[i] = NULL;
 	}

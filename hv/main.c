@@ -77,7 +77,47 @@ static void init_backend(void)
 	log_info("backend: %s, %u tags", backend->info.vendor, backend->info.tag_count);
 }
 
-static const struct run_ops run_ops = {platform_arm_timer, platform_poll};
+static void take_input(void)
+{
+	platform_poll();
+	guest_offer_keys();
+}
+
+static const struct run_ops run_ops = {
+	.arm_host_timer = platform_arm_timer,
+	.poll = take_input,
+	.send_kick = platform_kick,
+	.end_guests = guest_end_wanted,
+};
+
+/* What each CPU but the first does when it has been started: it joins the run loop. */
+static void enter_cpu(struct cpu_local *cpu)
+{
+	fpu_cpu_init();
+	if (the_backend->cpu_enable(cpu->index) != HV_OK) {
+		log_warn("CPU %u cannot run guests", cpu->index);
+		cpu_park(cpu);
+	}
+	cpu_set_state(cpu, CPU_ONLINE);
+	run_cpu_init();
+	run_loop();
+}
+
+/* The run loop before the other CPUs: they enter it as they come. */
+static void init_cpus(const struct handoff *handoff)
+{
+	static uint16_t cores[CPU_MAX];
+	struct run_config config = {
+		.ops = &run_ops,
+		.cpu_count = platform_cores(handoff, cores),
+		.cores = cores,
+		.share_cores = setup_machine()->smt_shared,
+	};
+
+	run_init(&config);
+	run_cpu_init();
+	platform_start_cpus(handoff, enter_cpu);
+}
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
 static const struct monitor_ops monitor_ops = {
 	.power_off = platform_power_off,
@@ -138,18 +178,18 @@ void hv_main(const struct handoff *handoff)
 		cpu_stop();
 	}
 	init_backend();
-	platform_start_cpus(handoff);
-	run_init(&run_ops);
-	platform_input();
 	if (setup_read(handoff) != HV_OK) {
 		log_event("cannot run: no memory for the configuration");
 		platform_power_off();
 	}
+	init_cpus(handoff);
+	platform_input();
 	init_consoles();
 	greet(handoff);
 	if (mm_reclaim_loader(handoff) != HV_OK) {
 		log_warn("memory: what the loader used stays in use");
 	}
+	run_flush_cpus();
 	setup_autostart();
 	guest_check_idle();
 	run_loop();

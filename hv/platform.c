@@ -14,6 +14,7 @@
 #include "drivers/uart.h"
 #include "hv/api/clock.h"
 #include "hv/base/acpi_format.h"
+#include "hv/base/lock.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/console.h"
@@ -33,6 +34,7 @@
 #define VECTOR_PIC 0x20u
 #define VECTOR_UART 0x30u
 #define VECTOR_KEYBOARD 0x31u
+#define VECTOR_KICK 0xeeu
 #define VECTOR_TIMER 0xefu
 #define VECTOR_ERROR 0xfeu
 #define VECTOR_SPURIOUS 0xffu
@@ -51,26 +53,31 @@ static struct {
 	struct power_config power;
 	struct tsc_result tsc;
 	struct ap_start ap;
+	void (*enter)(struct cpu_local *cpu); /* what CPUs but the first do for ever */
 	struct timer poll_timer; /* armed when input cannot interrupt */
 	struct timer draw_timer; /* armed while the screen is behind */
 	bool timers_ready;
 	bool has_acpi;
 	bool polled;
-	unsigned cpus_parked;
 	unsigned cpus_failed;
+	/* Covers the serial port, the screen and its timer; below the console's lock. */
+	struct spinlock output;
 } host;
 
 /* --- text --- */
 
 static void draw(struct timer *t)
 {
+	lock_acquire(&host.output);
 	if (!fbcon_draw(&host.screen, DRAW_CELLS)) {
 		timer_arm(t, clock_now() + clock_ns_to_ticks(DRAW_NS));
 	}
+	lock_release(&host.output);
 }
 
 void platform_write(const char *data, size_t n)
 {
+	lock_acquire(&host.output);
 	uart_write_all(&host.uart, data, n);
 	fbcon_write(&host.screen, data, n);
 	if (!host.timers_ready) {
@@ -78,6 +85,7 @@ void platform_write(const char *data, size_t n)
 	} else if (host.screen.present && !host.draw_timer.armed) {
 		timer_arm(&host.draw_timer, clock_now() + clock_ns_to_ticks(DRAW_NS));
 	}
+	lock_release(&host.output);
 }
 
 void platform_emergency_write(const char *data, size_t n)
@@ -208,16 +216,31 @@ static void on_timer(void)
 
 static void on_uart(void)
 {
+	lock_acquire(&host.output);
 	uart_interrupt(&host.uart);
+	lock_release(&host.output);
 	host_apic_eoi();
-	run_attention();
+	run_chore(RUN_CHORE_INPUT);
 }
 
 static void on_keyboard(void)
 {
+	lock_acquire(&host.output);
 	ps2kbd_poll(&host.keyboard);
+	lock_release(&host.output);
 	host_apic_eoi();
-	run_attention();
+	run_chore(RUN_CHORE_INPUT);
+}
+
+/* Another CPU wants this one to look at what it asks for: having been interrupted is all. */
+static void on_kick(void)
+{
+	host_apic_eoi();
+}
+
+void platform_kick(unsigned cpu)
+{
+	(void)host_apic_send_ipi(percpu_get(cpu)->apic_id, VECTOR_KICK);
 }
 
 static void add_ioapic(uint64_t base, uint32_t first_gsi)
@@ -242,6 +265,7 @@ enum hv_status platform_interrupts(void)
 	host_pic_disable(VECTOR_PIC);
 	config.registers = space_map_device(hpa(host_apic_base()), PAGE_SIZE, PT_UC);
 	trap_set_irq(VECTOR_TIMER, on_timer);
+	trap_set_irq(VECTOR_KICK, on_kick);
 	status = host_apic_init(&config);
 	if (status != HV_OK) {
 		log_error("local APIC: %s", hv_status_name(status));
@@ -296,7 +320,7 @@ static unsigned serial_irq(void)
 
 static void poll_again(struct timer *t)
 {
-	run_attention();
+	run_chore(RUN_CHORE_INPUT);
 	timer_arm(t, clock_now() + clock_ns_to_ticks(INPUT_POLL_NS));
 }
 
@@ -327,18 +351,26 @@ void platform_input(void)
 	}
 }
 
-void platform_poll(void)
+/* The next byte that somebody typed. */
+static bool next_key(char *c)
 {
-	char c;
+	bool any;
 
+	lock_acquire(&host.output);
 	if (host.polled) {
 		uart_poll(&host.uart);
 		ps2kbd_poll(&host.keyboard);
 	}
-	while (uart_read(&host.uart, &c)) {
-		console_key(c);
-	}
-	while (ps2kbd_read(&host.keyboard, &c)) {
+	any = uart_read(&host.uart, c) || ps2kbd_read(&host.keyboard, c);
+	lock_release(&host.output);
+	return any;
+}
+
+void platform_poll(void)
+{
+	char c;
+
+	while (next_key(&c)) {
 		console_key(c);
 	}
 }
@@ -349,8 +381,7 @@ static void ap_main(struct cpu_local *cpu)
 {
 	space_cpu_init();
 	host_apic_init_ap();
-	cpu_set_state(cpu, CPU_ONLINE);
-	cpu_park(cpu);
+	host.enter(cpu);
 }
 
 static void start_cpu(uint32_t apic_id)
@@ -369,8 +400,6 @@ static void start_cpu(uint32_t apic_id)
 	} else if (ap_start_cpu(cpu) != HV_OK) {
 		log_warn("CPU with APIC id %u did not answer", apic_id);
 		host.cpus_failed++;
-	} else {
-		host.cpus_parked++;
 	}
 }
 
@@ -398,8 +427,9 @@ static void start_efi_cpus(const struct handoff *handoff)
 	}
 }
 
-void platform_start_cpus(const struct handoff *handoff)
+void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
 {
+	host.enter = enter;
 	host.ap = (struct ap_start){
 		.trampoline = hpa(handoff->trampoline),
 		.page = (void *)(uintptr_t)handoff->trampoline,
@@ -418,10 +448,8 @@ void platform_start_cpus(const struct handoff *handoff)
 	} else {
 		start_efi_cpus(handoff);
 	}
-	log_info("CPUs: %u, from %s: 1 runs guests, %u parked, %u failed",
-		 host.cpus_parked + host.cpus_failed + 1,
-		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_parked,
-		 host.cpus_failed);
+	log_info("CPUs: %u, from %s, %u failed", percpu_count(),
+		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_failed);
 }
 
 /* --- the end --- */
@@ -457,7 +485,7 @@ void platform_describe(void)
 	monitor_print("cpu           %s (family 0x%x model 0x%x stepping %u)\n", f->brand,
 		      f->family, f->model, f->stepping);
 	monitor_print("below         %s\n", below(f));
-	monitor_print("cpus          1 running guests, %u parked, %u failed\n", host.cpus_parked,
+	monitor_print("cpus          %u running guests, %u failed\n", run_cpu_count(),
 		      host.cpus_failed);
 	monitor_print("backend       %s: nested paging with %s pages, %u tags\n", b->vendor,
 		      page_sizes[b->stage2_max_level - 1], b->tag_count);

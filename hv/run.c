@@ -5,7 +5,10 @@
 #include "hv/api/clock.h"
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "hv/base/lock.h"
 #include "hv/cpu/percpu.h"
+#include "hv/event.h"
 #include "hv/exit.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
@@ -15,150 +18,436 @@
 
 #define SLICE_NS 4000000ull
 #define WAKE_CREDIT_NS 4000000ull
+#define CAP_PERIOD_NS 20000000ull
+#define BALANCE_NS 20000000ull
+
+/* What a CPU is asked for by others. */
+#define ASK_RESCHED BIT32(0) /* give the CPU back to the scheduler */
+#define ASK_UNLOAD BIT32(1)  /* put away what is loaded, leave the VM's space */
+#define ASK_FLUSH BIT32(2)   /* drop translations */
+
+struct run_cpu {
+	struct timer_queue timers;
+	struct timer slice; /* ends the current slice */
+	uint64_t programmed; /* what the host timer is armed for */
+	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
+	bool attention;
+	_Atomic uint32_t asked; /* ASK_* */
+	_Atomic bool open;	/* runs a guest or sleeps: only an interrupt gets through */
+	_Atomic bool idle;
+	bool online;
+	struct run_stats stats;
+};
 
 static struct {
 	const struct run_ops *ops;
+	struct spinlock lock; /* the scheduler's */
 	struct sched sched;
-	struct timer_queue timers;
-	struct timer slice; /* ends the current slice */
 	uint64_t slice_ticks;
-	uint64_t programmed; /* what the host timer is armed for */
-	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
-	bool resched;
-	bool attention;
-	struct run_stats stats;
-} cpu;
+	struct spinlock baton;
+	_Atomic uint32_t chores; /* RUN_CHORE_* */
+	_Atomic unsigned online_count;
+	struct run_cpu cpus[CPU_MAX];
+} run;
 
-static void slice_over(struct timer *t)
+static struct run_cpu *this_cpu(void)
 {
-	(void)t;
-	cpu.resched = true;
+	return &run.cpus[cpu_this()->index];
 }
 
-void run_init(const struct run_ops *ops)
-{
-	cpu.ops = ops;
-	cpu.slice_ticks = clock_ns_to_ticks(SLICE_NS);
-	cpu.programmed = TIMER_NEVER;
-	cpu.loaded = NULL;
-	sched_init(&cpu.sched, cpu.slice_ticks, clock_ns_to_ticks(WAKE_CREDIT_NS));
-	timer_queue_init(&cpu.timers);
-	timer_init(&cpu.slice, &cpu.timers, slice_over);
-}
+/* --- between CPUs --- */
 
-struct timer_queue *run_timers(void)
+/* Makes CPU `index` look at what it is asked for. */
+static void nudge(unsigned index)
 {
-	return &cpu.timers;
-}
-
-const struct run_stats *run_stats(void)
-{
-	return &cpu.stats;
-}
-
-void run_task_init(struct run_task *t, struct vcpu *vcpu, uint32_t weight)
-{
-	sched_entity_init(&t->entity, weight);
-	t->vcpu = vcpu;
-}
-
-void run_wake(struct run_task *t)
-{
-	uint64_t now;
-
-	if (t->entity.state != SCHED_BLOCKED) {
-		return;
-	}
-	now = clock_now();
-	if (sched_wake(&cpu.sched, &t->entity, now)) {
-		cpu.resched = true;
-	} else if (!cpu.slice.armed) {
-		/* The current one was alone so far: from now on it runs in slices. */
-		timer_arm(&cpu.slice, now + cpu.slice_ticks);
+	if (index != cpu_this()->index && atomic_exchange(&run.cpus[index].open, false)) {
+		this_cpu()->stats.kicks++;
+		run.ops->send_kick(index);
 	}
 }
 
-void run_block(struct run_task *t)
+static void ask(unsigned index, uint32_t what)
 {
-	if (t->entity.state == SCHED_RUNNING) {
-		cpu.resched = true;
-	}
-	sched_block(&cpu.sched, &t->entity, clock_now());
+	atomic_fetch_or(&run.cpus[index].asked, what);
+	nudge(index);
 }
 
-void run_account(void)
+/* The scheduler wants CPU `index` to pick again; under its lock. */
+static void sched_kick(void *ctx, unsigned index)
 {
-	sched_account(&cpu.sched, clock_now());
+	(void)ctx;
+	ask(index, ASK_RESCHED);
 }
 
-void run_yield(void)
+static void unload(struct run_cpu *cpu)
 {
-	cpu.resched = true;
-}
-
-void run_attention(void)
-{
-	cpu.attention = true;
-}
-
-void run_timer_fired(void)
-{
-	cpu.programmed = TIMER_NEVER;
-	cpu.attention = true;
-}
-
-static void unload(void)
-{
-	struct vcpu *old = cpu.loaded;
+	struct vcpu *old = cpu->loaded;
 
 	if (old != NULL) {
 		fpu_save(old);
 		cpu_read_dr03(old->dr);
 		the_backend->vcpu_put(old);
-		cpu.loaded = NULL;
+		cpu->loaded = NULL;
+		atomic_store_explicit(&old->loaded_on, VCPU_NOT_LOADED, memory_order_release);
 	}
 }
 
-void run_forget(struct vcpu *vcpu)
+/* Does what others ask of this CPU, outside slices. */
+static void serve(struct run_cpu *cpu)
 {
-	if (cpu.loaded == vcpu) {
-		unload();
-	}
-	if (space_current() == &vcpu->vm->gspace.host) {
+	uint32_t asked = atomic_fetch_and(&cpu->asked, ASK_RESCHED);
+
+	if ((asked & ASK_UNLOAD) != 0) {
+		unload(cpu);
 		space_switch(space_core());
 	}
+	if ((asked & ASK_FLUSH) != 0) {
+		cpu_write_cr3(cpu_read_cr3());
+	}
 }
 
-static void load(struct vcpu *vcpu)
+/* While waiting for another CPU, which may be waiting for this one. */
+static void wait_a_little(void)
 {
-	space_switch(&vcpu->vm->gspace.host);
-	if (cpu.loaded == vcpu) {
+	serve(this_cpu());
+	__builtin_ia32_pause();
+}
+
+/* --- start --- */
+
+static void slice_over(struct timer *t)
+{
+	struct run_cpu *cpu = container_of(t, struct run_cpu, slice);
+
+	atomic_fetch_or(&cpu->asked, ASK_RESCHED);
+}
+
+void run_init(const struct run_config *config)
+{
+	struct sched_config sched = {
+		.cpu_count = config->cpu_count,
+		.core_of = config->cores,
+		.share_cores = config->share_cores,
+		.slice = clock_ns_to_ticks(SLICE_NS),
+		.wake_credit = clock_ns_to_ticks(WAKE_CREDIT_NS),
+		.cap_period = clock_ns_to_ticks(CAP_PERIOD_NS),
+		.balance_period = clock_ns_to_ticks(BALANCE_NS),
+		.kick = sched_kick,
+	};
+
+	run.ops = config->ops;
+	run.slice_ticks = sched.slice;
+	atomic_store(&run.online_count, 0);
+	atomic_store(&run.chores, 0);
+	sched_init(&run.sched, &sched);
+	for (unsigned i = 0; i < config->cpu_count; i++) {
+		struct run_cpu *cpu = &run.cpus[i];
+
+		*cpu = (struct run_cpu){.programmed = TIMER_NEVER};
+		timer_queue_init(&cpu->timers);
+		timer_init(&cpu->slice, &cpu->timers, slice_over);
+	}
+	timer_set_local_queue(run_timers);
+}
+
+void run_cpu_init(void)
+{
+	unsigned index = cpu_this()->index;
+
+	lock_acquire(&run.lock);
+	sched_cpu_online(&run.sched, index, clock_now());
+	run.cpus[index].online = true;
+	lock_release(&run.lock);
+	atomic_fetch_add(&run.online_count, 1);
+}
+
+struct timer_queue *run_timers(void)
+{
+	return &this_cpu()->timers;
+}
+
+const struct run_stats *run_stats(unsigned cpu)
+{
+	return &run.cpus[cpu].stats;
+}
+
+unsigned run_cpu_count(void)
+{
+	return atomic_load(&run.online_count);
+}
+
+void run_group_init(struct sched_group *g, unsigned weight, unsigned cap)
+{
+	sched_group_init(g, weight, cap);
+}
+
+void run_task_init(struct run_task *t, struct vcpu *vcpu, struct sched_group *group,
+		   const struct sched_cpumask *allowed)
+{
+	*t = (struct run_task){.vcpu = vcpu, .held = true, .sleeping = true};
+	sched_entity_init(&t->entity, group, allowed);
+}
+
+/* --- waking and blocking --- */
+
+void run_wake(struct run_task *t)
+{
+	int cpu;
+
+	if (!atomic_load(&t->sleeping)) {
+		cpu = atomic_load(&t->vcpu->loaded_on);
+		if (cpu != VCPU_NOT_LOADED) {
+			nudge((unsigned)cpu);
+		}
 		return;
 	}
-	unload();
-	cpu.stats.switches++;
-	the_backend->vcpu_load(vcpu, cpu_this()->index);
-	cpu_write_dr03(vcpu->dr);
-	fpu_load(vcpu);
-	cpu.loaded = vcpu;
+	lock_acquire(&run.lock);
+	if (!t->held && atomic_load(&t->sleeping)) {
+		atomic_store(&t->sleeping, false);
+		sched_wake(&run.sched, &t->entity, clock_now());
+	}
+	lock_release(&run.lock);
 }
 
-static void program_host_timer(void)
+/*
+ * Puts the vCPU that runs here to sleep, unless something was requested of it meanwhile. Who
+ * requests something looks at `sleeping` after it, this looks at the requests after `sleeping`.
+ */
+static bool go_to_sleep(struct run_task *t)
 {
-	uint64_t next = timer_queue_next(&cpu.timers);
+	bool asleep;
 
-	if (next != cpu.programmed) {
-		cpu.programmed = next;
-		cpu.ops->arm_host_timer(next);
+	lock_acquire(&run.lock);
+	atomic_store(&t->sleeping, true);
+	asleep = t->held || atomic_load(&t->vcpu->requests) == 0;
+	if (asleep) {
+		sched_block(&run.sched, &t->entity, clock_now());
+	} else {
+		atomic_store(&t->sleeping, false);
+	}
+	lock_release(&run.lock);
+	return asleep;
+}
+
+static void block(struct run_task *t)
+{
+	lock_acquire(&run.lock);
+	t->held = true;
+	atomic_store(&t->sleeping, true);
+	sched_block(&run.sched, &t->entity, clock_now());
+	lock_release(&run.lock);
+}
+
+void run_hold_self(struct run_task *t)
+{
+	block(t);
+}
+
+/* Whether a CPU still has the task as the one it picked last. */
+static bool is_current(struct run_task *t)
+{
+	bool current;
+
+	lock_acquire(&run.lock);
+	current = sched_entity_busy(&t->entity);
+	lock_release(&run.lock);
+	return current;
+}
+
+/* Until the vCPU's state is in no other CPU. */
+static void fetch_state(struct vcpu *vcpu)
+{
+	int here = (int)cpu_this()->index;
+	int cpu = atomic_load_explicit(&vcpu->loaded_on, memory_order_acquire);
+
+	if (cpu == VCPU_NOT_LOADED || cpu == here) {
+		return;
+	}
+	ask((unsigned)cpu, ASK_UNLOAD);
+	while (atomic_load_explicit(&vcpu->loaded_on, memory_order_acquire) == cpu) {
+		wait_a_little();
 	}
 }
 
-/* What interrupts left to do. */
-static void service(void)
+void run_hold(struct run_task *t)
 {
-	cpu.attention = false;
-	timer_queue_run(&cpu.timers, clock_now());
-	cpu.ops->poll();
+	block(t);
+	while (is_current(t)) {
+		wait_a_little();
+	}
+	fetch_state(t->vcpu);
+	if (this_cpu()->loaded == t->vcpu) {
+		unload(this_cpu());
+	}
+}
+
+void run_release(struct run_task *t)
+{
+	vcpu_request(t->vcpu, VCPU_REQ_EVENT);
+	lock_acquire(&run.lock);
+	t->held = false;
+	lock_release(&run.lock);
+	run_wake(t);
+}
+
+void run_forget(struct vm *vm)
+{
+	struct run_cpu *cpu = this_cpu();
+
+	if (cpu->loaded != NULL && cpu->loaded->vm == vm) {
+		unload(cpu);
+	}
+	if (space_current() == &vm->gspace.host) {
+		space_switch(space_core());
+	}
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (space_is_current_on(&vm->gspace.host, i)) {
+			ask(i, ASK_UNLOAD);
+		}
+	}
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		while (space_is_current_on(&vm->gspace.host, i)) {
+			wait_a_little();
+		}
+	}
+}
+
+void run_settle_timers(void)
+{
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (i != cpu_this()->index) {
+			timer_queue_settle(&run.cpus[i].timers);
+		}
+	}
+}
+
+void run_account(struct run_task *t)
+{
+	lock_acquire(&run.lock);
+	sched_account(&run.sched, &t->entity, clock_now());
+	lock_release(&run.lock);
+}
+
+void run_yield(void)
+{
+	lock_acquire(&run.lock);
+	sched_yield(&run.sched, cpu_this()->index, clock_now());
+	lock_release(&run.lock);
+}
+
+void run_flush_cpus(void)
+{
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (i != cpu_this()->index) {
+			ask(i, ASK_FLUSH);
+		}
+	}
+}
+
+/* --- chores --- */
+
+void run_chore(unsigned chores)
+{
+	atomic_fetch_or(&run.chores, chores);
+	this_cpu()->attention = true;
+}
+
+void run_attention(void)
+{
+	this_cpu()->attention = true;
+}
+
+void run_timer_fired(void)
+{
+	struct run_cpu *cpu = this_cpu();
+
+	cpu->programmed = TIMER_NEVER;
+	cpu->attention = true;
+}
+
+/* Work is left and this CPU has something else to do: one that has not takes it. */
+static void wake_idle_cpu(void)
+{
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (atomic_load_explicit(&run.cpus[i].idle, memory_order_relaxed)) {
+			nudge(i);
+			return;
+		}
+	}
+}
+
+static void do_chores(uint32_t chores)
+{
+	if ((chores & RUN_CHORE_INPUT) != 0) {
+		run.ops->poll();
+	}
+	if ((chores & RUN_CHORE_GUESTS) != 0) {
+		run.ops->end_guests();
+	}
+	if (work_pending()) {
+		work_step();
+	}
+	if (work_pending()) {
+		atomic_fetch_or(&run.chores, RUN_CHORE_WORK);
+	}
+}
+
+/* Takes what chores there are, of long work one step. */
+static void conduct(struct run_cpu *cpu)
+{
+	uint32_t chores;
+
+	do {
+		if (!lock_try(&run.baton)) {
+			return;
+		}
+		/* Nobody has to wait for this CPU to put its last vCPU away. */
+		unload(cpu);
+		do_chores(atomic_exchange(&run.chores, 0));
+		lock_release(&run.baton);
+		chores = atomic_load(&run.chores);
+	} while ((chores & ~RUN_CHORE_WORK) != 0);
+}
+
+/* --- a slice --- */
+
+static void load(struct run_cpu *cpu, struct vcpu *vcpu)
+{
+	unsigned index = cpu_this()->index;
+
+	if (cpu->loaded != vcpu) {
+		unload(cpu);
+		fetch_state(vcpu);
+		space_switch(&vcpu->vm->gspace.host);
+		cpu->stats.switches++;
+		the_backend->vcpu_load(vcpu, index);
+		cpu_write_dr03(vcpu->dr);
+		fpu_load(vcpu);
+		cpu->loaded = vcpu;
+		atomic_store(&vcpu->loaded_on, (int)index);
+	} else {
+		space_switch(&vcpu->vm->gspace.host);
+	}
+}
+
+static void program_host_timer(struct run_cpu *cpu)
+{
+	uint64_t next = timer_queue_next(&cpu->timers);
+
+	if (next != cpu->programmed) {
+		cpu->programmed = next;
+		run.ops->arm_host_timer(next);
+	}
+}
+
+/* What interrupts left to do within a slice; chores end it. */
+static void service(struct run_cpu *cpu)
+{
+	cpu->attention = false;
+	timer_queue_run(&cpu->timers, clock_now());
+	if ((atomic_load(&run.chores) & ~RUN_CHORE_WORK) != 0) {
+		atomic_fetch_or(&cpu->asked, ASK_RESCHED);
+	}
 }
 
 /* Work before the next entry; false when the vCPU cannot run on. */
@@ -168,10 +457,19 @@ static bool prepare(struct run_task *task)
 	uint32_t requests = atomic_exchange(&vcpu->requests, 0);
 	const struct event_source *source = guest_event_source(vcpu->vm);
 
+	if ((requests & VCPU_REQ_STOP) != 0) {
+		run_hold_self(task);
+		return false;
+	}
+	if ((requests & (VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_NMI)) != 0) {
+		guest_vcpu_signals(vcpu, requests);
+	}
+	if (vcpu->wait_for_sipi) {
+		return !go_to_sleep(task);
+	}
 	if (vcpu->halted) {
 		if (!event_wakes(vcpu, the_backend, source)) {
-			run_block(task);
-			return false;
+			return !go_to_sleep(task);
 		}
 		vcpu->halted = false;
 	}
@@ -185,64 +483,130 @@ static bool prepare(struct run_task *task)
 	return true;
 }
 
-static void run_slice(struct run_task *task, uint64_t slice_end)
+/*
+ * Enters the guest once. False when something was asked for meanwhile: whoever asks after `open` is
+ * set sends an interrupt, which stays pending until the guest runs and ends its run.
+ */
+static inline bool enter(struct run_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
+{
+	bool go;
+
+	atomic_exchange(&cpu->open, true);
+	go = (atomic_load_explicit(&vcpu->requests, memory_order_acquire) |
+	      atomic_load_explicit(&cpu->asked, memory_order_acquire)) == 0;
+	if (go) {
+		the_backend->vcpu_run(vcpu, exit);
+	}
+	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
+	return go;
+}
+
+static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice_end)
 {
 	struct vcpu *vcpu = task->vcpu;
 	struct vm_exit exit;
 
-	load(vcpu);
+	load(cpu, vcpu);
 	if (slice_end != SCHED_NO_END) {
-		timer_arm(&cpu.slice, slice_end);
+		timer_arm(&cpu->slice, slice_end);
 	}
-	cpu.resched = false;
-	while (!cpu.resched) {
+	while (atomic_load_explicit(&cpu->asked, memory_order_acquire) == 0) {
 		if (atomic_load_explicit(&vcpu->requests, memory_order_acquire) != 0 &&
 		    !prepare(task)) {
 			break;
 		}
-		program_host_timer();
-		the_backend->vcpu_run(vcpu, &exit);
+		program_host_timer(cpu);
+		if (!enter(cpu, vcpu, &exit)) {
+			continue;
+		}
 		recorder_note(vcpu, &exit, clock_now());
 		exit_handle(vcpu, &exit);
-		if (cpu.attention) {
-			service();
-			/* A step of work may have run in another VM's space. */
-			space_switch(&vcpu->vm->gspace.host);
+		if (cpu->attention) {
+			service(cpu);
 		}
 	}
-	timer_cancel(&cpu.slice);
+	timer_cancel(&cpu->slice);
 }
 
-static void idle(void)
+/* --- the loop --- */
+
+/* Whether this CPU can sleep: another one that has the baton takes what chores there are. */
+static bool may_sleep(struct run_cpu *cpu)
+{
+	if (atomic_load(&cpu->asked) != 0) {
+		return false;
+	}
+	if (atomic_load(&run.chores) == 0) {
+		return true;
+	}
+	if (lock_try(&run.baton)) {
+		lock_release(&run.baton);
+		return false;
+	}
+	return true;
+}
+
+static void idle(struct run_cpu *cpu, uint64_t until)
 {
 	uint64_t since = clock_now();
 
-	program_host_timer();
-	cpu_idle();
-	cpu.stats.idle_ticks += clock_now() - since;
+	if (until != SCHED_NO_END) {
+		timer_arm(&cpu->slice, until);
+	}
+	program_host_timer(cpu);
+	atomic_store_explicit(&cpu->idle, true, memory_order_relaxed);
+	atomic_exchange(&cpu->open, true);
+	if (may_sleep(cpu)) {
+		cpu_idle();
+	}
+	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
+	atomic_store_explicit(&cpu->idle, false, memory_order_relaxed);
+	timer_cancel(&cpu->slice);
+	cpu->stats.idle_ticks += clock_now() - since;
+}
+
+static struct sched_entity *pick(struct run_cpu *cpu, uint64_t *until)
+{
+	struct sched_entity *next;
+
+	atomic_fetch_and(&cpu->asked, ~ASK_RESCHED);
+	lock_acquire(&run.lock);
+	next = sched_pick(&run.sched, cpu_this()->index, clock_now(), until);
+	lock_release(&run.lock);
+	return next;
+}
+
+/* Chores may take the vCPU apart that ran here: the scheduler must not count on it any more. */
+static void leave(void)
+{
+	lock_acquire(&run.lock);
+	sched_leave(&run.sched, cpu_this()->index, clock_now());
+	lock_release(&run.lock);
 }
 
 void run_once(void)
 {
+	struct run_cpu *cpu = this_cpu();
 	struct sched_entity *next;
-	uint64_t slice_end;
-	uint64_t now;
+	uint64_t until;
 
-	cpu.stats.loops++;
-	service();
-	if (work_pending()) {
-		work_step();
+	cpu->stats.loops++;
+	serve(cpu);
+	service(cpu);
+	if (atomic_load(&run.chores) != 0) {
+		leave();
+		conduct(cpu);
 	}
-	now = clock_now();
-	next = sched_pick(&cpu.sched, now, &slice_end);
-	if (next != NULL) {
-		if (work_pending()) {
-			slice_end = min_u64(slice_end, now + cpu.slice_ticks);
-		}
-		run_slice(container_of(next, struct run_task, entity), slice_end);
-	} else if (!work_pending()) {
-		idle();
+	next = pick(cpu, &until);
+	if (next == NULL) {
+		idle(cpu, until);
+		return;
 	}
+	if ((atomic_load(&run.chores) & RUN_CHORE_WORK) != 0) {
+		wake_idle_cpu();
+		until = min_u64(until, clock_now() + run.slice_ticks);
+	}
+	run_slice(cpu, container_of(next, struct run_task, entity), until);
 }
 
 _Noreturn void run_loop(void)

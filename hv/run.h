@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The run loop of a CPU: pick a vCPU, run it until its slice ends or it blocks, handle its exits,
- * and take a step of the hypervisor's own work in between. Interrupts are off throughout, except in
- * the windows opened after a host-interrupt exit and while idle.
+ * The run loop of each CPU: pick a vCPU, run it until its slice ends or it blocks, handle its
+ * exits. Interrupts are off throughout, except in the windows opened after a host-interrupt exit
+ * and while idle.
+ *
+ *	run_once:  timers -> chores, with the baton -> pick -> slice: prepare, enter, handle ...
+ *
+ * The baton is what makes the rest of hv/ simple: guests' lives, the monitor, console input and
+ * long work are chores, done by whichever CPU gets the one try-lock, never within a slice. Nobody
+ * spins for it: who finds it taken goes on, and its holder looks for new chores when it lets go.
+ *
+ * A vCPU is asked for things by bits in vcpu->requests and run_wake, a CPU by bits of its own; a
+ * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and look.
  */
 #pragma once
 
@@ -13,40 +22,85 @@
 #include "hv/sched.h"
 
 struct vcpu;
+struct vm;
 
 /* A vCPU as the run loop sees it. */
 struct run_task {
-	struct sched_entity entity;
+	struct sched_entity entity; /* under the scheduler's lock */
 	struct vcpu *vcpu;
+	bool held;		 /* not to be woken; under the scheduler's lock */
+	_Atomic bool sleeping;	 /* blocked, or about to: a wake has to take the lock */
+	_Atomic bool on_cpu;	 /* in a slice */
 };
 
 /* What the run loop calls out to; all set before run_loop. */
 struct run_ops {
 	/* Sets the CPU's one-shot timer; TIMER_NEVER disarms it. */
 	void (*arm_host_timer)(uint64_t deadline);
-	/* Called after interrupts were let in: console input and the like. */
+	/* Reads what people typed; with the baton. */
 	void (*poll)(void);
+	/* Interrupts another CPU; its handler has nothing to do but acknowledge. */
+	void (*send_kick)(unsigned cpu);
+	/* Ends guests that have asked for it; with the baton. */
+	void (*end_guests)(void);
 };
 
-void run_init(const struct run_ops *ops);
+/* What to do with the baton. */
+#define RUN_CHORE_INPUT 1u  /* somebody typed, or a guest has room for more */
+#define RUN_CHORE_GUESTS 2u /* a guest wants to end */
+#define RUN_CHORE_WORK 4u   /* hv/work.h has steps to take */
+
+/*
+ * For all CPUs that there may be: `cores` has the core of each, siblings the same;
+ * `share_cores` lets vCPUs of different guests run on siblings. Called once, on the boot CPU.
+ */
+struct run_config {
+	const struct run_ops *ops;
+	unsigned cpu_count; /* 1 .. CPU_MAX */
+	const uint16_t *cores;
+	bool share_cores;
+};
+void run_init(const struct run_config *config);
+/* Makes this CPU one that runs guests; its timer and its backend are ready. */
+void run_cpu_init(void);
 /* The timer queue of this CPU. */
 struct timer_queue *run_timers(void);
-void run_task_init(struct run_task *t, struct vcpu *vcpu, uint32_t weight);
-/* Makes the vCPU runnable: it has something to do. No effect when it is already. */
+
+void run_group_init(struct sched_group *g, unsigned weight, unsigned cap);
+/* `allowed`: the CPUs on which it may run. The vCPU is held. */
+void run_task_init(struct run_task *t, struct vcpu *vcpu, struct sched_group *group,
+		   const struct sched_cpumask *allowed);
+
+/* Something was requested of the vCPU: wakes it, or has it look. From anywhere. */
 void run_wake(struct run_task *t);
-/* Takes the vCPU off the CPU: it does not run again until run_wake. */
-void run_block(struct run_task *t);
-/* Unloads the vCPU's state from this CPU, before it is deleted or its memory goes. */
-void run_forget(struct vcpu *vcpu);
-/* Brings the running entity's run_ticks up to now, for those who print them. */
-void run_account(void);
-/* The current vCPU gives the CPU back after this exit. */
+/*
+ * Takes the vCPU off whatever CPU it is on and unloads it, and lets nothing wake it before
+ * run_release. Returns when that is so. With the baton.
+ */
+void run_hold(struct run_task *t);
+void run_release(struct run_task *t);
+/* For the vCPU that runs here: it does not enter again until it is released. */
+void run_hold_self(struct run_task *t);
+/* Unloads the vCPUs of this VM and leaves its space, on all CPUs. Its tasks are held. */
+void run_forget(struct vm *vm);
+/* Waits for the timer functions that run on other CPUs: what was cancelled is then over. With the
+ * baton. */
+void run_settle_timers(void);
+/* Brings the counters of the task's entity up to now, for those who print them. */
+void run_account(struct run_task *t);
+/* The current vCPU spins: it gives the CPU to somebody who gets on. */
 void run_yield(void);
-/* Called by interrupt handlers: look at timers and input before the next entry. */
+
+/* Asks for a chore. From anywhere. */
+void run_chore(unsigned chores);
+/* Called by interrupt handlers: look at timers and chores before the next entry. */
 void run_attention(void);
 /* Called by the host timer's handler: what was armed has fired. */
 void run_timer_fired(void);
-/* One round: service, a step of work, one slice (or idling until an interrupt). */
+/* All other CPUs drop their translations of core memory soon. */
+void run_flush_cpus(void);
+
+/* One round: timers, chores, one slice (or idling until an interrupt). */
 void run_once(void);
 _Noreturn void run_loop(void);
 
@@ -54,5 +108,8 @@ struct run_stats {
 	uint64_t idle_ticks;
 	uint64_t switches; /* vCPU changes: full state switches */
 	uint64_t loops;
+	uint64_t kicks; /* sent to others */
 };
-const struct run_stats *run_stats(void);
+const struct run_stats *run_stats(unsigned cpu);
+/* CPUs that run guests. */
+unsigned run_cpu_count(void);

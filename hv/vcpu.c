@@ -4,6 +4,7 @@
 
 #include "hv/base/check.h"
 #include "hv/base/str.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/regs.h"
 #include "hv/event.h"
 #include "hv/exit.h"
@@ -31,6 +32,7 @@ struct vcpu *vcpu_new(struct vm *vm, unsigned index)
 	}
 	vcpu->vm = vm;
 	vcpu->index = index;
+	atomic_init(&vcpu->loaded_on, VCPU_NOT_LOADED);
 	/* A multiple of 64 bytes, so that the pool aligns it as XSAVE wants. */
 	vcpu->fpu = pool_alloc(align_up(fpu_area_size(), 64));
 	vcpu->recorder.entries = pool_pages(RECORDER_ORDER);
@@ -53,14 +55,39 @@ void vcpu_delete(struct vcpu *vcpu)
 
 void vcpu_reset(struct vcpu *vcpu)
 {
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
-	vcpu->halted = false;
-	vcpu->fetch.code = NULL;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
 	fpu_reset(vcpu);
+	vcpu_init(vcpu);
+	vcpu->wait_for_sipi = vcpu->index != 0;
+}
+
+void vcpu_init(struct vcpu *vcpu)
+{
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->halted = false;
+	vcpu->wait_for_sipi = true;
+	vcpu->fetch.code = NULL;
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);
+	if (atomic_load_explicit(&vcpu->loaded_on, memory_order_relaxed) != VCPU_NOT_LOADED) {
+		cpu_write_dr03(vcpu->dr);
+	}
+}
+
+void vcpu_startup(struct vcpu *vcpu, uint8_t vector)
+{
+	struct vcpu_segment cs;
+
+	if (!vcpu->wait_for_sipi) {
+		return;
+	}
+	vcpu->wait_for_sipi = false;
+	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
+	cs.selector = (uint16_t)(vector << 8);
+	cs.base = (uint64_t)vector << PAGE_SHIFT;
+	the_backend->set_seg(vcpu, VCPU_SEG_CS, &cs);
+	vcpu->rip = 0;
 }
 
 static void raise(struct vcpu *vcpu, const struct vcpu_event *event, uint64_t payload)

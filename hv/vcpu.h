@@ -19,8 +19,15 @@ void vcpu_set_backend(const struct hv_backend *backend);
 /* Creates vCPU `index` of the VM with everything it needs; NULL when memory is used up. */
 struct vcpu *vcpu_new(struct vm *vm, unsigned index);
 void vcpu_delete(struct vcpu *vcpu);
-/* Architectural RESET state. */
+/* Architectural RESET state; all but the first vCPU then wait for a start-up message. */
 void vcpu_reset(struct vcpu *vcpu);
+/*
+ * INIT: as RESET, but the TSC and extended state stay, and it waits for a start-up message. Source:
+ * SDM "Processor State After Reset" and "MP Initialization Protocol Algorithm".
+ */
+void vcpu_init(struct vcpu *vcpu);
+/* A start-up message: real-mode code at `vector` << 12. Ignored unless it waits for one. */
+void vcpu_startup(struct vcpu *vcpu, uint8_t vector);
 
 /* Queues an exception without and with an error code. A triple fault stops the VM. */
 void vcpu_raise(struct vcpu *vcpu, uint8_t vector);

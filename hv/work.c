@@ -2,6 +2,8 @@
 /* Long jobs, one bounded step at a time. */
 #include "hv/work.h"
 
+#include "hv/run.h"
+
 static struct list_node jobs = {&jobs, &jobs};
 
 void work_init(struct work *w, bool (*step)(struct work *w))
@@ -14,6 +16,7 @@ void work_start(struct work *w)
 {
 	if (list_empty(&w->node)) {
 		list_append(&jobs, &w->node);
+		run_chore(RUN_CHORE_WORK);
 	}
 }
 

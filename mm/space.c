@@ -37,7 +37,13 @@ static struct {
 	unsigned mapping_count;
 } core;
 
-static struct space *current[CPU_MAX]; /* each entry is its CPU's own */
+/* Written by its CPU alone. */
+static struct space *_Atomic current[CPU_MAX];
+
+static void set_current(struct space *s)
+{
+	atomic_store_explicit(&current[cpu_this()->index], s, memory_order_release);
+}
 
 static unsigned slot_of(uint64_t va)
 {
@@ -132,7 +138,7 @@ void space_cpu_init(void)
 	cpu_write_cr0(cpu_read_cr0() | CR0_WP);
 	/* Only entry 5 differs from the value after reset, and nothing uses it yet. */
 	cpu_wrmsr(MSR_IA32_PAT, PT_PAT_VALUE);
-	current[cpu_this()->index] = &core.space;
+	set_current(&core.space);
 	cpu_write_cr3(space_core_cr3());
 }
 
@@ -164,17 +170,21 @@ void space_fini(struct space *s)
 
 void space_switch(struct space *s)
 {
-	unsigned cpu = cpu_this()->index;
-
-	if (current[cpu] != s) {
-		current[cpu] = s;
+	if (space_current() != s) {
+		/* Who waits until this CPU has left a space may free its tables then. */
 		cpu_write_cr3(pool_hpa(s->pt.root).v);
+		set_current(s);
 	}
 }
 
 struct space *space_current(void)
 {
-	return current[cpu_this()->index];
+	return atomic_load_explicit(&current[cpu_this()->index], memory_order_relaxed);
+}
+
+bool space_is_current_on(const struct space *s, unsigned cpu)
+{
+	return atomic_load_explicit(&current[cpu], memory_order_acquire) == s;
 }
 
 void space_flush(const struct space *s, uint64_t va, uint64_t size)

@@ -67,6 +67,9 @@ void space_fini(struct space *s);
 /* Loads CR3 on this CPU unless `s` is current already. */
 void space_switch(struct space *s);
 struct space *space_current(void);
+/* Whether CPU `cpu` is in the space: another CPU's answer may be old, but false stays false as long
+ * as nobody there switches to it. */
+bool space_is_current_on(const struct space *s, unsigned cpu);
 /* Forgets this CPU's translations of [va, va + size) in `s`. */
 void space_flush(const struct space *s, uint64_t va, uint64_t size);
 

@@ -92,9 +92,16 @@ static void replace_child(struct timer *t, struct timer *sub)
 	}
 }
 
+static struct timer_queue *(*local_queue)(void);
+
+void timer_set_local_queue(struct timer_queue *(*local)(void))
+{
+	local_queue = local;
+}
+
 void timer_queue_init(struct timer_queue *q)
 {
-	*q = (struct timer_queue){0};
+	*q = (struct timer_queue){.next = TIMER_NEVER};
 }
 
 void timer_init(struct timer *t, struct timer_queue *q, void (*fn)(struct timer *t))
@@ -102,11 +109,62 @@ void timer_init(struct timer *t, struct timer_queue *q, void (*fn)(struct timer 
 	*t = (struct timer){.fn = fn, .queue = q};
 }
 
+/* Under the queue's lock, after each change. */
+static void publish_next(struct timer_queue *q)
+{
+	uint64_t next = q->root != NULL ? q->root->deadline : TIMER_NEVER;
+
+	if (q->deferred != NULL && q->deferred->deadline < next) {
+		next = q->deferred->deadline;
+	}
+	atomic_store_explicit(&q->next, next, memory_order_relaxed);
+}
+
+/* Under the queue's lock: takes an armed timer out of its heap. */
+static void unlink(struct timer_queue *q, struct timer *t)
+{
+	struct timer *sub = meld_siblings(t->child);
+
+	if (t->prev != NULL) {
+		replace_child(t, sub);
+	} else if (q->root == t) {
+		q->root = sub;
+	} else {
+		CHECK(q->deferred == t);
+		q->deferred = sub;
+	}
+	t->child = NULL;
+	t->sibling = NULL;
+	t->prev = NULL;
+	t->armed = false;
+	publish_next(q);
+}
+
+void timer_cancel(struct timer *t)
+{
+	struct timer_queue *q;
+
+	/* Its user alone arms it, so what is not armed stays so. */
+	if (!atomic_load_explicit(&t->armed, memory_order_relaxed)) {
+		return;
+	}
+	q = atomic_load_explicit(&t->queue, memory_order_acquire);
+	lock_acquire(&q->lock);
+	if (t->armed) {
+		unlink(q, t);
+	}
+	lock_release(&q->lock);
+}
+
 void timer_arm(struct timer *t, uint64_t deadline)
 {
-	struct timer_queue *q = t->queue;
+	struct timer_queue *q = local_queue != NULL
+					? local_queue()
+					: atomic_load_explicit(&t->queue, memory_order_relaxed);
 
 	timer_cancel(t);
+	lock_acquire(&q->lock);
+	atomic_store_explicit(&t->queue, q, memory_order_release);
 	t->deadline = deadline;
 	t->armed = true;
 	if (q->running) {
@@ -114,51 +172,35 @@ void timer_arm(struct timer *t, uint64_t deadline)
 	} else {
 		q->root = meld(q->root, t);
 	}
-}
-
-void timer_cancel(struct timer *t)
-{
-	struct timer *sub;
-
-	if (!t->armed) {
-		return;
-	}
-	sub = meld_siblings(t->child);
-	if (t->prev != NULL) {
-		replace_child(t, sub);
-	} else if (t->queue->root == t) {
-		t->queue->root = sub;
-	} else {
-		CHECK(t->queue->deferred == t);
-		t->queue->deferred = sub;
-	}
-	t->child = NULL;
-	t->sibling = NULL;
-	t->prev = NULL;
-	t->armed = false;
-}
-
-uint64_t timer_queue_next(const struct timer_queue *q)
-{
-	uint64_t next = q->root != NULL ? q->root->deadline : TIMER_NEVER;
-
-	if (q->deferred != NULL && q->deferred->deadline < next) {
-		next = q->deferred->deadline;
-	}
-	return next;
+	publish_next(q);
+	lock_release(&q->lock);
 }
 
 void timer_queue_run(struct timer_queue *q, uint64_t now)
 {
+	lock_acquire(&q->lock);
 	CHECK(!q->running);
 	q->running = true;
 	while (q->root != NULL && q->root->deadline <= now) {
 		struct timer *t = q->root;
 
-		timer_cancel(t);
+		unlink(q, t);
+		atomic_store_explicit(&q->firing, true, memory_order_relaxed);
+		lock_release(&q->lock);
 		t->fn(t);
+		lock_acquire(&q->lock);
+		atomic_store_explicit(&q->firing, false, memory_order_release);
 	}
 	q->running = false;
 	q->root = meld(q->root, q->deferred);
 	q->deferred = NULL;
+	publish_next(q);
+	lock_release(&q->lock);
+}
+
+void timer_queue_settle(const struct timer_queue *q)
+{
+	while (atomic_load_explicit(&q->firing, memory_order_acquire)) {
+		__builtin_ia32_pause();
+	}
 }

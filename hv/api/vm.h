@@ -2,9 +2,25 @@
 /*
  * VMs and vCPUs as the floors above hv/api see them.
  *
- * Global lock order, outermost first: a device model's lock, the LAPIC of a vCPU, the scheduler,
- * the log. A device calls out (irq_line_set, console bytes) with its own lock held; callbacks
- * therefore only set flags, or take locks further right.
+ * The vCPUs of a VM run on several CPUs at once, without a lock around the VM: a vCPU's state
+ * belongs to the CPU that runs it, what others want of it is a bit in `requests`, and what they
+ * share has its own lock. Global lock order, outermost first; a lock is taken only while none
+ * below it is held:
+ *
+ *	the baton (hv/run.c)	guests' lives, monitor, input, work. Only ever tried, never
+ *				waited for; its holder may wait for other CPUs to leave a guest
+ *	a guest's `ending`	hv/guest.c
+ *	a device model		vdev.lock; those that others wire to: 8254 before 8259 and IOAPIC
+ *	the LAPIC of a vCPU	no two at once
+ *	vtime			what is armed in a VM
+ *	gspace			second stage and VM window of a VM
+ *	the log, the console	in this order; then the real serial port and screen
+ *	a timer queue		no two at once
+ *	the scheduler		hv/run.c
+ *	mm			core space, pool, slab, frames, in this order
+ *
+ * Nothing is logged under the last three. A device calls out (irq_line_set, console bytes) with its
+ * own lock held; callbacks only set flags, or take locks further down.
  */
 #pragma once
 
@@ -47,7 +63,9 @@ enum gpr {
 #define VCPU_REQ_EVENT BIT32(0) /* interrupt state changed: look again */
 #define VCPU_REQ_STOP BIT32(1)	/* the VM stops: do not enter again */
 #define VCPU_REQ_TLB_FLUSH BIT32(2)
-#define VCPU_REQ_RESCHED BIT32(3) /* give the CPU back to the scheduler */
+#define VCPU_REQ_NMI BIT32(3)
+#define VCPU_REQ_INIT BIT32(4)	  /* an INIT message; goes before a STARTUP */
+#define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -78,6 +96,8 @@ struct vcpu_events {
 	bool window_nmi;
 };
 
+#define VCPU_NOT_LOADED (-1)
+
 #define FETCH_LEVELS 4u
 
 /* The last code page and the page-table entries that led there; owned by hv/fetch.c. */
@@ -98,9 +118,12 @@ struct vcpu {
 	uint64_t rip;
 	struct vm *vm;
 	unsigned index;		   /* in the VM; also the initial APIC id */
-	_Atomic uint32_t requests; /* VCPU_REQ_* */
-	bool halted;		   /* in HLT, waiting for an event */
-	bool in_guest_mode;	   /* its state is loaded on a CPU */
+	_Atomic uint32_t requests; /* VCPU_REQ_*, from anywhere */
+	_Atomic int loaded_on;	   /* the CPU that holds its state, or VCPU_NOT_LOADED */
+	_Atomic uint8_t startup_vector;
+	/* From here on: of the CPU that runs it, or whoever holds it (hv/run.h). */
+	bool halted;	    /* in HLT, waiting for an event */
+	bool wait_for_sipi; /* after INIT, and from RESET on but for the first vCPU */
 	struct vcpu_events events;
 	/* Extended state while not loaded; sized by CPUID leaf 0xD of the host. */
 	void *fpu;
@@ -128,8 +151,11 @@ struct vm {
 	void *backend_vm;
 };
 
-/* Sets request bits; safe from any CPU. */
+/*
+ * Sets request bits; safe from any CPU. A vCPU that may be asleep or in guest mode elsewhere is to
+ * be told afterwards (guest_kick).
+ */
 static inline void vcpu_request(struct vcpu *vcpu, uint32_t bits)
 {
-	atomic_fetch_or_explicit(&vcpu->requests, bits, memory_order_release);
+	atomic_fetch_or(&vcpu->requests, bits);
 }

@@ -13,7 +13,8 @@ void vtime_init(struct vtime *v, struct timer_queue *queue)
 
 uint64_t vtime_now(const struct vtime *v)
 {
-	return v->paused ? v->paused_at : clock_now() - v->offset;
+	return atomic_load_explicit(&v->paused, memory_order_acquire) ? v->paused_at
+								      : clock_now() - v->offset;
 }
 
 uint64_t vtime_now_ns(const struct vtime *v)
@@ -34,34 +35,46 @@ static void arm_host(struct vtimer *t)
 
 void vtime_pause(struct vtime *v)
 {
-	if (v->paused) {
-		return;
+	lock_acquire(&v->lock);
+	if (!v->paused) {
+		v->paused_at = vtime_now(v);
+		atomic_store_explicit(&v->paused, true, memory_order_release);
+		list_for_each (it, &v->armed) {
+			timer_cancel(&list_entry(it, struct vtimer, node)->host);
+		}
 	}
-	v->paused_at = vtime_now(v);
-	v->paused = true;
-	list_for_each (it, &v->armed) {
-		timer_cancel(&list_entry(it, struct vtimer, node)->host);
-	}
+	lock_release(&v->lock);
 }
 
 void vtime_resume(struct vtime *v)
 {
-	if (!v->paused) {
-		return;
+	lock_acquire(&v->lock);
+	if (v->paused) {
+		v->offset = clock_now() - v->paused_at;
+		atomic_store_explicit(&v->paused, false, memory_order_release);
+		list_for_each (it, &v->armed) {
+			arm_host(list_entry(it, struct vtimer, node));
+		}
 	}
-	v->paused = false;
-	v->offset = clock_now() - v->paused_at;
-	list_for_each (it, &v->armed) {
-		arm_host(list_entry(it, struct vtimer, node));
-	}
+	lock_release(&v->lock);
 }
 
+/* Nothing to do when somebody cancelled it, or armed it for later, since it left the queue. */
 static void fire(struct timer *host)
 {
 	struct vtimer *t = container_of(host, struct vtimer, host);
+	struct vtime *v = t->time;
+	bool due;
 
-	list_remove(&t->node);
-	t->fn(t);
+	lock_acquire(&v->lock);
+	due = vtimer_armed(t) && t->deadline <= vtime_now(v);
+	if (due) {
+		list_remove(&t->node);
+	}
+	lock_release(&v->lock);
+	if (due) {
+		t->fn(t);
+	}
 }
 
 void vtimer_init(struct vtimer *t, struct vtime *v, void (*fn)(struct vtimer *t))
@@ -73,21 +86,24 @@ void vtimer_init(struct vtimer *t, struct vtime *v, void (*fn)(struct vtimer *t)
 
 void vtimer_arm(struct vtimer *t, uint64_t deadline)
 {
-	vtimer_cancel(t);
-	if (deadline == TIMER_NEVER) {
-		return;
+	struct vtime *v = t->time;
+
+	lock_acquire(&v->lock);
+	timer_cancel(&t->host);
+	list_remove(&t->node);
+	if (deadline != TIMER_NEVER) {
+		t->deadline = deadline;
+		list_append(&v->armed, &t->node);
+		if (!v->paused) {
+			arm_host(t);
+		}
 	}
-	t->deadline = deadline;
-	list_append(&t->time->armed, &t->node);
-	if (!t->time->paused) {
-		arm_host(t);
-	}
+	lock_release(&v->lock);
 }
 
 void vtimer_cancel(struct vtimer *t)
 {
-	timer_cancel(&t->host);
-	list_remove(&t->node);
+	vtimer_arm(t, TIMER_NEVER);
 }
 
 bool vtimer_armed(const struct vtimer *t)

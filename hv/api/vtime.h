@@ -2,20 +2,26 @@
 /*
  * A VM's time: host TSC ticks minus an offset, standing still while the VM is paused. Device
  * models know no other clock. Guest ticks run at clock_hz(); 0 is the VM's reset at start.
+ *
+ * Locking: the VM's lock covers the list of what is armed. `offset` and `paused_at` change only
+ * while no vCPU of the VM runs and the VM is paused, and are read without the lock.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "hv/api/timer.h"
 #include "hv/base/list.h"
+#include "hv/base/lock.h"
 
 struct vtime {
 	struct timer_queue *queue;
 	uint64_t offset;    /* guest ticks = host ticks - offset, while running */
 	uint64_t paused_at; /* guest ticks, meaningful while paused */
-	bool paused;
+	_Atomic bool paused;
+	struct spinlock lock;
 	struct list_node armed; /* of struct vtimer.node */
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct spinlock {
@@ -17,6 +18,15 @@ static inline void lock_acquire(struct spinlock *l)
 	while (atomic_load_explicit(&l->owner, memory_order_acquire) != ticket) {
 		__builtin_ia32_pause();
 	}
+}
+
+/* Takes the lock if nobody has it or waits for it. */
+static inline bool lock_try(struct spinlock *l)
+{
+	uint32_t free = atomic_load_explicit(&l->owner, memory_order_relaxed);
+
+	return atomic_compare_exchange_strong_explicit(&l->next, &free, free + 1,
+						       memory_order_acquire, memory_order_relaxed);
 }
 
 static inline void lock_release(struct spinlock *l)
