@@ -111,7 +111,7 @@ static void init_cpus(const struct handoff *handoff)
 	static uint16_t cores[CPU_MAX];
 	struct run_config config = {
 		.ops = &run_ops,
-		.cpu_count = platform_cores(handoff, cores),
+		.cpu_count = platform_cpus(handoff, cores),
 		.cores = cores,
 		.share_cores = setup_machine()->smt_shared,
 	};

@@ -25,12 +25,13 @@ static void cmd_help(struct span args)
 	monitor_print("Ctrl-] returns from a guest's console to the monitor.\n");
 }
 
-static void list_one(const struct guest *g)
+static void list_one(struct guest *g)
 {
 	uint64_t ticks = 0;
 	uint64_t exits = 0;
 
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		run_account(&g->tasks[i]);
 		ticks += g->tasks[i].entity.run_ticks;
 		exits += g->vm.vcpus[i]->exit_count;
 	}
@@ -46,7 +47,6 @@ static void cmd_list(struct span args)
 		monitor_print("no guests: add a folder with a kernel below \\bulkhead\\\n");
 		return;
 	}
-	run_account();
 	monitor_print("%-16s %-9s %5s %11s %12s %10s  %s\n", "NAME", "STATE", "VCPUS", "MEMORY",
 		      "CPU TIME", "EXITS", "LAST END");
 	for (unsigned i = 0; i < guest_count(); i++) {

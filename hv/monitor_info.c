@@ -125,7 +125,6 @@ void monitor_stats(struct span args)
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}
-	run_account();
 	monitor_print("ram_bytes %lu\n", g->vm.gspace.ram_bytes);
 	monitor_print("overhead_bytes %lu\n", guest_overhead_bytes(g));
 	monitor_print("stage2_tables %lu\n", g->vm.gspace.stage2.table_count);
@@ -134,6 +133,7 @@ void monitor_stats(struct span args)
 	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
 	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		run_account(&g->tasks[i]);
 		stats_vcpu(g->vm.vcpus[i], &g->tasks[i]);
 	}
 }

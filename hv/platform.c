@@ -22,6 +22,7 @@
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
+#include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
 #include "hv/monitor.h"
 #include "hv/run.h"
@@ -59,6 +60,8 @@ static struct {
 	bool timers_ready;
 	bool has_acpi;
 	bool polled;
+	uint32_t cpu_ids[CPU_MAX]; /* APIC ids in the order in which they start */
+	unsigned cpu_count;
 	unsigned cpus_failed;
 	/* Covers the serial port, the screen and its timer; below the console's lock. */
 	struct spinlock output;
@@ -386,14 +389,9 @@ static void ap_main(struct cpu_local *cpu)
 
 static void start_cpu(uint32_t apic_id)
 {
-	void *area;
-	struct cpu_local *cpu;
+	void *area = pool_pages(CPU_AREA_ORDER);
+	struct cpu_local *cpu = area != NULL ? percpu_add(area, apic_id) : NULL;
 
-	if (apic_id == host_apic_id()) {
-		return;
-	}
-	area = pool_pages(CPU_AREA_ORDER);
-	cpu = area != NULL ? percpu_add(area, apic_id) : NULL;
 	if (cpu == NULL) {
 		log_warn("CPU with APIC id %u: no room for it", apic_id);
 		host.cpus_failed++;
@@ -403,16 +401,20 @@ static void start_cpu(uint32_t apic_id)
 	}
 }
 
-static void start_acpi_cpus(void)
+/* Notes a CPU once. */
+static void list_cpu(uint32_t apic_id)
 {
-	for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
-		if (host.acpi.cpus[i].enabled) {
-			start_cpu(host.acpi.cpus[i].apic_id);
+	for (unsigned i = 0; i < host.cpu_count; i++) {
+		if (host.cpu_ids[i] == apic_id) {
+			return;
 		}
+	}
+	if (host.cpu_count < CPU_MAX) {
+		host.cpu_ids[host.cpu_count++] = apic_id;
 	}
 }
 
-static void start_efi_cpus(const struct handoff *handoff)
+static void list_efi_cpus(const struct handoff *handoff)
 {
 	const struct handoff_cpu *cpus;
 
@@ -422,9 +424,40 @@ static void start_efi_cpus(const struct handoff *handoff)
 	cpus = pool_ptr(hpa(handoff->cpus));
 	for (uint64_t i = 0; i < handoff->cpu_count; i++) {
 		if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
-			start_cpu(cpus[i].apic_id);
+			list_cpu(cpus[i].apic_id);
 		}
 	}
+}
+
+/* The core of CPU `index`, named by the first CPU of it. */
+static uint16_t core_of(unsigned index)
+{
+	uint32_t key = topology_core_of(host.cpu_ids[index]);
+	unsigned first = 0;
+
+	while (topology_core_of(host.cpu_ids[first]) != key) {
+		first++;
+	}
+	return (uint16_t)first;
+}
+
+unsigned platform_cpus(const struct handoff *handoff, uint16_t cores[CPU_MAX])
+{
+	host.cpu_count = 0;
+	list_cpu(host_apic_id());
+	if (host.acpi.has_madt) {
+		for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
+			if (host.acpi.cpus[i].enabled) {
+				list_cpu(host.acpi.cpus[i].apic_id);
+			}
+		}
+	} else {
+		list_efi_cpus(handoff);
+	}
+	for (unsigned i = 0; i < host.cpu_count; i++) {
+		cores[i] = core_of(i);
+	}
+	return host.cpu_count;
 }
 
 void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
@@ -443,10 +476,8 @@ void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu
 		log_warn("CPUs: no page below 1 MiB to start others with: using one");
 		return;
 	}
-	if (host.acpi.has_madt) {
-		start_acpi_cpus();
-	} else {
-		start_efi_cpus(handoff);
+	for (unsigned i = 1; i < host.cpu_count; i++) {
+		start_cpu(host.cpu_ids[i]);
 	}
 	log_info("CPUs: %u, from %s, %u failed", percpu_count(),
 		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_failed);

@@ -1,130 +1,100 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Fair scheduling by weight in virtual time. */
+/* TEMPORARY stand-in until the real one is merged. */
 #include "hv/sched.h"
-
-#include "hv/base/bits.h"
-#include "hv/base/check.h"
-
-static struct sched_entity *entity_of(struct list_node *n)
+void sched_init(struct sched *s, const struct sched_config *config)
 {
-	return list_entry(n, struct sched_entity, node);
+	*s = (struct sched){.config = *config};
+	list_init(&s->cores[0].queue);
 }
-
-void sched_init(struct sched *s, uint64_t slice, uint64_t wake_credit)
+void sched_cpu_online(struct sched *s, unsigned cpu, uint64_t now)
 {
-	*s = (struct sched){.slice = slice, .wake_credit = wake_credit};
-	list_init(&s->queue);
+	(void)now;
+	s->cpus[cpu].online = true;
+	sched_cpumask_set(&s->online, cpu);
+	sched_cpumask_set(&s->idle, cpu);
 }
-
-void sched_entity_init(struct sched_entity *e, uint32_t weight)
+void sched_group_init(struct sched_group *g, uint32_t weight, uint32_t cap)
 {
-	CHECK(weight >= SCHED_WEIGHT_MIN && weight <= SCHED_WEIGHT_MAX);
-	*e = (struct sched_entity){.weight = weight};
+	*g = (struct sched_group){.weight = weight, .cap = cap};
+}
+void sched_entity_init(struct sched_entity *e, struct sched_group *g,
+		       const struct sched_cpumask *allowed)
+{
+	*e = (struct sched_entity){.group = g, .allowed = *allowed, .cpu = SCHED_NO_CPU, .on = SCHED_NO_CPU};
 	list_init(&e->node);
 }
-
-/* Adds the ticks since the last charge to the current entity. */
-static void charge(struct sched *s, uint64_t now)
+static void enqueue(struct sched *s, struct sched_entity *e)
 {
-	struct sched_entity *e = s->current;
-	uint64_t ticks = now > s->charged_at ? now - s->charged_at : 0;
-
-	s->charged_at = now;
-	if (e != NULL) {
-		e->run_ticks += ticks;
-		e->vruntime += ticks * SCHED_WEIGHT_DEFAULT / e->weight;
-	}
-}
-
-/* Raises the floor to the least virtual time of what is runnable. */
-static void raise_floor(struct sched *s)
-{
-	uint64_t least = s->least;
-
-	if (s->current != NULL) {
-		least = s->current->vruntime;
-	}
-	if (!list_empty(&s->queue)) {
-		uint64_t first = entity_of(s->queue.next)->vruntime;
-
-		least = s->current != NULL ? min_u64(least, first) : first;
-	}
-	s->least = max_u64(s->least, least);
-}
-
-static void enqueue(struct sched *s, struct sched_entity *e, uint64_t now)
-{
-	struct list_node *at = s->queue.prev;
-
-	/* Mostly at the end: the one that just ran has run furthest. */
-	while (at != &s->queue && entity_of(at)->vruntime > e->vruntime) {
-		at = at->prev;
-	}
-	list_insert_before(at->next, &e->node);
 	e->state = SCHED_QUEUED;
-	e->since = now;
+	list_append(&s->cores[0].queue, &e->node);
 }
-
-bool sched_wake(struct sched *s, struct sched_entity *e, uint64_t now)
+void sched_wake(struct sched *s, struct sched_entity *e, uint64_t now)
 {
-	uint64_t earliest;
-
+	unsigned c;
+	(void)now;
 	if (e->state != SCHED_BLOCKED) {
-		return false;
+		return;
 	}
-	charge(s, now);
-	raise_floor(s);
-	earliest = s->least > s->wake_credit ? s->least - s->wake_credit : 0;
-	e->vruntime = max_u64(e->vruntime, earliest);
-	enqueue(s, e, now);
-	return s->current == NULL || e->vruntime < s->current->vruntime;
+	enqueue(s, e);
+	c = sched_cpumask_next(&s->idle, 0);
+	if (c < SCHED_CPUS_MAX) {
+		sched_cpumask_clear(&s->idle, c);
+		s->config.kick(s->config.ctx, c);
+	} else {
+		s->config.kick(s->config.ctx, 0);
+	}
 }
-
 void sched_block(struct sched *s, struct sched_entity *e, uint64_t now)
 {
-	if (e->state == SCHED_RUNNING) {
-		CHECK(s->current == e);
-		charge(s, now);
-		raise_floor(s);
-		s->current = NULL;
-	} else if (e->state == SCHED_QUEUED) {
-		e->wait_ticks += now > e->since ? now - e->since : 0;
+	(void)now;
+	if (e->state == SCHED_QUEUED) {
 		list_remove(&e->node);
 	}
 	e->state = SCHED_BLOCKED;
-	e->since = now;
-}
-
-struct sched_entity *sched_pick(struct sched *s, uint64_t now, uint64_t *slice_end)
-{
-	struct sched_entity *e;
-
-	charge(s, now);
-	raise_floor(s);
-	if (s->current != NULL) {
-		enqueue(s, s->current, now);
-		s->current = NULL;
+	if (e->on != SCHED_NO_CPU) {
+		s->config.kick(s->config.ctx, e->on);
 	}
-	if (list_empty(&s->queue)) {
-		*slice_end = SCHED_NO_END;
-		return NULL;
+}
+void sched_leave(struct sched *s, unsigned cpu, uint64_t now)
+{
+	struct sched_entity *e = s->cpus[cpu].on;
+	if (e == NULL) {
+		return;
 	}
-	e = entity_of(s->queue.next);
-	list_remove(&e->node);
-	e->state = SCHED_RUNNING;
-	e->wait_ticks += now > e->since ? now - e->since : 0;
-	e->since = now;
-	s->current = e;
-	*slice_end = sched_contended(s) ? now + s->slice : SCHED_NO_END;
-	return e;
+	e->run_ticks += now - s->cpus[cpu].charged_at;
+	e->on = SCHED_NO_CPU;
+	s->cpus[cpu].on = NULL;
+	if (e->state == SCHED_RUNNING) {
+		enqueue(s, e);
+	}
 }
-
-void sched_account(struct sched *s, uint64_t now)
+struct sched_entity *sched_pick(struct sched *s, unsigned cpu, uint64_t now, uint64_t *until)
 {
-	charge(s, now);
+	sched_leave(s, cpu, now);
+	*until = SCHED_NO_END;
+	sched_cpumask_clear(&s->idle, cpu);
+	list_for_each (it, &s->cores[0].queue) {
+		struct sched_entity *e = list_entry(it, struct sched_entity, node);
+		if (e->on == SCHED_NO_CPU && sched_cpumask_has(&e->allowed, cpu)) {
+			list_remove(&e->node);
+			e->state = SCHED_RUNNING;
+			e->on = e->cpu = (uint16_t)cpu;
+			s->cpus[cpu].on = e;
+			s->cpus[cpu].charged_at = now;
+			*until = now + s->config.slice;
+			return e;
+		}
+	}
+	sched_cpumask_set(&s->idle, cpu);
+	return NULL;
 }
-
-bool sched_contended(const struct sched *s)
+void sched_yield(struct sched *s, unsigned cpu, uint64_t now)
 {
-	return !list_empty(&s->queue);
+	(void)now;
+	s->config.kick(s->config.ctx, cpu);
+}
+void sched_account(struct sched *s, struct sched_entity *e, uint64_t now)
+{
+	(void)s;
+	(void)e;
+	(void)now;
 }

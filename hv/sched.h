@@ -233,6 +233,11 @@ void sched_block(struct sched *s, struct sched_entity *e, uint64_t now);
  */
 struct sched_entity *sched_pick(struct sched *s, unsigned cpu, uint64_t now, uint64_t *until);
 /*
+ * `cpu` has stopped executing what it executed, which may be taken apart, and calls sched_pick
+ * soon.
+ */
+void sched_leave(struct sched *s, unsigned cpu, uint64_t now);
+/*
  * The current entity of `cpu` waits for something in a loop: its turn goes to a waiting sibling of
  * its group where there is one (that may be who holds the lock), else to somebody else. Kicks `cpu`
  * when there is anybody. Costs and gains no share.
