@@ -30,6 +30,11 @@ const char *guest_state_name(enum guest_state state)
 	return (unsigned)state < GUEST_STATE_COUNT ? state_names[state] : "?";
 }
 
+void guest_init(void)
+{
+	guests_count = 0;
+}
+
 unsigned guest_count(void)
 {
 	return guests_count;

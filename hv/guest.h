@@ -108,6 +108,8 @@ static inline struct guest *guest_of(struct vm *vm)
 	return container_of(vm, struct guest, vm);
 }
 
+/* No guest yet: before the first guest_add. */
+void guest_init(void);
 /* The guests of this machine, in the order of the configuration. */
 unsigned guest_count(void);
 struct guest *guest_at(unsigned index);

@@ -180,6 +180,7 @@ void hv_main(const struct handoff *handoff)
 		cpu_stop();
 	}
 	init_backend();
+	guest_init();
 	if (setup_read(handoff) != HV_OK) {
 		log_event("cannot run: no memory for the configuration");
 		platform_power_off();

@@ -243,12 +243,19 @@ void run_hold_self(struct run_task *t)
 	block(t);
 }
 
-/* Whether a CPU still has the task as the one it picked last. */
+/*
+ * Whether a CPU still has the task as the one it picked last. This one does chores: it executes
+ * nothing any more, and need not pick again for the scheduler to know.
+ */
 static bool is_current(struct run_task *t)
 {
+	unsigned here = cpu_this()->index;
 	bool current;
 
 	lock_acquire(&run.lock);
+	if (t->entity.on == here) {
+		sched_leave(&run.sched, here, clock_now());
+	}
 	current = sched_entity_busy(&t->entity);
 	lock_release(&run.lock);
 	return current;
@@ -331,7 +338,7 @@ void run_account(struct run_task *t)
 void run_yield(void)
 {
 	lock_acquire(&run.lock);
-	sched_yield(&run.sched, cpu_this()->index, clock_now());
+	sched_spin(&run.sched, cpu_this()->index, clock_now());
 	lock_release(&run.lock);
 }
 
@@ -576,14 +583,6 @@ static struct sched_entity *pick(struct run_cpu *cpu, uint64_t *until)
 	return next;
 }
 
-/* Chores may take the vCPU apart that ran here: the scheduler must not count on it any more. */
-static void leave(void)
-{
-	lock_acquire(&run.lock);
-	sched_leave(&run.sched, cpu_this()->index, clock_now());
-	lock_release(&run.lock);
-}
-
 void run_once(void)
 {
 	struct run_cpu *cpu = this_cpu();
@@ -594,7 +593,6 @@ void run_once(void)
 	serve(cpu);
 	service(cpu);
 	if (atomic_load(&run.chores) != 0) {
-		leave();
 		conduct(cpu);
 	}
 	next = pick(cpu, &until);

@@ -74,6 +74,7 @@ static inline void exit_raised_nothing(void)
 
 static inline void exit_stopped(const char *reason)
 {
+	guest_end_wanted();
 	assert_int_equal(g->state, GUEST_STOPPING);
 	assert_string_equal(g->reason, reason);
 }

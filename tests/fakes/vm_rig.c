@@ -53,6 +53,12 @@ static void poll(void)
 	}
 }
 
+static void send_kick(unsigned cpu)
+{
+	(void)cpu;
+	need(false, "a kick on a machine with one CPU");
+}
+
 static void write_console(const char *data, size_t n)
 {
 	if (n > 0 && text_len + n < sizeof(text)) {
@@ -104,7 +110,9 @@ static void cpu_facts(void)
 
 void vm_rig_machine(bool all)
 {
-	static const struct run_ops run_ops = {arm, poll};
+	static const struct run_ops run_ops = {arm, poll, send_kick, guest_end_wanted};
+	static const uint16_t cores[] = {0};
+	static const struct run_config run_config = {&run_ops, 1, cores, false};
 	static const struct console_ops console_ops = {write_console, monitor_key, monitor_prompt};
 	static const struct monitor_ops monitor_ops = {power_off, reboot, describe};
 
@@ -124,7 +132,9 @@ void vm_rig_machine(bool all)
 	console_init(&console_ops, all);
 	monitor_init(&monitor_ops, !all);
 	vcpu_set_backend(&fake_hv_backend);
-	run_init(&run_ops);
+	guest_init();
+	run_init(&run_config);
+	run_cpu_init();
 	vm_rig.pool_bytes = pool_bytes_used();
 }
 
@@ -164,6 +174,7 @@ struct guest *vm_rig_guest(const char *name, struct guest_config *config)
 	*config = (struct guest_config){.memory = VM_RIG_GUEST_MEMORY,
 					.cpus = 1,
 					.weight = 100,
+					.pin = sched_cpumask_all(),
 					.autostart = true,
 					.serial = true,
 					.cmdline = "console=ttyS0"};
@@ -238,6 +249,7 @@ void vm_rig_exit(struct guest *g, struct vm_exit exit)
 {
 	space_switch(&g->vm.gspace.host);
 	exit_handle(g->vm.vcpus[0], &exit);
+	guest_end_wanted();
 }
 
 void vm_rig_advance(uint64_t ticks)

@@ -280,7 +280,21 @@ static void no_work(uint64_t deadline)
 	(void)deadline;
 }
 
-static const struct run_ops run_ops = {no_work, platform_poll};
+static void nothing(void)
+{
+}
+
+static const struct run_ops run_ops = {no_work, platform_poll, platform_kick, nothing};
+
+static void init_run_loop(void)
+{
+	static uint16_t cores[CPU_MAX];
+	struct run_config config = {
+		.ops = &run_ops, .cpu_count = platform_cpus(&handoff, cores), .cores = cores};
+
+	run_init(&config);
+	run_cpu_init();
+}
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
 static const struct monitor_ops monitor_ops = {
 	.power_off = platform_power_off,
@@ -351,7 +365,7 @@ static void boot(void)
 	platform_screen(&handoff);
 	assert_int_equal(platform_facts(&handoff), HV_OK);
 	assert_int_equal(platform_interrupts(), HV_OK);
-	run_init(&run_ops);
+	init_run_loop();
 	platform_input();
 	monitor_init(&monitor_ops, true);
 }
@@ -624,7 +638,7 @@ static void lines_follow_the_madt(void **state)
 	move_com1(acpi_tables(1));
 	assert_int_equal(platform_facts(&handoff), HV_OK);
 	assert_int_equal(platform_interrupts(), HV_OK);
-	run_init(&run_ops);
+	init_run_loop();
 	platform_input();
 	assert_logged("info: ACPI: tables found\n");
 	assert_int_equal(pc.redirection[2 * 20], 0x30 | 1u << 13 | 1u << 15);
@@ -720,8 +734,9 @@ static void processors_come_from_firmware(void **state)
 	handoff.cpu_count = ARRAY_SIZE(cpus);
 	memcpy(fake_ram(hpa(handoff.cpus)), cpus, sizeof(cpus));
 	pc.answering = 4;
-	platform_start_cpus(&handoff);
-	assert_logged("info: CPUs: 3, from EFI MP services: 1 runs guests, 1 parked, 1 failed\n");
+	init_run_loop();
+	platform_start_cpus(&handoff, cpu_park);
+	assert_logged("info: CPUs: 3, from EFI MP services, 1 failed\n");
 	assert_logged("warn: CPU with APIC id 6 did not answer\n");
 	assert_int_equal(percpu_count(), 3);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(4)), CPU_PARKED);
@@ -740,8 +755,9 @@ static void processors_come_from_acpi(void **state)
 	assert_int_equal(platform_interrupts(), HV_OK);
 	map_trampoline();
 	pc.answering = 1;
-	platform_start_cpus(&handoff);
-	assert_logged(", from ACPI: 1 runs guests, ");
+	init_run_loop();
+	platform_start_cpus(&handoff, cpu_park);
+	assert_logged("info: CPUs: 2, from ACPI, 0 failed\n");
 	assert_int_equal(percpu_count(), 2);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(1)), CPU_PARKED);
 }
@@ -750,7 +766,7 @@ static void without_a_low_page_one_processor_must_do(void **state)
 {
 	(void)state;
 	boot();
-	platform_start_cpus(&handoff);
+	platform_start_cpus(&handoff, cpu_park);
 	assert_logged("warn: CPUs: no page below 1 MiB to start others with: using one\n");
 	assert_int_equal(percpu_count(), 1);
 }
@@ -839,7 +855,7 @@ static void the_screen_shows_the_log_from_before(void **state)
 					     SCREEN_WIDTH, SCREEN_HEIGHT,
 					     SCREEN_WIDTH, 0};
 	assert_int_equal(platform_facts(&handoff), HV_OK);
-	run_init(&run_ops);
+	init_run_loop();
 	platform_input();
 	platform_screen(&handoff);
 	/* Drawn a little later, all at once. */

@@ -136,14 +136,14 @@ static void with_nothing_to_do_it_sleeps(void **state)
 {
 	unsigned polls = vm_rig.polls;
 	unsigned idle = fake_cpu.idle_count;
-	uint64_t ticks = run_stats()->idle_ticks;
+	uint64_t ticks = run_stats(0)->idle_ticks;
 
 	(void)state;
 	fake_cpu.on_idle = poke_cpu;
 	run_once();
 	run_once();
 	assert_int_equal(fake_cpu.idle_count, idle + 2);
-	assert_int_equal(run_stats()->idle_ticks, ticks + 2000);
+	assert_int_equal(run_stats(0)->idle_ticks, ticks + 2000);
 	/* Keys are looked at before every sleep. */
 	assert_int_equal(vm_rig.polls, polls + 2);
 	assert_true(vm_rig.host_timer == TIMER_NEVER);
@@ -248,11 +248,11 @@ static void two_share_the_cpu_in_slices(void **state)
 	(void)state;
 	vm_rig_start(web);
 	vm_rig_start(db);
-	switches = run_stats()->switches;
+	switches = run_stats(0)->switches;
 	run_for(400 * MS);
 	assert_in_range(runs_of_web, 3800, 4200);
 	assert_in_range(runs_of_db, 3800, 4200);
-	switches = run_stats()->switches - switches;
+	switches = run_stats(0)->switches - switches;
 	assert_in_range(switches, 90, 110);
 }
 
@@ -515,12 +515,12 @@ static void forgetting_leaves_nothing_on_the_cpu(void **state)
 	fake_backend_push(&yield);
 	run_once();
 	/* Another one's is not touched. */
-	run_forget(vcpu_of(db));
+	run_forget(&db->vm);
 	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
-	run_forget(vcpu_of(web));
+	run_forget(&web->vm);
 	assert_null(fake_backend.loaded);
 	assert_ptr_equal(space_current(), space_core());
-	run_forget(vcpu_of(web));
+	run_forget(&web->vm);
 	assert_null(fake_backend.loaded);
 }
 
@@ -571,7 +571,7 @@ static void stop_web(void)
 static void a_key_arrives(void)
 {
 	vm_rig.on_poll = stop_web;
-	run_attention();
+	run_chore(RUN_CHORE_INPUT);
 }
 
 /* The monitor works while a guest spins, and may end that very guest. */
