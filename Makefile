@@ -33,7 +33,8 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c guests/board.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
-	hv/recorder.c hv/sched.c hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
+	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
+	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
 	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
@@ -67,7 +68,8 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_ioapic test_isolation test_lapic test_lapic_regs test_lapic_timer test_linux \
 	test_misc_ports test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
-	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
+	test_ptw test_sched test_sched_balance test_sched_budget \
+	test_sched_queue test_sched_sim test_sched_smt test_slab test_space test_stack_guard test_svm_asid test_svm_check \
 	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
 	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb test_exit_parity \
 	test_vmx_caps test_vmx_check test_vmx_cpu test_vmx_decode test_vmx_dump test_vmx_event \

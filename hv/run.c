@@ -15,6 +15,8 @@
 
 #define SLICE_NS 4000000ull
 #define WAKE_CREDIT_NS 4000000ull
+#define CAP_PERIOD_NS 10000000ull
+#define BALANCE_PERIOD_NS 10000000ull
 
 static struct {
 	const struct run_ops *ops;
@@ -35,13 +37,30 @@ static void slice_over(struct timer *t)
 	cpu.resched = true;
 }
 
+static void kick(void *ctx, unsigned index)
+{
+	(void)ctx;
+	(void)index;
+	cpu.resched = true;
+}
+
 void run_init(const struct run_ops *ops)
 {
+	struct sched_config config = {
+		.cpu_count = 1,
+		.slice = clock_ns_to_ticks(SLICE_NS),
+		.wake_credit = clock_ns_to_ticks(WAKE_CREDIT_NS),
+		.cap_period = clock_ns_to_ticks(CAP_PERIOD_NS),
+		.balance_period = clock_ns_to_ticks(BALANCE_PERIOD_NS),
+		.kick = kick,
+	};
+
 	cpu.ops = ops;
 	cpu.slice_ticks = clock_ns_to_ticks(SLICE_NS);
 	cpu.programmed = TIMER_NEVER;
 	cpu.loaded = NULL;
-	sched_init(&cpu.sched, cpu.slice_ticks, clock_ns_to_ticks(WAKE_CREDIT_NS));
+	sched_init(&cpu.sched, &config);
+	sched_cpu_online(&cpu.sched, 0, clock_now());
 	timer_queue_init(&cpu.timers);
 	timer_init(&cpu.slice, &cpu.timers, slice_over);
 }
@@ -58,37 +77,32 @@ const struct run_stats *run_stats(void)
 
 void run_task_init(struct run_task *t, struct vcpu *vcpu, uint32_t weight)
 {
-	sched_entity_init(&t->entity, weight);
+	struct sched_cpumask all = sched_cpumask_all();
+
+	sched_group_init(&t->group, weight, 0);
+	sched_entity_init(&t->entity, &t->group, &all);
 	t->vcpu = vcpu;
 }
 
 void run_wake(struct run_task *t)
 {
-	uint64_t now;
-
-	if (t->entity.state != SCHED_BLOCKED) {
-		return;
-	}
-	now = clock_now();
-	if (sched_wake(&cpu.sched, &t->entity, now)) {
-		cpu.resched = true;
-	} else if (!cpu.slice.armed) {
-		/* The current one was alone so far: from now on it runs in slices. */
-		timer_arm(&cpu.slice, now + cpu.slice_ticks);
+	if (t->entity.state == SCHED_BLOCKED) {
+		sched_wake(&cpu.sched, &t->entity, clock_now());
 	}
 }
 
 void run_block(struct run_task *t)
 {
-	if (t->entity.state == SCHED_RUNNING) {
-		cpu.resched = true;
-	}
 	sched_block(&cpu.sched, &t->entity, clock_now());
 }
 
 void run_account(void)
 {
-	sched_account(&cpu.sched, clock_now());
+	struct sched_entity *current = cpu.sched.cpus[0].current;
+
+	if (current != NULL) {
+		sched_account(&cpu.sched, current, clock_now());
+	}
 }
 
 void run_yield(void)
@@ -234,7 +248,7 @@ void run_once(void)
 		work_step();
 	}
 	now = clock_now();
-	next = sched_pick(&cpu.sched, now, &slice_end);
+	next = sched_pick(&cpu.sched, 0, now, &slice_end);
 	if (next != NULL) {
 		if (work_pending()) {
 			slice_end = min_u64(slice_end, now + cpu.slice_ticks);

@@ -17,6 +17,7 @@ struct vcpu;
 /* A vCPU as the run loop sees it. */
 struct run_task {
 	struct sched_entity entity;
+	struct sched_group group;
 	struct vcpu *vcpu;
 };
 

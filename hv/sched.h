@@ -122,6 +122,7 @@ struct sched_entity {
 	struct sched_cpumask allowed;
 	enum sched_state state;
 	bool parked;	      /* SCHED_QUEUED, and the group is throttled */
+	bool stranded;	      /* SCHED_QUEUED, and no CPU allowed to it is online */
 	uint16_t cpu;	      /* where it runs or ran last; SCHED_NO_CPU: nowhere yet */
 	uint16_t on;	      /* the CPU that executes it, maybe not for long; SCHED_NO_CPU */
 	uint16_t core;	      /* index of the queue that it is in */
@@ -176,9 +177,10 @@ struct sched_core {
 	struct list_node parked;  /* in no order */
 	struct sched_group *next; /* takes the core over as soon as all others have left it */
 	uint64_t least;		  /* vruntime floor: never goes back */
+	uint64_t offset;	  /* vruntime here + offset = time on the machine's scale */
+	uint64_t clock;		  /* scratch of a balance point: the core on that scale */
 	uint64_t balance_at;	  /* next balance point */
 	uint32_t queued_count;	  /* in `queue` */
-	uint32_t weight;	  /* of all in `queue` and running */
 	uint16_t first;		  /* one of its CPUs */
 	uint16_t cpu_count;
 };
@@ -189,6 +191,8 @@ struct sched {
 	struct sched_cpumask idle; /* online, and the last sched_pick found nothing */
 	struct list_node stranded; /* runnable, but no CPU allowed to them is online */
 	uint64_t queued_count;	   /* in all cores' queues */
+	bool contended;		   /* somebody waited at the last sched_pick */
+	uint32_t core_count;
 	struct sched_cpu cpus[SCHED_CPUS_MAX];
 	struct sched_core cores[SCHED_CPUS_MAX];
 };
@@ -245,7 +249,7 @@ void sched_account(struct sched *s, struct sched_entity *e, uint64_t now);
 struct sched_cpu_load {
 	const struct sched_entity *current; /* NULL: idle */
 	uint32_t queued_count;		    /* wait on its core */
-	uint32_t weight;		    /* of all that run or wait on its core */
+	uint32_t weight;		    /* of what it runs and what waits on its core */
 	uint64_t busy_ticks;		    /* as of `now` */
 };
 struct sched_cpu_load sched_cpu_load(const struct sched *s, unsigned cpu, uint64_t now);
