@@ -55,7 +55,7 @@ void sched_budget_charge(struct sched *s, struct sched_group *g, uint64_t now)
 
 void sched_budget_reset(const struct sched *s, struct sched_group *g, uint64_t now)
 {
-	g->charged_at = now;
+	g->charged_at = max_u64(now, 1); /* 0: never yet */
 	g->tokens = enough(s, g);
 	g->throttled = false;
 }

@@ -121,7 +121,7 @@ void sched_arrive(struct sched *s, struct sched_core *core, struct sched_entity 
 		}
 		e->vruntime = time - core->offset;
 	} else {
-		e->vruntime = core->least;
+		e->vruntime = core->least - behind;
 	}
 	e->vruntime = sched_later(e->vruntime, core->least - behind);
 	sched_insert(s, core, e, now);
