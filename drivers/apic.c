@@ -53,6 +53,8 @@
 #define ICR_PENDING BIT32(12)
 #define ICR_ASSERT BIT32(14)
 
+#define XAPIC_ID_ALL 0xffu
+
 #define ISR_WORDS 8u
 /* Interrupts that can be nested in service: one per priority class at most, with some to spare. */
 #define EOI_MAX 64u
@@ -295,6 +297,11 @@ void host_apic_init_ap(void)
 	set_up();
 }
 
+bool host_apic_reaches(uint32_t id)
+{
+	return id < (apic.x2apic ? UINT32_MAX : XAPIC_ID_ALL);
+}
+
 /* Two writes, the second of which sends: nothing may come between them. Interrupts are off. */
 static void send_xapic(uint32_t id, uint32_t command)
 {
@@ -310,13 +317,15 @@ static void send_xapic(uint32_t id, uint32_t command)
 /* What was written to memory before must be visible to the CPU that is interrupted. */
 static void send(uint32_t id, uint32_t command)
 {
+	if (!host_apic_reaches(id)) {
+		log_error("APIC ID %u is out of reach", id);
+		return;
+	}
 	cpu_mfence();
 	if (apic.x2apic) {
 		cpu_wrmsr(MSR_X2APIC_FIRST + APIC_ICR / 16, command | (uint64_t)id << 32);
-	} else if (id <= 0xff) {
-		send_xapic(id, command);
 	} else {
-		log_error("APIC ID %u is out of reach without x2APIC", id);
+		send_xapic(id, command);
 	}
 }
 
@@ -335,7 +344,7 @@ void host_apic_send_nmi(uint32_t id)
 	send(id, ICR_NMI | ICR_ASSERT);
 }
 
-void host_apic_send(uint32_t id, uint8_t vector)
+void host_apic_send_ipi(uint32_t id, uint8_t vector)
 {
 	send(id, ICR_FIXED | ICR_ASSERT | vector);
 }

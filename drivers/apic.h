@@ -30,7 +30,10 @@ uint64_t host_apic_base(void);
  * the CPU has no such mode; HV_E_IO: its timer does not run.
  */
 enum hv_status host_apic_init(const struct host_apic_config *config) HV_MUST_CHECK;
-/* Sets up the APIC of another CPU, on that CPU, in the same mode. */
+/*
+ * Sets up the APIC of another CPU, on that CPU: same mode, vectors and timer. What was measured on
+ * the boot CPU holds there too: all timers of a machine count one clock.
+ */
 void host_apic_init_ap(void);
 
 bool host_apic_is_x2apic(void);
@@ -44,16 +47,23 @@ void host_apic_eoi(void);
 /* For a vector nobody had claimed: ends it if it is in service here (trap_hooks.stray_irq). */
 void host_apic_stray(unsigned vector);
 
-/* To the CPU with this ID. The message is on its way when they return. */
+/* Whether messages can name this CPU: eight bits in xAPIC mode, and not "all". */
+bool host_apic_reaches(uint32_t id);
+/*
+ * To the CPU with this ID; nothing is sent to one out of reach. What the caller wrote to memory is
+ * visible to the CPU that is interrupted. Not to be called from NMIs: in xAPIC mode a message is
+ * two writes.
+ */
 void host_apic_send_init(uint32_t id);
 void host_apic_send_startup(uint32_t id, uint8_t page_number);
 void host_apic_send_nmi(uint32_t id);
-void host_apic_send(uint32_t id, uint8_t vector);
+/* An interrupt, fixed and edge-triggered. */
+void host_apic_send_ipi(uint32_t id, uint8_t vector);
 
 /*
- * Raises the timer vector once at TSC `deadline` or, when that is far off, earlier: the handler
- * looks at the time and arms again. A deadline in the past raises it at once. Replaces the one
- * before.
+ * This CPU's timer. Raises the timer vector once at TSC `deadline` or, when that is far off,
+ * earlier: the handler looks at the time and arms again. A deadline in the past raises it at once.
+ * Replaces the one before.
  */
 void host_apic_timer_arm(uint64_t deadline);
 void host_apic_timer_stop(void);

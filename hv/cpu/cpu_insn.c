@@ -302,7 +302,8 @@ void cpu_wbinvd(void)
 
 void cpu_mfence(void)
 {
-	__asm__ volatile("mfence" : : : "memory");
+	/* LFENCE, because a WRMSR to the x2APIC waits for instructions, not for stores. */
+	__asm__ volatile("mfence; lfence" : : : "memory");
 }
 
 void cpu_cli(void)

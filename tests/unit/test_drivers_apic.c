@@ -202,11 +202,65 @@ static void takes_x2apic_where_it_is(void **state)
 	assert_true(host_apic_is_x2apic());
 	assert_int_equal(fake_msr_get(MSR_IA32_APIC_BASE), 0xfee00d00);
 	assert_int_equal(host_apic_id(), 0x12345);
-	host_apic_send(0x10001, 0x44);
+	host_apic_send_ipi(0x10001, 0x44);
 	assert_int_equal(dev.icr, 0x0001000100004044ull);
+	host_apic_send_nmi(0xff);
+	assert_int_equal(dev.icr, 0x000000ff00004400ull);
+	assert_int_equal(dev.messages, 2);
+	assert_false(host_apic_reaches(UINT32_MAX));
+	host_apic_send_ipi(UINT32_MAX, 0x44);
+	assert_int_equal(dev.messages, 2);
 	/* Another CPU that the firmware left in x2APIC mode. */
 	host_apic_init_ap();
 	assert_int_equal(fake_msr_get(MSR_IA32_APIC_BASE), 0xfee00d00);
+}
+
+/* The registers of a CPU after INIT: what the boot CPU set up is not in them. */
+static void become_another_cpu(void)
+{
+	memset(dev.reg, 0, sizeof(dev.reg));
+	dev.reg[0x20 / 16] = 0x05000000;
+	dev.reg[0x30 / 16] = 0x00060015;
+	dev.reg[0xf0 / 16] = 0xff;
+	dev.reg[0x320 / 16] = dev.reg[0x350 / 16] = dev.reg[0x360 / 16] = 0x10000;
+	dev.reg[0x370 / 16] = 0x10000;
+}
+
+static void other_cpus_get_the_same(void **state)
+{
+	uint64_t wait = TSC_HZ / 1000;
+	uint32_t count;
+
+	(void)state;
+	cpu_with(0);
+	assert_int_equal(host_apic_init(&config), HV_OK);
+	host_apic_timer_arm(fake_tsc + wait);
+	count = dev.reg[0x380 / 16];
+	become_another_cpu();
+	host_apic_init_ap();
+	assert_int_equal(host_apic_id(), 5);
+	assert_int_equal(dev.reg[0xf0 / 16], 0x1ff);
+	assert_int_equal(dev.reg[0x320 / 16], 0xf0);
+	assert_int_equal(dev.reg[0x370 / 16], 0xfe);
+	assert_int_equal(dev.reg[0x3e0 / 16], 0xb);
+	/* No calibration of its own, and the same count for the same time. */
+	assert_int_equal(dev.reg[0x380 / 16], 0);
+	host_apic_timer_arm(fake_tsc + wait);
+	assert_in_range(dev.reg[0x380 / 16], count - 2, count + 2);
+}
+
+static void deadlines_work_on_other_cpus(void **state)
+{
+	(void)state;
+	cpu_with(BIT32(21) | BIT32(24));
+	assert_int_equal(host_apic_init(&config), HV_OK);
+	become_another_cpu();
+	dev.deadline = 77;
+	host_apic_init_ap();
+	assert_int_equal(dev.reg[0x320 / 16], 0x400f0);
+	assert_int_equal(dev.deadline, 0);
+	host_apic_timer_arm(12345);
+	assert_int_equal(dev.deadline, 12345);
 }
 
 static void messages_have_their_form(void **state)
@@ -223,11 +277,16 @@ static void messages_have_their_form(void **state)
 	assert_int_equal(dev.icr, 0x50000469full);
 	host_apic_send_nmi(1);
 	assert_int_equal(dev.icr, 0x100004400ull);
-	host_apic_send(0, 0xf1);
+	host_apic_send_ipi(0, 0xf1);
 	assert_int_equal(dev.icr, 0x40f1);
 	assert_int_equal(fake_cpu.mfence_count - fences, 4);
 	assert_int_equal(dev.messages, 4);
-	host_apic_send(256, 0xf1); /* cannot be named: nothing is sent */
+	/* Cannot be named, or would be all of them: nothing is sent. */
+	assert_true(host_apic_reaches(254));
+	assert_false(host_apic_reaches(255));
+	host_apic_send_ipi(255, 0xf1);
+	host_apic_send_ipi(256, 0xf1);
+	host_apic_send_nmi(0x10001);
 	assert_int_equal(dev.messages, 4);
 	dev.reg[0x300 / 16] = BIT32(12); /* a message that never gets through */
 	host_apic_send_nmi(2);
@@ -328,6 +387,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(brings_up_xapic, setup),
 		cmocka_unit_test_setup(takes_x2apic_where_it_is, setup),
+		cmocka_unit_test_setup(other_cpus_get_the_same, setup),
+		cmocka_unit_test_setup(deadlines_work_on_other_cpus, setup),
 		cmocka_unit_test_setup(messages_have_their_form, setup),
 		cmocka_unit_test_setup(leftovers_are_ended, setup),
 		cmocka_unit_test_setup(one_shot_is_calibrated, setup),
