@@ -15,6 +15,7 @@
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/stack_guard.h"
+#include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
@@ -49,6 +50,7 @@ static void init_cpu(void)
 	struct cpu_local *cpu;
 
 	cpu_features_init();
+	topology_init();
 	cpu = percpu_init_boot((uint64_t)(uintptr_t)hv_boot_stack,
 			       (uint64_t)(uintptr_t)hv_boot_stack_top, cpu_apic_id());
 	percpu_activate(cpu);
