@@ -14,7 +14,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/percpu.c \
-	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c
+	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
@@ -73,7 +73,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_vmx_caps test_vmx_check test_vmx_cpu test_vmx_decode test_vmx_dump test_vmx_event \
 	test_vmx_mitigate test_vmx_permissions test_vmx_run test_vmx_state test_vmx_vcpu test_vmx_vmcs \
 	test_vmx_vmx test_vmx_vpid \
-	test_tables_acpi test_timer test_topology test_trap test_uart16550 test_vtime test_window test_linux_header \
+	test_tables_acpi test_timer test_topology test_trap test_tsc_sync test_uart16550 test_vtime test_window test_linux_header \
 	test_i8042 test_ps2_keyboard test_scancode \
 	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \

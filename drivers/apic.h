@@ -61,7 +61,7 @@ void host_apic_send_nmi(uint32_t id);
 void host_apic_send_ipi(uint32_t id, uint8_t vector);
 
 /*
- * This CPU's timer. Raises the timer vector once at TSC `deadline` or, when that is far off,
+ * This CPU's timer. Raises the timer vector once at `deadline`, in ticks of the boot CPU's TSC, or, when that is far off,
  * earlier: the handler looks at the time and arms again. A deadline in the past raises it at once.
  * Replaces the one before.
  */

@@ -21,6 +21,7 @@
 #include "hv/base/addr.h"
 #include "hv/cpu/desc.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/tsc_sync.h"
 
 #define CPU_MAX 256u
 
@@ -49,7 +50,10 @@ struct cpu_local {
 	_Atomic uint64_t nmi_count;
 	uint64_t irq_count;
 	uint64_t stray_irq_count; /* external vectors nobody had claimed */
-	void *run;		  /* the run loop's own state of this CPU; NULL before it starts */
+	/* To be added to this CPU's TSC to get the boot CPU's; set before the CPU does anything. */
+	int64_t tsc_offset;
+	struct tsc_channel tsc_channel;
+	void *run; /* the run loop's own state of this CPU; NULL before it starts */
 	struct gdt gdt;
 	struct tss tss;
 };
