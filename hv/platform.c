@@ -17,11 +17,11 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/console.h"
-#include "hv/cpu/ap_start.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/trap.h"
+#include "hv/cpus.h"
 #include "hv/monitor.h"
 #include "hv/run.h"
 #include "hv/vcpu.h"
@@ -50,14 +50,11 @@ static struct {
 	struct acpi_info acpi;
 	struct power_config power;
 	struct tsc_result tsc;
-	struct ap_start ap;
 	struct timer poll_timer; /* armed when input cannot interrupt */
 	struct timer draw_timer; /* armed while the screen is behind */
 	bool timers_ready;
 	bool has_acpi;
 	bool polled;
-	unsigned cpus_parked;
-	unsigned cpus_failed;
 } host;
 
 /* --- text --- */
@@ -345,83 +342,13 @@ void platform_poll(void)
 
 /* --- the other processors --- */
 
-static void ap_main(struct cpu_local *cpu)
-{
-	space_cpu_init();
-	host_apic_init_ap();
-	cpu_set_state(cpu, CPU_ONLINE);
-	cpu_park(cpu);
-}
-
-static void start_cpu(uint32_t apic_id)
-{
-	void *area;
-	struct cpu_local *cpu;
-
-	if (apic_id == host_apic_id()) {
-		return;
-	}
-	area = pool_pages(CPU_AREA_ORDER);
-	cpu = area != NULL ? percpu_add(area, apic_id) : NULL;
-	if (cpu == NULL) {
-		log_warn("CPU with APIC id %u: no room for it", apic_id);
-		host.cpus_failed++;
-	} else if (ap_start_cpu(cpu) != HV_OK) {
-		log_warn("CPU with APIC id %u did not answer", apic_id);
-		host.cpus_failed++;
-	} else {
-		host.cpus_parked++;
-	}
-}
-
-static void start_acpi_cpus(void)
-{
-	for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
-		if (host.acpi.cpus[i].enabled) {
-			start_cpu(host.acpi.cpus[i].apic_id);
-		}
-	}
-}
-
-static void start_efi_cpus(const struct handoff *handoff)
-{
-	const struct handoff_cpu *cpus;
-
-	if (handoff->cpu_count == 0) {
-		return;
-	}
-	cpus = pool_ptr(hpa(handoff->cpus));
-	for (uint64_t i = 0; i < handoff->cpu_count; i++) {
-		if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
-			start_cpu(cpus[i].apic_id);
-		}
-	}
-}
-
 void platform_start_cpus(const struct handoff *handoff)
 {
-	host.ap = (struct ap_start){
-		.trampoline = hpa(handoff->trampoline),
-		.page = (void *)(uintptr_t)handoff->trampoline,
-		.cr3 = space_core_cr3(),
-		.tsc_hz = clock_hz(),
-		.send_init = host_apic_send_init,
-		.send_startup = host_apic_send_startup,
-		.main = ap_main,
-	};
-	if (ap_start_prepare(&host.ap) != HV_OK) {
-		log_warn("CPUs: no page below 1 MiB to start others with: using one");
-		return;
-	}
-	if (host.acpi.has_madt) {
-		start_acpi_cpus();
-	} else {
-		start_efi_cpus(handoff);
-	}
-	log_info("CPUs: %u, from %s: 1 runs guests, %u parked, %u failed",
-		 host.cpus_parked + host.cpus_failed + 1,
-		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_parked,
-		 host.cpus_failed);
+	static struct cpus_config config;
+
+	config = (struct cpus_config){&host.acpi, handoff, cpu_park};
+
+	cpus_start(&config);
 }
 
 /* --- the end --- */
@@ -457,8 +384,7 @@ void platform_describe(void)
 	monitor_print("cpu           %s (family 0x%x model 0x%x stepping %u)\n", f->brand,
 		      f->family, f->model, f->stepping);
 	monitor_print("below         %s\n", below(f));
-	monitor_print("cpus          1 running guests, %u parked, %u failed\n", host.cpus_parked,
-		      host.cpus_failed);
+	cpus_describe();
 	monitor_print("backend       %s: nested paging with %s pages, %u tags\n", b->vendor,
 		      page_sizes[b->stage2_max_level - 1], b->tag_count);
 	monitor_print("  next RIP %s, decode assists %s, flush by tag %s, virtual GIF %s\n",

@@ -19,7 +19,7 @@ void platform_screen(const struct handoff *handoff);
 enum hv_status platform_facts(const struct handoff *handoff) HV_MUST_CHECK;
 /* Interrupt controllers and the host timer of the boot CPU. */
 enum hv_status platform_interrupts(void) HV_MUST_CHECK;
-/* Starts every other processor and parks it. */
+/* Starts every other processor, to be parked. */
 void platform_start_cpus(const struct handoff *handoff);
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
 void platform_input(void);

@@ -5,10 +5,15 @@
 #include "hv/base/bits.h"
 #include "hv/cpu/insn.h"
 
-/* Rounds of each pass: many where they are quick, few where whoever runs us makes them slow. */
+/*
+ * A pass is many rounds where they are quick. Where whoever runs us makes them slow it is few; the
+ * first pass, which measures, then goes on for longer, so that one of them happens to be quick.
+ */
 #define ROUNDS_MIN 4u
 #define ROUNDS_MAX 64u
-#define PASSES_PER_SECOND 500u
+#define PASS_US 2000u
+#define PASS_MAX_US 20000u
+#define NARROW_US 10u
 
 enum tsc_turn {
 	TURN_NOBODY = 0, /* the other CPU is not there yet */
@@ -91,18 +96,29 @@ static bool take_round(struct tsc_channel *channel, uint64_t limit, struct tsc_b
 	return true;
 }
 
-static bool take_rounds(struct tsc_channel *channel, uint64_t hz, struct tsc_bounds *b)
+static bool enough(const struct tsc_bounds *b, uint64_t us, uint64_t patience_us, int64_t narrow)
+{
+	if (b->rounds < ROUNDS_MIN) {
+		return false;
+	}
+	if (b->high - b->low > narrow) {
+		return us > patience_us;
+	}
+	return b->rounds >= ROUNDS_MAX || us > PASS_US;
+}
+
+static bool take_rounds(struct tsc_channel *channel, uint64_t hz, uint64_t patience_us,
+			struct tsc_bounds *b)
 {
 	uint64_t start = cpu_rdtsc();
+	uint64_t per_us = hz / 1000000;
 
-	for (unsigned i = 0; i < ROUNDS_MAX; i++) {
-		if (i >= ROUNDS_MIN && cpu_rdtsc() - start > hz / PASSES_PER_SECOND) {
-			break;
-		}
+	do {
 		if (!take_round(channel, hz, b)) {
 			return false;
 		}
-	}
+	} while (!enough(b, (cpu_rdtsc() - start) / per_us, patience_us,
+			 (int64_t)(NARROW_US * per_us)));
 	return true;
 }
 
@@ -112,8 +128,9 @@ bool tsc_sync_measure(struct tsc_channel *channel, uint64_t hz, struct tsc_verdi
 	struct tsc_bounds second = {0};
 	int64_t corrected;
 
-	if (!wait_while(channel, TURN_NOBODY, hz) || !take_rounds(channel, hz, &first) ||
-	    !take_rounds(channel, hz, &second)) {
+	if (!wait_while(channel, TURN_NOBODY, hz) ||
+	    !take_rounds(channel, hz, PASS_MAX_US, &first) ||
+	    !take_rounds(channel, hz, PASS_US, &second)) {
 		return false;
 	}
 	*out = tsc_bounds_judge(&first);

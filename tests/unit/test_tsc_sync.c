@@ -170,8 +170,8 @@ static void slow_answers_cost_few_rounds(void **state)
 	two.delay = 100000; /* a millisecond */
 	assert_true(tsc_sync_measure(&two.channel, HZ, &v));
 	assert_true(v.in_step);
-	assert_in_range(two.answers, 8, 10);
-	assert_true(two.now - before < HZ / 50);
+	assert_in_range(two.answers, 20, 26);
+	assert_true(two.now - before < HZ / 30);
 }
 
 static void drift_is_noticed(void **state)
