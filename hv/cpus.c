@@ -2,12 +2,15 @@
 /* Starting the other processors. */
 #include "hv/cpus.h"
 
+#include <stdatomic.h>
+
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
 #include "hv/base/log.h"
 #include "hv/cpu/ap_start.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/topology.h"
 #include "hv/monitor.h"
 #include "mm/pool.h"
@@ -22,6 +25,8 @@ static struct cpus {
 	unsigned unsteady;  /* with one that no offset can correct */
 	uint64_t tsc_bound; /* no two TSCs are further apart, corrections added */
 } cpus;
+
+static atomic_bool stopping;
 
 /* As many as their IDs leave room for. */
 static unsigned threads_per_core(void)
@@ -174,6 +179,30 @@ void cpus_start(const struct cpus_config *config)
 		 cpus.started + cpus.failed + 1, acpi ? "ACPI" : "EFI MP services",
 		 cpus.started + 1, cpus.failed, threads_per_core(),
 		 threads_per_core() == 1 ? "" : "s");
+}
+
+_Noreturn void cpus_stop_all(void)
+{
+	const struct cpu_local *self = cpu_this();
+
+	/* Only the first to come tells the others. */
+	if (!atomic_exchange(&stopping, true)) {
+		for (unsigned i = 0; i < percpu_count(); i++) {
+			struct cpu_local *cpu = percpu_get(i);
+
+			if (cpu != self && cpu_get_state(cpu) == CPU_ONLINE) {
+				host_apic_send_nmi(cpu->apic_id);
+			}
+		}
+	}
+	cpu_stop();
+}
+
+void cpus_obey_stop(void)
+{
+	if (atomic_load(&stopping)) {
+		cpu_stop();
+	}
 }
 
 void cpus_describe(void)

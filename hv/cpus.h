@@ -23,5 +23,12 @@ struct cpus_config {
 /* Starts every one that firmware has enabled. Called once, on the boot CPU; `config` must live on.
  */
 void cpus_start(const struct cpus_config *config);
+/*
+ * Stops every CPU for good, the caller's last; from any context, NMIs included. Each other one is
+ * sent an NMI, whose hook must call cpus_obey_stop.
+ */
+_Noreturn void cpus_stop_all(void);
+/* On each NMI: does not return once cpus_stop_all was called anywhere. */
+void cpus_obey_stop(void);
 /* Prints what became of them, for a report. */
 void cpus_describe(void);

@@ -17,6 +17,7 @@
 #include "hv/cpu/stack_guard.h"
 #include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
+#include "hv/cpus.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
 #include "hv/monitor.h"
@@ -41,7 +42,8 @@ static void print_report(const char *line)
 
 static const struct trap_hooks hooks = {
 	.print = print_report,
-	.fatal = cpu_stop,
+	.fatal = cpus_stop_all,
+	.nmi = cpus_obey_stop,
 	.stray_irq = host_apic_stray,
 };
 

@@ -40,6 +40,8 @@ static _Alignas(64) uint64_t default_gs[512];
 static const struct msr_entry msr_defaults[] = {
 	{MSR_IA32_APIC_BASE, 0xfee00900},
 	{MSR_IA32_PAT, 0x0007040600070406ull},
+	{MSR_IA32_MCG_CAP, 0},
+	{MSR_IA32_MCG_STATUS, 0},
 	{MSR_EFER, 0x501},
 	{MSR_STAR, 0},
 	{MSR_LSTAR, 0},

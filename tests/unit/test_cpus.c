@@ -25,6 +25,7 @@
 #include "hv/cpu/topology.h"
 #include "hv/cpus.h"
 #include "tests/fakes/access.h"
+#include "tests/fakes/check.h"
 #include "tests/fakes/fake_cpu.h"
 
 #define HZ 2000000000ull
@@ -41,6 +42,7 @@ static struct {
 	unsigned inits;	      /* INIT messages */
 	unsigned resets_late; /* of these, after the first start-up */
 	unsigned startups;
+	unsigned nmis;
 	struct cpu_local *asked; /* whom the boot CPU talks with */
 } pc;
 static uint64_t log_mark;
@@ -104,6 +106,7 @@ static bool write_msr(uint32_t index, uint64_t value, bool *handled)
 		pc.inits++;
 		pc.resets_late += pc.startups != 0;
 	}
+	pc.nmis += index == ICR && (value & 0x700) == 0x400;
 	return true;
 }
 
@@ -262,6 +265,22 @@ static void ids_out_of_reach_are_left_alone(void **state)
 	assert_int_equal(percpu_count(), 1);
 }
 
+static void all_stop_together(void **state)
+{
+	(void)state;
+	list_in_acpi(4, 1);
+	pc.dead = 2;
+	cpus_start(&config);
+	cpus_obey_stop(); /* not yet */
+	EXPECT_STOP(cpus_stop_all());
+	/* The caller and the dead one are not told. */
+	assert_int_equal(pc.nmis, 2);
+	EXPECT_STOP(cpus_obey_stop());
+	/* Another CPU that meets trouble meanwhile adds none. */
+	EXPECT_STOP(cpus_stop_all());
+	assert_int_equal(pc.nmis, 2);
+}
+
 static void alone(void **state)
 {
 	(void)state;
@@ -281,6 +300,8 @@ int main(void)
 		cmocka_unit_test_setup(one_listed_twice_is_started_once, setup),
 		cmocka_unit_test_setup(ids_out_of_reach_are_left_alone, setup),
 		cmocka_unit_test_setup(alone, setup),
+		/* Last: a stopped machine stays stopped. */
+		cmocka_unit_test_setup(all_stop_together, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
