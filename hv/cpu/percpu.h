@@ -48,6 +48,9 @@ struct cpu_local {
 	uint64_t stack_low;	/* the stack C code runs on: [low, high) */
 	uint64_t stack_high;
 	uint64_t *stack_mark; /* lowest word of the area's stack */
+	/* What this CPU is doing and since when, told to the one that watches it (hv/watchdog.h).
+	 */
+	_Atomic uint64_t phase;
 	/* What the last NMI interrupted, written before it is counted. */
 	_Atomic uint64_t nmi_rip;
 	_Atomic uint64_t nmi_count;
