@@ -89,23 +89,37 @@ static struct table map_table(const struct acpi_mapper *m, uint64_t address, con
 
 /* ---------------------------------------------------------------- MADT */
 
+/* Puts `cpu` in the place of one that is not there yet; false when there is none. */
+static bool replace_absent(struct acpi_info *out, struct acpi_cpu cpu)
+{
+	for (unsigned i = out->cpu_count; i-- > 0;) {
+		if (!out->cpus[i].enabled) {
+			out->cpus[i] = cpu;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void add_cpu(struct acpi_info *out, uint32_t apic_id, uint32_t uid, uint32_t flags)
 {
+	struct acpi_cpu cpu = {apic_id, uid, (flags & MADT_CPU_ENABLED) != 0};
+
 	if ((flags & (MADT_CPU_ENABLED | MADT_CPU_ONLINE_CAPABLE)) == 0) {
 		return;
 	}
 	/* Firmware may list a processor as local APIC and as local x2APIC. */
 	for (unsigned i = 0; i < out->cpu_count; i++) {
 		if (out->cpus[i].apic_id == apic_id) {
+			out->cpus[i].enabled = out->cpus[i].enabled || cpu.enabled;
 			return;
 		}
 	}
-	if (out->cpu_count == ACPI_CPUS_MAX) {
+	if (out->cpu_count < ACPI_CPUS_MAX) {
+		out->cpus[out->cpu_count++] = cpu;
+	} else if (cpu.enabled && !replace_absent(out, cpu)) {
 		out->cpus_dropped++;
-		return;
 	}
-	out->cpus[out->cpu_count++] =
-		(struct acpi_cpu){apic_id, uid, (flags & MADT_CPU_ENABLED) != 0};
 }
 
 static void add_lapic_nmi(struct acpi_info *out, uint32_t uid, uint16_t flags, uint8_t lint)

@@ -95,7 +95,7 @@ struct acpi_info {
 	bool has_8259; /* PC-compatible PICs are there, to be masked */
 	uint64_t lapic_base;
 	unsigned cpu_count;
-	unsigned cpus_dropped; /* beyond ACPI_CPUS_MAX */
+	unsigned cpus_dropped; /* enabled ones beyond ACPI_CPUS_MAX */
 	struct acpi_cpu cpus[ACPI_CPUS_MAX];
 	unsigned ioapic_count;
 	struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];

@@ -9,6 +9,7 @@
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/msr.h"
+#include "hv/cpu/percpu.h"
 #include "hv/cpu/trap.h"
 
 /* Register offsets in the page; x2APIC's MSR is 0x800 + offset / 16. */
@@ -359,6 +360,8 @@ static uint32_t timer_count(uint64_t ticks)
 
 void host_apic_timer_arm(uint64_t deadline)
 {
+	/* The timer knows this CPU's TSC only. */
+	deadline -= (uint64_t)cpu_this()->tsc_offset;
 	if (apic.deadline) {
 		/* 0 would disarm. */
 		cpu_wrmsr(MSR_IA32_TSC_DEADLINE, deadline != 0 ? deadline : 1);

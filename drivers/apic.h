@@ -61,9 +61,9 @@ void host_apic_send_nmi(uint32_t id);
 void host_apic_send_ipi(uint32_t id, uint8_t vector);
 
 /*
- * This CPU's timer. Raises the timer vector once at TSC `deadline` or, when that is far off,
- * earlier: the handler looks at the time and arms again. A deadline in the past raises it at once.
- * Replaces the one before.
+ * This CPU's timer. Raises the timer vector once at `deadline`, in ticks of the boot CPU's TSC, or,
+ * when that is far off, earlier: the handler looks at the time and arms again. A deadline in the
+ * past raises it at once. Replaces the one before.
  */
 void host_apic_timer_arm(uint64_t deadline);
 void host_apic_timer_stop(void);

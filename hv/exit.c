@@ -251,7 +251,9 @@ static void on_entry_failed(struct vcpu *vcpu, struct vm_exit *exit)
 
 static void on_machine_check(struct vcpu *vcpu, struct vm_exit *exit)
 {
-	stop_with(vcpu, "machine check while the guest ran", 0, exit->exception.error);
+	if (trap_guest_machine_check() != MCE_HARMLESS) {
+		stop_with(vcpu, "machine check while the guest ran", 0, exit->exception.error);
+	}
 }
 
 static void on_tpr_below(struct vcpu *vcpu, struct vm_exit *exit)

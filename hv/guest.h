@@ -161,5 +161,5 @@ void guest_check_idle(void);
 uint64_t guest_overhead_bytes(const struct guest *g);
 /* Guest TSC of a vCPU now. */
 uint64_t guest_tsc(const struct guest *g, const struct vcpu *vcpu);
-/* Makes the guest TSC of a vCPU follow vcpu->tsc_adjust. */
+/* Makes the guest TSC of a vCPU follow vcpu->tsc_adjust, and the CPU that it is loaded on. */
 void guest_apply_tsc(struct guest *g, struct vcpu *vcpu);

@@ -17,6 +17,7 @@
 #include "hv/cpu/stack_guard.h"
 #include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
+#include "hv/cpus.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
 #include "hv/monitor.h"
@@ -25,6 +26,7 @@
 #include "hv/run.h"
 #include "hv/setup.h"
 #include "hv/vcpu.h"
+#include "hv/watchdog.h"
 #include "mm/space.h"
 #include "svm/svm.h"
 #include "vmx/vmx.h"
@@ -41,7 +43,8 @@ static void print_report(const char *line)
 
 static const struct trap_hooks hooks = {
 	.print = print_report,
-	.fatal = cpu_stop,
+	.fatal = cpus_stop_all,
+	.nmi = cpus_obey_stop,
 	.stray_irq = host_apic_stray,
 };
 
@@ -92,6 +95,8 @@ static const struct run_ops run_ops = {
 	.end_guests = guest_end_wanted,
 };
 
+static const struct watchdog_ops watchdog_ops = {host_apic_send_nmi, run_last_guest};
+
 /* What each CPU but the first does when it has been started: it joins the run loop. */
 static void enter_cpu(struct cpu_local *cpu)
 {
@@ -111,14 +116,17 @@ static void init_cpus(const struct handoff *handoff)
 	static uint16_t cores[CPU_MAX];
 	struct run_config config = {
 		.ops = &run_ops,
-		.cpu_count = platform_cpus(handoff, cores),
 		.cores = cores,
 		.share_cores = setup_machine()->smt_shared,
 	};
 
+	platform_find_cpus(handoff, enter_cpu);
+	cpus_cores(cores);
+	config.cpu_count = percpu_count();
 	run_init(&config);
+	watchdog_init(&watchdog_ops);
 	run_cpu_init();
-	platform_start_cpus(handoff, enter_cpu);
+	cpus_start();
 }
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
 static const struct monitor_ops monitor_ops = {

@@ -18,12 +18,12 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/console.h"
-#include "hv/cpu/ap_start.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
+#include "hv/cpus.h"
 #include "hv/monitor.h"
 #include "hv/run.h"
 #include "hv/vcpu.h"
@@ -53,16 +53,12 @@ static struct {
 	struct acpi_info acpi;
 	struct power_config power;
 	struct tsc_result tsc;
-	struct ap_start ap;
-	void (*enter)(struct cpu_local *cpu); /* what CPUs but the first do for ever */
+	struct cpus_config cpus;
 	struct timer poll_timer; /* armed when input cannot interrupt */
 	struct timer draw_timer; /* armed while the screen is behind */
 	bool timers_ready;
 	bool has_acpi;
 	bool polled;
-	uint32_t cpu_ids[CPU_MAX]; /* APIC ids in the order in which they start */
-	unsigned cpu_count;
-	unsigned cpus_failed;
 	/* Covers the serial port, the screen and its timer; below the console's lock. */
 	struct spinlock output;
 } host;
@@ -380,107 +376,10 @@ void platform_poll(void)
 
 /* --- the other processors --- */
 
-static void ap_main(struct cpu_local *cpu)
+void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
 {
-	space_cpu_init();
-	host_apic_init_ap();
-	host.enter(cpu);
-}
-
-static void start_cpu(uint32_t apic_id)
-{
-	void *area = pool_pages(CPU_AREA_ORDER);
-	struct cpu_local *cpu = area != NULL ? percpu_add(area, apic_id) : NULL;
-
-	if (cpu == NULL) {
-		log_warn("CPU with APIC id %u: no room for it", apic_id);
-		host.cpus_failed++;
-	} else if (ap_start_cpu(cpu) != HV_OK) {
-		log_warn("CPU with APIC id %u did not answer", apic_id);
-		host.cpus_failed++;
-	}
-}
-
-/* Notes a CPU once. */
-static void list_cpu(uint32_t apic_id)
-{
-	for (unsigned i = 0; i < host.cpu_count; i++) {
-		if (host.cpu_ids[i] == apic_id) {
-			return;
-		}
-	}
-	if (host.cpu_count < CPU_MAX) {
-		host.cpu_ids[host.cpu_count++] = apic_id;
-	}
-}
-
-static void list_efi_cpus(const struct handoff *handoff)
-{
-	const struct handoff_cpu *cpus;
-
-	if (handoff->cpu_count == 0) {
-		return;
-	}
-	cpus = pool_ptr(hpa(handoff->cpus));
-	for (uint64_t i = 0; i < handoff->cpu_count; i++) {
-		if ((cpus[i].flags & HANDOFF_CPU_ENABLED) != 0) {
-			list_cpu(cpus[i].apic_id);
-		}
-	}
-}
-
-/* The core of CPU `index`, named by the first CPU of it. */
-static uint16_t core_of(unsigned index)
-{
-	uint32_t key = topology_core_of(host.cpu_ids[index]);
-	unsigned first = 0;
-
-	while (topology_core_of(host.cpu_ids[first]) != key) {
-		first++;
-	}
-	return (uint16_t)first;
-}
-
-unsigned platform_cpus(const struct handoff *handoff, uint16_t cores[CPU_MAX])
-{
-	host.cpu_count = 0;
-	list_cpu(host_apic_id());
-	if (host.acpi.has_madt) {
-		for (unsigned i = 0; i < host.acpi.cpu_count; i++) {
-			if (host.acpi.cpus[i].enabled) {
-				list_cpu(host.acpi.cpus[i].apic_id);
-			}
-		}
-	} else {
-		list_efi_cpus(handoff);
-	}
-	for (unsigned i = 0; i < host.cpu_count; i++) {
-		cores[i] = core_of(i);
-	}
-	return host.cpu_count;
-}
-
-void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
-{
-	host.enter = enter;
-	host.ap = (struct ap_start){
-		.trampoline = hpa(handoff->trampoline),
-		.page = (void *)(uintptr_t)handoff->trampoline,
-		.cr3 = space_core_cr3(),
-		.tsc_hz = clock_hz(),
-		.send_init = host_apic_send_init,
-		.send_startup = host_apic_send_startup,
-		.main = ap_main,
-	};
-	if (ap_start_prepare(&host.ap) != HV_OK) {
-		log_warn("CPUs: no page below 1 MiB to start others with: using one");
-		return;
-	}
-	for (unsigned i = 1; i < host.cpu_count; i++) {
-		start_cpu(host.cpu_ids[i]);
-	}
-	log_info("CPUs: %u, from %s, %u failed", percpu_count(),
-		 host.acpi.has_madt ? "ACPI" : "EFI MP services", host.cpus_failed);
+	host.cpus = (struct cpus_config){&host.acpi, handoff, enter};
+	cpus_find(&host.cpus);
 }
 
 /* --- the end --- */
@@ -516,8 +415,7 @@ void platform_describe(void)
 	monitor_print("cpu           %s (family 0x%x model 0x%x stepping %u)\n", f->brand,
 		      f->family, f->model, f->stepping);
 	monitor_print("below         %s\n", below(f));
-	monitor_print("cpus          %u running guests, %u failed\n", run_cpu_count(),
-		      host.cpus_failed);
+	cpus_describe();
 	monitor_print("backend       %s: nested paging with %s pages, %u tags\n", b->vendor,
 		      page_sizes[b->stage2_max_level - 1], b->tag_count);
 	monitor_print("  next RIP %s, decode assists %s, flush by tag %s, virtual GIF %s\n",

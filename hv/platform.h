@@ -20,13 +20,8 @@ void platform_screen(const struct handoff *handoff);
 enum hv_status platform_facts(const struct handoff *handoff) HV_MUST_CHECK;
 /* Interrupt controllers and the host timer of the boot CPU. */
 enum hv_status platform_interrupts(void) HV_MUST_CHECK;
-/*
- * Lists the CPUs that firmware reports, this one first, in the order of their later indices; returns
- * how many. cores[i]: the core of CPU i, the same for its siblings.
- */
-unsigned platform_cpus(const struct handoff *handoff, uint16_t cores[CPU_MAX]);
-/* Starts the others of that list; each calls `enter`, which does not return. */
-void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu));
+/* As cpus_find, with what ACPI says. */
+void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu));
 /* Interrupts CPU `cpu`, so that it looks at what it is asked for. */
 void platform_kick(unsigned cpu);
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */

@@ -14,12 +14,16 @@
 #include "hv/guest.h"
 #include "hv/recorder.h"
 #include "hv/vcpu.h"
+#include "hv/watchdog.h"
 #include "hv/work.h"
 
 #define SLICE_NS 4000000ull
 #define WAKE_CREDIT_NS 4000000ull
 #define CAP_PERIOD_NS 20000000ull
 #define BALANCE_NS 20000000ull
+
+/* CPU 0 looks after all others, CPU 1 after CPU 0. */
+#define WATCHERS 2u
 
 /* What a CPU is asked for by others. */
 #define ASK_RESCHED BIT32(0) /* give the CPU back to the scheduler */
@@ -35,7 +39,8 @@ struct run_cpu {
 	_Atomic uint32_t asked; /* ASK_* */
 	_Atomic bool open;	/* runs a guest or sleeps: only an interrupt gets through */
 	_Atomic bool idle;
-	bool online;
+	const char *_Atomic last_guest;
+	struct timer watchdog; /* on the CPUs that look after others */
 	struct run_stats stats;
 };
 
@@ -150,15 +155,32 @@ void run_init(const struct run_config *config)
 	timer_set_local_queue(run_timers);
 }
 
+static void look_after_others(struct timer *t)
+{
+	uint64_t now = clock_now();
+
+	watchdog_check(now);
+	timer_arm(t, now + clock_ns_to_ticks(WATCHDOG_PERIOD_NS));
+}
+
 void run_cpu_init(void)
 {
 	unsigned index = cpu_this()->index;
+	struct run_cpu *cpu = &run.cpus[index];
 
 	lock_acquire(&run.lock);
 	sched_cpu_online(&run.sched, index, clock_now());
-	run.cpus[index].online = true;
 	lock_release(&run.lock);
 	atomic_fetch_add(&run.online_count, 1);
+	if (index < WATCHERS && percpu_count() > 1) {
+		timer_init(&cpu->watchdog, &cpu->timers, look_after_others);
+		look_after_others(&cpu->watchdog);
+	}
+}
+
+const char *run_last_guest(const struct cpu_local *cpu)
+{
+	return atomic_load_explicit(&run.cpus[cpu->index].last_guest, memory_order_relaxed);
 }
 
 struct timer_queue *run_timers(void)
@@ -431,7 +453,11 @@ static void load(struct run_cpu *cpu, struct vcpu *vcpu)
 		cpu_write_dr03(vcpu->dr);
 		fpu_load(vcpu);
 		cpu->loaded = vcpu;
+		atomic_store_explicit(&cpu->last_guest, vcpu->vm->name, memory_order_relaxed);
 		atomic_store(&vcpu->loaded_on, (int)index);
+		if (clock_is_corrected()) {
+			guest_apply_tsc(guest_of(vcpu->vm), vcpu);
+		}
 	} else {
 		space_switch(&vcpu->vm->gspace.host);
 	}
@@ -494,7 +520,8 @@ static bool prepare(struct run_task *task)
  * Enters the guest once. False when something was asked for meanwhile: whoever asks after `open` is
  * set sends an interrupt, which stays pending until the guest runs and ends its run.
  */
-static inline bool enter(struct run_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
+static inline bool enter(struct run_cpu *cpu, struct cpu_local *local, struct vcpu *vcpu,
+			 struct vm_exit *exit)
 {
 	bool go;
 
@@ -502,6 +529,7 @@ static inline bool enter(struct run_cpu *cpu, struct vcpu *vcpu, struct vm_exit 
 	go = (atomic_load_explicit(&vcpu->requests, memory_order_acquire) |
 	      atomic_load_explicit(&cpu->asked, memory_order_acquire)) == 0;
 	if (go) {
+		watchdog_leave(local, WATCHDOG_GUEST);
 		the_backend->vcpu_run(vcpu, exit);
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
@@ -510,8 +538,10 @@ static inline bool enter(struct run_cpu *cpu, struct vcpu *vcpu, struct vm_exit 
 
 static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice_end)
 {
+	struct cpu_local *local = cpu_this();
 	struct vcpu *vcpu = task->vcpu;
 	struct vm_exit exit;
+	uint64_t now;
 
 	load(cpu, vcpu);
 	if (slice_end != SCHED_NO_END) {
@@ -523,10 +553,12 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 			break;
 		}
 		program_host_timer(cpu);
-		if (!enter(cpu, vcpu, &exit)) {
+		if (!enter(cpu, local, vcpu, &exit)) {
 			continue;
 		}
-		recorder_note(vcpu, &exit, clock_now());
+		now = clock_now();
+		watchdog_host(local, now);
+		recorder_note(vcpu, &exit, now);
 		exit_handle(vcpu, &exit);
 		if (cpu->attention) {
 			service(cpu);
@@ -564,6 +596,7 @@ static void idle(struct run_cpu *cpu, uint64_t until)
 	atomic_store_explicit(&cpu->idle, true, memory_order_relaxed);
 	atomic_exchange(&cpu->open, true);
 	if (may_sleep(cpu)) {
+		watchdog_leave(cpu_this(), WATCHDOG_IDLE);
 		cpu_idle();
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
@@ -590,6 +623,7 @@ void run_once(void)
 	uint64_t until;
 
 	cpu->stats.loops++;
+	watchdog_host(cpu_this(), clock_now());
 	serve(cpu);
 	service(cpu);
 	if (atomic_load(&run.chores) != 0) {

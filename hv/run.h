@@ -21,6 +21,7 @@
 #include "hv/api/timer.h"
 #include "hv/sched.h"
 
+struct cpu_local;
 struct vcpu;
 struct vm;
 
@@ -111,5 +112,7 @@ struct run_stats {
 	uint64_t kicks; /* sent to others */
 };
 const struct run_stats *run_stats(unsigned cpu);
+/* The guest whose vCPU `cpu` ran last; NULL: none yet. From any CPU. */
+const char *run_last_guest(const struct cpu_local *cpu);
 /* CPUs that run guests. */
 unsigned run_cpu_count(void);

@@ -9,6 +9,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/percpu.h"
 
 #define NS_PER_SECOND 1000000000ull
 #define CLOCK_HZ_MIN 1000000ull
@@ -25,6 +26,9 @@ static struct {
 	struct factor to_ticks;
 	struct factor to_ns;
 } tsc;
+
+/* Some CPU's TSC is not in step. */
+static bool corrected;
 
 /*
  * One 32-bit digit of a long division: subtracts from *rem, extended by the digit `next`, as many
@@ -106,7 +110,27 @@ uint64_t clock_hz(void)
 
 uint64_t clock_now(void)
 {
-	return cpu_rdtsc();
+	uint64_t ticks = cpu_rdtsc();
+
+	if (__builtin_expect(corrected, false)) {
+		ticks += (uint64_t)cpu_this()->tsc_offset;
+	}
+	return ticks;
+}
+
+void clock_correct(void)
+{
+	corrected = true;
+}
+
+bool clock_is_corrected(void)
+{
+	return corrected;
+}
+
+int64_t clock_correction(unsigned cpu)
+{
+	return corrected ? percpu_get(cpu)->tsc_offset : 0;
 }
 
 uint64_t clock_ns_to_ticks(uint64_t ns)

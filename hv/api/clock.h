@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* `hz` is the TSC frequency, 1 MHz .. 100 GHz. Called once, before any other function here. */
@@ -12,6 +13,14 @@ void clock_init(uint64_t hz);
 uint64_t clock_hz(void);
 /* Ticks now. */
 uint64_t clock_now(void);
+/*
+ * From now on clock_now adds the calling CPU's cpu_local.tsc_offset to its TSC: some are out of
+ * step.
+ */
+void clock_correct(void);
+bool clock_is_corrected(void);
+/* What clock_now adds on CPU `cpu`. */
+int64_t clock_correction(unsigned cpu);
 /* Converts durations; saturate instead of wrapping. */
 uint64_t clock_ns_to_ticks(uint64_t ns);
 uint64_t clock_ticks_to_ns(uint64_t ticks);

@@ -159,12 +159,22 @@ static bool wait_for(const struct cpu_local *cpu, uint64_t us)
 	return false;
 }
 
-static void send_start_sequence(const struct cpu_local *cpu)
+/* Waiting once for all: ten milliseconds each would be seconds on a large machine. */
+void ap_start_reset(void)
+{
+	CHECK(config != NULL);
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (cpu_get_state(percpu_get(i)) == CPU_OFFLINE) {
+			config->send_init(percpu_get(i)->apic_id);
+		}
+	}
+	delay(INIT_DELAY_US);
+}
+
+static void send_startup(const struct cpu_local *cpu)
 {
 	uint8_t number = (uint8_t)(config->trampoline.v >> PAGE_SHIFT);
 
-	config->send_init(cpu->apic_id);
-	delay(INIT_DELAY_US);
 	config->send_startup(cpu->apic_id, number);
 	if (!wait_for(cpu, STARTUP_DELAY_US)) {
 		/* Ignored by a CPU that has heard the first. */
@@ -195,7 +205,7 @@ enum hv_status ap_start_cpu(struct cpu_local *cpu)
 	mailbox->entry = (uint64_t)(uintptr_t)ap_entry;
 	cpu_set_state(cpu, CPU_STARTING);
 	atomic_store(&mailbox->slot, AP_SLOT_OPEN);
-	send_start_sequence(cpu);
+	send_startup(cpu);
 	if (!wait_for(cpu, ANSWER_LIMIT_US) &&
 	    (close_mailbox() || !wait_for(cpu, ANSWER_LIMIT_US))) {
 		/* Back to waiting for a SIPI: whatever it does now, it will not run any more. */

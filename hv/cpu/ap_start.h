@@ -30,9 +30,13 @@ struct ap_start {
  */
 enum hv_status ap_start_prepare(const struct ap_start *start) HV_MUST_CHECK;
 
+/* Sends INIT to each CPU that has an area and is offline, and lets it settle. */
+void ap_start_reset(void);
+
 /*
- * Starts `cpu` and waits up to a second until it is online. HV_E_IO: it did not answer and was
- * sent back to waiting, or a CPU with another APIC ID answered; its state is then CPU_FAILED and
- * its area must never be used again. The new CPU has the caller's CR0, CR4 and PAT.
+ * Starts `cpu`, which ap_start_reset has reset, and waits up to a second until it is online.
+ * HV_E_IO: it did not answer and was sent back to waiting, or a CPU with another APIC ID answered;
+ * its state is then CPU_FAILED and its area must never be used again. The new CPU has the caller's
+ * CR0, CR4 and PAT.
  */
 enum hv_status ap_start_cpu(struct cpu_local *cpu) HV_MUST_CHECK;

@@ -103,6 +103,15 @@ uint64_t cpu_rdtsc(void)
 	return low | (uint64_t)high << 32;
 }
 
+uint64_t cpu_rdtsc_ordered(void)
+{
+	uint32_t low;
+	uint32_t high;
+
+	__asm__ volatile("mfence; lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
+	return low | (uint64_t)high << 32;
+}
+
 bool cpu_rdrand(uint64_t *out)
 {
 	if ((cpu_cpuid(1, 0).ecx & CPUID_1_ECX_RDRAND) == 0) {

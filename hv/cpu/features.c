@@ -93,6 +93,7 @@ static void read_leaf_1(struct cpu_features *f)
 	f->mce = (r.edx & BIT(7)) != 0;
 	f->apic = (r.edx & BIT(9)) != 0;
 	f->mtrr = (r.edx & BIT(12)) != 0;
+	f->mca = (r.edx & BIT(14)) != 0;
 	f->pat = (r.edx & BIT(16)) != 0;
 	f->fxsr = (r.edx & BIT(24)) != 0;
 }

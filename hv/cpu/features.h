@@ -34,7 +34,7 @@ struct cpu_features {
 	unsigned linear_bits;	/* 48 when not told */
 
 	/* Leaf 1. */
-	bool apic, x2apic, tsc_deadline, rdrand, xsave, fxsr, pat, mtrr, mce, hypervisor;
+	bool apic, x2apic, tsc_deadline, rdrand, xsave, fxsr, pat, mtrr, mce, mca, hypervisor;
 	/* Leaf 7. */
 	bool smep, smap, umip, fsgsbase, tsc_adjust, pku, spec_ctrl;
 	/* Extended leaves. */

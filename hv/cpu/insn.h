@@ -32,6 +32,8 @@ bool cpu_rdmsr_safe(uint32_t index, uint64_t *value);
 bool cpu_wrmsr_safe(uint32_t index, uint64_t value);
 
 uint64_t cpu_rdtsc(void);
+/* The same, after all memory accesses that come before it and before all that come behind. */
+uint64_t cpu_rdtsc_ordered(void);
 /* A random number from RDRAND; false when the CPU lacks it or it failed 10 times. */
 bool cpu_rdrand(uint64_t *out);
 

@@ -25,6 +25,7 @@
 #define MSR_IA32_SYSENTER_EIP 0x176u
 #define MSR_IA32_MCG_CAP 0x179u
 #define MSR_IA32_MCG_STATUS 0x17au
+#define MSR_IA32_MCG_CTL 0x17bu
 #define MSR_IA32_PERF_STATUS 0x198u
 #define MSR_IA32_PERF_CTL 0x199u
 #define MSR_IA32_THERM_STATUS 0x19cu
@@ -39,6 +40,7 @@
 #define MSR_IA32_MTRR_FIX4K_F8000 0x26fu
 #define MSR_IA32_PAT 0x277u
 #define MSR_IA32_MTRR_DEF_TYPE 0x2ffu
+#define MSR_IA32_MC0_CTL 0x400u /* then STATUS, ADDR, MISC; four for each bank */
 #define MSR_IA32_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
 #define MSR_X2APIC_LAST 0x8ffu

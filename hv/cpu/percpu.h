@@ -21,6 +21,8 @@
 #include "hv/base/addr.h"
 #include "hv/cpu/desc.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/mce.h"
+#include "hv/cpu/tsc_sync.h"
 
 #define CPU_MAX 256u
 
@@ -46,10 +48,19 @@ struct cpu_local {
 	uint64_t stack_low;	/* the stack C code runs on: [low, high) */
 	uint64_t stack_high;
 	uint64_t *stack_mark; /* lowest word of the area's stack */
+	/* What this CPU is doing and since when, told to the one that watches it (hv/watchdog.h).
+	 */
+	_Atomic uint64_t phase;
+	/* What the last NMI interrupted, written before it is counted. */
+	_Atomic uint64_t nmi_rip;
 	_Atomic uint64_t nmi_count;
 	uint64_t irq_count;
 	uint64_t stray_irq_count; /* external vectors nobody had claimed */
-	void *run;		  /* the run loop's own state of this CPU; NULL before it starts */
+	/* To be added to this CPU's TSC to get the boot CPU's; set before the CPU does anything. */
+	int64_t tsc_offset;
+	struct tsc_channel tsc_channel;
+	void *run; /* the run loop's own state of this CPU; NULL before it starts */
+	struct mce_slot mce;
 	struct gdt gdt;
 	struct tss tss;
 };

@@ -7,9 +7,20 @@
  * GS always points at this CPU's cpu_local and there is no user mode: nothing to swap. The CPU
  * aligns RSP to 16 before it pushes its five words; with two words and 15 registers that makes
  * 22, so the call below meets the ABI's alignment.
+ *
+ * The way back is IRET, but not from a machine check. IRET ends the blocking of NMIs; a machine
+ * check may have come while an NMI was handled, and the next NMI would then begin at the top of the
+ * stack which that handler still stands on. So a machine check goes back by RET on the stack of what
+ * it interrupted (there is no red zone). That also leaves the machine-check stack early.
  */
 
 #define STUB_SIZE 16
+#define VECTOR_MC 18
+
+/* Offsets of what the CPU pushed, from RIP's place on. */
+#define FRAME_RIP 0
+#define FRAME_RFLAGS 16
+#define FRAME_RSP 24
 
 	.text
 	.globl	trap_stubs
@@ -62,5 +73,25 @@ trap_common:
 	popq	%rcx
 	popq	%rbx
 	popq	%rax
-	addq	$16, %rsp
+	cmpl	$VECTOR_MC, (%rsp)
+	leaq	16(%rsp), %rsp
+	je	leave_machine_check
 	iretq
+
+	/* The flags are the frame's to restore, so they may be used. */
+leave_machine_check:
+	pushq	%rax
+	pushq	%rbx
+	movq	16 + FRAME_RSP(%rsp), %rbx
+	movq	16 + FRAME_RIP(%rsp), %rax
+	movq	%rax, -8(%rbx)
+	movq	16 + FRAME_RFLAGS(%rsp), %rax
+	movq	%rax, -16(%rbx)
+	movq	8(%rsp), %rax
+	movq	%rax, -24(%rbx)
+	movq	(%rsp), %rax
+	leaq	-24(%rbx), %rsp
+	movq	%rax, %rbx
+	popq	%rax
+	popfq
+	ret

@@ -7,11 +7,12 @@
 #include "hv/base/fmt.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/mce.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 
 #define VECTORS 256u
-#define LINE_CHARS 120
+#define LINE_CHARS 168
 #define BACKTRACE_MAX 24
 
 static struct idt_gate idt[IDT_GATES];
@@ -69,6 +70,7 @@ void trap_load(void)
 	cpu_lidt(&desc);
 	/* A machine check must come here: without the bit it shuts the machine down. */
 	if (cpu_features()->mce) {
+		mce_cpu_init();
 		cpu_write_cr4(cpu_read_cr4() | CR4_MCE);
 	}
 }
@@ -172,6 +174,63 @@ static _Noreturn void unforeseen(struct cpu_local *cpu, const struct trap_frame 
 	cpu_stop();
 }
 
+static void report_machine_check(const struct cpu_local *cpu, const struct mce_record *r)
+{
+	char text[MCE_TEXT_MAX];
+
+	report("cpu %u: machine check at 0x%016llx: MCG_CAP 0x%llx MCG_STATUS 0x%llx, %u banks",
+	       cpu->index, (unsigned long long)r->rip, (unsigned long long)r->cap,
+	       (unsigned long long)r->status, r->count);
+	for (unsigned i = 0; i < r->count && i < MCE_BANKS_KEPT; i++) {
+		mce_bank_text(&r->bank[i], text, sizeof(text));
+		report("  %s", text);
+	}
+}
+
+/*
+ * Stops the machine when the error reaches as far as `worst_bearable` says not; else keeps what the
+ * banks say for somebody who can log. Many CPUs are told of an error that only one of them has.
+ */
+static enum mce_verdict take_machine_check(struct cpu_local *cpu, uint64_t rip,
+					   enum mce_verdict worst_bearable)
+{
+	struct mce_record record;
+
+	mce_collect(rip, &record);
+	if (record.verdict > worst_bearable) {
+		report_machine_check(cpu, &record);
+		return record.verdict;
+	}
+	if (record.count != 0 || record.verdict != MCE_HARMLESS) {
+		mce_post(&cpu->mce, &record);
+	}
+	mce_clear(&record);
+	return record.verdict;
+}
+
+enum mce_verdict trap_guest_machine_check(void)
+{
+	struct cpu_local *cpu = cpu_this();
+	enum mce_verdict verdict = take_machine_check(cpu, 0, MCE_CODE_LOST);
+
+	if (verdict == MCE_FATAL) {
+		if (hooks->fatal != NULL) {
+			hooks->fatal();
+		}
+		cpu_stop();
+	}
+	return verdict;
+}
+
+static void on_nmi(struct cpu_local *cpu, const struct trap_frame *f)
+{
+	atomic_store_explicit(&cpu->nmi_rip, f->rip, memory_order_relaxed);
+	atomic_fetch_add_explicit(&cpu->nmi_count, 1, memory_order_release);
+	if (hooks->nmi != NULL) {
+		hooks->nmi();
+	}
+}
+
 /* Exceptions an instruction of ours may be meant to raise; the others abort or trap behind it. */
 static bool may_be_foreseen(uint64_t vector)
 {
@@ -188,10 +247,10 @@ void trap_handle(struct trap_frame *f)
 		return;
 	}
 	if (f->vector == EXC_NMI) {
-		atomic_fetch_add_explicit(&cpu->nmi_count, 1, memory_order_relaxed);
-		if (hooks->nmi != NULL) {
-			hooks->nmi();
-		}
+		on_nmi(cpu, f);
+		return;
+	}
+	if (f->vector == EXC_MC && take_machine_check(cpu, f->rip, MCE_HARMLESS) == MCE_HARMLESS) {
 		return;
 	}
 	resume = may_be_foreseen(f->vector) ? cpu_fixup(f->rip) : 0;

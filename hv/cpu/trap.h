@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/cpu/mce.h"
+
 #define TRAP_IRQ_FIRST 0x20u
 
 /* What trap.S leaves on the stack. */
@@ -29,7 +31,10 @@ struct trap_hooks {
 	void (*print)(const char *line);
 	/* Stops the machine after the report of an unforeseen exception; not expected to return. */
 	void (*fatal)(void);
-	/* On each NMI, on the NMI stack; may touch only what is NMI-safe. NULL: only counted. */
+	/*
+	 * On each NMI, on the NMI stack. May touch only what is NMI-safe, and raise no exceptions:
+	 * the return from one would let the next NMI in, onto the same stack. NULL: only counted.
+	 */
 	void (*nmi)(void);
 	/* An external vector without a handler. Must end the interrupt. NULL: only counted. */
 	void (*stray_irq)(unsigned vector);
@@ -49,6 +54,12 @@ void trap_load(void);
 void trap_set_irq(unsigned vector, void (*fn)(void));
 /* Handles an external interrupt that was acknowledged without going through the IDT. */
 void trap_irq_dispatch(unsigned vector);
+
+/*
+ * Handles a machine check that made a guest exit instead of coming through the IDT. Stops the
+ * machine when it must, else says whether the guest can go on (MCE_HARMLESS) or not.
+ */
+enum mce_verdict trap_guest_machine_check(void);
 
 /* Called by trap.S with interrupts masked. */
 void trap_handle(struct trap_frame *frame);

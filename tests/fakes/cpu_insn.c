@@ -34,12 +34,14 @@ static size_t hook_count;
 static struct fake_port_write port_log[FAKE_PORT_LOG_MAX];
 static size_t port_log_count;
 /* Stands where GS points until a test sets MSR_GS_BASE: a per-CPU area of CPU 0, all zero. */
-static uint64_t default_gs[512];
+static _Alignas(64) uint64_t default_gs[512];
 
 /* MSRs each 64-bit CPU has; the rest a test sets up by name. */
 static const struct msr_entry msr_defaults[] = {
 	{MSR_IA32_APIC_BASE, 0xfee00900},
 	{MSR_IA32_PAT, 0x0007040600070406ull},
+	{MSR_IA32_MCG_CAP, 0},
+	{MSR_IA32_MCG_STATUS, 0},
 	{MSR_EFER, 0x501},
 	{MSR_STAR, 0},
 	{MSR_LSTAR, 0},
@@ -257,8 +259,16 @@ uint64_t cpu_rdtsc(void)
 {
 	uint64_t now = fake_cpu.tsc;
 
+	if (fake_cpu.on_rdtsc != NULL) {
+		return fake_cpu.on_rdtsc();
+	}
 	fake_cpu.tsc += fake_cpu.tsc_step;
 	return now;
+}
+
+uint64_t cpu_rdtsc_ordered(void)
+{
+	return cpu_rdtsc();
 }
 
 bool cpu_rdrand(uint64_t *out)

@@ -53,8 +53,9 @@ struct fake_cpu {
 	uint64_t call_ms_args[4];
 
 	/* Optional hooks; NULL means the plain behaviour described. */
-	void (*on_window)(void); /* in cpu_interrupt_window */
-	void (*on_idle)(void);	 /* in cpu_idle */
+	void (*on_window)(void);    /* in cpu_interrupt_window */
+	void (*on_idle)(void);	    /* in cpu_idle */
+	uint64_t (*on_rdtsc)(void); /* in place of tsc and tsc_step */
 	/* Both return false to say "#GP". When set they see each access before the store does. */
 	bool (*on_rdmsr)(uint32_t index, uint64_t *value, bool *handled);
 	bool (*on_wrmsr)(uint32_t index, uint64_t value, bool *handled);

@@ -97,7 +97,7 @@ class Case:
     exit_code: int = 0
     timeout: int = 120
     memory: str = "1G"
-    cpus: int = 1
+    cpus: int | str = 1  # a str: as for tools/run -c
     left_out: dict = dataclasses.field(default_factory=dict)  # platform -> why it does not run there
     must: tuple = ()   # patterns that some line must match by the end
     never: tuple = ()  # patterns that no line may match

@@ -113,6 +113,7 @@ static int setup(void **state)
 	start.trampoline.v = PAGE_AT;
 	memset(page, 0xcc, sizeof(page));
 	assert_int_equal(ap_start_prepare(&start), HV_OK);
+	ap_start_reset();
 	return 0;
 }
 

@@ -385,6 +385,49 @@ static void test_many_cpus(void **state)
 	assert_int_equal(info.cpus_dropped, 300 - ACPI_CPUS_MAX);
 	assert_int_equal(info.cpus[255].apic_id, 255);
 	assert_false(info.fixed.present);
+	/* Room goes to processors that are there. */
+	for (unsigned i = 100; i < 150; i++) {
+		body[8 + (size_t)i * 16 + 8] = MADT_CPU_ONLINE_CAPABLE;
+	}
+	ram_used = RSDP_V2_SIZE;
+	root_count = 0;
+	add_listed("APIC", body, sizeof(body));
+	add_roots(2, &xsdt, &rsdt);
+	assert_int_equal(parse_at(BASE, BASE), HV_OK);
+	assert_int_equal(info.cpu_count, ACPI_CPUS_MAX);
+	assert_int_equal(info.cpus_dropped, 0);
+	for (unsigned i = 150; i < 300; i++) {
+		bool found = false;
+
+		for (unsigned j = 0; j < info.cpu_count; j++) {
+			found = found || (info.cpus[j].apic_id == i && info.cpus[j].enabled);
+		}
+		assert_true(found);
+	}
+}
+
+/* As a local APIC it may come later, as a local x2APIC it is there: it is there. */
+static void test_one_cpu_in_two_entries(void **state)
+{
+	static const uint8_t body[] = {
+		0, 0,  0, 0, 0,	   0,	 0,    0,			     /* flags: none */
+		0, 8,  1, 7, 2,	   0,	 0,    0,			     /* online capable */
+		9, 16, 0, 0, 7,	   0,	 0,    0,    1, 0, 0, 0, 1, 0, 0, 0, /* enabled */
+		9, 16, 0, 0, 8,	   0,	 0,    0,    1, 0, 0, 0, 2, 0, 0, 0, /* enabled */
+		0, 8,  2, 8, 2,	   0,	 0,    0,			     /* online capable */
+		9, 16, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 3, 0, 0, 0, /* all */
+	};
+	size_t xsdt;
+	size_t rsdt;
+
+	(void)state;
+	ram_used = RSDP_V2_SIZE;
+	root_count = 0;
+	add_listed("APIC", body, sizeof(body));
+	add_roots(2, &xsdt, &rsdt);
+	assert_int_equal(parse_at(BASE, BASE), HV_OK);
+	assert_int_equal(info.cpu_count, 2);
+	assert_true(info.cpus[0].enabled && info.cpus[1].enabled);
 }
 
 /* What we tell guests, read as a host would. */
@@ -445,6 +488,7 @@ int main(void)
 		cmocka_unit_test_setup(test_extended_fields_win, setup),
 		cmocka_unit_test_setup(test_short_fadt, setup),
 		cmocka_unit_test_setup(test_many_cpus, setup),
+		cmocka_unit_test_setup(test_one_cpu_in_two_entries, setup),
 		cmocka_unit_test_setup(test_reads_our_own_guests_tables, setup),
 		cmocka_unit_test_setup(test_every_byte_wrong_once, setup),
 	};

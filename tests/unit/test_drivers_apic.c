@@ -12,6 +12,7 @@
 #include "hv/base/bits.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/msr.h"
+#include "hv/cpu/percpu.h"
 #include "hv/cpu/trap.h"
 #include "tests/fakes/fake_cpu.h"
 
@@ -261,6 +262,14 @@ static void deadlines_work_on_other_cpus(void **state)
 	assert_int_equal(dev.deadline, 0);
 	host_apic_timer_arm(12345);
 	assert_int_equal(dev.deadline, 12345);
+	/* Its TSC is 1000 ticks ahead of, then behind the boot CPU's. */
+	cpu_this()->tsc_offset = -1000;
+	host_apic_timer_arm(12345);
+	assert_int_equal(dev.deadline, 13345);
+	cpu_this()->tsc_offset = 1000;
+	host_apic_timer_arm(12345);
+	assert_int_equal(dev.deadline, 11345);
+	cpu_this()->tsc_offset = 0;
 }
 
 static void messages_have_their_form(void **state)

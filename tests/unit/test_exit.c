@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "hv/cpu/msr.h"
 #include "hv/cpu/regs.h"
 #include "hv/cpu/trap.h"
 #include "hv/exit.h"
@@ -128,6 +129,12 @@ static void what_cannot_go_on_is_named(void **state)
 static void a_machine_check_dumps_the_state(void **state)
 {
 	(void)state;
+	/* One that the guest survives: no bank, and its code can be resumed. */
+	fake_msr_set(MSR_IA32_MCG_CAP, 0);
+	fake_msr_set(MSR_IA32_MCG_STATUS, 5);
+	vm_rig_exit(g, kind(VM_EXIT_MACHINE_CHECK, 0));
+	assert_int_equal(g->state, GUEST_RUNNING);
+	fake_msr_set(MSR_IA32_MCG_STATUS, 4);
 	vm_rig_exit(g, kind(VM_EXIT_MACHINE_CHECK, 0));
 	assert_int_equal(fake_backend.dumps, 1);
 	assert_true(span_starts(span_of(g->reason), "machine check while the guest ran"));

@@ -734,9 +734,8 @@ static void processors_come_from_firmware(void **state)
 	handoff.cpu_count = ARRAY_SIZE(cpus);
 	memcpy(fake_ram(hpa(handoff.cpus)), cpus, sizeof(cpus));
 	pc.answering = 4;
-	init_run_loop();
-	platform_start_cpus(&handoff, cpu_park);
-	assert_logged("info: CPUs: 3, from EFI MP services, 1 failed\n");
+	platform_start_cpus(&handoff);
+	assert_logged("info: CPUs: 3, from EFI MP services: 2 running, 1 failed; ");
 	assert_logged("warn: CPU with APIC id 6 did not answer\n");
 	assert_int_equal(percpu_count(), 3);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(4)), CPU_PARKED);
@@ -755,9 +754,8 @@ static void processors_come_from_acpi(void **state)
 	assert_int_equal(platform_interrupts(), HV_OK);
 	map_trampoline();
 	pc.answering = 1;
-	init_run_loop();
-	platform_start_cpus(&handoff, cpu_park);
-	assert_logged("info: CPUs: 2, from ACPI, 0 failed\n");
+	platform_start_cpus(&handoff);
+	assert_logged("info: CPUs: 2, from ACPI: 2 running, 0 failed; ");
 	assert_int_equal(percpu_count(), 2);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(1)), CPU_PARKED);
 }

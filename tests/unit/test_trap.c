@@ -206,6 +206,81 @@ static void nmi_is_counted_and_handed_on(void **state)
 	assert_int_equal(cpu->nmi_count, 2);
 	assert_int_equal(nmi_count, 2);
 	assert_int_equal(f.rip, 0x99);
+	assert_int_equal(cpu->nmi_rip, 0x99);
+}
+
+#define MC_VALID BIT(63)
+#define MC_FATAL (BIT(63) | BIT(61) | BIT(60) | BIT(57))
+#define MC_LOST (BIT(63) | BIT(61) | BIT(60) | BIT(56) | BIT(55))
+
+/* One bank with this status; the interrupted code can be resumed. */
+static void machine_check(uint64_t bank_status)
+{
+	fake_cpuid_set(1, 0, (struct cpuid_regs){.edx = BIT32(7) | BIT32(14)});
+	cpu_features_init();
+	fake_msr_set(0x179, 1 | BIT(24));
+	fake_msr_set(0x17a, 5);
+	fake_msr_set(0x401, bank_status);
+	cpu->mce = (struct mce_slot){0};
+}
+
+static void harmless_machine_check_goes_on(void **state)
+{
+	struct trap_frame f = {.vector = EXC_MC, .rip = 0x1234};
+
+	(void)state;
+	machine_check(MC_VALID | 7);
+	trap_handle(&f);
+	assert_int_equal(f.rip, 0x1234);
+	assert_string_equal(shown, "");
+	assert_int_equal(cpu->mce.full, 1);
+	assert_int_equal(cpu->mce.record.rip, 0x1234);
+	assert_int_equal(cpu->mce.record.bank[0].status, MC_VALID | 7);
+	assert_int_equal(fake_msr_get(0x401), 0);
+	assert_int_equal(fake_msr_get(0x17a), 0);
+	/* Another CPU's error: nothing to tell here, but the next one must not shut us down. */
+	machine_check(0);
+	trap_handle(&f);
+	assert_int_equal(cpu->mce.full, 0);
+	assert_int_equal(fake_msr_get(0x17a), 0);
+}
+
+static void machine_check_of_the_hypervisor_is_fatal(void **state)
+{
+	static const uint64_t statuses[] = {MC_FATAL, MC_LOST};
+	struct trap_frame f = {.vector = EXC_MC, .rip = 0x1234};
+
+	(void)state;
+	for (volatile size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+		shown[0] = '\0';
+		fatal_count = 0;
+		cpu->fault_depth = 0;
+		machine_check(statuses[i]);
+		EXPECT_STOP(trap_handle(&f));
+		assert_int_equal(fatal_count, 1);
+		assert_non_null(strstr(shown,
+				       "cpu 0: machine check at 0x0000000000001234: MCG_CAP "
+				       "0x1000001 MCG_STATUS 0x5, 1 banks\n  bank 0: status "));
+		assert_non_null(strstr(shown, "unforeseen exception #MC"));
+		/* For the firmware. */
+		assert_int_equal(fake_msr_get(0x401), statuses[i]);
+	}
+}
+
+static void machine_check_of_a_guest_costs_the_guest(void **state)
+{
+	(void)state;
+	machine_check(MC_LOST);
+	assert_int_equal(trap_guest_machine_check(), MCE_CODE_LOST);
+	assert_int_equal(cpu->mce.full, 1);
+	assert_int_equal(fake_msr_get(0x17a), 0);
+	machine_check(MC_VALID);
+	assert_int_equal(trap_guest_machine_check(), MCE_HARMLESS);
+	assert_int_equal(fatal_count, 0);
+	machine_check(MC_FATAL);
+	EXPECT_STOP((void)trap_guest_machine_check());
+	assert_int_equal(fatal_count, 1);
+	assert_non_null(strstr(shown, "context corrupt"));
 }
 
 static void external_vectors_reach_their_handler(void **state)
@@ -247,6 +322,9 @@ int main(void)
 		cmocka_unit_test_setup(unforeseen_fault_is_reported_in_full, setup),
 		cmocka_unit_test_setup(backtrace_stays_on_the_stack, setup),
 		cmocka_unit_test_setup(fault_while_reporting_ends, setup),
+		cmocka_unit_test_setup(harmless_machine_check_goes_on, setup),
+		cmocka_unit_test_setup(machine_check_of_the_hypervisor_is_fatal, setup),
+		cmocka_unit_test_setup(machine_check_of_a_guest_costs_the_guest, setup),
 		cmocka_unit_test_setup(nmi_is_counted_and_handed_on, setup),
 		cmocka_unit_test_setup(external_vectors_reach_their_handler, setup),
 		cmocka_unit_test_setup(names, setup),
