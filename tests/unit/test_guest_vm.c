@@ -19,7 +19,7 @@
 
 static void a_started_guest_has_all_it_was_promised(void **state)
 {
-	struct linux_entry entry;
+	struct load_entry entry;
 
 	(void)state;
 	vm_rig_start(g);
@@ -28,7 +28,7 @@ static void a_started_guest_has_all_it_was_promised(void **state)
 	assert_true(g->vm.gspace.ram_bytes >= config.memory - LAYOUT_VIDEO_SIZE);
 	assert_int_equal(fake_backend.vms, 1);
 	assert_int_equal(fake_backend.vcpus, 1);
-	linux_entry_state(&g->plan, &entry);
+	kernel_entry_state(&g->plan, &entry);
 	assert_int_equal(g->vm.vcpus[0]->rip, entry.rip);
 	assert_int_equal(g->vm.vcpus[0]->gpr[GPR_RSI], entry.rsi);
 	assert_int_equal(cpu()->regs[VCPU_REG_CR0], entry.cr0);
@@ -53,15 +53,16 @@ static void the_images_are_in_its_memory(void **state)
 	g->initrd = (struct guest_file){NULL, 0};
 	/* HLT is what the rig's kernel is made of. */
 	assert_int_equal(
-		guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_KERNEL].gpa), &byte, 1), HV_OK);
+		guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_KERNEL].gpa), &byte, 1),
+		HV_OK);
 	assert_int_equal(byte, 0xf4);
-	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_INITRD].gpa), text,
-					sizeof(initrd)),
+	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_INITRD].gpa),
+					text, sizeof(initrd)),
 			 HV_OK);
 	assert_string_equal(text, initrd);
-	assert_int_equal(
-		guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_CMDLINE].gpa), text, 14),
-		HV_OK);
+	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_CMDLINE].gpa),
+					text, 14),
+			 HV_OK);
 	assert_string_equal(text, "console=ttyS0");
 	assert_int_equal(guest_mem_read(&g->vm, gpa(LAYOUT_ACPI_BASE), text, 8), HV_OK);
 	assert_memory_equal(text, "RSD PTR ", 8);
