@@ -418,6 +418,13 @@ check: ## build with both compilers, unit and short fuzz tests, format, tidy, in
 system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
+# kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
+PLATFORM ?= qemu-svm
+.PHONY: conformance
+conformance: $(O)/BOOTX64.EFI ## run kvm-unit-tests as guests: KUT=DIR, PLATFORM=qemu-svm, TESTS='names'
+	$(Q)test -n "$(KUT)" || { echo "conformance: KUT=DIR names the folder with the .flat files"; exit 2; }
+	$(Q)tests/conformance/run -k "$(KUT)" -p $(PLATFORM) $(TESTS)
+
 test: ## install what is missing, then everything: check, unit tests with clang, system tests
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
