@@ -29,7 +29,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
 	guests/loaders/kernel.c guests/loaders/linux.c guests/loaders/linux_header.c \
-	guests/loaders/load.c guests/loaders/multiboot.c guests/loaders/multiboot_image.c guests/tables/e820.c \
+	guests/loaders/load.c guests/loaders/multiboot.c guests/loaders/multiboot_image.c guests/tables/e820.c guests/tables/legacy.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
@@ -77,7 +77,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_vmx_vmx test_vmx_vpid \
 	test_tables_acpi test_timer test_trap test_uart16550 test_vtime test_window test_linux_header \
 	test_i8042 test_ps2_keyboard test_scancode test_load test_kernel test_multiboot test_multiboot_image \
-	test_debug_exit test_test_device \
+	test_debug_exit test_test_device test_legacy \
 	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_monitor \

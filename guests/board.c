@@ -4,6 +4,7 @@
 
 #include "guests/layout.h"
 #include "guests/tables/e820.h"
+#include "guests/tables/legacy.h"
 #include "hv/base/bits.h"
 
 /* --- interrupt wiring ---
@@ -312,6 +313,36 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	init_rtc(b, seconds);
+}
+
+/* ICW1 to ICW4 and the masks; channel 0 as a square wave at the lowest rate, 18.2 Hz. */
+void board_set_bios_state(struct board *b)
+{
+	const struct {
+		struct vdev *dev;
+		uint16_t port;
+		uint8_t value;
+	} writes[] = {
+		{&b->pic.dev, LAYOUT_PIC_MASTER, 0x11},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, LEGACY_MASTER_BASE},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, BIT32(PIC_CASCADE_IRQ)},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, 0x01},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE, 0x11},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, LEGACY_SLAVE_BASE},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, PIC_CASCADE_IRQ},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, 0x01},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, LEGACY_MASTER_MASK},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, LEGACY_SLAVE_MASK},
+		{&b->pit.dev, LAYOUT_PIT + 3, 0x36},
+		{&b->pit.dev, LAYOUT_PIT, 0},
+		{&b->pit.dev, LAYOUT_PIT, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+		const struct vdev_access a = {.space = BUS_PIO, .addr = writes[i].port, .size = 1};
+
+		writes[i].dev->ops->write(writes[i].dev, &a, writes[i].value);
+	}
 }
 
 /* --- for the run loop --- */

@@ -78,6 +78,9 @@ void board_fini(struct board *b);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
 
+/* Programs 8259s and timer as a BIOS leaves them; for kernels that expect one. */
+void board_set_bios_state(struct board *b);
+
 /* The vector to deliver to a vCPU now, -1 when none; an 8259's is not known yet: BOARD_EXTINT. */
 int board_pending(const struct board *b, unsigned vcpu);
 /* As board_pending without regard to the TPR. */

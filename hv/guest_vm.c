@@ -7,6 +7,7 @@
 
 #include "guests/tables/acpi.h"
 #include "guests/tables/e820.h"
+#include "guests/tables/legacy.h"
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/base/fmt.h"
@@ -296,6 +297,26 @@ static enum hv_status write_tables(struct guest *g)
 	return status;
 }
 
+static enum hv_status write_bios_remains(struct guest *g)
+{
+	uint8_t *low = pool_alloc(LEGACY_LOW_SIZE);
+	uint8_t rom[LEGACY_ROM_SIZE];
+	enum hv_status status = low != NULL ? HV_OK : HV_E_NO_MEMORY;
+
+	if (status == HV_OK && kernel_leaves_low_memory(&g->plan)) {
+		legacy_build_low(g->config->serial, low);
+		status = guest_mem_write(&g->vm, gpa(0), low, LEGACY_LOW_SIZE);
+	}
+	if (status == HV_OK) {
+		legacy_build_rom(rom);
+		status = guest_mem_write(&g->vm, gpa(LAYOUT_BIOS_BASE), rom, sizeof(rom));
+	}
+	if (low != NULL) {
+		pool_free(low, LEGACY_LOW_SIZE);
+	}
+	return status;
+}
+
 static enum hv_status plan_kernel(struct guest *g, struct load_error *err)
 {
 	struct multiboot_module modules[CONFIG_MODULES_MAX];
@@ -332,6 +353,9 @@ static bool start_plan(struct guest *g)
 		return start_failed(g, err.text, status);
 	}
 	status = write_tables(g);
+	if (status == HV_OK && kernel_expects_bios(&g->plan)) {
+		status = write_bios_remains(g);
+	}
 	if (status != HV_OK) {
 		return start_failed(g, "writing the firmware tables", status);
 	}
@@ -366,6 +390,9 @@ static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
+	if (kernel_expects_bios(&g->plan)) {
+		board_set_bios_state(g->board);
+	}
 	vtime_resume(&g->vm.time);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		guest_apply_tsc(g, g->vm.vcpus[i]);

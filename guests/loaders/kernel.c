@@ -83,3 +83,13 @@ void kernel_entry_state(const struct kernel_plan *plan, struct load_entry *out)
 		linux_entry_state(&plan->bzimage, out);
 	}
 }
+
+bool kernel_expects_bios(const struct kernel_plan *plan)
+{
+	return plan->kind == KERNEL_MULTIBOOT;
+}
+
+bool kernel_leaves_low_memory(const struct kernel_plan *plan)
+{
+	return plan->kind != KERNEL_MULTIBOOT || !plan->multiboot.low_taken;
+}

@@ -40,3 +40,8 @@ enum hv_status kernel_load_step(const struct kernel_plan *plan, struct load_prog
 				uint64_t budget, const struct guest_writer *writer,
 				bool *done) HV_MUST_CHECK;
 void kernel_entry_state(const struct kernel_plan *plan, struct load_entry *out);
+
+/* Whether the kernel may expect to find what a BIOS leaves (guests/tables/legacy.h) ... */
+bool kernel_expects_bios(const struct kernel_plan *plan);
+/* ... and does not itself lie where vectors and BIOS data belong. */
+bool kernel_leaves_low_memory(const struct kernel_plan *plan);

@@ -3,6 +3,7 @@
 #include "guests/loaders/multiboot.h"
 
 #include "guests/layout.h"
+#include "guests/tables/legacy.h"
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
@@ -87,6 +88,7 @@ static enum hv_status plan_kernel(const struct multiboot_source *src,
 		}
 		add_part(out, s->gpa, s->file_size, (const uint8_t *)src->kernel + s->file_offset);
 		take(taken, s->gpa, s->memory_size);
+		out->low_taken = out->low_taken || s->gpa < LEGACY_LOW_SIZE;
 	}
 	return HV_OK;
 }
@@ -171,6 +173,7 @@ enum hv_status multiboot_plan(const struct multiboot_source *src, struct multibo
 	out->part_count = 1;
 	out->parts[MULTIBOOT_PART_INFO] = (struct load_part){0, 0, NULL};
 	out->entry = image.entry;
+	out->low_taken = false;
 	out->cmdline = src->cmdline;
 	out->map = *src->map;
 	status = plan_kernel(src, &image, out, &taken, err);

@@ -44,6 +44,7 @@ struct multiboot_plan {
 	unsigned part_count;
 	struct load_part parts[MULTIBOOT_PARTS_MAX];
 	uint64_t entry;
+	bool low_taken; /* the kernel lies where interrupt vectors and BIOS data would */
 	const char *cmdline;
 	unsigned first_module; /* index of its part */
 	unsigned module_count;

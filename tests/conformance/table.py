@@ -59,7 +59,7 @@ def vmexit(name, args="", cpus=1, seconds=60, **keys):
 
 TESTS = (
     # ---- interrupt controllers and timers
-    Test("x2apic", "apic", cpus=2, seconds=60),
+    Test("x2apic", "apic", cpus=2, seconds=400),
     Test("ioapic", cpus=4, checks=30),
     Test("eventinj", checks=13),
     Test("tscdeadline_latency", left_out=nowhere("measures for ever; nothing to pass")),

@@ -460,6 +460,22 @@ static void a_withdrawn_interrupt_is_spurious(void **state)
 	assert_int_equal(board_accept(board, 0), 0xe7);
 }
 
+static void a_bios_leaves_timer_and_8259s_running(void **state)
+{
+	(void)state;
+	board_set_bios_state(board);
+	assert_int_equal(in(0x21, 1), 0xb8);
+	assert_int_equal(in(0xa1, 1), 0x8f);
+	rig_advance_ns(&rig, 60000000); /* a tick is 54.9 ms */
+	assert_int_equal(board_pending(board, 0), BOARD_EXTINT);
+	assert_int_equal(board_accept(board, 0), 8);
+	outb(0x20, 0x20);
+	assert_int_equal(board_pending(board, 0), -1);
+	/* IRQ 14 of the slave. */
+	pic8259_set_irq(&board->pic, 14, true);
+	assert_int_equal(board_accept(board, 0), 0x76);
+}
+
 static void missed_ticks_are_made_up_for(void **state)
 {
 	unsigned taken = 0;
@@ -651,6 +667,7 @@ int main(void)
 		TEST(the_ioapic_delivers_the_timer),
 		TEST(an_eoi_goes_back_to_level_lines),
 		TEST(a_withdrawn_interrupt_is_spurious),
+		TEST(a_bios_leaves_timer_and_8259s_running),
 		TEST(missed_ticks_are_made_up_for),
 		TEST(the_first_cpu_is_the_bsp),
 		TEST(messages_between_cpus_reach_the_hypervisor),

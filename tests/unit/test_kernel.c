@@ -72,6 +72,7 @@ static void a_bzimage_is_booted_as_linux(void **state)
 	(void)state;
 	assert_int_equal(kernel_plan(&src, &plan, &err), HV_OK);
 	assert_int_equal(plan.kind, KERNEL_LINUX);
+	assert_false(kernel_expects_bios(&plan));
 	load_all();
 	assert_int_equal(written, linux_plan_bytes(&plan.bzimage));
 	kernel_entry_state(&plan, &e);
@@ -109,6 +110,8 @@ static void the_initrd_is_the_first_module(void **state)
 	src.module_count = MULTIBOOT_MODULES_MAX - 1;
 	assert_int_equal(kernel_plan(&src, &plan, &err), HV_OK);
 	assert_int_equal(plan.kind, KERNEL_MULTIBOOT);
+	assert_true(kernel_expects_bios(&plan));
+	assert_true(kernel_leaves_low_memory(&plan));
 	assert_int_equal(plan.multiboot.module_count, MULTIBOOT_MODULES_MAX);
 	assert_string_equal(plan.multiboot.module_strings[0], "initrd");
 	assert_string_equal(plan.multiboot.module_strings[1], "m");

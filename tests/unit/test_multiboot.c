@@ -193,6 +193,20 @@ static void the_information_avoids_a_low_kernel(void **state)
 	assert_int_equal(plan.parts[MULTIBOOT_PART_INFO].gpa, 0x100000);
 }
 
+static void a_kernel_may_lie_at_the_bottom(void **state)
+{
+	(void)state;
+	put_kernel(0x500, 0x100, 0x100);
+	load();
+	assert_false(plan.low_taken);
+	put_kernel(0x4ff, 0x100, 0x100);
+	load();
+	assert_true(plan.low_taken);
+	put_kernel(0x100000, 0x100, 0x100);
+	load();
+	assert_false(plan.low_taken);
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
 	static uint8_t byte;
@@ -261,13 +275,10 @@ static void the_entry_state_is_the_specifications(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_kernel_is_where_it_wants_to_be),
-		T(the_information_is_complete),
-		T(the_memory_map_is_the_e820_map),
-		T(modules_come_with_their_strings),
-		T(the_information_avoids_a_low_kernel),
-		T(what_does_not_fit_is_refused),
-		T(modules_stay_below_4_gib),
+		T(the_kernel_is_where_it_wants_to_be),	  T(the_information_is_complete),
+		T(the_memory_map_is_the_e820_map),	  T(modules_come_with_their_strings),
+		T(the_information_avoids_a_low_kernel),	  T(a_kernel_may_lie_at_the_bottom),
+		T(what_does_not_fit_is_refused),	  T(modules_stay_below_4_gib),
 		T(the_entry_state_is_the_specifications),
 	};
 
