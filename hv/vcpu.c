@@ -9,6 +9,7 @@
 #include "hv/exit.h"
 #include "hv/fetch.h"
 #include "hv/fpu.h"
+#include "hv/msr_policy.h"
 #include "mm/pool.h"
 
 const struct hv_backend *the_backend;
@@ -58,6 +59,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->fetch.code = NULL;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
+	vcpu->misc_enable = MISC_ENABLE_RESET;
 	fpu_reset(vcpu);
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);
