@@ -25,13 +25,15 @@ VMX_SRCS := vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
-GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
+GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
-	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
+	guests/loaders/kernel.c guests/loaders/linux.c guests/loaders/linux_header.c \
+	guests/loaders/load.c guests/loaders/multiboot.c guests/loaders/multiboot_image.c guests/tables/e820.c guests/tables/legacy.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
-	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c guests/board.c
+	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
+	guests/devices/test_device.c guests/board.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
@@ -76,7 +78,8 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_vmx_mitigate test_vmx_permissions test_vmx_run test_vmx_state test_vmx_vcpu test_vmx_vmcs \
 	test_vmx_vmx test_vmx_vpid \
 	test_tables_acpi test_timer test_topology test_trap test_tsc_sync test_uart16550 test_vtime test_window test_linux_header \
-	test_i8042 test_ps2_keyboard test_scancode \
+	test_i8042 test_ps2_keyboard test_scancode test_load test_kernel test_multiboot test_multiboot_image \
+	test_debug_exit test_test_device test_legacy \
 	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_monitor \
@@ -88,7 +91,7 @@ UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/un
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc \
-	fuzz_i8042
+	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 
@@ -416,6 +419,13 @@ check: ## build with both compilers, unit and short fuzz tests, format, tidy, in
 
 system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
+
+# kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
+PLATFORM ?= qemu-svm
+.PHONY: conformance
+conformance: $(O)/BOOTX64.EFI ## run kvm-unit-tests as guests: KUT=DIR, PLATFORM=qemu-svm, TESTS='names'
+	$(Q)test -n "$(KUT)" || { echo "conformance: KUT=DIR names the folder with the .flat files"; exit 2; }
+	$(Q)tests/conformance/run -k "$(KUT)" -p $(PLATFORM) $(TESTS)
 
 test: ## install what is missing, then everything: check, unit tests with clang, system tests
 	$(Q)$(MAKE) --no-print-directory deps

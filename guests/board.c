@@ -4,6 +4,7 @@
 
 #include "guests/layout.h"
 #include "guests/tables/e820.h"
+#include "guests/tables/legacy.h"
 #include "hv/base/bits.h"
 
 /* --- interrupt wiring ---
@@ -19,6 +20,18 @@ static void set_isa_irq(void *ctx, unsigned irq, bool level)
 
 	pic8259_set_irq(&b->pic, irq, level);
 	ioapic_set_line(&b->ioapic, gsi, level);
+}
+
+/* Lines as the test device numbers them: ISA interrupts, then GSIs. */
+static void set_test_line(void *ctx, unsigned line, bool level)
+{
+	struct board *b = ctx;
+
+	if (line < LAYOUT_GSI_PCI_FIRST) {
+		set_isa_irq(b, line, level);
+	} else {
+		ioapic_set_line(&b->ioapic, line, level);
+	}
 }
 
 static struct irq_line isa_irq(struct board *b, unsigned irq)
@@ -95,6 +108,13 @@ static void reset_by_i8042(void *ctx)
 					      : "by the keyboard controller");
 }
 
+static void ends(void *ctx, uint32_t status)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->debug_exit(b->cfg.ctx, status);
+}
+
 static void send_serial(void *ctx, const char *data, size_t n)
 {
 	const struct board *b = ctx;
@@ -151,6 +171,20 @@ static void init_rtc(struct board *b, uint64_t seconds)
 	cmos_rtc_init(&b->rtc, &rtc);
 }
 
+/* For programs that test the machine; on the buses only where the configuration wants them. */
+static void init_test(struct board *b)
+{
+	struct debug_exit_config exit = {.end = ends, .ctx = b};
+	struct test_device_config test = {
+		.line = set_test_line,
+		.ctx = b,
+		.memory = (uint8_t *)&b->lapics[b->cfg.vcpu_count],
+	};
+
+	debug_exit_init(&b->debug_exit, &exit);
+	test_device_init(&b->test, &test);
+}
+
 static void init_platform(struct board *b)
 {
 	struct acpi_pm_config pm = {
@@ -182,36 +216,57 @@ static void init_platform(struct board *b)
 	init_rtc(b, 0);
 }
 
+enum board_option { ALWAYS, IF_SERIAL, IF_DEBUG_EXIT, IF_TEST_DEVICE };
+
 /* One row per range of the board. */
 struct board_range {
 	enum bus_space space;
 	uint64_t base;
 	uint64_t size;
-	size_t dev;  /* offset of the struct vdev in struct board */
-	bool serial; /* only on boards with COM1 */
+	size_t dev; /* offset of the struct vdev in struct board */
+	enum board_option option;
 };
 
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
-	{BUS_PIO, LAYOUT_PIC_MASTER, PIC_PORTS, DEV(pic), false},
-	{BUS_PIO, PIT_PORT, PIT_PORTS, DEV(pit), false},
-	{BUS_PIO, LAYOUT_I8042_DATA, 1, DEV(i8042), false},
-	{BUS_PIO, PIT_GATE_PORT, PIT_GATE_PORTS, DEV(pit), false},
-	{BUS_PIO, LAYOUT_I8042_STATUS, 1, DEV(i8042), false},
-	{BUS_PIO, LAYOUT_RTC, CMOS_RTC_PORTS, DEV(rtc), false},
-	{BUS_PIO, MISC_PORT_DELAY, 1, DEV(misc), false},
-	{BUS_PIO, I8042_PORT_A, 1, DEV(i8042), false},
-	{BUS_PIO, LAYOUT_PIC_SLAVE, PIC_PORTS, DEV(pic), false},
-	{BUS_PIO, MISC_PORT_FPU, MISC_PORT_FPU_COUNT, DEV(misc), false},
-	{BUS_PIO, LAYOUT_COM1, UART16550_PORTS, DEV(com1), true},
-	{BUS_PIO, LAYOUT_PIC_ELCR, PIC_PORTS, DEV(pic), false},
-	{BUS_PIO, LAYOUT_PM_BASE, LAYOUT_PM_SIZE, DEV(pm), false},
-	{BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, PCI_HOST_PORTS, DEV(pci), false},
-	{BUS_MMIO, LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, DEV(pci), false},
-	{BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_MMIO_SIZE, DEV(ioapic), false},
-	{BUS_MMIO, LAYOUT_LAPIC_BASE, LAPIC_MMIO_SIZE, DEV(apic_bus), false},
+	{BUS_PIO, LAYOUT_PIC_MASTER, PIC_PORTS, DEV(pic), ALWAYS},
+	{BUS_PIO, PIT_PORT, PIT_PORTS, DEV(pit), ALWAYS},
+	{BUS_PIO, LAYOUT_I8042_DATA, 1, DEV(i8042), ALWAYS},
+	{BUS_PIO, PIT_GATE_PORT, PIT_GATE_PORTS, DEV(pit), ALWAYS},
+	{BUS_PIO, LAYOUT_I8042_STATUS, 1, DEV(i8042), ALWAYS},
+	{BUS_PIO, LAYOUT_RTC, CMOS_RTC_PORTS, DEV(rtc), ALWAYS},
+	{BUS_PIO, MISC_PORT_DELAY, 1, DEV(misc), ALWAYS},
+	{BUS_PIO, I8042_PORT_A, 1, DEV(i8042), ALWAYS},
+	{BUS_PIO, LAYOUT_PIC_SLAVE, PIC_PORTS, DEV(pic), ALWAYS},
+	{BUS_PIO, TEST_DEVICE_PORT, TEST_DEVICE_PORTS, DEV(test), IF_TEST_DEVICE},
+	{BUS_PIO, MISC_PORT_FPU, MISC_PORT_FPU_COUNT, DEV(misc), ALWAYS},
+	{BUS_PIO, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, DEV(debug_exit), IF_DEBUG_EXIT},
+	{BUS_PIO, LAYOUT_COM1, UART16550_PORTS, DEV(com1), IF_SERIAL},
+	{BUS_PIO, LAYOUT_PIC_ELCR, PIC_PORTS, DEV(pic), ALWAYS},
+	{BUS_PIO, LAYOUT_PM_BASE, LAYOUT_PM_SIZE, DEV(pm), ALWAYS},
+	{BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, PCI_HOST_PORTS, DEV(pci), ALWAYS},
+	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(test), IF_TEST_DEVICE},
+	{BUS_MMIO, LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, DEV(pci), ALWAYS},
+	{BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_MMIO_SIZE, DEV(ioapic), ALWAYS},
+	{BUS_MMIO, LAYOUT_LAPIC_BASE, LAPIC_MMIO_SIZE, DEV(apic_bus), ALWAYS},
+	{BUS_MMIO, TEST_DEVICE_MEMORY_BASE, TEST_DEVICE_MEMORY_SIZE, DEV(test), IF_TEST_DEVICE},
 };
+
+static bool wanted(const struct board_config *cfg, enum board_option option)
+{
+	switch (option) {
+	case IF_SERIAL:
+		return cfg->serial;
+	case IF_DEBUG_EXIT:
+		return cfg->debug_exit;
+	case IF_TEST_DEVICE:
+		return cfg->test_device;
+	case ALWAYS:
+		break;
+	}
+	return true;
+}
 
 static enum hv_status put_on_buses(struct board *b)
 {
@@ -221,7 +276,7 @@ static enum hv_status put_on_buses(struct board *b)
 		const struct board_range *r = &ranges[i];
 		struct bus *bus = r->space == BUS_PIO ? b->cfg.pio : b->cfg.mmio;
 
-		if (!r->serial || b->cfg.serial) {
+		if (wanted(&b->cfg, r->option)) {
 			status = bus_register(bus, r->base, r->size,
 					      (struct vdev *)(void *)((char *)b + r->dev));
 		}
@@ -229,9 +284,10 @@ static enum hv_status put_on_buses(struct board *b)
 	return status;
 }
 
-size_t board_size(unsigned vcpu_count)
+size_t board_size(unsigned vcpu_count, bool test_device)
 {
-	return sizeof(struct board) + vcpu_count * sizeof(struct lapic);
+	return sizeof(struct board) + vcpu_count * sizeof(struct lapic) +
+	       (test_device ? TEST_DEVICE_MEMORY_SIZE : 0);
 }
 
 enum hv_status board_init(struct board *b, const struct board_config *cfg)
@@ -239,6 +295,7 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 	b->cfg = *cfg;
 	init_interrupts(b);
 	init_platform(b);
+	init_test(b);
 	return put_on_buses(b);
 }
 
@@ -256,6 +313,36 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	init_rtc(b, seconds);
+}
+
+/* ICW1 to ICW4 and the masks; channel 0 as a square wave at the lowest rate, 18.2 Hz. */
+void board_set_bios_state(struct board *b)
+{
+	const struct {
+		struct vdev *dev;
+		uint16_t port;
+		uint8_t value;
+	} writes[] = {
+		{&b->pic.dev, LAYOUT_PIC_MASTER, 0x11},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, LEGACY_MASTER_BASE},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, BIT32(PIC_CASCADE_IRQ)},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, 0x01},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE, 0x11},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, LEGACY_SLAVE_BASE},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, PIC_CASCADE_IRQ},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, 0x01},
+		{&b->pic.dev, LAYOUT_PIC_MASTER + 1, LEGACY_MASTER_MASK},
+		{&b->pic.dev, LAYOUT_PIC_SLAVE + 1, LEGACY_SLAVE_MASK},
+		{&b->pit.dev, LAYOUT_PIT + 3, 0x36},
+		{&b->pit.dev, LAYOUT_PIT, 0},
+		{&b->pit.dev, LAYOUT_PIT, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+		const struct vdev_access a = {.space = BUS_PIO, .addr = writes[i].port, .size = 1};
+
+		writes[i].dev->ops->write(writes[i].dev, &a, writes[i].value);
+	}
 }
 
 /* --- for the run loop --- */

@@ -12,6 +12,7 @@
 
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
+#include "guests/devices/debug_exit.h"
 #include "guests/devices/i8042.h"
 #include "guests/devices/ioapic.h"
 #include "guests/devices/lapic.h"
@@ -19,6 +20,7 @@
 #include "guests/devices/pci_host.h"
 #include "guests/devices/pic8259.h"
 #include "guests/devices/pit8254.h"
+#include "guests/devices/test_device.h"
 #include "guests/devices/uart16550.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
@@ -32,6 +34,7 @@ struct board_ops {
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
 	void (*power_off)(void *ctx);
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
+	void (*debug_exit)(void *ctx, uint32_t status);
 	void (*serial_output)(void *ctx, const char *data, size_t n);
 	void (*serial_room)(void *ctx); /* input that was refused may be offered again */
 };
@@ -43,6 +46,8 @@ struct board_config {
 	unsigned vcpu_count;
 	uint64_t memory; /* bytes, for the CMOS */
 	bool serial;	 /* COM1 exists */
+	bool debug_exit;
+	bool test_device;
 	const struct board_ops *ops;
 	void *ctx;
 };
@@ -59,17 +64,22 @@ struct board {
 	struct uart16550 com1;
 	struct pci_host pci;
 	struct misc_ports misc;
+	struct debug_exit debug_exit;
+	struct test_device test;
 	struct lapic lapics[]; /* cfg.vcpu_count of them */
 };
 
-/* Bytes of a board for that many vCPUs. */
-size_t board_size(unsigned vcpu_count);
-/* `b` is zeroed memory of board_size(cfg->vcpu_count) bytes. Puts all devices on the buses. */
+/* Bytes of a board for that many vCPUs, with the test device's memory at its end if asked for. */
+size_t board_size(unsigned vcpu_count, bool test_device);
+/* `b` is zeroed memory of board_size() bytes for `cfg`. Puts all devices on the buses. */
 enum hv_status board_init(struct board *b, const struct board_config *cfg) HV_MUST_CHECK;
 /* Stops all timers; the board may be freed. */
 void board_fini(struct board *b);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
+
+/* Programs 8259s and timer as a BIOS leaves them; for kernels that expect one. */
+void board_set_bios_state(struct board *b);
 
 /* The vector to deliver to a vCPU now, -1 when none; an 8259's is not known yet: BOARD_EXTINT. */
 int board_pending(const struct board *b, unsigned vcpu);

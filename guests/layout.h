@@ -30,6 +30,9 @@
 #define LAYOUT_ACPI_SIZE 0x4000ull
 #define LAYOUT_ACPI_NVS_SIZE 0x1000ull
 
+/* What is left of a BIOS (guests/tables/legacy.h). */
+#define LAYOUT_BIOS_BASE 0xf0000ull
+
 /* Memory-mapped registers. */
 #define LAYOUT_PCI_MMIO_BASE LAYOUT_MMIO_BASE
 #define LAYOUT_PCI_MMIO_SIZE 0x20000000ull

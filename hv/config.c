@@ -332,35 +332,73 @@ static void set_initrd(struct config_parser *p, struct span value)
 	g->initrd = span_eq(value, "none") ? CONFIG_NO_ENTRY : find_file(p, value);
 }
 
+/* The first word names the file; the value as a whole is what the kernel is told. */
+static void set_module(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+	struct config_module *m = &g->modules[g->module_count];
+	struct span rest = value;
+	struct span file = {"", 0};
+
+	if (g->module_count == CONFIG_MODULES_MAX) {
+		config_fail(p, "more than %u modules", CONFIG_MODULES_MAX);
+		return;
+	}
+	if (!str_copy(m->string, sizeof(m->string), value)) {
+		config_fail(p, "%zu characters; allowed: up to %u", value.n,
+			    CONFIG_MODULE_STRING_MAX - 1);
+		return;
+	}
+	(void)span_next_word(&rest, &file);
+	m->file = find_file(p, file);
+	g->module_count += m->file != CONFIG_NO_ENTRY ? 1 : 0;
+}
+
+static void set_debug_exit(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->debug_exit);
+}
+
+static void set_test_device(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->test_device);
+}
+
 /* ---------------------------------------------------------------- the two tables */
 
 static const struct config_key machine_keys[] = {
-	{"console", set_console},
-	{"log", set_log},
-	{"autostart", set_autostart},
-	{"when-idle", set_when_idle},
-	{"smt", set_smt},
+	{"console", set_console, false},
+	{"log", set_log, false},
+	{"autostart", set_autostart, false},
+	{"when-idle", set_when_idle, false},
+	{"smt", set_smt, false},
 };
 
 enum guest_key { KEY_KERNEL, KEY_INITRD };
 
 static const struct config_key guest_keys[] = {
-	[KEY_KERNEL] = {"kernel", set_kernel},
-	[KEY_INITRD] = {"initrd", set_initrd},
-	{"memory", set_memory},
-	{"cpus", set_cpus},
-	{"cmdline", set_cmdline},
-	{"weight", set_weight},
-	{"cap", set_cap},
-	{"pin", set_pin},
-	{"autostart", set_guest_autostart},
-	{"restart", set_restart},
-	{"serial", set_serial},
-	{"disk", NULL},
-	{"net", NULL},
-	{"firmware", NULL},
-	{"hyperv", NULL},
-	{"debug-exit", NULL},
+	[KEY_KERNEL] = {"kernel", set_kernel, false},
+	[KEY_INITRD] = {"initrd", set_initrd, false},
+	{"module", set_module, true},
+	{"memory", set_memory, false},
+	{"cpus", set_cpus, false},
+	{"cmdline", set_cmdline, false},
+	{"weight", set_weight, false},
+	{"cap", set_cap, false},
+	{"pin", set_pin, false},
+	{"autostart", set_guest_autostart, false},
+	{"restart", set_restart, false},
+	{"serial", set_serial, false},
+	{"debug-exit", set_debug_exit, false},
+	{"test-device", set_test_device, false},
+	{"disk", NULL, false},
+	{"net", NULL, false},
+	{"firmware", NULL, false},
+	{"hyperv", NULL, false},
 };
 
 static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),

@@ -21,6 +21,8 @@
  *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in
  *		   the folder named vmlinuz*, bzImage* or kernel*
  *	initrd     likewise, or none; default: the one file named initrd* or initramfs*
+ *	module     FILE [WORDS]: a further file for a Multiboot kernel, and the whole value as its
+ *		   string; may be given several times
  *	cmdline    default "console=ttyS0"
  *	weight     1 .. 10000, share of CPU time of each virtual CPU; default 100
  *	cap        1 .. 6400, percent of one CPU that all of them get at most; default none
@@ -28,6 +30,8 @@
  *	autostart  on (default) | off
  *	restart    never (default) | on-crash | always
  *	serial     on (default) | off
+ *	debug-exit on | off (default): port 0xf4 ends the guest with a status
+ *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  */
 #pragma once
 
@@ -43,6 +47,8 @@
 #define CONFIG_PATH_MAX 128u
 #define CONFIG_CMDLINE_MAX 2048u
 #define CONFIG_AUTOSTART_MAX 64u
+#define CONFIG_MODULES_MAX 8u
+#define CONFIG_MODULE_STRING_MAX 256u
 #define CONFIG_ERRORS_MAX 8u
 #define CONFIG_NO_ENTRY (~0u)
 
@@ -92,6 +98,11 @@ struct machine_config {
 
 enum guest_restart { GUEST_RESTART_NEVER, GUEST_RESTART_ON_CRASH, GUEST_RESTART_ALWAYS };
 
+struct config_module {
+	unsigned file; /* index into the tree's entries, as `kernel` below */
+	char string[CONFIG_MODULE_STRING_MAX];
+};
+
 struct guest_config {
 	char name[CONFIG_NAME_MAX];
 	uint64_t memory; /* bytes */
@@ -101,9 +112,13 @@ struct guest_config {
 	struct sched_cpumask pin;
 	bool autostart;
 	bool serial;
+	bool debug_exit;
+	bool test_device;
 	enum guest_restart restart;
 	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
 	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */
+	unsigned module_count;
+	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
 };
 

@@ -81,9 +81,24 @@ void event_reset(struct vcpu *vcpu)
 	vcpu->events = (struct vcpu_events){.late_vector = -1, .window_vector = -1};
 }
 
+/* Faults but #DB, whose handler decides: the flags image that the CPU pushes has RF set. */
+static bool sets_resume_flag(uint8_t vector)
+{
+	const uint32_t others = BIT32(EXC_DB) | BIT32(EXC_NMI) | BIT32(EXC_BP) | BIT32(EXC_OF) |
+				BIT32(EXC_DF) | BIT32(EXC_MC);
+
+	return (BIT32(vector & 31) & others) == 0;
+}
+
 static void inject_exception(struct vcpu *vcpu, const struct hv_backend *backend)
 {
 	struct vcpu_events *ev = &vcpu->events;
+
+	/* Injection pushes the flags as they are; delivery itself clears RF for the handler. */
+	if (sets_resume_flag(ev->exception.vector)) {
+		backend->set_reg(vcpu, VCPU_REG_RFLAGS,
+				 backend->get_reg(vcpu, VCPU_REG_RFLAGS) | RFLAGS_RF);
+	}
 
 	if (ev->exception.vector == EXC_PF) {
 		backend->set_reg(vcpu, VCPU_REG_CR2, ev->exception_payload);

@@ -12,6 +12,8 @@
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
 #define CR0_PAGING_BITS (CR0_PE | CR0_WP | CR0_PG)
+#define CR4_PAGING_BITS (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
+#define CR3_PCID 0xfffull
 #define LMSW_BITS 0xfull
 
 /* Bits 63:32 must be zero, PG needs PE, NW needs CD. */
@@ -28,7 +30,7 @@ static bool write_cr0(struct vcpu *vcpu, uint64_t value)
 	uint64_t efer = the_backend->get_reg(vcpu, VCPU_REG_EFER);
 	uint64_t cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4);
 
-	if (!cr0_valid(value)) {
+	if (!cr0_valid(value) || ((value & CR0_PG) == 0 && (cr4 & CR4_PCIDE) != 0)) {
 		return false;
 	}
 	if (((old ^ value) & CR0_PG) != 0 && (efer & EFER_LME) != 0) {
@@ -65,16 +67,28 @@ static uint64_t cr4_allowed(const struct guest *g)
 	return allowed;
 }
 
+/* SDM volume 3 "Process-Context Identifiers (PCIDs)": in long mode, and from PCID 0 only. */
+static bool may_enable_pcid(struct vcpu *vcpu, bool long_mode)
+{
+	return long_mode && (the_backend->get_reg(vcpu, VCPU_REG_CR3) & CR3_PCID) == 0;
+}
+
 static bool write_cr4(struct vcpu *vcpu, uint64_t value)
 {
+	uint64_t old = the_backend->get_reg(vcpu, VCPU_REG_CR4);
 	bool long_mode = (the_backend->get_reg(vcpu, VCPU_REG_EFER) & EFER_LMA) != 0;
 
 	if ((value & ~cr4_allowed(guest_of(vcpu->vm))) != 0 ||
-	    (long_mode && (value & CR4_PAE) == 0) || (!long_mode && (value & CR4_PCIDE) != 0)) {
+	    (long_mode && (value & CR4_PAE) == 0)) {
+		return false;
+	}
+	if ((value & ~old & CR4_PCIDE) != 0 && !may_enable_pcid(vcpu, long_mode)) {
 		return false;
 	}
 	the_backend->set_reg(vcpu, VCPU_REG_CR4, value);
-	vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+	if (((old ^ value) & CR4_PAGING_BITS) != 0) {
+		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+	}
 	return true;
 }
 

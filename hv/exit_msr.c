@@ -158,6 +158,9 @@ bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_ACT_TSC_AUX:
 		*value = vcpu->tsc_aux;
 		return true;
+	case MSR_ACT_MISC_ENABLE:
+		*value = vcpu->misc_enable;
+		return true;
 	case MSR_ACT_TSC_DEADLINE:
 	case MSR_ACT_APIC_BASE:
 	case MSR_ACT_X2APIC:
@@ -211,6 +214,8 @@ bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		}
 		vcpu->tsc_aux = value;
 		return true;
+	case MSR_ACT_MISC_ENABLE:
+		return misc_enable_write(&vcpu->misc_enable, value);
 	case MSR_ACT_TSC_DEADLINE:
 	case MSR_ACT_APIC_BASE:
 	case MSR_ACT_X2APIC:

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "guests/board.h"
-#include "guests/loaders/linux.h"
+#include "guests/loaders/kernel.h"
 #include "hv/api/vm.h"
 #include "hv/config.h"
 #include "hv/console.h"
@@ -66,6 +66,7 @@ struct guest {
 	const struct guest_config *config;
 	struct guest_file kernel;
 	struct guest_file initrd;
+	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
 	enum guest_state state;
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */
@@ -93,8 +94,8 @@ struct guest {
 	uint64_t populated;
 	unsigned range;
 	struct ram_layout ram;
-	struct linux_plan plan;
-	struct linux_progress progress;
+	struct kernel_plan plan;
+	struct load_progress progress;
 	/* KVM clock: guest-physical address of the page, bit 0 = enabled. */
 	uint64_t system_time_msr[VM_VCPUS_MAX];
 	uint64_t wall_base;	/* seconds since 1970 when guest time was 0 */

@@ -7,6 +7,7 @@
 
 #include "guests/tables/acpi.h"
 #include "guests/tables/e820.h"
+#include "guests/tables/legacy.h"
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/base/fmt.h"
@@ -68,6 +69,15 @@ static void board_wants_reset(void *ctx, const char *how)
 	guest_end(ctx, GUEST_END_RESET, how);
 }
 
+/* The status alone tells whether the guest was content, so this is an end like power-off. */
+static void board_wants_debug_exit(void *ctx, uint32_t status)
+{
+	char reason[GUEST_REASON_MAX];
+
+	fmt_snprintf(reason, sizeof(reason), "debug exit, status %u", status);
+	guest_end(ctx, GUEST_END_POWER_OFF, reason);
+}
+
 static void board_wants_output(void *ctx, const char *data, size_t n)
 {
 	struct guest *g = ctx;
@@ -96,6 +106,7 @@ static const struct board_ops board_ops = {
 	.startup = board_wants_startup,
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
+	.debug_exit = board_wants_debug_exit,
 	.serial_output = board_wants_output,
 	.serial_room = board_has_room,
 };
@@ -150,11 +161,13 @@ static enum hv_status create_board(struct guest *g)
 		.vcpu_count = g->vm.vcpu_count,
 		.memory = g->config->memory,
 		.serial = g->config->serial,
+		.debug_exit = g->config->debug_exit,
+		.test_device = g->config->test_device,
 		.ops = &board_ops,
 		.ctx = g,
 	};
 
-	g->board = pool_alloc(board_size(g->vm.vcpu_count));
+	g->board = pool_alloc(board_size(g->vm.vcpu_count, g->config->test_device));
 	if (g->board == NULL) {
 		return HV_E_NO_MEMORY;
 	}
@@ -291,34 +304,69 @@ static enum hv_status write_tables(struct guest *g)
 	return status;
 }
 
-static bool start_plan(struct guest *g)
+static enum hv_status write_bios_remains(struct guest *g)
 {
+	uint8_t *low = pool_alloc(LEGACY_LOW_SIZE);
+	uint8_t rom[LEGACY_ROM_SIZE];
+	enum hv_status status = low != NULL ? HV_OK : HV_E_NO_MEMORY;
+
+	if (status == HV_OK && kernel_leaves_low_memory(&g->plan)) {
+		legacy_build_low(g->config->serial, low);
+		status = guest_mem_write(&g->vm, gpa(0), low, LEGACY_LOW_SIZE);
+	}
+	if (status == HV_OK) {
+		legacy_build_rom(rom);
+		status = guest_mem_write(&g->vm, gpa(LAYOUT_BIOS_BASE), rom, sizeof(rom));
+	}
+	if (low != NULL) {
+		pool_free(low, LEGACY_LOW_SIZE);
+	}
+	return status;
+}
+
+static enum hv_status plan_kernel(struct guest *g, struct load_error *err)
+{
+	struct multiboot_module modules[CONFIG_MODULES_MAX];
 	struct e820_map map;
-	struct linux_source source = {
+	struct kernel_source source = {
 		.kernel = g->kernel.data,
 		.kernel_size = g->kernel.size,
 		.initrd = g->initrd.data,
 		.initrd_size = g->initrd.size,
+		.modules = modules,
+		.module_count = g->config->module_count,
 		.cmdline = g->config->cmdline,
 		.rsdp = GUEST_RSDP,
 		.map = &map,
 	};
-	struct load_error err;
 	enum hv_status status = e820_build(g->config->memory, &map);
 
-	if (status == HV_OK) {
-		status = linux_plan(&source, &g->plan, &err);
-		if (status != HV_OK) {
-			return start_failed(g, err.text, status);
-		}
+	if (status != HV_OK) {
+		return load_fail(err, status, "laying out the memory");
 	}
-	if (status == HV_OK) {
-		status = write_tables(g);
+	for (unsigned i = 0; i < g->config->module_count; i++) {
+		modules[i] = (struct multiboot_module){g->modules[i].data, g->modules[i].size,
+						       g->config->modules[i].string};
+	}
+	return kernel_plan(&source, &g->plan, err);
+}
+
+static bool start_plan(struct guest *g)
+{
+	struct load_error err;
+	enum hv_status status = plan_kernel(g, &err);
+
+	if (status != HV_OK) {
+		return start_failed(g, err.text, status);
+	}
+	status = write_tables(g);
+	if (status == HV_OK && kernel_expects_bios(&g->plan)) {
+		status = write_bios_remains(g);
 	}
 	if (status != HV_OK) {
 		return start_failed(g, "writing the firmware tables", status);
 	}
-	g->progress = (struct linux_progress){0};
+	g->progress = (struct load_progress){0};
 	g->phase = GUEST_PHASE_LOAD;
 	return true;
 }
@@ -326,11 +374,13 @@ static bool start_plan(struct guest *g)
 static void enter_kernel(struct guest *g)
 {
 	struct vcpu *vcpu = g->vm.vcpus[0];
-	struct linux_entry entry;
+	struct load_entry entry;
 
-	linux_entry_state(&g->plan, &entry);
+	kernel_entry_state(&g->plan, &entry);
 	vcpu->rip = entry.rip;
 	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
+	vcpu->gpr[GPR_RAX] = entry.rax;
+	vcpu->gpr[GPR_RBX] = entry.rbx;
 	vcpu->gpr[GPR_RSI] = entry.rsi;
 	the_backend->set_reg(vcpu, VCPU_REG_EFER, entry.efer);
 	the_backend->set_reg(vcpu, VCPU_REG_CR4, entry.cr4);
@@ -347,6 +397,9 @@ static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
+	if (kernel_expects_bios(&g->plan)) {
+		board_set_bios_state(g->board);
+	}
 	vtime_resume(&g->vm.time);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		guest_apply_tsc(g, g->vm.vcpus[i]);
@@ -366,7 +419,7 @@ static bool start_load(struct guest *g)
 	struct guest_writer writer = {write_guest, &g->vm};
 	bool done = false;
 	enum hv_status status =
-		linux_load_step(&g->plan, &g->progress, GUEST_STEP_BYTES, &writer, &done);
+		kernel_load_step(&g->plan, &g->progress, GUEST_STEP_BYTES, &writer, &done);
 
 	if (status != HV_OK) {
 		return start_failed(g, "loading the kernel", status);
@@ -409,7 +462,7 @@ void guest_vm_destroy(struct guest *g)
 		board_fini(g->board);
 		/* Timer functions that were on their way have seen that they are cancelled. */
 		run_settle_timers();
-		pool_free(g->board, board_size(g->vm.vcpu_count));
+		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;
 	}
 	console_guest_close(&g->console);

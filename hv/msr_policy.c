@@ -17,8 +17,6 @@
 
 /* Eight variable ranges, fixed ranges, write-combining. */
 #define MTRRCAP_VALUE (MTRR_VARIABLE_COUNT | BIT(8) | BIT(10))
-/* Fast strings on; no branch trace, no precise event sampling. */
-#define MISC_ENABLE_VALUE (BIT(0) | BIT(11) | BIT(12))
 /* TSC counts at the P0 rate. */
 #define HWCR_VALUE BIT(24)
 #define VM_CR_SVMDIS BIT(4)
@@ -52,7 +50,7 @@ static const struct msr_rule rules[] = {
 	{0x186, 0x187, MSR_ACT_CONST, 0, 0, "performance events: " TOUCHED_BY_WINDOWS},
 	{ONE(MSR_IA32_PERF_STATUS), MSR_ACT_CONST, 0, 0, READ_BY_WINDOWS},
 	{ONE(MSR_IA32_PERF_CTL), MSR_ACT_CONST, 0, 0, READ_BY_WINDOWS},
-	{ONE(MSR_IA32_MISC_ENABLE), MSR_ACT_CONST, 0, MISC_ENABLE_VALUE, NULL},
+	{ONE(MSR_IA32_MISC_ENABLE), MSR_ACT_MISC_ENABLE, 0, 0, NULL},
 	{0x1a6, 0x1a7, MSR_ACT_CONST, 0, 0, "off-core responses: " TOUCHED_BY_WINDOWS},
 	{ONE(0x1c9), MSR_ACT_CONST, 0, 0, "top of the last branches: none are kept"},
 	{ONE(MSR_IA32_DEBUGCTL), MSR_ACT_CONST, 0, 0, "written often by Windows 10"},
@@ -134,6 +132,19 @@ const struct msr_rule *msr_rule_find(uint32_t index)
 		}
 	}
 	return NULL;
+}
+
+/* Performance monitoring, branch trace and event sampling are facts, and not for writing. */
+#define MISC_ENABLE_FIXED (BIT(7) | BIT(11) | BIT(12))
+#define MISC_ENABLE_DEFINED MASK(38, 0)
+
+bool misc_enable_write(uint64_t *reg, uint64_t value)
+{
+	if ((value & ~MISC_ENABLE_DEFINED) != 0) {
+		return false;
+	}
+	*reg = (*reg & MISC_ENABLE_FIXED) | (value & ~MISC_ENABLE_FIXED);
+	return true;
 }
 
 /* Memory types: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; PAT also 7 UC-. */

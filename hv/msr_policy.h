@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "hv/api/backend.h"
+#include "hv/base/bits.h"
 
 enum msr_action {
 	MSR_ACT_FAULT = 0,    /* #GP: absent */
@@ -26,7 +27,8 @@ enum msr_action {
 	MSR_ACT_TSC_DEADLINE,
 	MSR_ACT_APIC_BASE,
 	MSR_ACT_X2APIC,
-	MSR_ACT_MICROCODE, /* revision: write 0 is allowed, reads `value` */
+	MSR_ACT_MISC_ENABLE, /* kept in struct vcpu, without effect */
+	MSR_ACT_MICROCODE,   /* revision: write 0 is allowed, reads `value` */
 	MSR_ACT_KVM_CLOCK,
 	MSR_ACT_COUNT
 };
@@ -62,6 +64,11 @@ void mtrr_reset(struct mtrr_store *m);
 /* False when the MSR does not exist here or the value is not allowed: #GP. `phys_bits` 32..52. */
 bool mtrr_read(const struct mtrr_store *m, uint32_t index, uint64_t *value);
 bool mtrr_write(struct mtrr_store *m, uint32_t index, uint64_t value, unsigned phys_bits);
+
+/* IA32_MISC_ENABLE after reset: fast strings on; no branch trace, no precise event sampling. */
+#define MISC_ENABLE_RESET (BIT(0) | BIT(11) | BIT(12))
+/* Takes a guest's write over; false: reserved bits, #GP. */
+bool misc_enable_write(uint64_t *reg, uint64_t value);
 
 /* Whether each byte of an IA32_PAT value is a memory type the SDM allows. */
 bool pat_valid(uint64_t value);

@@ -141,6 +141,16 @@ static bool fits_machine(struct span name, const struct guest_config *g)
 	return false;
 }
 
+static struct guest *add_guest(const struct guest_config *config)
+{
+	struct guest *g = guest_add(config, file_at(config->kernel), file_at(config->initrd));
+
+	for (unsigned i = 0; g != NULL && i < config->module_count; i++) {
+		g->modules[i] = file_at(config->modules[i].file);
+	}
+	return g;
+}
+
 static void load_guest(struct span name, struct guest_config *g)
 {
 	struct span text = text_of(config_find_in(&setup.tree, name, CONFIG_GUEST_FILE));
@@ -155,7 +165,7 @@ static void load_guest(struct span name, struct guest_config *g)
 	} else if (guest_count() == GUESTS_MAX) {
 		log_event("guest %.*s: not started: at most %u guests", (int)name.n, name.p,
 			  GUESTS_MAX);
-	} else if (guest_add(g, file_at(g->kernel), file_at(g->initrd)) == NULL) {
+	} else if (add_guest(g) == NULL) {
 		log_event("guest %.*s: not started: no memory", (int)name.n, name.p);
 	}
 }

@@ -10,6 +10,7 @@
 #include "hv/exit.h"
 #include "hv/fetch.h"
 #include "hv/fpu.h"
+#include "hv/msr_policy.h"
 #include "mm/pool.h"
 
 const struct hv_backend *the_backend;
@@ -57,6 +58,7 @@ void vcpu_reset(struct vcpu *vcpu)
 {
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
+	vcpu->misc_enable = MISC_ENABLE_RESET;
 	fpu_reset(vcpu);
 	vcpu_init(vcpu);
 	vcpu->wait_for_sipi = vcpu->index != 0;

@@ -2,10 +2,12 @@
 /*
  * VMs and vCPUs of the AMD-V backend: their memory, their state after reset, their registers.
  *
- * What the guest owns. With nested paging CR0, CR2, CR3, CR4 and CR8 are the guest's, without an
- * exit. That includes CR0.CD: it makes this guest's own accesses uncached while it runs, stays
- * coherent, and ends with the guest's slice, so whoever sets it pays for it. EFER is not: SVME must
- * stay set in the VMCB, is hidden from the guest, and EFER's MSR is always intercepted.
+ * What the guest owns. With nested paging CR0, CR2, CR3 and CR8 are the guest's, without an exit,
+ * and so are reads of CR4. Writes to CR4 exit: the CPU would let a guest turn on what its CPUID
+ * does not offer, with state that nobody switches. That CR0 is the guest's includes CR0.CD: it
+ * makes this guest's own accesses uncached while it runs, stays coherent, and ends with the guest's
+ * slice, so whoever sets it pays for it. EFER is not: SVME must stay set in the VMCB, is hidden
+ * from the guest, and EFER's MSR is always intercepted.
  */
 #include "hv/api/reset.h"
 #include "hv/api/vm.h"
@@ -89,9 +91,9 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 
 /*
  * Not intercepted on purpose: WBINVD (no device reaches guest memory behind the caches' back),
- * RDTSC and RDTSCP (offset and TSC_AUX are virtual), INVLPG and CR accesses (nested paging), debug
- * registers (switched with the vCPU), task switches (the CPU does them), FERR_FREEZE (the freeze
- * ends with the next physical interrupt).
+ * RDTSC and RDTSCP (offset and TSC_AUX are virtual), INVLPG and most CR accesses (nested paging),
+ * debug registers (switched with the vCPU), task switches (the CPU does them), FERR_FREEZE (the
+ * freeze ends with the next physical interrupt).
  */
 static const uint8_t intercepts[] = {
 	SVM_INTERCEPT_INTR, SVM_INTERCEPT_NMI, SVM_INTERCEPT_SMI, SVM_INTERCEPT_INIT,
@@ -99,7 +101,8 @@ static const uint8_t intercepts[] = {
 	SVM_INTERCEPT_HLT, SVM_INTERCEPT_INVLPGA, SVM_INTERCEPT_IOIO, SVM_INTERCEPT_MSR,
 	SVM_INTERCEPT_SHUTDOWN, SVM_INTERCEPT_VMRUN, SVM_INTERCEPT_VMMCALL, SVM_INTERCEPT_VMLOAD,
 	SVM_INTERCEPT_VMSAVE, SVM_INTERCEPT_STGI, SVM_INTERCEPT_CLGI, SVM_INTERCEPT_SKINIT,
-	SVM_INTERCEPT_MONITOR, SVM_INTERCEPT_MWAIT, SVM_INTERCEPT_MWAIT_ARMED, SVM_INTERCEPT_XSETBV,
+	SVM_INTERCEPT_CR4_WRITE, SVM_INTERCEPT_MONITOR, SVM_INTERCEPT_MWAIT,
+	SVM_INTERCEPT_MWAIT_ARMED, SVM_INTERCEPT_XSETBV,
 	/* A guest whose #AC or #DB handler raises the same again keeps the CPU in microcode, deaf
 	 * to interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. */
 	SVM_INTERCEPT_EXCEPTION + EXC_DB, SVM_INTERCEPT_EXCEPTION + EXC_AC,

@@ -38,54 +38,7 @@
 #define DESCRIPTOR_CODE64 0x00af9b000000ffffull
 #define DESCRIPTOR_DATA 0x00cf93000000ffffull
 
-#define GENERATED_PIECE 512u
-
 /* ---------------------------------------------------------------- placing */
-
-static uint64_t to_mib_up(uint64_t bytes)
-{
-	return (bytes >> 20) + ((bytes & 0xfffff) != 0);
-}
-
-static uint64_t map_ram_bytes(const struct e820_map *map)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < map->count; i++) {
-		sum += map->entries[i].type == E820_RAM ? map->entries[i].size : 0;
-	}
-	return sum;
-}
-
-/* The RAM of entry `i` within [from, limit); an empty range when there is none. */
-static struct ram_range ram_within(const struct e820_map *map, unsigned i, uint64_t from,
-				   uint64_t limit)
-{
-	const struct e820_entry *e = &map->entries[i];
-	uint64_t start = max_u64(e->base, from);
-	uint64_t end = min_u64(e->base + e->size, limit);
-
-	if (e->type != E820_RAM || start >= end) {
-		return (struct ram_range){0, 0};
-	}
-	return (struct ram_range){start, end - start};
-}
-
-/* The lowest aligned address in RAM of [from, limit) with `size` bytes behind it. */
-static bool place_low(const struct e820_map *map, struct ram_range within, uint64_t size,
-		      uint64_t align, uint64_t *out)
-{
-	for (unsigned i = 0; i < map->count; i++) {
-		struct ram_range r = ram_within(map, i, within.base, within.base + within.size);
-		uint64_t skip = align_up(r.base, align) - r.base;
-
-		if (skip < r.size && r.size - skip >= size) {
-			*out = r.base + skip;
-			return true;
-		}
-	}
-	return false;
-}
 
 /*
  * The highest page-aligned place for `size` bytes in extended RAM below `limit` that is clear of
@@ -97,9 +50,9 @@ static bool place_high(const struct e820_map *map, uint64_t limit, struct ram_ra
 	uint64_t best = 0;
 
 	for (unsigned i = map->count; i-- > 0;) {
-		struct ram_range above = ram_within(map, i, taken.base + taken.size, limit);
+		struct ram_range above = load_ram_within(map, i, taken.base + taken.size, limit);
 		struct ram_range below =
-			ram_within(map, i, LAYOUT_HIGH_BASE, min_u64(limit, taken.base));
+			load_ram_within(map, i, LAYOUT_HIGH_BASE, min_u64(limit, taken.base));
 		struct ram_range runs[] = {above, below};
 
 		for (unsigned k = 0; k < ARRAY_SIZE(runs); k++) {
@@ -130,17 +83,17 @@ static enum hv_status plan_low(const struct linux_source *src, const struct linu
 				 "the command line has %lu characters, this kernel takes %lu",
 				 length, allowed);
 	}
-	if (!place_low(src->map, (struct ram_range){BOOT_PARAMS_BASE, LOW_END - BOOT_PARAMS_BASE},
-		       LOW_END - BOOT_PARAMS_BASE, PAGE_SIZE, &base)) {
+	if (!load_place(src->map, (struct ram_range){BOOT_PARAMS_BASE, LOW_END - BOOT_PARAMS_BASE},
+			LOW_END - BOOT_PARAMS_BASE, PAGE_SIZE, NULL, &base)) {
 		return load_fail(err, HV_E_NO_MEMORY, "no RAM at 0x%llx - 0x%llx for the loader",
 				 BOOT_PARAMS_BASE, LOW_END);
 	}
-	out->parts[LINUX_PART_BOOT_PARAMS] = (struct linux_part){BOOT_PARAMS_BASE, PAGE_SIZE, NULL};
-	out->parts[LINUX_PART_GDT] = (struct linux_part){GDT_BASE, BOOT_DS + 8, NULL};
+	out->parts[LINUX_PART_BOOT_PARAMS] = (struct load_part){BOOT_PARAMS_BASE, PAGE_SIZE, NULL};
+	out->parts[LINUX_PART_GDT] = (struct load_part){GDT_BASE, BOOT_DS + 8, NULL};
 	out->parts[LINUX_PART_PAGE_TABLES] =
-		(struct linux_part){PAGE_TABLES_BASE, PAGE_TABLES_SIZE, NULL};
+		(struct load_part){PAGE_TABLES_BASE, PAGE_TABLES_SIZE, NULL};
 	out->parts[LINUX_PART_CMDLINE] =
-		(struct linux_part){CMDLINE_BASE, length + 1, (const uint8_t *)src->cmdline};
+		(struct load_part){CMDLINE_BASE, length + 1, (const uint8_t *)src->cmdline};
 	return HV_OK;
 }
 
@@ -157,16 +110,16 @@ static enum hv_status plan_kernel(const struct linux_source *src, const struct l
 	bool placed = false;
 
 	if (from < LAYOUT_4G) {
-		placed = place_low(src->map, (struct ram_range){from, LAYOUT_4G - from}, span,
-				   h->relocatable ? h->alignment : 1, &base);
+		placed = load_place(src->map, (struct ram_range){from, LAYOUT_4G - from}, span,
+				    h->relocatable ? h->alignment : 1, NULL, &base);
 	}
 	if (!placed || (!h->relocatable && base != h->pref_address)) {
 		return load_fail(err, HV_E_NO_MEMORY,
 				 "the kernel needs %lu MiB of RAM from 0x%lx on, the guest has "
 				 "%lu MiB in all",
-				 to_mib_up(span), from, to_mib_up(map_ram_bytes(src->map)));
+				 load_mib_up(span), from, load_mib_up(load_ram_bytes(src->map)));
 	}
-	out->parts[LINUX_PART_KERNEL] = (struct linux_part){
+	out->parts[LINUX_PART_KERNEL] = (struct load_part){
 		base, h->kernel_bytes, (const uint8_t *)src->kernel + h->setup_bytes};
 	out->kernel_span = span;
 	return HV_OK;
@@ -179,7 +132,7 @@ static enum hv_status plan_initrd(const struct linux_source *src, const struct l
 	uint64_t limit = h->initrd_end;
 	struct ram_range place;
 
-	out->parts[LINUX_PART_INITRD] = (struct linux_part){0, 0, NULL};
+	out->parts[LINUX_PART_INITRD] = (struct load_part){0, 0, NULL};
 	if (src->initrd_size == 0) {
 		return HV_OK;
 	}
@@ -189,12 +142,12 @@ static enum hv_status plan_initrd(const struct linux_source *src, const struct l
 			return load_fail(err, HV_E_NO_MEMORY,
 					 "the initrd needs %lu MiB, beside the kernel %lu MiB are "
 					 "free (guest memory %lu MiB)",
-					 to_mib_up(src->initrd_size), place.size >> 20,
-					 to_mib_up(map_ram_bytes(src->map)));
+					 load_mib_up(src->initrd_size), place.size >> 20,
+					 load_mib_up(load_ram_bytes(src->map)));
 		}
 	}
 	out->parts[LINUX_PART_INITRD] =
-		(struct linux_part){place.base, src->initrd_size, src->initrd};
+		(struct load_part){place.base, src->initrd_size, src->initrd};
 	return HV_OK;
 }
 
@@ -236,62 +189,37 @@ uint64_t linux_plan_bytes(const struct linux_plan *plan)
 
 /* ---------------------------------------------------------------- making the loader's parts */
 
-/* `n` bytes of a part, from `offset` on, being made; zero until something is put there. */
-struct piece {
-	uint8_t *bytes;
-	uint64_t offset;
-	size_t n;
-};
-
-/* Puts the part's bytes [at, at + n) where they fall into the piece. */
-static void put(const struct piece *p, uint64_t at, const void *src, size_t n)
+static void make_boot_params(const struct linux_plan *plan, const struct load_piece *p)
 {
-	uint64_t start = max_u64(at, p->offset);
-	uint64_t end = min_u64(at + n, p->offset + p->n);
-
-	if (start < end) {
-		memcpy(p->bytes + (start - p->offset), (const uint8_t *)src + (start - at),
-		       end - start);
-	}
-}
-
-/* Puts the low `size` bytes of a number, little-endian. */
-static void put_number(const struct piece *p, uint64_t at, uint64_t value, size_t size)
-{
-	put(p, at, &value, size);
-}
-
-static void make_boot_params(const struct linux_plan *plan, const struct piece *p)
-{
-	const struct linux_part *initrd = &plan->parts[LINUX_PART_INITRD];
-	const struct linux_part *kernel = &plan->parts[LINUX_PART_KERNEL];
+	const struct load_part *initrd = &plan->parts[LINUX_PART_INITRD];
+	const struct load_part *kernel = &plan->parts[LINUX_PART_KERNEL];
 	uint8_t loadflags = plan->header[HDR_LOADFLAGS - LINUX_HEADER_OFFSET];
 
-	put(p, LINUX_HEADER_OFFSET, plan->header, plan->header_size);
-	put_number(p, HDR_TYPE_OF_LOADER, TYPE_OF_LOADER_UNDEFINED, 1);
-	put_number(p, HDR_LOADFLAGS, loadflags | LOADFLAGS_LOADED_HIGH, 1);
-	put_number(p, HDR_CODE32_START, kernel->gpa, 4);
-	put_number(p, HDR_RAMDISK_IMAGE, initrd->gpa, 4);
-	put_number(p, BP_EXT_RAMDISK_IMAGE, initrd->gpa >> 32, 4);
-	put_number(p, HDR_RAMDISK_SIZE, initrd->size, 4);
-	put_number(p, BP_EXT_RAMDISK_SIZE, initrd->size >> 32, 4);
-	put_number(p, HDR_CMD_LINE_PTR, plan->parts[LINUX_PART_CMDLINE].gpa, 4);
-	put_number(p, HDR_SETUP_DATA, 0, 8);
-	put_number(p, BP_ACPI_RSDP_ADDR, plan->rsdp, 8);
-	put_number(p, BP_E820_COUNT, plan->map.count, 1);
+	load_put(p, LINUX_HEADER_OFFSET, plan->header, plan->header_size);
+	load_put_number(p, HDR_TYPE_OF_LOADER, TYPE_OF_LOADER_UNDEFINED, 1);
+	load_put_number(p, HDR_LOADFLAGS, loadflags | LOADFLAGS_LOADED_HIGH, 1);
+	load_put_number(p, HDR_CODE32_START, kernel->gpa, 4);
+	load_put_number(p, HDR_RAMDISK_IMAGE, initrd->gpa, 4);
+	load_put_number(p, BP_EXT_RAMDISK_IMAGE, initrd->gpa >> 32, 4);
+	load_put_number(p, HDR_RAMDISK_SIZE, initrd->size, 4);
+	load_put_number(p, BP_EXT_RAMDISK_SIZE, initrd->size >> 32, 4);
+	load_put_number(p, HDR_CMD_LINE_PTR, plan->parts[LINUX_PART_CMDLINE].gpa, 4);
+	load_put_number(p, HDR_SETUP_DATA, 0, 8);
+	load_put_number(p, BP_ACPI_RSDP_ADDR, plan->rsdp, 8);
+	load_put_number(p, BP_E820_COUNT, plan->map.count, 1);
 	for (unsigned i = 0; i < plan->map.count; i++) {
 		uint64_t at = BP_E820_TABLE + i * BP_E820_ENTRY_SIZE;
 
-		put_number(p, at, plan->map.entries[i].base, 8);
-		put_number(p, at + 8, plan->map.entries[i].size, 8);
-		put_number(p, at + 16, plan->map.entries[i].type, 4);
+		load_put_number(p, at, plan->map.entries[i].base, 8);
+		load_put_number(p, at + 8, plan->map.entries[i].size, 8);
+		load_put_number(p, at + 16, plan->map.entries[i].type, 4);
 	}
 }
 
-static void make_gdt(const struct piece *p)
+static void make_gdt(const struct load_piece *p)
 {
-	put_number(p, BOOT_CS, DESCRIPTOR_CODE64, 8);
-	put_number(p, BOOT_DS, DESCRIPTOR_DATA, 8);
+	load_put_number(p, BOOT_CS, DESCRIPTOR_CODE64, 8);
+	load_put_number(p, BOOT_DS, DESCRIPTOR_DATA, 8);
 }
 
 /* The entry at `index`, counted over all tables one after another; 512 to a table. */
@@ -311,79 +239,44 @@ static uint64_t page_table_entry(uint64_t index)
 	return 0;
 }
 
-static void make_page_tables(const struct piece *p)
+static void make_page_tables(const struct load_piece *p)
 {
 	for (uint64_t at = p->offset; at < p->offset + p->n; at += 8) {
-		put_number(p, at, page_table_entry(at / 8), 8);
+		load_put_number(p, at, page_table_entry(at / 8), 8);
 	}
 }
 
 /* ---------------------------------------------------------------- copying */
 
-/* Writes the next piece of the part at `progress`, at most `budget` bytes; *n tells how many. */
-static enum hv_status write_piece(const struct linux_plan *plan,
-				  const struct linux_progress *progress, uint64_t budget,
-				  const struct guest_writer *writer, uint64_t *n)
+static void make(const void *plan, unsigned part, const struct load_piece *p)
 {
-	const struct linux_part *part = &plan->parts[progress->part];
-	uint64_t gpa = part->gpa + progress->offset;
-	uint64_t left = part->size - progress->offset;
-	uint8_t made[GENERATED_PIECE] = {0};
-	struct piece piece = {made, progress->offset, min_u64(left, sizeof(made))};
-
-	if (part->data != NULL) {
-		*n = min_u64(left, max_u64(budget, GENERATED_PIECE));
-		return writer->write(writer->ctx, gpa, part->data + progress->offset, *n);
-	}
-	if (progress->part == LINUX_PART_BOOT_PARAMS) {
-		make_boot_params(plan, &piece);
-	} else if (progress->part == LINUX_PART_GDT) {
-		make_gdt(&piece);
+	if (part == LINUX_PART_BOOT_PARAMS) {
+		make_boot_params(plan, p);
+	} else if (part == LINUX_PART_GDT) {
+		make_gdt(p);
 	} else {
-		make_page_tables(&piece);
+		make_page_tables(p);
 	}
-	*n = piece.n;
-	return writer->write(writer->ctx, gpa, made, *n);
 }
 
-enum hv_status linux_load_step(const struct linux_plan *plan, struct linux_progress *progress,
+enum hv_status linux_load_step(const struct linux_plan *plan, struct load_progress *progress,
 			       uint64_t budget, const struct guest_writer *writer, bool *done)
 {
-	uint64_t written = 0;
+	struct load_list list = {plan->parts, LINUX_PART_COUNT, make, plan};
 
-	while (progress->part < LINUX_PART_COUNT) {
-		uint64_t n;
-		enum hv_status status;
-
-		if (progress->offset == plan->parts[progress->part].size) {
-			progress->part++;
-			progress->offset = 0;
-			continue;
-		}
-		if (written != 0 && written >= budget) {
-			break;
-		}
-		status = write_piece(plan, progress, budget - min_u64(written, budget), writer, &n);
-		if (status != HV_OK) {
-			return status;
-		}
-		progress->offset += n;
-		written += n;
-	}
-	*done = progress->part == LINUX_PART_COUNT;
-	return HV_OK;
+	return load_step(&list, progress, budget, writer, done);
 }
 
 /* ---------------------------------------------------------------- entering */
 
-void linux_entry_state(const struct linux_plan *plan, struct linux_entry *out)
+void linux_entry_state(const struct linux_plan *plan, struct load_entry *out)
 {
 	const struct vcpu_segment code = {0, 0xffffffffu, BOOT_CS,
 					  0xb | SEG_S | SEG_P | SEG_L | SEG_G};
 	const struct vcpu_segment data = {0, 0xffffffffu, BOOT_DS,
 					  0x3 | SEG_S | SEG_P | SEG_DB | SEG_G};
 
-	*out = (struct linux_entry){
+	*out = (struct load_entry){
 		.rip = plan->parts[LINUX_PART_KERNEL].gpa + ENTRY_64_OFFSET,
 		.rsi = plan->parts[LINUX_PART_BOOT_PARAMS].gpa,
 		.rflags = RFLAGS_FIXED1,

@@ -15,14 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guests/tables/e820.h"
-#include "hv/api/backend.h"
-#include "hv/base/status.h"
-
-/* Why an image was refused, in words for the person who wrote the guest's folder. */
-struct load_error {
-	char text[160];
-};
+#include "guests/loaders/load.h"
 
 /* What to boot. Everything pointed at outlives the plan made from it. */
 struct linux_source {
@@ -45,47 +38,17 @@ enum linux_part_kind {
 	LINUX_PART_COUNT
 };
 
-struct linux_part {
-	uint64_t gpa;
-	uint64_t size;	     /* bytes to write; 0: absent */
-	const uint8_t *data; /* NULL: made by the loader */
-};
-
 /* Room for the setup header in boot_params, and where it begins there and in the image. */
 #define LINUX_HEADER_OFFSET 0x1f1u
 #define LINUX_HEADER_MAX (0x290u - LINUX_HEADER_OFFSET)
 
 struct linux_plan {
-	struct linux_part parts[LINUX_PART_COUNT];
+	struct load_part parts[LINUX_PART_COUNT];
 	uint64_t kernel_span; /* RAM from the kernel's address on that it takes to unpack itself */
 	uint64_t rsdp;
 	unsigned header_size;
 	uint8_t header[LINUX_HEADER_MAX]; /* as in the image; loader's fields come on top */
 	struct e820_map map;
-};
-
-/* How far linux_load_step has come; starts zeroed. */
-struct linux_progress {
-	unsigned part;
-	uint64_t offset;
-};
-
-/* Where linux_load_step puts the bytes: [gpa, gpa + n) is always RAM of the plan's map. */
-struct guest_writer {
-	enum hv_status (*write)(void *ctx, uint64_t gpa, const void *src, size_t n);
-	void *ctx;
-};
-
-/* The vCPU's state at the kernel's first instruction. All registers not named are zero. */
-struct linux_entry {
-	uint64_t rip;
-	uint64_t rsi; /* boot_params */
-	uint64_t rflags;
-	uint64_t cr0;
-	uint64_t cr3;
-	uint64_t cr4;
-	uint64_t efer;
-	struct vcpu_segment segments[VCPU_SEG_COUNT];
 };
 
 /*
@@ -101,13 +64,10 @@ enum hv_status linux_plan(const struct linux_source *src, struct linux_plan *out
 /* Bytes that all parts together take. */
 uint64_t linux_plan_bytes(const struct linux_plan *plan);
 
-/*
- * Writes about `budget` bytes more (at least one piece of 512) and sets *done when nothing is left.
- * A status of the writer's other than HV_OK is passed on; the piece it refused is tried again.
- */
-enum hv_status linux_load_step(const struct linux_plan *plan, struct linux_progress *progress,
+/* As load_step. */
+enum hv_status linux_load_step(const struct linux_plan *plan, struct load_progress *progress,
 			       uint64_t budget, const struct guest_writer *writer,
 			       bool *done) HV_MUST_CHECK;
 
 /* The state to start in, as "64-bit Boot Protocol" demands it. */
-void linux_entry_state(const struct linux_plan *plan, struct linux_entry *out);
+void linux_entry_state(const struct linux_plan *plan, struct load_entry *out);

@@ -4,23 +4,12 @@
 
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
-#include "hv/base/fmt.h"
 #include "hv/base/str.h"
 
 #define SECTOR 512u
 #define BOOT_FLAG 0xaa55u
 #define MAGIC_HDRS 0x53726448u /* "HdrS" */
 #define VERSION_MIN 0x020cu    /* xloadflags came with 2.12 */
-
-enum hv_status load_fail(struct load_error *err, enum hv_status status, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	fmt_vsnprintf(err->text, sizeof(err->text), fmt, args);
-	va_end(args);
-	return status;
-}
 
 static uint16_t read16(const uint8_t *p)
 {
@@ -72,16 +61,23 @@ static const char *known_format(const uint8_t *image, uint64_t size)
 	return "something else";
 }
 
+bool linux_header_is(const uint8_t *image, uint64_t size)
+{
+	return size >= HDR_VERSION && read16(image + HDR_BOOT_FLAG) == BOOT_FLAG &&
+	       read32(image + HDR_MAGIC) == MAGIC_HDRS;
+}
+
 /* Whether this is a bzImage whose header is all there. */
 static enum hv_status check_identity(const uint8_t *image, uint64_t size, struct load_error *err)
 {
 	if (size == 0) {
 		return load_fail(err, HV_E_TRUNCATED, "the file is empty");
 	}
-	if (size < HDR_VERSION || read16(image + HDR_BOOT_FLAG) != BOOT_FLAG ||
-	    read32(image + HDR_MAGIC) != MAGIC_HDRS) {
-		return load_fail(err, HV_E_INVALID, "not a Linux bzImage but %s (%lu bytes)",
-				 known_format(image, size), size);
+	if (!linux_header_is(image, size)) {
+		return load_fail(
+			err, HV_E_INVALID,
+			"neither a Linux bzImage nor a Multiboot kernel but %s (%lu bytes)",
+			known_format(image, size), size);
 	}
 	if (size < LINUX_HEADER_OFFSET + LINUX_HEADER_MAX) {
 		return load_fail(err, HV_E_TRUNCATED,

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "guests/loaders/linux.h"
-#include "hv/base/fmt.h"
 
 /* Offsets in the image's first sectors and in boot_params alike. */
 #define HDR_SETUP_SECTS 0x1f1u
@@ -52,10 +51,9 @@ struct linux_header {
 	unsigned size; /* bytes from LINUX_HEADER_OFFSET on that are the header */
 };
 
+/* Whether the file has the marks of a bzImage, whatever else is wrong with it. */
+bool linux_header_is(const uint8_t *image, uint64_t size);
+
 /* Reads the header of `size` bytes of image; errors as linux_plan for the image alone. */
 enum hv_status linux_header_read(const uint8_t *image, uint64_t size, struct linux_header *out,
 				 struct load_error *err) HV_MUST_CHECK;
-
-/* Formats into err->text and returns `status`. */
-enum hv_status load_fail(struct load_error *err, enum hv_status status, const char *fmt, ...)
-	FMT_PRINTF(3, 4);

@@ -131,6 +131,7 @@ struct vcpu {
 	uint64_t xss;
 	uint64_t dr[4];
 	uint64_t tsc_aux;
+	uint64_t misc_enable;
 	uint64_t tsc_adjust;
 	uint64_t exit_count;
 	uint64_t exits_by_kind[VM_EXIT_KIND_COUNT];

@@ -24,6 +24,7 @@ static inline int setup(void **state)
 	config.memory = VM_RIG_GUEST_MEMORY;
 	config.restart = GUEST_RESTART_NEVER;
 	config.serial = true;
+	config.debug_exit = false;
 	config.cpus = 1;
 	g->kernel = vm_rig_kernel();
 	g->quick_ends = 0;

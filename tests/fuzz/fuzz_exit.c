@@ -253,7 +253,7 @@ static void begin_life(void)
 /* Devices as after power-on, the vCPU at the kernel's entry. */
 static void begin_input(void)
 {
-	struct linux_entry entry;
+	struct load_entry entry;
 	struct vcpu *vcpu = &cpu->vcpu;
 
 	for (unsigned i = 0; i < g->vm.pio.count; i++) {
@@ -270,7 +270,7 @@ static void begin_input(void)
 	cpu->shadow = cpu->nmi_blocked = false;
 	mtrr_reset(&g->mtrr);
 	g->system_time_msr[0] = 0;
-	linux_entry_state(&g->plan, &entry);
+	kernel_entry_state(&g->plan, &entry);
 	cpu->regs[VCPU_REG_EFER] = entry.efer;
 	cpu->regs[VCPU_REG_CR4] = entry.cr4;
 	cpu->regs[VCPU_REG_CR3] = entry.cr3;

@@ -47,9 +47,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct e820_map map;
 	struct linux_plan plan;
 	struct load_error err;
-	struct linux_progress progress = {0, 0};
+	struct load_progress progress = {0, 0};
 	struct guest_writer writer = {check_write, &map};
-	struct linux_entry entry;
+	struct load_entry entry;
 	bool done = false;
 
 	if (size == 0 || e820_build(MIB(4) << (data[0] % 12), &map) != HV_OK) {

@@ -55,7 +55,7 @@ def bad_guests():
 START_FAILURES = (
     r"^bulkhead: guest truncated: stopped: cannot start: truncated: ",
     r"^bulkhead: guest only32: stopped: cannot start: a 32-bit kernel",
-    r"^bulkhead: guest text: stopped: cannot start: not a Linux bzImage",
+    r"^bulkhead: guest text: stopped: cannot start: neither a Linux bzImage",
     r"^bulkhead: guest big-initrd: stopped: cannot start: the initrd needs 20 MiB",
 )
 COMPLAINTS = (

@@ -26,7 +26,8 @@ static struct board *board;
 static struct {
 	unsigned kicks[CPUS], nmis[CPUS], inits[CPUS];
 	unsigned startups, startup_vcpu, startup_vector;
-	unsigned power_offs, resets, rooms;
+	unsigned power_offs, resets, rooms, debug_exits;
+	uint32_t status;
 	const char *how;
 	char output[128];
 	size_t output_len;
@@ -71,6 +72,13 @@ static void reset(void *ctx, const char *how)
 	seen.how = how;
 }
 
+static void debug_exit(void *ctx, uint32_t status)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.debug_exits++;
+	seen.status = status;
+}
+
 static void output(void *ctx, const char *data, size_t n)
 {
 	assert_ptr_equal(ctx, &seen);
@@ -92,11 +100,12 @@ static const struct board_ops ops = {
 	.startup = startup,
 	.power_off = power_off,
 	.reset = reset,
+	.debug_exit = debug_exit,
 	.serial_output = output,
 	.serial_room = room,
 };
 
-static int build(bool serial, uint64_t memory)
+static int build(bool serial, uint64_t memory, bool tests)
 {
 	struct board_config cfg = {.time = &rig.time,
 				   .pio = &pio,
@@ -104,6 +113,8 @@ static int build(bool serial, uint64_t memory)
 				   .vcpu_count = CPUS,
 				   .memory = memory,
 				   .serial = serial,
+				   .debug_exit = tests,
+				   .test_device = tests,
 				   .ops = &ops,
 				   .ctx = &seen};
 
@@ -111,14 +122,14 @@ static int build(bool serial, uint64_t memory)
 	rig_init(&rig, HZ);
 	bus_init(&pio, BUS_PIO);
 	bus_init(&mmio, BUS_MMIO);
-	board = calloc(1, board_size(CPUS));
+	board = calloc(1, board_size(CPUS, tests));
 	return board == NULL || board_init(board, &cfg) != HV_OK;
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	return build(true, MIB(512));
+	return build(true, MIB(512), false);
 }
 
 static int teardown(void **state)
@@ -247,11 +258,33 @@ static void without_serial_the_ports_are_empty(void **state)
 
 	(void)state;
 	teardown(state);
-	assert_int_equal(build(false, MIB(512)), 0);
+	assert_int_equal(build(false, MIB(512), false), 0);
 	assert_false(bus_read(&pio, 0x3f8, 1, 0, &value));
 	assert_int_equal(value, 0xff);
 	assert_null(bus_find(&pio, 0x3fd));
 	assert_int_equal(pio.count, with - 1);
+}
+
+static void test_devices_are_there_when_asked_for(void **state)
+{
+	uint64_t value;
+
+	(void)state;
+	assert_false(bus_read(&pio, 0xf4, 4, 0, &value));
+	assert_false(bus_read(&pio, 0xe0, 4, 0, &value));
+	assert_false(bus_read(&pio, 0x2000, 1, 0, &value));
+	assert_false(bus_read(&mmio, 0xff000000, 8, 0, &value));
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	assert_true(bus_write(&pio, 0xf4, 4, 0, 0x12345678));
+	assert_int_equal(seen.debug_exits, 1);
+	assert_int_equal(seen.status, 0x12345678);
+	assert_true(bus_write(&pio, 0xe0, 4, 0, 0xcafe));
+	assert_int_equal(in(0xe0, 4), 0xcafe);
+	/* The last byte of the memory is the last byte of the board. */
+	assert_true(bus_write(&mmio, 0xff00ffff, 1, 0, 0x77));
+	assert_true(bus_read(&mmio, 0xff00ffff, 1, 0, &value));
+	assert_int_equal(value, 0x77);
 }
 
 static void a_taken_address_is_an_error(void **state)
@@ -263,7 +296,7 @@ static void a_taken_address_is_an_error(void **state)
 	bus_init(&pio, BUS_PIO);
 	bus_init(&mmio, BUS_MMIO);
 	assert_int_equal(bus_register(&pio, 0x3fa, 1, &other), HV_OK);
-	memset(board, 0, board_size(CPUS));
+	memset(board, 0, board_size(CPUS, cfg.test_device));
 	assert_int_equal(board_init(board, &cfg), HV_E_EXISTS);
 }
 
@@ -274,6 +307,23 @@ static void assert_line(unsigned irq, unsigned gsi, bool level)
 {
 	assert_int_equal(board->ioapic.lines >> gsi & 1, level);
 	assert_int_equal(board->pic.chips[irq / 8].lines >> irq % 8 & 1, level);
+}
+
+static void the_test_device_pulls_lines(void **state)
+{
+	(void)state;
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	outb(0x200e, 1);
+	assert_line(14, 14, true);
+	outb(0x200e, 0);
+	assert_line(14, 14, false);
+	outb(0x2000, 1);
+	assert_line(0, 2, true);
+	outb(0x2017, 1);
+	assert_int_equal(board->ioapic.lines >> 23 & 1, 1);
+	outb(0x2017, 0);
+	assert_int_equal(board->ioapic.lines >> 23 & 1, 0);
 }
 
 static void isa_lines_reach_both_controllers(void **state)
@@ -408,6 +458,22 @@ static void a_withdrawn_interrupt_is_spurious(void **state)
 	lapic_write(0xf0, 0x1e7);
 	assert_int_equal(board_pending(board, 0), -1);
 	assert_int_equal(board_accept(board, 0), 0xe7);
+}
+
+static void a_bios_leaves_timer_and_8259s_running(void **state)
+{
+	(void)state;
+	board_set_bios_state(board);
+	assert_int_equal(in(0x21, 1), 0xb8);
+	assert_int_equal(in(0xa1, 1), 0x8f);
+	rig_advance_ns(&rig, 60000000); /* a tick is 54.9 ms */
+	assert_int_equal(board_pending(board, 0), BOARD_EXTINT);
+	assert_int_equal(board_accept(board, 0), 8);
+	outb(0x20, 0x20);
+	assert_int_equal(board_pending(board, 0), -1);
+	/* IRQ 14 of the slave. */
+	pic8259_set_irq(&board->pic, 14, true);
+	assert_int_equal(board_accept(board, 0), 0x76);
 }
 
 static void missed_ticks_are_made_up_for(void **state)
@@ -553,7 +619,7 @@ static void cmos_tells_the_memory(void **state)
 {
 	(void)state;
 	teardown(state);
-	assert_int_equal(build(true, GIB(5)), 0);
+	assert_int_equal(build(true, GIB(5), false), 0);
 	/* 64 KiB units above 16 MiB, and above 4 GiB; LAYOUT_MMIO_BASE of it lie below. */
 	assert_int_equal(cmos(0x34) | cmos(0x35) << 8, (LAYOUT_MMIO_BASE - MIB(16)) >> 16);
 	assert_int_equal(cmos(0x5b) | cmos(0x5c) << 8 | cmos(0x5d) << 16,
@@ -592,13 +658,16 @@ int main(void)
 		TEST(each_device_stands_at_its_address),
 		TEST(each_device_answers),
 		TEST(without_serial_the_ports_are_empty),
+		TEST(test_devices_are_there_when_asked_for),
 		TEST(a_taken_address_is_an_error),
+		TEST(the_test_device_pulls_lines),
 		TEST(isa_lines_reach_both_controllers),
 		TEST(the_timer_is_irq_0_and_gsi_2),
 		TEST(the_8259_reaches_the_first_vcpu_only),
 		TEST(the_ioapic_delivers_the_timer),
 		TEST(an_eoi_goes_back_to_level_lines),
 		TEST(a_withdrawn_interrupt_is_spurious),
+		TEST(a_bios_leaves_timer_and_8259s_running),
 		TEST(missed_ticks_are_made_up_for),
 		TEST(the_first_cpu_is_the_bsp),
 		TEST(messages_between_cpus_reach_the_hypervisor),

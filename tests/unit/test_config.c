@@ -94,6 +94,9 @@ static void test_defaults(void **state)
 	assert_int_equal(guest.weight, 100);
 	assert_true(guest.autostart);
 	assert_true(guest.serial);
+	assert_false(guest.debug_exit);
+	assert_false(guest.test_device);
+	assert_int_equal(guest.module_count, 0);
 	assert_int_equal(guest.restart, GUEST_RESTART_NEVER);
 	assert_string_equal(guest.cmdline, "console=ttyS0");
 	assert_string_equal(paths[guest.kernel], "web/vmlinuz");
@@ -142,6 +145,52 @@ static void test_what_notepad_writes(void **state)
 	assert_string_equal(guest.cmdline, "");
 }
 
+static void test_modules(void **state)
+{
+	char text[CONFIG_MODULES_MAX * 32 + 64] = "";
+	char longest[400];
+
+	(void)state;
+	assert_int_equal(load("web", "module = initrd.img  root=x, y\nmodule = /shared/vmlinuz"),
+			 HV_OK);
+	assert_int_equal(guest.module_count, 2);
+	assert_string_equal(paths[guest.modules[0].file], "web/initrd.img");
+	assert_string_equal(guest.modules[0].string, "initrd.img  root=x, y");
+	assert_string_equal(paths[guest.modules[1].file], "shared/vmlinuz");
+	assert_string_equal(guest.modules[1].string, "/shared/vmlinuz");
+	refused("module = gone a b",
+		"web/guest.conf:1: module: there is no file \"web/gone\" below \\bulkhead\n");
+	refused("module =", "web/guest.conf:1: module: found \"\"; allowed: the name of a file in "
+			    "this folder\n");
+	for (unsigned i = 0; i < CONFIG_MODULES_MAX; i++) {
+		strcat(text, "module = vmlinuz\n");
+	}
+	assert_int_equal(load("web", text), HV_OK);
+	assert_int_equal(guest.module_count, CONFIG_MODULES_MAX);
+	strcat(text, "module = vmlinuz\n");
+	refused(text, "web/guest.conf:9: module: more than 8 modules\n");
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, "module = vmlinuz ", 17);
+	longest[9 + 255] = '\0';
+	assert_int_equal(load("web", longest), HV_OK);
+	assert_int_equal(strlen(guest.modules[0].string), 255);
+	longest[9 + 255] = 'x';
+	longest[9 + 256] = '\0';
+	refused(longest, "web/guest.conf:1: module: 256 characters; allowed: up to 255\n");
+}
+
+static void test_test_devices(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", "debug-exit = on\ntest-device = on"), HV_OK);
+	assert_true(guest.debug_exit);
+	assert_true(guest.test_device);
+	assert_int_equal(load("web", "debug-exit = on"), HV_OK);
+	assert_false(guest.test_device);
+	refused("test-device = 1",
+		"web/guest.conf:1: test-device: found \"1\"; allowed: on, off\n");
+}
+
 static void test_bad_values_say_what_is_allowed(void **state)
 {
 	static const char *const bad_memory[] = {"0",	  "512", "15M",	     "1.5G", "12x", "-1",
@@ -173,12 +222,10 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("memroy = 1G", "web/guest.conf:1: memroy: unknown key; did you mean \"memory\"?\n");
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
-		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd memory cpus cmdline "
-		"weight autostart restart serial\n");
+		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
+		"cmdline weight autostart restart serial debug-exit test-device\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("disk = a.img", "web/guest.conf:1: disk: not supported by this version yet\n");
-	refused("debug-exit = on",
-		"web/guest.conf:1: debug-exit: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
 		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
 	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "
@@ -386,6 +433,8 @@ int main(void)
 		cmocka_unit_test_setup(test_defaults, setup),
 		cmocka_unit_test_setup(test_every_key, setup),
 		cmocka_unit_test_setup(test_what_notepad_writes, setup),
+		cmocka_unit_test_setup(test_modules, setup),
+		cmocka_unit_test_setup(test_test_devices, setup),
 		cmocka_unit_test_setup(test_bad_values_say_what_is_allowed, setup),
 		cmocka_unit_test_setup(test_keys_that_are_not_ours, setup),
 		cmocka_unit_test_setup(test_every_error_is_reported_up_to_a_limit, setup),

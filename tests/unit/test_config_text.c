@@ -29,9 +29,10 @@ static void set_word(struct config_parser *p, struct span value)
 	(void)str_copy(taken, sizeof(taken), value);
 }
 
-static const struct config_key keys[] = {{"word", set_word}, {"later", NULL}};
-static const struct config_key other[] = {{"elsewhere", set_word}};
-static const struct config_schema schema = {keys, 2, other, 1, "other.conf"};
+static const struct config_key keys[] = {
+	{"word", set_word, false}, {"later", NULL, false}, {"again", set_word, true}};
+static const struct config_key other[] = {{"elsewhere", set_word, false}};
+static const struct config_schema schema = {keys, 3, other, 1, "other.conf"};
 
 static void read_text(struct config_parser *p, const char *text, size_t n)
 {
@@ -83,6 +84,17 @@ static void test_places(void **state)
 	assert_int_equal(last.line, 3);
 	config_error_format(&last, line, sizeof(line));
 	assert_string_equal(line, "a.conf:3: later: not supported by this version yet");
+}
+
+static void test_some_keys_repeat(void **state)
+{
+	struct config_parser p;
+
+	(void)state;
+	read_text(&p, "again = a\nagain = b\n", 20);
+	assert_int_equal(reported, 0);
+	assert_string_equal(taken, "b");
+	assert_int_equal(p.seen[2], 1);
 }
 
 static void test_long_things_are_cut(void **state)
@@ -143,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_takes_values),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_some_keys_repeat),
 		cmocka_unit_test(test_long_things_are_cut),
 		cmocka_unit_test(test_stops_at_the_limit),
 		cmocka_unit_test(test_text_only),

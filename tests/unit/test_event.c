@@ -19,7 +19,7 @@ static struct {
 	int window_vector;
 	bool window_nmi;
 	unsigned window_calls;
-	uint64_t cr2, dr6, dr7;
+	uint64_t cr2, dr6, dr7, rflags;
 	int pending, requested;
 	unsigned accepted;
 } fake;
@@ -29,6 +29,9 @@ static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 	(void)vcpu;
 	if (reg == VCPU_REG_DR7) {
 		return fake.dr7;
+	}
+	if (reg == VCPU_REG_RFLAGS) {
+		return fake.rflags;
 	}
 	return reg == VCPU_REG_DR6 ? fake.dr6 : 0;
 }
@@ -42,6 +45,8 @@ static void set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		fake.dr6 = value;
 	} else if (reg == VCPU_REG_DR7) {
 		fake.dr7 = value;
+	} else if (reg == VCPU_REG_RFLAGS) {
+		fake.rflags = value;
 	}
 }
 
@@ -169,6 +174,30 @@ static void debug_trap_ends_general_detect(void **state)
 	deliver();
 	assert_int_equal(fake.dr7, 0x400 | 0xff);
 	assert_int_equal(fake.dr6, BIT(13));
+}
+
+/* SDM volume 3 "Debug Exception (#DB)", on RF: all faults but #DB push it set. */
+static void faults_push_the_resume_flag(void **state)
+{
+	static const uint8_t others[] = {EXC_DB, EXC_BP, EXC_OF, EXC_DF, EXC_MC};
+
+	(void)state;
+	for (uint8_t vector = 0; vector < 20; vector++) {
+		bool fault = memchr(others, vector, sizeof(others)) == NULL;
+
+		setup(state);
+		fake.rflags = RFLAGS_IF;
+		assert_int_equal(raise(vector, 0), EVENT_QUEUED);
+		deliver();
+		if (vector != EXC_NMI) {
+			assert_int_equal(fake.rflags, RFLAGS_IF | (fault ? RFLAGS_RF : 0));
+		}
+	}
+	/* An interrupt leaves it alone. */
+	fake.rflags = RFLAGS_IF;
+	fake.pending = 0x40;
+	deliver();
+	assert_int_equal(fake.rflags, RFLAGS_IF);
 }
 
 /* SDM, table "Conditions for Generating a Double Fault". */
@@ -325,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
 		cmocka_unit_test_setup(debug_trap_keeps_old_dr6_bits, setup),
 		cmocka_unit_test_setup(debug_trap_ends_general_detect, setup),
+		cmocka_unit_test_setup(faults_push_the_resume_flag, setup),
 		cmocka_unit_test_setup(double_fault_matrix, setup),
 		cmocka_unit_test_setup(fault_in_double_fault_is_a_triple_fault, setup),
 		cmocka_unit_test_setup(interrupted_delivery_comes_again_even_when_if_is_clear,

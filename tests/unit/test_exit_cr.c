@@ -161,7 +161,11 @@ static void cr4_follows_cpuid(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++) {
 		assert_true(move(4, cr4 | always[i]));
-		assert_true(exit_requested(VCPU_REQ_TLB_FLUSH));
+		/* What pages mean changes with two of them. */
+		assert_int_equal(exit_requested(VCPU_REQ_TLB_FLUSH),
+				 ((cr4 ^ always[i]) & (CR4_PSE | CR4_PGE)) != 0);
+		assert_true(move(4, cr4));
+		(void)exit_requested(VCPU_REQ_TLB_FLUSH);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
 		assert_false(move(4, cr4 | never[i]));
@@ -194,6 +198,28 @@ static void cr4_has_rules_of_long_mode(void **state)
 	assert_false(move(4, CR4_PCIDE));
 	assert_true(move(4, 0));
 	assert_true(move(4, CR4_PAE));
+}
+
+static void pcids_come_and_go_by_rules(void **state)
+{
+	const uint64_t cr0 = cpu->regs[VCPU_REG_CR0];
+	const uint64_t cr4 = cpu->regs[VCPU_REG_CR4];
+
+	(void)state;
+	g->cpuid.basic[1].ecx |= BIT32(17);
+	cpu->regs[VCPU_REG_CR3] |= 1;
+	assert_false(move(4, cr4 | CR4_PCIDE));
+	cpu->regs[VCPU_REG_CR3] &= ~0xfffull;
+	assert_true(move(4, cr4 | CR4_PCIDE));
+	assert_true(exit_requested(VCPU_REQ_TLB_FLUSH));
+	/* Once on, CR3 has one, and CR4 may be written again. */
+	cpu->regs[VCPU_REG_CR3] |= 5;
+	assert_true(move(4, cr4 | CR4_PCIDE | CR4_TSD));
+	assert_false(exit_requested(VCPU_REQ_TLB_FLUSH));
+	cpu->segs[VCPU_SEG_CS].attr &= (uint32_t)~SEG_L;
+	assert_false(move(0, cr0 & ~CR0_PG));
+	cpu->regs[VCPU_REG_CR4] = cr4;
+	assert_true(move(0, cr0 & ~CR0_PG));
 }
 
 static void cr8_is_the_task_priority(void **state)
@@ -272,6 +298,7 @@ int main(void)
 		EXIT_TEST(cr3_loads_flush),
 		EXIT_TEST(cr4_follows_cpuid),
 		EXIT_TEST(cr4_has_rules_of_long_mode),
+		EXIT_TEST(pcids_come_and_go_by_rules),
 		EXIT_TEST(cr8_is_the_task_priority),
 		EXIT_TEST(narrow_modes_move_32_bits),
 		EXIT_TEST(without_decode_assists_the_instruction_is_read),

@@ -144,6 +144,21 @@ static void each_rule_does_what_it_says(void **state)
 	}
 }
 
+static void misc_enable_keeps_what_is_written(void **state)
+{
+	uint64_t reset = get(MSR_IA32_MISC_ENABLE);
+
+	(void)state;
+	assert_int_equal(reset, 0x1801);
+	/* All but what tells facts: bits 7, 11 and 12. */
+	assert_true(put(MSR_IA32_MISC_ENABLE, 0x400c50809));
+	assert_int_equal(get(MSR_IA32_MISC_ENABLE), 0x400c51809);
+	assert_true(put(MSR_IA32_MISC_ENABLE, BIT(7)));
+	assert_int_equal(get(MSR_IA32_MISC_ENABLE), 0x1800);
+	assert_false(put(MSR_IA32_MISC_ENABLE, BIT(39)));
+	assert_true(put(MSR_IA32_MISC_ENABLE, reset));
+}
+
 static void tsc_aux_is_not_rflags(void **state)
 {
 	uint64_t rflags = cpu->regs[VCPU_REG_RFLAGS];
@@ -401,6 +416,7 @@ int main(void)
 		EXIT_TEST(a_refused_access_faults_in_place),
 		EXIT_TEST(unknown_msrs_do_not_flood_the_log),
 		EXIT_TEST(each_rule_does_what_it_says),
+		EXIT_TEST(misc_enable_keeps_what_is_written),
 		EXIT_TEST(tsc_aux_is_not_rflags),
 		EXIT_TEST(mtrrs_are_the_vms),
 		EXIT_TEST(the_pat_is_checked),

@@ -19,7 +19,7 @@
 
 static void a_started_guest_has_all_it_was_promised(void **state)
 {
-	struct linux_entry entry;
+	struct load_entry entry;
 
 	(void)state;
 	vm_rig_start(g);
@@ -28,7 +28,7 @@ static void a_started_guest_has_all_it_was_promised(void **state)
 	assert_true(g->vm.gspace.ram_bytes >= config.memory - LAYOUT_VIDEO_SIZE);
 	assert_int_equal(fake_backend.vms, 1);
 	assert_int_equal(fake_backend.vcpus, 1);
-	linux_entry_state(&g->plan, &entry);
+	kernel_entry_state(&g->plan, &entry);
 	assert_int_equal(g->vm.vcpus[0]->rip, entry.rip);
 	assert_int_equal(g->vm.vcpus[0]->gpr[GPR_RSI], entry.rsi);
 	assert_int_equal(cpu()->regs[VCPU_REG_CR0], entry.cr0);
@@ -53,18 +53,55 @@ static void the_images_are_in_its_memory(void **state)
 	g->initrd = (struct guest_file){NULL, 0};
 	/* HLT is what the rig's kernel is made of. */
 	assert_int_equal(
-		guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_KERNEL].gpa), &byte, 1), HV_OK);
+		guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_KERNEL].gpa), &byte, 1),
+		HV_OK);
 	assert_int_equal(byte, 0xf4);
-	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_INITRD].gpa), text,
-					sizeof(initrd)),
+	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_INITRD].gpa),
+					text, sizeof(initrd)),
 			 HV_OK);
 	assert_string_equal(text, initrd);
-	assert_int_equal(
-		guest_mem_read(&g->vm, gpa(g->plan.parts[LINUX_PART_CMDLINE].gpa), text, 14),
-		HV_OK);
+	assert_int_equal(guest_mem_read(&g->vm, gpa(g->plan.bzimage.parts[LINUX_PART_CMDLINE].gpa),
+					text, 14),
+			 HV_OK);
 	assert_string_equal(text, "console=ttyS0");
 	assert_int_equal(guest_mem_read(&g->vm, gpa(LAYOUT_ACPI_BASE), text, 8), HV_OK);
 	assert_memory_equal(text, "RSD PTR ", 8);
+}
+
+/* One segment at 1 MiB, and a module. */
+static void a_multiboot_kernel_finds_what_it_expects(void **state)
+{
+	static const uint32_t words[] = {0x1badb002, 1u << 16, 0u - 0x1badb002 - (1u << 16),
+					 0x100000,   0x100000, 0,
+					 0,	     0x100020, 0xf4f4f4f4};
+	static const uint8_t module[3] = "ab";
+	uint32_t vector = 0;
+	uint32_t count = 0;
+
+	(void)state;
+	g->kernel = (struct guest_file){words, sizeof(words)};
+	g->modules[0] = (struct guest_file){module, sizeof(module)};
+	config.module_count = 1;
+	(void)str_copy(config.modules[0].string, 8, span_of("m a=b"));
+	vm_rig_start(g);
+	config.module_count = 0;
+	assert_int_equal(g->vm.vcpus[0]->rip, 0x100020);
+	assert_int_equal(g->vm.vcpus[0]->gpr[GPR_RAX], 0x2badb002);
+	assert_int_equal(g->vm.vcpus[0]->gpr[GPR_RBX], 0x1000);
+	assert_int_equal(cpu()->regs[VCPU_REG_CR0] & (CR0_PE | CR0_PG), CR0_PE);
+	assert_int_equal(guest_mem_read(&g->vm, gpa(0x1000 + 20), &count, 4), HV_OK);
+	assert_int_equal(count, 1);
+	/* What a BIOS leaves: vectors that lead to handlers, the 8259s at its vectors. */
+	assert_int_equal(guest_mem_read(&g->vm, gpa(0x70 * 4), &vector, 4), HV_OK);
+	assert_int_equal(vector, 0xf0000010);
+	assert_int_equal(g->board->pic.chips[1].base, 0x70);
+	vm_rig_end(g);
+	/* A bzImage finds none of it. */
+	g->kernel = vm_rig_kernel();
+	vm_rig_start(g);
+	assert_int_equal(guest_mem_read(&g->vm, gpa(0x70 * 4), &vector, 4), HV_OK);
+	assert_int_equal(vector, 0);
+	assert_int_equal(g->board->pic.chips[1].base, 0);
 }
 
 static void loading_costs_the_guest_no_time(void **state)
@@ -172,9 +209,11 @@ static void its_devices_end_it(void **state)
 		{0x604, 2, 0x3400, "guest web: stopped: power-off", false},
 		{0xcf9, 1, 6, "guest web: reset: by the reset register (port 0xcf9)", true},
 		{0x64, 1, 0xfe, "guest web: reset: by the keyboard controller", true},
+		{0xf4, 2, 63, "guest web: stopped: debug exit, status 63\r\n", false},
 	};
 
 	(void)state;
+	config.debug_exit = true;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		vm_rig_start(g);
 		fake_tsc += 10 * VM_RIG_HZ;
@@ -428,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_started_guest_has_all_it_was_promised),
 		TEST(the_images_are_in_its_memory),
+		TEST(a_multiboot_kernel_finds_what_it_expects),
 		TEST(loading_costs_the_guest_no_time),
 		TEST(a_start_is_cut_into_steps),
 		TEST(stop_at_every_step_of_the_start),

@@ -319,7 +319,7 @@ static uint64_t peek(const struct memory *m, uint64_t at, size_t size)
 
 static void load_all(const struct linux_plan *plan, struct memory *m, uint64_t budget)
 {
-	struct linux_progress progress = {0, 0};
+	struct load_progress progress = {0, 0};
 	struct guest_writer writer = {memory_write, m};
 	bool done = false;
 
@@ -383,7 +383,7 @@ static void check_loaded(uint64_t budget, unsigned fail_at)
 	struct memory m = {calloc(1, MIB(64)), MIB(64), 0, fail_at};
 	struct linux_source src = source(initrd, sizeof(initrd));
 	struct linux_plan plan;
-	struct linux_entry entry;
+	struct load_entry entry;
 
 	assert_non_null(m.bytes);
 	for (size_t i = 0; i < sizeof(initrd); i++) {
@@ -431,7 +431,7 @@ static void test_a_step_keeps_to_its_budget(void **state)
 	struct memory m = {calloc(1, MIB(64)), MIB(64), 0, 0};
 	struct guest_writer writer = {memory_write, &m};
 	struct linux_source src = source(NULL, 0);
-	struct linux_progress progress = {LINUX_PART_KERNEL, 0};
+	struct load_progress progress = {LINUX_PART_KERNEL, 0};
 	struct linux_plan plan;
 	bool done = true;
 
@@ -449,7 +449,7 @@ static void test_a_step_keeps_to_its_budget(void **state)
 static void test_entry_state(void **state)
 {
 	struct linux_plan plan;
-	struct linux_entry e;
+	struct load_entry e;
 
 	(void)state;
 	assert_int_equal(plan_image(IMAGE_BYTES, &plan), HV_OK);
@@ -498,13 +498,13 @@ static bool in_ram(uint64_t base, uint64_t size)
 static void check_plan(const struct linux_plan *plan)
 {
 	for (unsigned i = 0; i < LINUX_PART_COUNT; i++) {
-		const struct linux_part *a = &plan->parts[i];
+		const struct load_part *a = &plan->parts[i];
 		uint64_t span = i == LINUX_PART_KERNEL ? plan->kernel_span : a->size;
 
 		assert_true(a->size == 0 || in_ram(a->gpa, span));
 		assert_true(span >= a->size);
 		for (unsigned k = i + 1; k < LINUX_PART_COUNT; k++) {
-			const struct linux_part *b = &plan->parts[k];
+			const struct load_part *b = &plan->parts[k];
 			uint64_t other = k == LINUX_PART_KERNEL ? plan->kernel_span : b->size;
 
 			assert_false(ranges_overlap(a->gpa, span, b->gpa, other));

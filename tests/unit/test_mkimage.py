@@ -145,6 +145,15 @@ class MkImage(unittest.TestCase):
         self.assertEqual(tree["bulkhead/web/shared.cpio"], b"I" * 513)
         self.assertEqual(tree["bulkhead/web/root.img"], b"D" * 512)
 
+    def test_modules_keep_their_words(self):
+        self.write("host/one.bin", b"1")
+        self.write("in/two", b"2")
+        self.write("in/web/guest.conf", "module = ../../host/one.bin  a b=c \nmodule = two\n")
+        tree = self.image()
+        self.assertEqual(tree["bulkhead/web/guest.conf"], b"module = one.bin  a b=c\nmodule = two\n")
+        self.assertEqual(tree["bulkhead/web/one.bin"], b"1")
+        self.assertEqual(tree["bulkhead/web/two"], b"2")
+
     def test_file_in_the_folder_is_there_once(self):
         self.write("in/web/guest.conf", "kernel = vmlinuz\ninitrd = vmlinuz")
         tree = self.image()

@@ -55,7 +55,7 @@ static void reset_forgets_everything(void **state)
 	memset(vcpu->dr, 0xff, sizeof(vcpu->dr));
 	memset(vcpu->fpu, 0xff, 512);
 	vcpu->halted = true;
-	vcpu->tsc_adjust = vcpu->tsc_aux = vcpu->xcr0 = 7;
+	vcpu->tsc_adjust = vcpu->tsc_aux = vcpu->xcr0 = vcpu->misc_enable = 7;
 	event_nmi(vcpu);
 	vcpu_raise(vcpu, EXC_UD);
 	vcpu_reset(vcpu);
@@ -66,6 +66,7 @@ static void reset_forgets_everything(void **state)
 		sum |= vcpu->dr[i];
 	}
 	assert_int_equal(sum | vcpu->tsc_adjust | vcpu->tsc_aux, 0);
+	assert_int_equal(vcpu->misc_enable, 0x1801);
 	assert_int_equal(vcpu->xcr0, XCR0_X87);
 	assert_false(vcpu->halted);
 	assert_false(vcpu->events.nmi_pending);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Latches, lines and slow memory for programs that test a hypervisor. */
+#include "guests/devices/test_device.h"
+
+#include "guests/devices/bytewise.h"
+#include "hv/base/bits.h"
+#include "hv/base/str.h"
+
+static struct test_device *to_test(struct vdev *dev)
+{
+	return container_of(dev, struct test_device, dev);
+}
+
+/* The data byte behind a port; NULL for the flush register, which holds nothing. */
+static uint8_t *data_at(struct test_device *t, uint64_t port)
+{
+	if (port >= TEST_DEVICE_FLUSH && port < TEST_DEVICE_BYTES) {
+		return NULL;
+	}
+	return &t->data[port % TEST_DEVICE_DATA_SIZE];
+}
+
+static uint8_t read_port(struct vdev *dev, uint64_t port)
+{
+	const uint8_t *byte = data_at(to_test(dev), port);
+
+	return byte != NULL ? *byte : 0;
+}
+
+static void write_port(struct vdev *dev, uint64_t port, uint8_t value)
+{
+	uint8_t *byte = data_at(to_test(dev), port);
+
+	if (byte != NULL) {
+		*byte = value;
+	}
+}
+
+static void set_line(struct test_device *t, unsigned line, bool level)
+{
+	t->lines = level ? t->lines | BIT32(line) : t->lines & ~BIT32(line);
+	t->cfg.line(t->cfg.ctx, line, level);
+}
+
+static bool is_line(const struct vdev_access *a)
+{
+	return a->addr >= TEST_DEVICE_LINES_PORT;
+}
+
+/* What the VM's buses allow never reaches past the memory's end. */
+static uint64_t read_memory(const struct test_device *t, const struct vdev_access *a)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, t->cfg.memory + a->offset, a->size);
+	return value;
+}
+
+static uint64_t test_read(struct vdev *dev, const struct vdev_access *a)
+{
+	struct test_device *t = to_test(dev);
+	uint64_t value;
+
+	lock_acquire(&dev->lock);
+	if (a->space == BUS_MMIO) {
+		value = read_memory(t, a);
+	} else if (is_line(a)) {
+		value = (t->lines >> a->offset) & 1;
+	} else {
+		value = bytewise_read(dev, a, read_port);
+	}
+	lock_release(&dev->lock);
+	return value;
+}
+
+static void test_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	struct test_device *t = to_test(dev);
+
+	lock_acquire(&dev->lock);
+	if (a->space == BUS_MMIO) {
+		memcpy(t->cfg.memory + a->offset, &value, a->size);
+	} else if (is_line(a)) {
+		set_line(t, (unsigned)a->offset, (value & size_mask(a->size)) != 0);
+	} else if (a->addr == TEST_DEVICE_FLUSH) {
+		if (t->cfg.flush != NULL) {
+			t->cfg.flush(t->cfg.ctx, value & size_mask(a->size));
+		}
+	} else {
+		bytewise_write(dev, a, value, write_port);
+	}
+	lock_release(&dev->lock);
+}
+
+static void test_reset(struct vdev *dev)
+{
+	struct test_device *t = to_test(dev);
+
+	lock_acquire(&dev->lock);
+	memset(t->data, 0, sizeof(t->data));
+	memset(t->cfg.memory, 0, TEST_DEVICE_MEMORY_SIZE);
+	for (unsigned i = 0; i < TEST_DEVICE_LINES; i++) {
+		if ((t->lines & BIT32(i)) != 0) {
+			set_line(t, i, false);
+		}
+	}
+	lock_release(&dev->lock);
+}
+
+static const struct vdev_ops test_ops = {
+	.name = "test device",
+	.read = test_read,
+	.write = test_write,
+	.reset = test_reset,
+};
+
+void test_device_init(struct test_device *t, const struct test_device_config *cfg)
+{
+	*t = (struct test_device){.dev.ops = &test_ops, .cfg = *cfg};
+}

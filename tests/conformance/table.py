@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is expected of kvm-unit-tests' programs as guests of Bulkhead, and why not all of it passes.
+
+The programs themselves are no part of this project: `make conformance KUT=DIR` takes a folder of
+`.flat` files that somebody built. A test here is one run of one program. Where nothing else is said
+it must end with status 0 and print no FAIL; `checks` is how many PASS lines it must have at least.
+"""
+import dataclasses
+
+EVERYWHERE = ("qemu-svm", "bochs-svm", "bochs-vmx")
+SVM = ("qemu-svm", "bochs-svm")
+QEMU = ("qemu-svm",)
+BOCHS = ("bochs-svm", "bochs-vmx")
+
+# How a program ends (lib/report.c and lib/abort.c there): all passed, some failed, all skipped, aborted.
+PASSED, FAILED, SKIPPED, ABORTED = 0, 1, 38, 63
+
+
+@dataclasses.dataclass
+class But:
+    """A way in which a test may fall short, and why. `fails` are patterns of the FAIL lines that may
+    come; `ends` is a pattern of the guest's event line in place of a good end."""
+    reason: str
+    fails: tuple = ()
+    ends: str = ""
+    platforms: tuple = EVERYWHERE
+
+
+@dataclasses.dataclass
+class Test:
+    name: str
+    file: str = ""      # without .flat; default: the name
+    args: str = ""
+    cpus: int = 1
+    memory: int = 256   # MiB
+    seconds: int = 30   # of a machine like QEMU; Bochs gets more
+    checks: int = 0
+    but: tuple = ()
+    left_out: dict = dataclasses.field(default_factory=dict)  # platform -> why it is not run there
+
+    @property
+    def program(self):
+        return self.file or self.name
+
+
+def nowhere(why):
+    """For programs whose subject guests do not have."""
+    return dict.fromkeys(EVERYWHERE, why)
+
+
+def skips(reason):
+    """It says itself that it has nothing to test."""
+    return (But(reason, ends=rf"debug exit, status {SKIPPED}$"),)
+
+
+def vmexit(name, args="", cpus=1, seconds=60, **keys):
+    return Test(f"vmexit_{name}", "vmexit", args or name, cpus, seconds=seconds, **keys)
+
+
+TESTS = (
+    # ---- interrupt controllers and timers
+    Test("x2apic", "apic", cpus=2, seconds=400),
+    Test("ioapic", cpus=4, checks=30),
+    Test("eventinj", checks=13),
+    Test("tscdeadline_latency", left_out=nowhere("measures for ever; nothing to pass")),
+    Test("tsc", checks=3),
+    Test("tsc_adjust", checks=6),
+    Test("hpet_read_test", left_out=nowhere("guests have no HPET")),
+    # ---- several CPUs
+    Test("smptest", cpus=2, checks=1),
+    Test("smptest3", "smptest", cpus=3, checks=1),
+    # ---- what exits cost; no checks, but each must end
+    vmexit("cpuid"),
+    vmexit("vmcall"),
+    vmexit("mov_from_cr8"),
+    vmexit("mov_to_cr8"),
+    vmexit("inl_pmtimer", "inl_from_pmtimer"),
+    vmexit("ipi", cpus=2),
+    vmexit("ipi_halt", cpus=2),
+    vmexit("ple_round_robin"),
+    vmexit("tscdeadline"),
+    vmexit("tscdeadline_immed"),
+    vmexit("cr0_wp", "toggle_cr0_wp", cpus=2),
+    vmexit("cr4_pge", "toggle_cr4_pge", cpus=2),
+    # ---- CPU
+    Test("access", "access_test", seconds=600),
+    Test("debug"),
+    Test("emulator"),
+    Test("idt_test"),
+    Test("la57"),
+    Test("lam"),
+    Test("memory", checks=6),
+    Test("msr"),
+    Test("pcid", checks=1),
+    Test("pks"),
+    Test("pku", checks=7),
+    Test("rdpru", checks=1),
+    Test("realmode", checks=127),
+    Test("rmap_chain", checks=1),
+    Test("s3"),
+    Test("setjmp", checks=10),
+    Test("sieve", seconds=300),
+    Test("smap", checks=18),
+    Test("syscall", checks=2),
+    Test("umip", checks=21),
+    Test("xsave"),
+    # ---- paravirtual
+    Test("hypercall", checks=2),
+    Test("kvmclock_test", args="1000000", cpus=2, seconds=120),
+    # ---- what guests do not have
+    Test("asyncpf", memory=1024, but=skips("asynchronous page faults are not offered")),
+    Test("cet", but=skips("control-flow enforcement is not offered")),
+    Test("pmu", but=skips("guests have no performance counters")),
+    Test("pmu_lbr", but=skips("guests have no performance counters")),
+    Test("pmu_pebs", but=skips("guests have no performance counters")),
+    Test("tsx-ctrl", but=skips("TSX is hidden")),
+    Test("vmx", but=skips("no virtualization within guests")),
+    Test("svm", but=skips("no virtualization within guests")),
+    Test("svm_npt", but=skips("no virtualization within guests")),
+    Test("hyperv_synic", but=skips("the Hyper-V interface is not offered")),
+    Test("hyperv_connections", but=skips("the Hyper-V interface is not offered")),
+    Test("hyperv_stimer", but=skips("the Hyper-V interface is not offered")),
+    Test("hyperv_clock", but=skips("the Hyper-V interface is not offered")),
+    Test("intel-iommu", left_out=nowhere("guests have no IOMMU")),
+    Test("vmware_backdoors", left_out=nowhere("the VMware interface is not offered")),
+    Test("init", left_out=nowhere("resets until somebody ends it; not run by its own project either")),
+    Test("dummy"),
+)
