@@ -55,7 +55,7 @@ void vcpu_reset(struct vcpu *vcpu)
 {
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
-	vcpu->fetch.code = NULL;
+	vcpu->fetch.page = FETCH_NO_PAGE;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
 	fpu_reset(vcpu);
@@ -142,40 +142,42 @@ static __attribute__((noinline)) unsigned find_length(struct vcpu *vcpu, const s
 }
 
 /* The same for the usual case: 64-bit code, no prefix, bytes in one page. 0: take the long way. */
-static unsigned find_length_quick(struct vcpu *vcpu, const struct vm_exit *exit,
-				  const struct vcpu_context *context, uint32_t fixed)
+static unsigned find_length_quick(struct vcpu *vcpu, uint32_t fixed)
 {
 	unsigned count = fixed >> 24;
-	uint32_t mask = (uint32_t)size_mask(count);
+	const uint8_t *code;
 	uint32_t bytes;
 
-	if (count == 0 || exit->insn_bytes_count != 0 || !fetch_quick(vcpu, context, &bytes)) {
+	static_assert(sizeof(bytes) == FETCH_QUICK_BYTES, "one load");
+	if (count == 0 || (code = fetch_quick(vcpu)) == NULL) {
 		return 0;
 	}
-	return (bytes & mask) == (fixed & mask) ? count : 0;
+	/* At any offset; the built-in is one load. */
+	__builtin_memcpy(&bytes, code, sizeof(bytes));
+	return (bytes ^ fixed) << (32 - 8 * count) == 0 ? count : 0;
 }
 
-static void completed(struct vcpu *vcpu, uint64_t rflags)
+static void completed(struct vcpu *vcpu)
 {
 	static const struct vcpu_event step = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
 
-	the_backend->clear_shadow(vcpu);
-	if ((rflags & RFLAGS_TF) != 0) {
+	if ((the_backend->clear_shadow(vcpu) & RFLAGS_TF) != 0) {
 		raise(vcpu, &step, DR6_BS);
 	}
 }
 
-/* Of an instruction whose length hardware does not tell, or that ends where RIP may wrap. */
-static bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+/*
+ * Of an instruction whose length is not found quickly, or that ends where RIP may wrap. Out of
+ * line: the context would cost every exit a stack check.
+ */
+static __attribute__((noinline)) bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit,
+						      uint32_t fixed)
 {
 	struct vcpu_context context;
 	unsigned length = exit->insn_len;
 	uint64_t rip;
 
 	the_backend->get_context(vcpu, &context);
-	if (length == 0) {
-		length = find_length_quick(vcpu, exit, &context, fixed);
-	}
 	if (length == 0) {
 		length = find_length(vcpu, exit, &context, fixed);
 		if (length == 0) {
@@ -187,18 +189,19 @@ static bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit, uint3
 		rip = (uint32_t)rip;
 	}
 	vcpu->rip = rip;
-	completed(vcpu, context.rflags);
+	completed(vcpu);
 	return true;
 }
 
 bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
 {
-	uint64_t rip = vcpu->rip + exit->insn_len;
+	unsigned length = exit->insn_len != 0 ? exit->insn_len : find_length_quick(vcpu, fixed);
+	uint64_t rip = vcpu->rip + length;
 
-	if (exit->insn_len == 0 || (rip ^ vcpu->rip) >> 32 != 0) {
+	if (length == 0 || (rip ^ vcpu->rip) >> 32 != 0) {
 		return skip_by_context(vcpu, exit, fixed);
 	}
 	vcpu->rip = rip;
-	completed(vcpu, the_backend->get_reg(vcpu, VCPU_REG_RFLAGS));
+	completed(vcpu);
 	return true;
 }

@@ -73,13 +73,14 @@ void vmx_inject(struct vcpu *vcpu, const struct vcpu_event *event)
 	vmx_give_back(v, loan);
 }
 
-void vmx_clear_shadow(struct vcpu *vcpu)
+uint64_t vmx_clear_shadow(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *v = vmx_vcpu(vcpu);
 	struct vmx_loan loan = vmx_borrow(v);
 
 	end_shadow();
 	vmx_give_back(v, loan);
+	return v->rflags;
 }
 
 void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi)

@@ -110,6 +110,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu);
 void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset);
 
 /* vmx/state.c */
+uint64_t vmx_code_root(const struct vcpu *vcpu);
 void vmx_get_context(const struct vcpu *vcpu, struct vcpu_context *out);
 uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
 void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
