@@ -20,14 +20,12 @@
 #define LEAF1_ECX_X2APIC B(21)
 #define LEAF1_ECX_TSC_DEADLINE B(24)
 #define LEAF1_ECX_XSAVE B(26)
-#define LEAF1_ECX_OSXSAVE B(27)
 #define LEAF1_ECX_HYPERVISOR B(31)
 /* Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX
  * FXSR SSE SSE2. No DS, ACPI, SS, TM, PBE. */
 #define LEAF1_EDX \
 	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | \
 	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26))
-#define LEAF1_EDX_APIC B(9)
 #define LEAF1_EDX_HTT B(28)
 /* Leaf 7.0 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP AVX512IFMA
  * CLFLUSHOPT CLWB AVX512CD SHA AVX512BW/VL. */
@@ -69,7 +67,7 @@
 
 #define LEAF_CACHE 4u
 #define LEAF_TOPOLOGY 0xbu
-#define LEAF_XSAVE 0xdu
+#define LEAF_XSAVE CPUID_LEAF_XSAVE
 #define LEAF_AMD_CACHE 0x8000001du
 #define LEAF_AMD_TOPOLOGY 0x8000001eu
 
@@ -153,7 +151,7 @@ static void build_features(struct cpuid_table *t, const struct cpuid_config *c)
 
 	one->ebx |= (uint32_t)c->vcpu_count << 16;
 	one->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE | LEAF1_ECX_HYPERVISOR;
-	one->edx |= LEAF1_EDX_APIC | (c->vcpu_count > 1 ? LEAF1_EDX_HTT : 0);
+	one->edx |= CPUID_FEATURES_EDX_APIC | (c->vcpu_count > 1 ? LEAF1_EDX_HTT : 0);
 	/* ARAT: the virtual LAPIC timer never stops. */
 	t->basic[6] = (struct cpuid_regs){.eax = B(2)};
 }
@@ -289,7 +287,7 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 		e[8].ecx = 0;
 	} else {
 		e[1].edx = (e[1].edx & ~EXT1_EDX_SHARED) |
-			   (t->basic[1].edx & e[1].edx & EXT1_EDX_SHARED) | LEAF1_EDX_APIC;
+			   (t->basic[1].edx & e[1].edx & EXT1_EDX_SHARED) | CPUID_FEATURES_EDX_APIC;
 	}
 }
 
@@ -304,6 +302,35 @@ static void build_maximums(struct cpuid_table *t)
 		host_extended = CPUID_EXTENDED_BASE;
 	}
 	t->extended[0].eax = (uint32_t)min_u64(host_extended, extended);
+}
+
+bool cpuid_is_dynamic(uint32_t leaf)
+{
+	return leaf == 1 || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
+	       leaf == LEAF_AMD_TOPOLOGY;
+}
+
+static bool has_subleaves(uint32_t leaf)
+{
+	return leaf == LEAF_CACHE || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
+	       leaf == LEAF_AMD_CACHE;
+}
+
+/* Of the leaves that are there. */
+static void note_plain(struct cpuid_table *t)
+{
+	for (uint32_t i = 0; i <= CPUID_BASIC_MAX; i++) {
+		if (i <= t->basic[0].eax && !cpuid_is_dynamic(i) && !has_subleaves(i)) {
+			t->plain_basic |= BIT32(i);
+		}
+	}
+	for (uint32_t i = 0; i <= CPUID_EXTENDED_MAX; i++) {
+		uint32_t leaf = CPUID_EXTENDED_BASE + i;
+
+		if (leaf <= t->extended[0].eax && !cpuid_is_dynamic(leaf) && !has_subleaves(leaf)) {
+			t->plain_extended |= BIT32(i);
+		}
+	}
 }
 
 void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
@@ -330,6 +357,7 @@ void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
 		build_caches(t, LEAF_AMD_CACHE, config);
 	}
 	build_maximums(t);
+	note_plain(t);
 }
 
 static const struct cpuid_subleaf *find_sub(const struct cpuid_table *t, uint32_t leaf,
@@ -370,9 +398,7 @@ static void apply_vcpu(const struct cpuid_table *t, const struct cpuid_vcpu_stat
 {
 	switch (leaf) {
 	case 1:
-		r->ebx |= v->apic_id << 24;
-		r->ecx |= (v->cr4 & CR4_OSXSAVE) != 0 ? LEAF1_ECX_OSXSAVE : 0;
-		r->edx &= v->apic_enabled ? ~0u : ~LEAF1_EDX_APIC;
+		*r = cpuid_features(t, v->apic_id, v->cr4, v->apic_enabled);
 		break;
 	case 7:
 		r->ecx |= subleaf == 0 && (v->cr4 & CR4_PKE) != 0 ? LEAF7_ECX_OSPKE : 0;
@@ -395,18 +421,6 @@ static void apply_vcpu(const struct cpuid_table *t, const struct cpuid_vcpu_stat
 	default:
 		break;
 	}
-}
-
-bool cpuid_is_dynamic(uint32_t leaf)
-{
-	return leaf == 1 || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
-	       leaf == LEAF_AMD_TOPOLOGY;
-}
-
-static bool has_subleaves(uint32_t leaf)
-{
-	return leaf == LEAF_CACHE || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
-	       leaf == LEAF_AMD_CACHE;
 }
 
 /* The leaf that answers: past the end Intel repeats its last basic leaf, AMD returns zeros. */
