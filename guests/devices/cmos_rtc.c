@@ -226,6 +226,27 @@ static void catch_up(struct cmos_rtc *r)
 	}
 }
 
+/*
+ * Notes until when time changes nothing that can be read: the next second, or the next periodic
+ * flag that is not set yet. Spares reads the division, a tenth of the whole exit.
+ */
+static void note_quiet(struct cmos_rtc *r)
+{
+	unsigned shift = periodic_shift(r);
+	uint64_t next = ((r->cycles_seen >> SECOND_SHIFT) + 1) << SECOND_SHIFT;
+
+	if (shift != 0 && (r->ram[RTC_C] & RTC_C_PF) == 0) {
+		next = min_u64(next, ((r->cycles_seen >> shift) + 1) << shift);
+	}
+	r->quiet_until = divider_held(r) ? TIMER_NEVER : tick_of(r, next);
+}
+
+/* A shows the divider itself, and reading C starts its flags afresh. */
+static bool is_quiet(const struct cmos_rtc *r)
+{
+	return r->index != RTC_A && r->index != RTC_C && vtime_now(r->cfg.time) < r->quiet_until;
+}
+
 static void update_irq(struct cmos_rtc *r)
 {
 	bool level = (r->ram[RTC_C] & r->ram[RTC_B] & INTERRUPTS) != 0;
@@ -352,6 +373,9 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	if (!is_clock(r)) {
 		return r->ram[r->index];
 	}
+	if (is_quiet(r)) {
+		return r->ram[r->index];
+	}
 	catch_up(r);
 	update_irq(r);
 	value = read_register(r);
@@ -359,6 +383,7 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 		update_irq(r);
 		arm(r);
 	}
+	note_quiet(r);
 	return value;
 }
 
@@ -376,6 +401,7 @@ static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 		write_register(r, value);
 		update_irq(r);
 		arm(r);
+		r->quiet_until = 0;
 	}
 }
 
@@ -412,6 +438,7 @@ static void restart_clock(struct cmos_rtc *r)
 	r->ram[RTC_C] = 0;
 	set_time(r, seconds);
 	r->ram[RTC_WEEKDAY] = encode(r, weekday % 10);
+	r->quiet_until = 0;
 }
 
 /* The battery keeps clock and memory through a reset. */
