@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "hv/api/vm.h"
-#include "hv/vcpu.h"
 
 /* Reads up to `want` bytes (at most INSN_BYTES_MAX); returns how many translate. */
 size_t fetch_code(struct vcpu *vcpu, const struct vcpu_context *context, uint8_t *bytes,
@@ -20,30 +19,28 @@ size_t fetch_code(struct vcpu *vcpu, const struct vcpu_context *context, uint8_t
  */
 bool fetch_fill(struct vcpu *vcpu, uint64_t root);
 
-#define FETCH_QUICK_BYTES 4u
+#define FETCH_HELD_BYTES 4u
 
 /*
- * The place in guest memory of the first FETCH_QUICK_BYTES bytes, to be read once; NULL when they
- * are not all in one page or fetch_code has to be asked. Only for an instruction that the CPU has
- * just executed: whether it may be fetched is no question any more, only where it lies, so rights
- * are not looked at again while the page tables stay as they are. Inline and without a loop: where
- * hardware tells no lengths, every exit of an instruction comes here (30 instructions).
+ * The place in guest memory of the first FETCH_HELD_BYTES bytes, to be read once; NULL when
+ * vcpu->fetch does not tell, or they are not all in one page. Only for an instruction that the CPU
+ * has just executed: whether it may be fetched is no question any more, only where it lies, so
+ * rights are not looked at again while the page tables stay as they are. Inline and without a loop:
+ * where hardware tells no lengths, every exit of an instruction comes here (30 instructions).
  */
-static inline const uint8_t *fetch_quick(struct vcpu *vcpu)
+static inline const uint8_t *fetch_held(const struct vcpu *vcpu, uint64_t root)
 {
 	const struct fetch_cache *c = &vcpu->fetch;
 	uint64_t offset = vcpu->rip & (PAGE_SIZE - 1);
-	uint64_t root = the_backend->code_root(vcpu);
-	bool valid;
 
 	static_assert(FETCH_LEVELS == 4, "all of them are compared");
-	valid = c->page == vcpu->rip >> PAGE_SHIFT && c->root == root &&
-		__atomic_load_n(c->where[0], __ATOMIC_RELAXED) == c->entry[0] &&
-		__atomic_load_n(c->where[1], __ATOMIC_RELAXED) == c->entry[1] &&
-		__atomic_load_n(c->where[2], __ATOMIC_RELAXED) == c->entry[2] &&
-		__atomic_load_n(c->where[3], __ATOMIC_RELAXED) == c->entry[3];
-	if (offset > PAGE_SIZE - FETCH_QUICK_BYTES || (!valid && !fetch_fill(vcpu, root))) {
-		return NULL;
+	if (c->page == vcpu->rip >> PAGE_SHIFT && c->root == root &&
+	    offset <= PAGE_SIZE - FETCH_HELD_BYTES &&
+	    __atomic_load_n(c->where[0], __ATOMIC_RELAXED) == c->entry[0] &&
+	    __atomic_load_n(c->where[1], __ATOMIC_RELAXED) == c->entry[1] &&
+	    __atomic_load_n(c->where[2], __ATOMIC_RELAXED) == c->entry[2] &&
+	    __atomic_load_n(c->where[3], __ATOMIC_RELAXED) == c->entry[3]) {
+		return c->code + offset;
 	}
-	return c->code + offset;
+	return NULL;
 }

@@ -141,29 +141,19 @@ static __attribute__((noinline)) unsigned find_length(struct vcpu *vcpu, const s
 	return insn_decode(bytes, n, mode, &insn) == DECODE_OK ? insn.length : 0;
 }
 
-/* The same for the usual case: 64-bit code, no prefix, bytes in one page. 0: take the long way. */
-static unsigned find_length_quick(struct vcpu *vcpu, uint32_t fixed)
-{
-	unsigned count = fixed >> 24;
-	const uint8_t *code;
-	uint32_t bytes;
-
-	static_assert(sizeof(bytes) == FETCH_QUICK_BYTES, "one load");
-	if (count == 0 || (code = fetch_quick(vcpu)) == NULL) {
-		return 0;
-	}
-	/* At any offset; the built-in is one load. */
-	__builtin_memcpy(&bytes, code, sizeof(bytes));
-	return (bytes ^ fixed) << (32 - 8 * count) == 0 ? count : 0;
-}
-
-static void completed(struct vcpu *vcpu)
+static __attribute__((noinline)) void raise_step(struct vcpu *vcpu)
 {
 	static const struct vcpu_event step = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
 
+	raise(vcpu, &step, DR6_BS);
+}
+
+static inline bool completed(struct vcpu *vcpu)
+{
 	if ((the_backend->clear_shadow(vcpu) & RFLAGS_TF) != 0) {
-		raise(vcpu, &step, DR6_BS);
+		raise_step(vcpu);
 	}
+	return true;
 }
 
 /*
@@ -189,19 +179,45 @@ static __attribute__((noinline)) bool skip_by_context(struct vcpu *vcpu, const s
 		rip = (uint32_t)rip;
 	}
 	vcpu->rip = rip;
-	completed(vcpu);
-	return true;
+	return completed(vcpu);
 }
 
-bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+/* The next time it will be quick. */
+static __attribute__((noinline)) bool skip_by_walk(struct vcpu *vcpu, const struct vm_exit *exit,
+						   uint32_t fixed, uint64_t root)
 {
-	unsigned length = exit->insn_len != 0 ? exit->insn_len : find_length_quick(vcpu, fixed);
-	uint64_t rip = vcpu->rip + length;
+	(void)fetch_fill(vcpu, root);
+	return skip_by_context(vcpu, exit, fixed);
+}
 
-	if (length == 0 || (rip ^ vcpu->rip) >> 32 != 0) {
+/* Quickly when it is 64-bit code without a prefix. */
+bool vcpu_skip_untold(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed, uint32_t mask)
+{
+	uint64_t root = the_backend->code_root(vcpu);
+	const uint8_t *code = fetch_held(vcpu, root);
+	uint32_t bytes;
+
+	static_assert(sizeof(bytes) == FETCH_HELD_BYTES, "one load");
+	if (code == NULL) {
+		return skip_by_walk(vcpu, exit, fixed, root);
+	}
+	/* At any offset; the built-in is one load. */
+	__builtin_memcpy(&bytes, code, sizeof(bytes));
+	if (mask == 0 || ((bytes ^ fixed) & mask) != 0) {
 		return skip_by_context(vcpu, exit, fixed);
 	}
+	/* The code is not at the end of its page: this does not wrap. */
+	vcpu->rip += fixed >> 24;
+	return completed(vcpu);
+}
+
+bool vcpu_skip_told(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	uint64_t rip = vcpu->rip + exit->insn_len;
+
+	if ((rip ^ vcpu->rip) >> 32 != 0) {
+		return skip_by_context(vcpu, exit, 0);
+	}
 	vcpu->rip = rip;
-	completed(vcpu);
-	return true;
+	return completed(vcpu);
 }

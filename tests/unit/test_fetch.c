@@ -53,13 +53,18 @@ static bool quick(uint32_t *value)
 	struct vcpu_context context;
 	uint32_t walked = 0;
 	const uint8_t *place;
+	uint64_t root;
 	size_t n;
 	bool ok;
 
 	the_backend->get_context(vcpu, &context);
 	context.cpl = 0;
 	context.cr4 &= ~CR4_SMEP;
-	place = fetch_quick(vcpu);
+	root = the_backend->code_root(vcpu);
+	place = fetch_held(vcpu, root);
+	if (place == NULL && fetch_fill(vcpu, root)) {
+		place = fetch_held(vcpu, root);
+	}
 	ok = place != NULL;
 	if (ok) {
 		memcpy(value, place, sizeof(*value));
