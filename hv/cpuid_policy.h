@@ -23,7 +23,9 @@
 #define CPUID_EXTENDED_BASE 0x80000000u
 #define CPUID_EXTENDED_MAX 0x1eu
 
-#define CPUID_LEAF_XSAVE 0xdu /* the one that shows XCR0 */
+/* Leaves that show a vCPU's state and are asked for often; every table has them. */
+#define CPUID_LEAF_TOPOLOGY 0xbu
+#define CPUID_LEAF_XSAVE 0xdu
 
 /* KVM_FEATURE_* bits of leaf 0x40000001 EAX (Linux: virt/kvm/x86/cpuid.rst). */
 #define KVM_FEATURE_NOP_IO_DELAY 1u
@@ -43,6 +45,10 @@ struct cpuid_table {
 	/* Leaves with subleaves (4, 7, 0xb, 0xd, 0x8000001d), ascending. */
 	struct cpuid_subleaf sub[CPUID_SUBLEAVES_MAX];
 	unsigned sub_count;
+	/* Where a leaf's begin; the last one is that of 0x8000001d. */
+	uint8_t sub_first[CPUID_BASIC_MAX + 2];
+	/* Of each component below 32 that is offered: where it ends in a standard XSAVE area. */
+	uint32_t xsave_end[32];
 	/* Leaves that are the same at each read, as bits: see cpuid_plain. */
 	uint32_t plain_basic, plain_extended;
 	bool intel;	    /* leaves past the end repeat the last basic leaf */
@@ -102,6 +108,9 @@ static inline struct cpuid_regs cpuid_features(const struct cpuid_table *t, uint
 	r.edx &= apic_enabled ? ~0u : ~CPUID_FEATURES_EDX_APIC;
 	return r;
 }
+/* Leaves 0xb and 0xd as the vCPU sees them: what cpuid_read says, without the way there. */
+struct cpuid_regs cpuid_topology(const struct cpuid_table *t, uint32_t apic_id, uint32_t subleaf);
+struct cpuid_regs cpuid_xsave(const struct cpuid_table *t, uint64_t xcr0, uint32_t subleaf);
 /* The guest's view of a leaf; total over all inputs. */
 struct cpuid_regs cpuid_read(const struct cpuid_table *t, const struct cpuid_vcpu_state *vcpu,
 			     uint32_t leaf, uint32_t subleaf);

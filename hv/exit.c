@@ -64,54 +64,58 @@ static void on_window(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
-/* Leaves that show the vCPU's own state, and the rare ones. */
-static __attribute__((noinline)) struct cpuid_regs cpuid_of(struct vcpu *vcpu, uint32_t leaf,
-							    uint32_t subleaf)
+/* Any leaf at all. */
+static __attribute__((noinline)) struct cpuid_regs cpuid_any(struct vcpu *vcpu, uint32_t leaf,
+							     uint32_t subleaf)
 {
 	const struct guest *g = guest_of(vcpu->vm);
 	const struct lapic *l = board_lapic(g->board, vcpu->index);
 	struct cpuid_vcpu_state state = {
 		.apic_id = l->id,
 		.cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4),
+		.xcr0 = fpu_xcr0(vcpu),
 		.apic_enabled = lapic_enabled(l),
 	};
 
-	if (leaf == CPUID_LEAF_XSAVE) {
-		state.xcr0 = fpu_xcr0(vcpu);
-	}
 	return cpuid_read(&g->cpuid, &state, leaf, subleaf);
 }
 
-/* Leaf 1, the usual one of those. */
-static struct cpuid_regs features_of(struct vcpu *vcpu)
+/* Leaves that show the vCPU's own state: the usual ones get only what they show. */
+static struct cpuid_regs cpuid_own(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
 {
 	const struct guest *g = guest_of(vcpu->vm);
 	const struct lapic *l = board_lapic(g->board, vcpu->index);
 
-	return cpuid_features(&g->cpuid, l->id, the_backend->get_reg(vcpu, VCPU_REG_CR4),
-			      lapic_enabled(l));
+	switch (leaf) {
+	case 1:
+		return cpuid_features(&g->cpuid, l->id, the_backend->get_reg(vcpu, VCPU_REG_CR4),
+				      lapic_enabled(l));
+	case CPUID_LEAF_TOPOLOGY:
+		return cpuid_topology(&g->cpuid, l->id, subleaf);
+	case CPUID_LEAF_XSAVE:
+		return cpuid_xsave(&g->cpuid, fpu_xcr0(vcpu), subleaf);
+	default:
+		return cpuid_any(vcpu, leaf, subleaf);
+	}
 }
 
 /* The cheapest way first: the last one takes 100 instructions more than the first. */
 static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	uint32_t leaf = (uint32_t)vcpu->gpr[GPR_RAX];
-	const struct cpuid_regs *plain = cpuid_plain(&guest_of(vcpu->vm)->cpuid, leaf);
+	const struct cpuid_regs *plain;
 	struct cpuid_regs r;
 
-	if (plain != NULL) {
-		r = *plain;
-	} else if (leaf == 1) {
-		r = features_of(vcpu);
-	} else {
-		r = cpuid_of(vcpu, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);
+	/* It cannot fail: completed first, nothing has to be kept meanwhile. */
+	if (!vcpu_skip(vcpu, exit, INSN_CPUID)) {
+		return;
 	}
-	if (vcpu_skip(vcpu, exit, INSN_CPUID)) {
-		vcpu->gpr[GPR_RAX] = r.eax;
-		vcpu->gpr[GPR_RBX] = r.ebx;
-		vcpu->gpr[GPR_RCX] = r.ecx;
-		vcpu->gpr[GPR_RDX] = r.edx;
-	}
+	plain = cpuid_plain(&guest_of(vcpu->vm)->cpuid, leaf);
+	r = plain != NULL ? *plain : cpuid_own(vcpu, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);
+	vcpu->gpr[GPR_RAX] = r.eax;
+	vcpu->gpr[GPR_RBX] = r.ebx;
+	vcpu->gpr[GPR_RCX] = r.ecx;
+	vcpu->gpr[GPR_RDX] = r.edx;
 }
 
 static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
