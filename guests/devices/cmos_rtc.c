@@ -227,21 +227,17 @@ static void catch_up(struct cmos_rtc *r)
 }
 
 /*
- * Notes until when time changes nothing that can be read: the next second, or the next periodic
- * flag that is not set yet. Spares reads the division, a tenth of the whole exit.
+ * Notes until when time changes nothing but A, which shows the divider, and C, whose flags are
+ * brought up to date when it is read: until the next second. Spares reads the division, a tenth of
+ * the whole exit.
  */
 static void note_quiet(struct cmos_rtc *r)
 {
-	unsigned shift = periodic_shift(r);
 	uint64_t next = ((r->cycles_seen >> SECOND_SHIFT) + 1) << SECOND_SHIFT;
 
-	if (shift != 0 && (r->ram[RTC_C] & RTC_C_PF) == 0) {
-		next = min_u64(next, ((r->cycles_seen >> shift) + 1) << shift);
-	}
 	r->quiet_until = divider_held(r) ? TIMER_NEVER : tick_of(r, next);
 }
 
-/* A shows the divider itself, and reading C starts its flags afresh. */
 static bool is_quiet(const struct cmos_rtc *r)
 {
 	return r->index != RTC_A && r->index != RTC_C && vtime_now(r->cfg.time) < r->quiet_until;
