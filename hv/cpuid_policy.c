@@ -20,14 +20,12 @@
 #define LEAF1_ECX_X2APIC B(21)
 #define LEAF1_ECX_TSC_DEADLINE B(24)
 #define LEAF1_ECX_XSAVE B(26)
-#define LEAF1_ECX_OSXSAVE B(27)
 #define LEAF1_ECX_HYPERVISOR B(31)
 /* Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX
  * FXSR SSE SSE2. No DS, ACPI, SS, TM, PBE. */
 #define LEAF1_EDX \
 	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | \
 	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26))
-#define LEAF1_EDX_APIC B(9)
 #define LEAF1_EDX_HTT B(28)
 /* Leaf 7.0 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP AVX512IFMA
  * CLFLUSHOPT CLWB AVX512CD SHA AVX512BW/VL. */
@@ -68,8 +66,8 @@
 #define XCR0_ALLOWED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 #define LEAF_CACHE 4u
-#define LEAF_TOPOLOGY 0xbu
-#define LEAF_XSAVE 0xdu
+#define LEAF_TOPOLOGY CPUID_LEAF_TOPOLOGY
+#define LEAF_XSAVE CPUID_LEAF_XSAVE
 #define LEAF_AMD_CACHE 0x8000001du
 #define LEAF_AMD_TOPOLOGY 0x8000001eu
 
@@ -130,9 +128,17 @@ static struct cpuid_regs *slot(struct cpuid_table *t, uint32_t leaf)
 	return NULL;
 }
 
+static unsigned first_slot(uint32_t leaf)
+{
+	return leaf <= CPUID_BASIC_MAX ? leaf : CPUID_BASIC_MAX + 1;
+}
+
 static void add_sub(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs)
 {
 	if (t->sub_count < CPUID_SUBLEAVES_MAX) {
+		if (t->sub_count == 0 || t->sub[t->sub_count - 1].leaf != leaf) {
+			t->sub_first[first_slot(leaf)] = (uint8_t)t->sub_count;
+		}
 		t->sub[t->sub_count++] = (struct cpuid_subleaf){leaf, subleaf, regs};
 	}
 }
@@ -153,7 +159,7 @@ static void build_features(struct cpuid_table *t, const struct cpuid_config *c)
 
 	one->ebx |= (uint32_t)c->vcpu_count << 16;
 	one->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE | LEAF1_ECX_HYPERVISOR;
-	one->edx |= LEAF1_EDX_APIC | (c->vcpu_count > 1 ? LEAF1_EDX_HTT : 0);
+	one->edx |= CPUID_FEATURES_EDX_APIC | (c->vcpu_count > 1 ? LEAF1_EDX_HTT : 0);
 	/* ARAT: the virtual LAPIC timer never stops. */
 	t->basic[6] = (struct cpuid_regs){.eax = B(2)};
 }
@@ -234,6 +240,7 @@ static void build_xsave(struct cpuid_table *t)
 			struct cpuid_regs r = host_leaf(LEAF_XSAVE, i);
 
 			r.edx = 0;
+			t->xsave_end[i] = r.eax + r.ebx;
 			add_sub(t, LEAF_XSAVE, i, r);
 		}
 	}
@@ -289,7 +296,7 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 		e[8].ecx = 0;
 	} else {
 		e[1].edx = (e[1].edx & ~EXT1_EDX_SHARED) |
-			   (t->basic[1].edx & e[1].edx & EXT1_EDX_SHARED) | LEAF1_EDX_APIC;
+			   (t->basic[1].edx & e[1].edx & EXT1_EDX_SHARED) | CPUID_FEATURES_EDX_APIC;
 	}
 }
 
@@ -304,6 +311,35 @@ static void build_maximums(struct cpuid_table *t)
 		host_extended = CPUID_EXTENDED_BASE;
 	}
 	t->extended[0].eax = (uint32_t)min_u64(host_extended, extended);
+}
+
+bool cpuid_is_dynamic(uint32_t leaf)
+{
+	return leaf == 1 || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
+	       leaf == LEAF_AMD_TOPOLOGY;
+}
+
+static bool has_subleaves(uint32_t leaf)
+{
+	return leaf == LEAF_CACHE || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
+	       leaf == LEAF_AMD_CACHE;
+}
+
+/* Of the leaves that are there. */
+static void note_plain(struct cpuid_table *t)
+{
+	for (uint32_t i = 0; i <= CPUID_BASIC_MAX; i++) {
+		if (i <= t->basic[0].eax && !cpuid_is_dynamic(i) && !has_subleaves(i)) {
+			t->plain_basic |= BIT32(i);
+		}
+	}
+	for (uint32_t i = 0; i <= CPUID_EXTENDED_MAX; i++) {
+		uint32_t leaf = CPUID_EXTENDED_BASE + i;
+
+		if (leaf <= t->extended[0].eax && !cpuid_is_dynamic(leaf) && !has_subleaves(leaf)) {
+			t->plain_extended |= BIT32(i);
+		}
+	}
 }
 
 void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
@@ -330,38 +366,79 @@ void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
 		build_caches(t, LEAF_AMD_CACHE, config);
 	}
 	build_maximums(t);
+	note_plain(t);
 }
 
 static const struct cpuid_subleaf *find_sub(const struct cpuid_table *t, uint32_t leaf,
 					    uint32_t subleaf)
 {
-	for (unsigned i = 0; i < t->sub_count; i++) {
-		if (t->sub[i].leaf == leaf && t->sub[i].subleaf == subleaf) {
+	for (unsigned i = t->sub_first[first_slot(leaf)];
+	     i < t->sub_count && t->sub[i].leaf == leaf; i++) {
+		if (t->sub[i].subleaf == subleaf) {
 			return &t->sub[i];
 		}
 	}
 	return NULL;
 }
 
-/* Bytes an XSAVE area needs for the components in `xcr0`, in the standard or the compacted form. */
-static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0, bool compacted)
-{
-	uint64_t size = 576;
+#define XSAVE_LEGACY_BYTES 576u /* x87, SSE and the header: components 0 and 1 */
 
-	for (unsigned i = 0; i < t->sub_count; i++) {
+/* Bytes an XSAVE area needs for the components in `xcr0`, in the standard form. */
+static uint32_t xsave_standard(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint32_t size = XSAVE_LEGACY_BYTES;
+
+	for (uint32_t rest = (uint32_t)xcr0 & ~3u; rest != 0; rest &= rest - 1) {
+		uint32_t end = t->xsave_end[__builtin_ctz(rest)];
+
+		size = end > size ? end : size;
+	}
+	return size;
+}
+
+/* The same in the compacted form. */
+static uint32_t xsave_compacted(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint64_t size = XSAVE_LEGACY_BYTES;
+
+	for (unsigned i = t->sub_first[LEAF_XSAVE]; i < t->sub_count; i++) {
 		const struct cpuid_subleaf *s = &t->sub[i];
 
 		if (s->leaf != LEAF_XSAVE || s->subleaf < 2 || (xcr0 & BIT(s->subleaf)) == 0) {
 			continue;
 		}
-		if (!compacted) {
-			size = max_u64(size, (uint64_t)s->regs.eax + s->regs.ebx);
-		} else {
-			size = (s->regs.ecx & LEAFD_ECX_ALIGNED) != 0 ? align_up(size, 64) : size;
-			size += s->regs.eax;
-		}
+		size = (s->regs.ecx & LEAFD_ECX_ALIGNED) != 0 ? align_up(size, 64) : size;
+		size += s->regs.eax;
 	}
 	return (uint32_t)size;
+}
+
+static struct cpuid_regs sub_regs(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_subleaf *s = find_sub(t, leaf, subleaf);
+
+	return s != NULL ? s->regs : (struct cpuid_regs){0};
+}
+
+struct cpuid_regs cpuid_topology(const struct cpuid_table *t, uint32_t apic_id, uint32_t subleaf)
+{
+	struct cpuid_regs r = sub_regs(t, LEAF_TOPOLOGY, subleaf);
+
+	r.ecx = (r.ecx & ~0xffu) | (subleaf & 0xff);
+	r.edx = apic_id;
+	return r;
+}
+
+struct cpuid_regs cpuid_xsave(const struct cpuid_table *t, uint64_t xcr0, uint32_t subleaf)
+{
+	struct cpuid_regs r = sub_regs(t, LEAF_XSAVE, subleaf);
+
+	if (subleaf == 0 && r.ebx != 0) {
+		r.ebx = xsave_standard(t, xcr0);
+	} else if (subleaf == 1 && (r.eax & LEAFD1_EAX_XSAVEC) != 0) {
+		r.ebx = xsave_compacted(t, xcr0);
+	}
+	return r;
 }
 
 /* Puts the vCPU's own state into leaves that show it. */
@@ -370,23 +447,10 @@ static void apply_vcpu(const struct cpuid_table *t, const struct cpuid_vcpu_stat
 {
 	switch (leaf) {
 	case 1:
-		r->ebx |= v->apic_id << 24;
-		r->ecx |= (v->cr4 & CR4_OSXSAVE) != 0 ? LEAF1_ECX_OSXSAVE : 0;
-		r->edx &= v->apic_enabled ? ~0u : ~LEAF1_EDX_APIC;
+		*r = cpuid_features(t, v->apic_id, v->cr4, v->apic_enabled);
 		break;
 	case 7:
 		r->ecx |= subleaf == 0 && (v->cr4 & CR4_PKE) != 0 ? LEAF7_ECX_OSPKE : 0;
-		break;
-	case LEAF_TOPOLOGY:
-		r->ecx = (r->ecx & ~0xffu) | (subleaf & 0xff);
-		r->edx = v->apic_id;
-		break;
-	case LEAF_XSAVE:
-		if (subleaf == 0 && r->ebx != 0) {
-			r->ebx = xsave_size(t, v->xcr0, false);
-		} else if (subleaf == 1 && (r->eax & LEAFD1_EAX_XSAVEC) != 0) {
-			r->ebx = xsave_size(t, v->xcr0, true);
-		}
 		break;
 	case LEAF_AMD_TOPOLOGY:
 		r->eax = v->apic_id;
@@ -395,18 +459,6 @@ static void apply_vcpu(const struct cpuid_table *t, const struct cpuid_vcpu_stat
 	default:
 		break;
 	}
-}
-
-bool cpuid_is_dynamic(uint32_t leaf)
-{
-	return leaf == 1 || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
-	       leaf == LEAF_AMD_TOPOLOGY;
-}
-
-static bool has_subleaves(uint32_t leaf)
-{
-	return leaf == LEAF_CACHE || leaf == 7 || leaf == LEAF_TOPOLOGY || leaf == LEAF_XSAVE ||
-	       leaf == LEAF_AMD_CACHE;
 }
 
 /* The leaf that answers: past the end Intel repeats its last basic leaf, AMD returns zeros. */
@@ -427,22 +479,24 @@ struct cpuid_regs cpuid_read(const struct cpuid_table *t, const struct cpuid_vcp
 {
 	struct cpuid_regs r = {0};
 	uint32_t from = effective_leaf(t, leaf);
+	const struct cpuid_regs *plain = cpuid_plain(t, from);
 
+	if (plain != NULL) {
+		return *plain;
+	}
+	if (from == LEAF_TOPOLOGY) {
+		return cpuid_topology(t, vcpu->apic_id, subleaf);
+	}
+	if (from == LEAF_XSAVE) {
+		return cpuid_xsave(t, vcpu->xcr0, subleaf);
+	}
 	if (has_subleaves(from)) {
-		const struct cpuid_subleaf *s = find_sub(t, from, subleaf);
-
-		if (s != NULL) {
-			r = s->regs;
-		}
+		r = sub_regs(t, from, subleaf);
 	} else if (from <= CPUID_BASIC_MAX) {
 		r = t->basic[from];
-	} else if (from - CPUID_HYPERVISOR_BASE <= CPUID_HYPERVISOR_MAX) {
-		r = t->hypervisor[from - CPUID_HYPERVISOR_BASE];
 	} else if (from - CPUID_EXTENDED_BASE <= CPUID_EXTENDED_MAX) {
 		r = t->extended[from - CPUID_EXTENDED_BASE];
 	}
-	if (cpuid_is_dynamic(from)) {
-		apply_vcpu(t, vcpu, from, subleaf, &r);
-	}
+	apply_vcpu(t, vcpu, from, subleaf, &r);
 	return r;
 }

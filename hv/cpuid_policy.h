@@ -7,9 +7,12 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "hv/base/bits.h"
 #include "hv/cpu/insn.h"
+#include "hv/cpu/regs.h"
 
 #define CPUID_SUBLEAVES_MAX 40u
 
@@ -19,6 +22,10 @@
 #define CPUID_HYPERVISOR_MAX 0x10u
 #define CPUID_EXTENDED_BASE 0x80000000u
 #define CPUID_EXTENDED_MAX 0x1eu
+
+/* Leaves that show a vCPU's state and are asked for often; every table has them. */
+#define CPUID_LEAF_TOPOLOGY 0xbu
+#define CPUID_LEAF_XSAVE 0xdu
 
 /* KVM_FEATURE_* bits of leaf 0x40000001 EAX (Linux: virt/kvm/x86/cpuid.rst). */
 #define KVM_FEATURE_NOP_IO_DELAY 1u
@@ -38,6 +45,12 @@ struct cpuid_table {
 	/* Leaves with subleaves (4, 7, 0xb, 0xd, 0x8000001d), ascending. */
 	struct cpuid_subleaf sub[CPUID_SUBLEAVES_MAX];
 	unsigned sub_count;
+	/* Where a leaf's begin; the last one is that of 0x8000001d. */
+	uint8_t sub_first[CPUID_BASIC_MAX + 2];
+	/* Of each component below 32 that is offered: where it ends in a standard XSAVE area. */
+	uint32_t xsave_end[32];
+	/* Leaves that are the same at each read, as bits: see cpuid_plain. */
+	uint32_t plain_basic, plain_extended;
 	bool intel;	    /* leaves past the end repeat the last basic leaf */
 	uint64_t xcr0_mask; /* components the guest may enable */
 };
@@ -62,7 +75,42 @@ struct cpuid_vcpu_state {
 	bool apic_enabled;
 };
 
+/* Of leaf 1. */
+#define CPUID_FEATURES_ECX_OSXSAVE BIT32(27)
+#define CPUID_FEATURES_EDX_APIC BIT32(9)
+
 void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config);
+/*
+ * The answer where the leaf alone decides it; NULL: ask cpuid_read. Inline for the sake of the
+ * usual leaves (12 instructions; cpuid_read takes 40).
+ */
+static inline const struct cpuid_regs *cpuid_plain(const struct cpuid_table *t, uint32_t leaf)
+{
+	uint32_t in_range = leaf - CPUID_EXTENDED_BASE;
+
+	if (leaf <= CPUID_BASIC_MAX) {
+		return (t->plain_basic >> leaf & 1) != 0 ? &t->basic[leaf] : NULL;
+	}
+	if (in_range <= CPUID_EXTENDED_MAX) {
+		return (t->plain_extended >> in_range & 1) != 0 ? &t->extended[in_range] : NULL;
+	}
+	in_range = leaf - CPUID_HYPERVISOR_BASE;
+	return in_range <= CPUID_HYPERVISOR_MAX ? &t->hypervisor[in_range] : NULL;
+}
+/* Leaf 1 as the vCPU sees it. Inline: it is asked for as often as the plain ones. */
+static inline struct cpuid_regs cpuid_features(const struct cpuid_table *t, uint32_t apic_id,
+					       uint64_t cr4, bool apic_enabled)
+{
+	struct cpuid_regs r = t->basic[1];
+
+	r.ebx |= apic_id << 24;
+	r.ecx |= (cr4 & CR4_OSXSAVE) != 0 ? CPUID_FEATURES_ECX_OSXSAVE : 0;
+	r.edx &= apic_enabled ? ~0u : ~CPUID_FEATURES_EDX_APIC;
+	return r;
+}
+/* Leaves 0xb and 0xd as the vCPU sees them: what cpuid_read says, without the way there. */
+struct cpuid_regs cpuid_topology(const struct cpuid_table *t, uint32_t apic_id, uint32_t subleaf);
+struct cpuid_regs cpuid_xsave(const struct cpuid_table *t, uint64_t xcr0, uint32_t subleaf);
 /* The guest's view of a leaf; total over all inputs. */
 struct cpuid_regs cpuid_read(const struct cpuid_table *t, const struct cpuid_vcpu_state *vcpu,
 			     uint32_t leaf, uint32_t subleaf);

@@ -64,28 +64,58 @@ static void on_window(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
-static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
+/* Any leaf at all. */
+static __attribute__((noinline)) struct cpuid_regs cpuid_any(struct vcpu *vcpu, uint32_t leaf,
+							     uint32_t subleaf)
 {
 	const struct guest *g = guest_of(vcpu->vm);
+	const struct lapic *l = board_lapic(g->board, vcpu->index);
+	struct cpuid_vcpu_state state = {
+		.apic_id = l->id,
+		.cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4),
+		.xcr0 = fpu_xcr0(vcpu),
+		.apic_enabled = lapic_enabled(l),
+	};
+
+	return cpuid_read(&g->cpuid, &state, leaf, subleaf);
+}
+
+/* Leaves that show the vCPU's own state: the usual ones get only what they show. */
+static struct cpuid_regs cpuid_own(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	const struct lapic *l = board_lapic(g->board, vcpu->index);
+
+	switch (leaf) {
+	case 1:
+		return cpuid_features(&g->cpuid, l->id, the_backend->get_reg(vcpu, VCPU_REG_CR4),
+				      lapic_enabled(l));
+	case CPUID_LEAF_TOPOLOGY:
+		return cpuid_topology(&g->cpuid, l->id, subleaf);
+	case CPUID_LEAF_XSAVE:
+		return cpuid_xsave(&g->cpuid, fpu_xcr0(vcpu), subleaf);
+	default:
+		return cpuid_any(vcpu, leaf, subleaf);
+	}
+}
+
+/* The cheapest way first: the last one takes 100 instructions more than the first. */
+static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
+{
 	uint32_t leaf = (uint32_t)vcpu->gpr[GPR_RAX];
-	struct cpuid_vcpu_state state = {0};
+	const struct cpuid_regs *plain;
 	struct cpuid_regs r;
 
-	if (cpuid_is_dynamic(leaf)) {
-		const struct lapic *l = board_lapic(g->board, vcpu->index);
-
-		state.apic_id = l->id;
-		state.cr4 = the_backend->get_reg(vcpu, VCPU_REG_CR4);
-		state.xcr0 = fpu_xcr0(vcpu);
-		state.apic_enabled = lapic_enabled(l);
+	/* It cannot fail: completed first, nothing has to be kept meanwhile. */
+	if (!vcpu_skip(vcpu, exit, INSN_CPUID)) {
+		return;
 	}
-	r = cpuid_read(&g->cpuid, &state, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);
-	if (vcpu_skip(vcpu, exit, INSN_CPUID)) {
-		vcpu->gpr[GPR_RAX] = r.eax;
-		vcpu->gpr[GPR_RBX] = r.ebx;
-		vcpu->gpr[GPR_RCX] = r.ecx;
-		vcpu->gpr[GPR_RDX] = r.edx;
-	}
+	plain = cpuid_plain(&guest_of(vcpu->vm)->cpuid, leaf);
+	r = plain != NULL ? *plain : cpuid_own(vcpu, leaf, (uint32_t)vcpu->gpr[GPR_RCX]);
+	vcpu->gpr[GPR_RAX] = r.eax;
+	vcpu->gpr[GPR_RBX] = r.ebx;
+	vcpu->gpr[GPR_RCX] = r.ecx;
+	vcpu->gpr[GPR_RDX] = r.edx;
 }
 
 static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)

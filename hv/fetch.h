@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,32 @@
 /* Reads up to `want` bytes (at most INSN_BYTES_MAX); returns how many translate. */
 size_t fetch_code(struct vcpu *vcpu, const struct vcpu_context *context, uint8_t *bytes,
 		  size_t want);
-/*
- * The first four bytes as a little-endian number; false when they are not all in one page or do not
- * translate, and fetch_code has to be asked.
+/* Walks to RIP and fills vcpu->fetch; false when that cannot be. `root`: the backend's code_root.
  */
-bool fetch_quick(struct vcpu *vcpu, const struct vcpu_context *context, uint32_t *bytes);
+bool fetch_fill(struct vcpu *vcpu, uint64_t root);
+
+#define FETCH_HELD_BYTES 4u
+
+/*
+ * The place in guest memory of the first FETCH_HELD_BYTES bytes, to be read once; NULL when
+ * vcpu->fetch does not tell, or they are not all in one page. Only for an instruction that the CPU
+ * has just executed: whether it may be fetched is no question any more, only where it lies, so
+ * rights are not looked at again while the page tables stay as they are. Inline and without a loop:
+ * where hardware tells no lengths, every exit of an instruction comes here (30 instructions).
+ */
+static inline const uint8_t *fetch_held(const struct vcpu *vcpu, uint64_t root)
+{
+	const struct fetch_cache *c = &vcpu->fetch;
+	uint64_t offset = vcpu->rip & (PAGE_SIZE - 1);
+
+	static_assert(FETCH_LEVELS == 4, "all of them are compared");
+	if (c->page == vcpu->rip >> PAGE_SHIFT && c->root == root &&
+	    offset <= PAGE_SIZE - FETCH_HELD_BYTES &&
+	    __atomic_load_n(c->where[0], __ATOMIC_RELAXED) == c->entry[0] &&
+	    __atomic_load_n(c->where[1], __ATOMIC_RELAXED) == c->entry[1] &&
+	    __atomic_load_n(c->where[2], __ATOMIC_RELAXED) == c->entry[2] &&
+	    __atomic_load_n(c->where[3], __ATOMIC_RELAXED) == c->entry[3]) {
+		return c->code + offset;
+	}
+	return NULL;
+}

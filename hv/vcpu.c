@@ -69,7 +69,7 @@ void vcpu_init(struct vcpu *vcpu)
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
 	vcpu->wait_for_sipi = true;
-	vcpu->fetch.code = NULL;
+	vcpu->fetch.page = FETCH_NO_PAGE;
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);
 	if (atomic_load_explicit(&vcpu->loaded_on, memory_order_relaxed) != VCPU_NOT_LOADED) {
@@ -170,41 +170,33 @@ static __attribute__((noinline)) unsigned find_length(struct vcpu *vcpu, const s
 	return insn_decode(bytes, n, mode, &insn) == DECODE_OK ? insn.length : 0;
 }
 
-/* The same for the usual case: 64-bit code, no prefix, bytes in one page. 0: take the long way. */
-static unsigned find_length_quick(struct vcpu *vcpu, const struct vm_exit *exit,
-				  const struct vcpu_context *context, uint32_t fixed)
-{
-	unsigned count = fixed >> 24;
-	uint32_t mask = (uint32_t)size_mask(count);
-	uint32_t bytes;
-
-	if (count == 0 || exit->insn_bytes_count != 0 || !fetch_quick(vcpu, context, &bytes)) {
-		return 0;
-	}
-	return (bytes & mask) == (fixed & mask) ? count : 0;
-}
-
-static void completed(struct vcpu *vcpu, uint64_t rflags)
+static __attribute__((noinline)) void raise_step(struct vcpu *vcpu)
 {
 	static const struct vcpu_event step = {.type = VCPU_EVENT_EXCEPTION, .vector = EXC_DB};
 
-	the_backend->clear_shadow(vcpu);
-	if ((rflags & RFLAGS_TF) != 0) {
-		raise(vcpu, &step, DR6_BS);
-	}
+	raise(vcpu, &step, DR6_BS);
 }
 
-/* Of an instruction whose length hardware does not tell, or that ends where RIP may wrap. */
-static bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+static inline bool completed(struct vcpu *vcpu)
+{
+	if ((the_backend->clear_shadow(vcpu) & RFLAGS_TF) != 0) {
+		raise_step(vcpu);
+	}
+	return true;
+}
+
+/*
+ * Of an instruction whose length is not found quickly, or that ends where RIP may wrap. Out of
+ * line: the context would cost every exit a stack check.
+ */
+static __attribute__((noinline)) bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit,
+						      uint32_t fixed)
 {
 	struct vcpu_context context;
 	unsigned length = exit->insn_len;
 	uint64_t rip;
 
 	the_backend->get_context(vcpu, &context);
-	if (length == 0) {
-		length = find_length_quick(vcpu, exit, &context, fixed);
-	}
 	if (length == 0) {
 		length = find_length(vcpu, exit, &context, fixed);
 		if (length == 0) {
@@ -216,18 +208,45 @@ static bool skip_by_context(struct vcpu *vcpu, const struct vm_exit *exit, uint3
 		rip = (uint32_t)rip;
 	}
 	vcpu->rip = rip;
-	completed(vcpu, context.rflags);
-	return true;
+	return completed(vcpu);
 }
 
-bool vcpu_skip(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed)
+/* The next time it will be quick. */
+static __attribute__((noinline)) bool skip_by_walk(struct vcpu *vcpu, const struct vm_exit *exit,
+						   uint32_t fixed, uint64_t root)
+{
+	(void)fetch_fill(vcpu, root);
+	return skip_by_context(vcpu, exit, fixed);
+}
+
+/* Quickly when it is 64-bit code without a prefix. */
+bool vcpu_skip_untold(struct vcpu *vcpu, const struct vm_exit *exit, uint32_t fixed, uint32_t mask)
+{
+	uint64_t root = the_backend->code_root(vcpu);
+	const uint8_t *code = fetch_held(vcpu, root);
+	uint32_t bytes;
+
+	static_assert(sizeof(bytes) == FETCH_HELD_BYTES, "one load");
+	if (code == NULL) {
+		return skip_by_walk(vcpu, exit, fixed, root);
+	}
+	/* At any offset; the built-in is one load. */
+	__builtin_memcpy(&bytes, code, sizeof(bytes));
+	if (mask == 0 || ((bytes ^ fixed) & mask) != 0) {
+		return skip_by_context(vcpu, exit, fixed);
+	}
+	/* The code is not at the end of its page: this does not wrap. */
+	vcpu->rip += fixed >> 24;
+	return completed(vcpu);
+}
+
+bool vcpu_skip_told(struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	uint64_t rip = vcpu->rip + exit->insn_len;
 
-	if (exit->insn_len == 0 || (rip ^ vcpu->rip) >> 32 != 0) {
-		return skip_by_context(vcpu, exit, fixed);
+	if ((rip ^ vcpu->rip) >> 32 != 0) {
+		return skip_by_context(vcpu, exit, 0);
 	}
 	vcpu->rip = rip;
-	completed(vcpu, the_backend->get_reg(vcpu, VCPU_REG_RFLAGS));
-	return true;
+	return completed(vcpu);
 }

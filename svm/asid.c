@@ -15,7 +15,7 @@ void asid_pool_init(struct asid_pool *pool, uint32_t count, bool flush_by_asid)
 
 uint8_t asid_renew(struct asid_pool *pool, struct asid_slot *slot, bool flush)
 {
-	bool own = slot->pool == pool && slot->generation == pool->generation;
+	bool own = !asid_is_stale(pool, slot);
 	uint8_t control = SVM_TLB_NOTHING;
 
 	if (own && flush && pool->flush_by_asid) {

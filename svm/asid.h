@@ -33,6 +33,12 @@ struct asid_slot {
  */
 void asid_pool_init(struct asid_pool *pool, uint32_t count, bool flush_by_asid);
 
+/* Whether the slot's ASID is not, or no longer, its own on the pool's CPU. */
+static inline bool asid_is_stale(const struct asid_pool *pool, const struct asid_slot *slot)
+{
+	return slot->pool != pool || slot->generation != pool->generation;
+}
+
 /* The slow half of asid_assign. */
 uint8_t asid_renew(struct asid_pool *pool, struct asid_slot *slot, bool flush);
 
@@ -43,7 +49,7 @@ uint8_t asid_renew(struct asid_pool *pool, struct asid_slot *slot, bool flush);
  */
 static inline uint8_t asid_assign(struct asid_pool *pool, struct asid_slot *slot, bool flush)
 {
-	if (!flush && slot->pool == pool && slot->generation == pool->generation) {
+	if (!flush && !asid_is_stale(pool, slot)) {
 		return 0;
 	}
 	return asid_renew(pool, slot, flush);

@@ -81,14 +81,14 @@ uint64_t svm_event_encode(const struct vcpu_event *event)
 	return info;
 }
 
-/* Bytes from rip to `next`; 0 when that is no length an instruction can have. */
+/*
+ * Bytes from rip to `next`; 0 when that is no length an instruction can have. The low halves tell
+ * it also where RIP wraps at 4 GiB, and without asking for the mode.
+ */
 static uint8_t insn_length(const struct svm_raw_exit *raw, uint64_t next)
 {
-	uint64_t n = next - raw->rip;
+	uint32_t n = (uint32_t)next - (uint32_t)raw->rip;
 
-	if (!raw->code64) {
-		n &= UINT32_MAX;
-	}
 	return (uint8_t)(n <= INSN_BYTES_MAX ? n : 0);
 }
 
@@ -106,6 +106,13 @@ static void unknown(const struct svm_raw_exit *raw, struct vm_exit *out)
 	out->insn_len = 0;
 	out->raw.reason = raw->code;
 	out->raw.info = raw->info1;
+}
+
+/* The interrupt is still pending: the host takes it as soon as it lets interrupts in. */
+static void fill_intr(const struct svm_raw_exit *raw, struct vm_exit *out)
+{
+	(void)raw;
+	out->host_interrupt.acknowledged = false;
 }
 
 static void fill_vintr(const struct svm_raw_exit *raw, struct vm_exit *out)
@@ -241,7 +248,7 @@ static void fill_exception(const struct svm_raw_exit *raw, struct vm_exit *out, 
 #define AT(code) [SVM_EXIT_##code - ROW_FIRST]
 
 static const struct row rows[ROW_LAST - ROW_FIRST + 1] = {
-	AT(INTR) = {VM_EXIT_HOST_INTERRUPT, false, NULL},
+	AT(INTR) = {VM_EXIT_HOST_INTERRUPT, false, fill_intr},
 	AT(NMI) = {VM_EXIT_HOST_NMI, false, NULL},
 	/* The SMI is still pending and is taken by the host as soon as GIF is set. */
 	AT(SMI) = {VM_EXIT_SPURIOUS, false, NULL},
@@ -322,7 +329,10 @@ static void decode_range(const struct svm_raw_exit *raw, struct vm_exit *out)
 
 void svm_decode(const struct svm_raw_exit *raw, struct vm_exit *out)
 {
-	*out = (struct vm_exit){0};
+	/* Not the whole structure: that would cost every exit ten instructions. */
+	out->insn_len = 0;
+	out->insn_bytes_count = 0;
+	out->vectoring.type = VCPU_EVENT_NONE;
 	if ((raw->int_info & SVM_EVENT_VALID) != 0) {
 		out->vectoring = svm_event_decode(raw->int_info);
 	}

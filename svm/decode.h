@@ -89,16 +89,18 @@ struct svm_raw_exit {
 	uint64_t nrip;
 	uint64_t dr6;
 	uint32_t ecx;	    /* the guest's: an MSR's number */
-	bool code64;	    /* the guest ran 64-bit code: RIP does not wrap at 4 GiB */
-	bool has_nrip;	    /* `nrip` is valid */
+	bool has_nrip;	    /* `nrip` is valid; the same at each exit, as the next */
 	bool decode_assist; /* instruction bytes, CR and string-I/O operands are valid */
 	bool window_early;  /* VINTR although the TPR still masks (svm/event.h) */
 	bool nmi_window;    /* #DB of our own single step: an NMI can be taken (svm/nmi.h) */
-	uint8_t insn_count; /* as the VMCB holds it; not trusted */
+	uint8_t insn_count; /* as the VMCB holds it; not trusted; with decode assists */
 	uint8_t insn[INSN_BYTES_MAX];
 };
 
-/* Fills *out completely; its kind is never VM_EXIT_INVALID, lengths are at most 15. */
+/*
+ * Fills of *out what its kind gives a meaning (hv/api/exit.h); the kind is never VM_EXIT_INVALID,
+ * lengths are at most 15.
+ */
 void svm_decode(const struct svm_raw_exit *raw, struct vm_exit *out);
 
 /* The event an EXITINTINFO or EVENTINJ value stands for; type NONE when it is not valid. */

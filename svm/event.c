@@ -66,9 +66,12 @@ void svm_inject(struct vcpu *vcpu, const struct vcpu_event *event)
 	}
 }
 
-void svm_clear_shadow(struct vcpu *vcpu)
+uint64_t svm_clear_shadow(struct vcpu *vcpu)
 {
-	svm_vcpu(vcpu)->vmcb->int_state &= ~SVM_INT_SHADOW;
+	struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+	vmcb->int_state &= ~SVM_INT_SHADOW;
+	return vmcb->rflags;
 }
 
 void svm_window_program(struct svm_vcpu *v, bool any)

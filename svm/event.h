@@ -26,7 +26,7 @@
 
 unsigned svm_blocked(const struct vcpu *vcpu, enum vcpu_event_type type);
 void svm_inject(struct vcpu *vcpu, const struct vcpu_event *event);
-void svm_clear_shadow(struct vcpu *vcpu);
+uint64_t svm_clear_shadow(struct vcpu *vcpu);
 void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
 /* Puts the window for v->window_vector into the VMCB; `any` opens one whatever the TPR says. */

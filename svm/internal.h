@@ -95,6 +95,7 @@ void svm_vcpu_destroy(struct vcpu *vcpu);
 void svm_vcpu_reset(struct vcpu *vcpu);
 uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+uint64_t svm_code_root(const struct vcpu *vcpu);
 void svm_get_context(const struct vcpu *vcpu, struct vcpu_context *out);
 void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
 void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);

@@ -28,6 +28,7 @@ static struct hv_backend backend = {
 	.set_tsc_offset = svm_set_tsc_offset,
 	.blocked = svm_blocked,
 	.inject = svm_inject,
+	.code_root = svm_code_root,
 	.clear_shadow = svm_clear_shadow,
 	.set_windows = svm_set_windows,
 	.tlb_flush = svm_tlb_flush,

@@ -140,6 +140,8 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	vmcb_set_tsc_offset(vmcb, tsc_offset); /* set_tsc_offset alone decides it */
 	vcpu_reset_registers(vcpu, svm.features.signature, svm_set_reg, svm_set_seg);
 	v->nmi = (struct svm_nmi){.state = SVM_NMI_OPEN};
+	v->raw = (struct svm_raw_exit){.has_nrip = svm.features.nrips,
+				       .decode_assist = svm.features.decode_assist};
 	v->window_vector = -1;
 	v->window_nmi = false;
 	v->flush = true;
@@ -148,9 +150,9 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 
 uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 {
-	uint64_t value = vmcb_get_reg(svm_vcpu_const(vcpu)->vmcb, reg);
+	const struct vmcb *vmcb = svm_vcpu_const(vcpu)->vmcb;
 
-	return reg == VCPU_REG_EFER ? value & ~EFER_SVME : value;
+	return reg == VCPU_REG_EFER ? vmcb->_efer & ~EFER_SVME : vmcb_get_reg(vmcb, reg);
 }
 
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
@@ -172,6 +174,15 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		cpu_write_cr2(value); /* see svm_vcpu_load */
 	}
 	vmcb_set_reg(vmcb, reg, value);
+}
+
+uint64_t svm_code_root(const struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = svm_vcpu_const(vcpu)->vmcb;
+	bool plain = (vmcb->_efer & EFER_LMA) != 0 && (vmcb->_cs.attr & SVM_SEG_L) != 0 &&
+		     (vmcb->_cr4 & CR4_LA57) == 0;
+
+	return plain ? vmcb->_cr3 : CODE_ROOT_NONE;
 }
 
 void svm_get_context(const struct vcpu *vcpu, struct vcpu_context *out)

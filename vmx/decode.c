@@ -19,7 +19,6 @@
 /* Exit qualification of I/O instructions. */
 #define IOQ_SIZE MASK(2, 0) /* minus one */
 #define IOQ_IN BIT(3)
-#define IOQ_STRING BIT(4)
 #define IOQ_REP BIT(5)
 #define IOQ_PORT MASK(31, 16)
 
@@ -144,10 +143,8 @@ static void fill_exception(const struct vmx_raw_exit *raw, struct vm_exit *out)
 		return;
 	}
 	out->exception.vector = (uint8_t)vector;
-	if ((raw->interruption & VMX_EVENT_HAS_ERROR) != 0) {
-		out->exception.has_error = true;
-		out->exception.error = raw->error_code;
-	}
+	out->exception.has_error = (raw->interruption & VMX_EVENT_HAS_ERROR) != 0;
+	out->exception.error = out->exception.has_error ? raw->error_code : 0;
 	if (vector == EXC_PF) {
 		out->exception.cr2 = raw->qualification;
 	} else if (vector == EXC_DB) {
@@ -160,15 +157,15 @@ static void fill_exception(const struct vmx_raw_exit *raw, struct vm_exit *out)
 
 static void fill_interrupt(const struct vmx_raw_exit *raw, struct vm_exit *out)
 {
-	if ((raw->interruption & VMX_EVENT_VALID) != 0) {
-		out->host_interrupt.acknowledged = true;
-		out->host_interrupt.vector = (uint8_t)bits_get(raw->interruption, VMX_EVENT_VECTOR);
-	}
+	out->host_interrupt.acknowledged = (raw->interruption & VMX_EVENT_VALID) != 0;
+	out->host_interrupt.vector = (uint8_t)bits_get(raw->interruption, VMX_EVENT_VECTOR);
 }
 
 static void fill_task_switch(const struct vmx_raw_exit *raw, struct vm_exit *out)
 {
-	out->task.selector = (uint16_t)bits_get(raw->qualification, TASKQ_SELECTOR);
+	out->task = (struct vm_exit_task_switch){
+		.selector = (uint16_t)bits_get(raw->qualification, TASKQ_SELECTOR),
+	};
 	switch (bits_get(raw->qualification, TASKQ_SOURCE)) {
 	case 0:
 		out->task.source = TASK_CALL;
@@ -184,9 +181,18 @@ static void fill_task_switch(const struct vmx_raw_exit *raw, struct vm_exit *out
 		break;
 	}
 	if (out->task.source == TASK_GATE) {
-		out->task.has_error = out->vectoring.has_error;
-		out->task.error = out->vectoring.error;
+		if (out->vectoring.type != VCPU_EVENT_NONE) {
+			out->task.has_error = out->vectoring.has_error;
+			out->task.error = out->vectoring.error;
+		}
 	}
+}
+
+/* Behind the last instruction, not acknowledged: there is nothing to acknowledge. */
+static void fill_timer(const struct vmx_raw_exit *raw, struct vm_exit *out)
+{
+	(void)raw;
+	out->host_interrupt.acknowledged = false;
 }
 
 static void fill_invlpg(const struct vmx_raw_exit *raw, struct vm_exit *out)
@@ -248,7 +254,7 @@ static void fill_io(const struct vmx_raw_exit *raw, struct vm_exit *out)
 		.port = (uint16_t)bits_get(q, IOQ_PORT),
 		.size = (uint8_t)size,
 		.in = (q & IOQ_IN) != 0,
-		.string = (q & IOQ_STRING) != 0,
+		.string = (q & VMX_IOQ_STRING) != 0,
 		.segment = 0xff,
 	};
 	if (out->io.string) {
@@ -319,7 +325,7 @@ static const struct row rows[VMX_EXIT_REASON_COUNT] = {
 	AT(MONITOR) = {VM_EXIT_MONITOR, true, NULL},
 	AT(PAUSE) = {VM_EXIT_PAUSE, true, NULL},
 	/* Time to look for interrupts (vmx/run.c). */
-	AT(PREEMPTION_TIMER) = {VM_EXIT_HOST_INTERRUPT, false, NULL},
+	AT(PREEMPTION_TIMER) = {VM_EXIT_HOST_INTERRUPT, false, fill_timer},
 	/* Behind the instruction that lowered the TPR. */
 	AT(TPR_BELOW) = {VM_EXIT_TPR_BELOW, false, NULL},
 	AT(EPT_VIOLATION) = {VM_EXIT_NESTED_FAULT, false, fill_ept_violation},
@@ -339,7 +345,6 @@ static const struct row rows[VMX_EXIT_REASON_COUNT] = {
 static void entry_failed(const struct vmx_raw_exit *raw, struct vm_exit *out)
 {
 	unknown(raw, out);
-	out->vectoring = (struct vcpu_event){.type = VCPU_EVENT_NONE};
 	out->kind = bits_get(raw->reason, VMX_REASON_BASIC) == VMX_EXIT_ENTRY_MACHINE_CHECK
 			    ? VM_EXIT_MACHINE_CHECK
 			    : VM_EXIT_ENTRY_FAILED;
@@ -347,12 +352,18 @@ static void entry_failed(const struct vmx_raw_exit *raw, struct vm_exit *out)
 
 void vmx_decode(const struct vmx_raw_exit *raw, struct vm_exit *out)
 {
-	*out = (struct vm_exit){0};
+	/* Not the whole structure: that would cost every exit ten instructions. */
+	out->insn_len = 0;
+	out->insn_bytes_count = 0;
+	out->vectoring.type = VCPU_EVENT_NONE;
 	if ((raw->reason & VMX_REASON_ENTRY_FAILED) != 0) {
 		entry_failed(raw, out);
 		return;
 	}
-	out->vectoring = vmx_event_decode(raw->vectoring, raw->vectoring_error, raw->insn_length);
+	if ((raw->vectoring & VMX_EVENT_VALID) != 0) {
+		out->vectoring =
+			vmx_event_decode(raw->vectoring, raw->vectoring_error, raw->insn_length);
+	}
 	if (raw->reason >= VMX_EXIT_REASON_COUNT || rows[raw->reason].kind == VM_EXIT_INVALID) {
 		unknown(raw, out);
 		return;

@@ -95,6 +95,10 @@ enum vmx_exit_reason {
 #define VMX_EPTQ_FINAL BIT(8) /* the access itself, not a page-table walk */
 #define VMX_EPTQ_NMI_UNBLOCKED BIT(12)
 
+/* Exit qualification of I/O instructions; the rest is decode.c's. */
+#define VMX_IOQ_STRING BIT(4)
+
+/* Of the fields, what the reason gives a meaning; the vectoring error only with a vectoring. */
 struct vmx_raw_exit {
 	uint32_t reason;
 	uint32_t interruption;
@@ -110,7 +114,10 @@ struct vmx_raw_exit {
 	bool io_info; /* insn_info is valid for string I/O */
 };
 
-/* Fills *out completely; its kind is never VM_EXIT_INVALID, lengths are at most 15. */
+/*
+ * Fills of *out what its kind gives a meaning (hv/api/exit.h); the kind is never VM_EXIT_INVALID,
+ * lengths are at most 15.
+ */
 void vmx_decode(const struct vmx_raw_exit *raw, struct vm_exit *out);
 
 /* The event a vectoring field stands for; type NONE when it is not valid. `length`: of an INT. */

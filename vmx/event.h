@@ -16,7 +16,7 @@
 
 unsigned vmx_blocked(const struct vcpu *vcpu, enum vcpu_event_type type);
 void vmx_inject(struct vcpu *vcpu, const struct vcpu_event *event);
-void vmx_clear_shadow(struct vcpu *vcpu);
+uint64_t vmx_clear_shadow(struct vcpu *vcpu);
 void vmx_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
 #define VMX_PROC_WINDOWS (VMX_PROC_INTERRUPT_WINDOW | VMX_PROC_NMI_WINDOW)

@@ -8,6 +8,7 @@
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
 #include "vmx/caps.h"
+#include "vmx/decode.h"
 #include "vmx/mitigate.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx_insn.h"
@@ -67,6 +68,7 @@ struct vmx_vcpu {
 	uint64_t bound_end; /* host TSC ticks; 0: not set */
 	uint64_t rip, rsp, rflags;
 	uint64_t host_cr3;
+	struct vmx_raw_exit raw; /* of the last exit; on the stack it would be cleared each time */
 	/* The event of the next entry, as entry fields; info 0: none. */
 	uint32_t event_info;
 	uint32_t event_error;
@@ -110,6 +112,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu);
 void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset);
 
 /* vmx/state.c */
+uint64_t vmx_code_root(const struct vcpu *vcpu);
 void vmx_get_context(const struct vcpu *vcpu, struct vcpu_context *out);
 uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
 void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);

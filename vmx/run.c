@@ -118,6 +118,8 @@ static void flush(struct vmx_vcpu *v)
  * guest that is entered with IF clear, until it sets it: such a guest's runs end by themselves when
  * together they have lasted a while, as if by an interrupt that nobody acknowledged. On other
  * machines interrupts come first, and that much time with IF clear does not pass. True: time is up.
+ * The timer is written once and bounds each run; at worst they last twice as long together, and
+ * every exit is spared a VMWRITE and 20 instructions.
  */
 static bool bound_runs(struct vmx_vcpu *v)
 {
@@ -129,6 +131,11 @@ static bool bound_runs(struct vmx_vcpu *v)
 		v->bound_end = 0;
 		vmcs_write(VMCS_PIN_CONTROLS,
 			   bound ? vmx.caps.pin | VMX_PIN_PREEMPTION_TIMER : vmx.caps.pin);
+		if (bound) {
+			vmcs_write(VMCS_GUEST_PREEMPTION_TIMER,
+				   min_u64(vmx.bound_ticks >> vmx.caps.timer_shift, UINT32_MAX) |
+					   1);
+		}
 	}
 	if (!bound) {
 		return false;
@@ -141,9 +148,6 @@ static bool bound_runs(struct vmx_vcpu *v)
 		v->bound_end = 0;
 		return true;
 	}
-	vmcs_write(VMCS_GUEST_PREEMPTION_TIMER,
-		   min_u64((max_u64(v->bound_end, now) - now) >> vmx.caps.timer_shift, UINT32_MAX) |
-			   1);
 	return false;
 }
 
@@ -197,7 +201,7 @@ static void read_vectoring(struct vmx_raw_exit *raw)
 	}
 }
 
-static void read_everything(struct vmx_raw_exit *raw)
+static __attribute__((noinline)) void read_everything(struct vmx_raw_exit *raw)
 {
 	raw->interruption = (uint32_t)vmcs_read(VMCS_EXIT_INTERRUPTION);
 	raw->error_code = (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE);
@@ -206,13 +210,12 @@ static void read_everything(struct vmx_raw_exit *raw)
 	raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 }
 
-static void read_raw(const struct vmx_vcpu *v, struct vmx_raw_exit *raw)
+static inline __attribute__((always_inline)) void read_raw(struct vmx_vcpu *v)
 {
-	*raw = (struct vmx_raw_exit){
-		.reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON),
-		.ecx = (uint32_t)v->vcpu.gpr[GPR_RCX],
-		.io_info = vmx.caps.io_info,
-	};
+	struct vmx_raw_exit *raw = &v->raw;
+
+	raw->reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+	raw->ecx = (uint32_t)v->vcpu.gpr[GPR_RCX];
 	read_vectoring(raw);
 	switch (raw->reason) {
 	case VMX_EXIT_INTERRUPT:
@@ -228,7 +231,16 @@ static void read_raw(const struct vmx_vcpu *v, struct vmx_raw_exit *raw)
 	case VMX_EXIT_RDMSR:
 	case VMX_EXIT_WRMSR:
 	case VMX_EXIT_PAUSE:
+	case VMX_EXIT_VMCALL:
 		raw->insn_length = (uint32_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+		break;
+	case VMX_EXIT_IO:
+		raw->insn_length = (uint32_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+		if ((raw->qualification & VMX_IOQ_STRING) != 0) {
+			raw->io_info = vmx.caps.io_info;
+			raw->insn_info = (uint32_t)vmcs_read(VMCS_EXIT_INSN_INFO);
+		}
 		break;
 	case VMX_EXIT_EPT_VIOLATION:
 		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
@@ -308,7 +320,7 @@ static void refused(struct vmx_vcpu *v, enum vmx_result result, struct vm_exit *
 void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct vmx_vcpu *v = vmx_vcpu(vcpu);
-	struct vmx_raw_exit raw;
+	const struct vmx_raw_exit *raw = &v->raw;
 	enum vmx_result result;
 
 	if (bound_runs(v)) {
@@ -321,9 +333,9 @@ void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		refused(v, result, exit);
 		return;
 	}
-	read_raw(v, &raw);
-	vmx_decode(&raw, exit);
-	if ((raw.reason & VMX_REASON_ENTRY_FAILED) != 0) {
+	read_raw(v);
+	vmx_decode(raw, exit);
+	if ((raw->reason & VMX_REASON_ENTRY_FAILED) != 0) {
 		explain_refusal(v, "VM entry refused the guest's state");
 		return;
 	}
@@ -332,8 +344,8 @@ void vmx_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (exit->kind == VM_EXIT_HOST_INTERRUPT) {
 		v->bound_end = 0;
 	}
-	if (exit->vectoring.type != VCPU_EVENT_NONE || raw.reason == VMX_EXIT_EXCEPTION_NMI ||
-	    raw.reason == VMX_EXIT_EPT_VIOLATION) {
-		finish(v, &raw, exit);
+	if (exit->vectoring.type != VCPU_EVENT_NONE || raw->reason == VMX_EXIT_EXCEPTION_NMI ||
+	    raw->reason == VMX_EXIT_EPT_VIOLATION) {
+		finish(v, raw, exit);
 	}
 }

@@ -253,6 +253,19 @@ uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 	}
 }
 
+uint64_t vmx_code_root(const struct vcpu *vcpu)
+{
+	const struct vmx_vcpu *v = vmx_vcpu_const(vcpu);
+	struct vmx_loan loan = vmx_borrow(v);
+	bool plain = (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) != 0 &&
+		     (vmcs_read(VMCS_GUEST_CS_RIGHTS) & SEG_L) != 0;
+	uint64_t root = plain ? vmcs_read(VMCS_GUEST_CR3) : CODE_ROOT_NONE;
+
+	/* CR4_NEVER: there are no five-level tables here. */
+	vmx_give_back(v, loan);
+	return root;
+}
+
 void vmx_get_context(const struct vcpu *vcpu, struct vcpu_context *out)
 {
 	const struct vmx_vcpu *v = vmx_vcpu_const(vcpu);

@@ -36,6 +36,7 @@ static struct hv_backend backend = {
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.blocked = vmx_blocked,
 	.inject = vmx_inject,
+	.code_root = vmx_code_root,
 	.clear_shadow = vmx_clear_shadow,
 	.set_windows = vmx_set_windows,
 	.tlb_flush = vmx_tlb_flush,

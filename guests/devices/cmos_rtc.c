@@ -226,6 +226,23 @@ static void catch_up(struct cmos_rtc *r)
 	}
 }
 
+/*
+ * Notes until when time changes nothing but A, which shows the divider, and C, whose flags are
+ * brought up to date when it is read: until the next second. Spares reads the division, a tenth of
+ * the whole exit.
+ */
+static void note_quiet(struct cmos_rtc *r)
+{
+	uint64_t next = ((r->cycles_seen >> SECOND_SHIFT) + 1) << SECOND_SHIFT;
+
+	r->quiet_until = divider_held(r) ? TIMER_NEVER : tick_of(r, next);
+}
+
+static bool is_quiet(const struct cmos_rtc *r)
+{
+	return r->index != RTC_A && r->index != RTC_C && vtime_now(r->cfg.time) < r->quiet_until;
+}
+
 static void update_irq(struct cmos_rtc *r)
 {
 	bool level = (r->ram[RTC_C] & r->ram[RTC_B] & INTERRUPTS) != 0;
@@ -352,6 +369,9 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	if (!is_clock(r)) {
 		return r->ram[r->index];
 	}
+	if (is_quiet(r)) {
+		return r->ram[r->index];
+	}
 	catch_up(r);
 	update_irq(r);
 	value = read_register(r);
@@ -359,6 +379,7 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 		update_irq(r);
 		arm(r);
 	}
+	note_quiet(r);
 	return value;
 }
 
@@ -376,6 +397,7 @@ static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 		write_register(r, value);
 		update_irq(r);
 		arm(r);
+		r->quiet_until = 0;
 	}
 }
 
@@ -412,6 +434,7 @@ static void restart_clock(struct cmos_rtc *r)
 	r->ram[RTC_C] = 0;
 	set_time(r, seconds);
 	r->ram[RTC_WEEKDAY] = encode(r, weekday % 10);
+	r->quiet_until = 0;
 }
 
 /* The battery keeps clock and memory through a reset. */

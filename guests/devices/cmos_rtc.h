@@ -77,6 +77,7 @@ struct cmos_rtc {
 	uint8_t ram[CMOS_BYTES];
 	uint64_t origin;      /* guest tick at which the divider was zero, modulo 2^64 */
 	uint64_t cycles_seen; /* divider value that registers and flags account for */
+	uint64_t quiet_until; /* guest tick: until then reads but of A and C need no catching up */
 	struct vtimer timer;  /* the next interrupt that is enabled and not pending */
 	bool irq_level;
 };

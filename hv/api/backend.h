@@ -80,6 +80,9 @@ struct vcpu_context {
 	uint8_t cpl;	  /* 0..3 */
 };
 
+/* No CR3: see code_root. */
+#define CODE_ROOT_NONE (~0ull)
+
 /* Why an event cannot be delivered now; 0 when it can. */
 #define VCPU_BLOCKED_IF 1u	/* RFLAGS.IF is clear */
 #define VCPU_BLOCKED_SHADOW 2u	/* STI or MOV SS shadow */
@@ -133,6 +136,9 @@ struct hv_backend {
 
 	/* --- state --- */
 	void (*get_context)(const struct vcpu *vcpu, struct vcpu_context *out);
+	/* CR3 while the vCPU runs 64-bit code below four-level page tables: with RIP, all that
+	 * tells where its code lies. CODE_ROOT_NONE otherwise. */
+	uint64_t (*code_root)(const struct vcpu *vcpu);
 	uint64_t (*get_reg)(const struct vcpu *vcpu, enum vcpu_reg reg);
 	void (*set_reg)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 	void (*get_seg)(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
@@ -146,8 +152,10 @@ struct hv_backend {
 	/* Delivers at the next run; at most one per run, and only when nothing blocks it
 	 * (exceptions and re-injected events ignore IF and shadows). */
 	void (*inject)(struct vcpu *vcpu, const struct vcpu_event *event);
-	/* Clears the STI / MOV SS shadow: the emulator completed the instruction behind it. */
-	void (*clear_shadow)(struct vcpu *vcpu);
+	/* Clears the STI / MOV SS shadow: the instruction behind it was completed here. Returns
+	 * RFLAGS, whose TF asks for a trap then: one call, as every exit of an instruction ends so.
+	 */
+	uint64_t (*clear_shadow)(struct vcpu *vcpu);
 	/* Asks for INTERRUPT_WINDOW when an interrupt of this vector's priority class could be
 	 * taken (-1: no longer), and for NMI_WINDOW. */
 	void (*set_windows)(struct vcpu *vcpu, int vector, bool nmi);

@@ -100,14 +100,14 @@ struct vcpu_events {
 
 #define FETCH_LEVELS 4u
 
+#define FETCH_NO_PAGE (~0ull)
+
 /* The last code page and the page-table entries that led there; owned by hv/fetch.c. */
 struct fetch_cache {
-	const uint8_t *code; /* in the VM window; NULL: empty */
-	uint64_t page;	     /* linear address >> PAGE_SHIFT */
-	uint64_t cr3;
-	uint64_t paging; /* CR0 and CR4 */
-	uint64_t mode;	 /* EFER and CPL */
-	unsigned levels;
+	const uint8_t *code; /* in the VM window */
+	uint64_t page;	     /* linear address >> PAGE_SHIFT; FETCH_NO_PAGE: empty */
+	uint64_t root;	     /* what the backend's code_root said */
+	/* The last one repeated where a large page ends the walk early. */
 	const uint64_t *where[FETCH_LEVELS];
 	uint64_t entry[FETCH_LEVELS];
 };

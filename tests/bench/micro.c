@@ -54,6 +54,17 @@ static void op_cpuid_features(void)
 	(void)cpuid(1, 0);
 }
 
+/* Two with subleaves: the dearest for its sums over components, and one past the leaf's last. */
+static void op_cpuid_xsave(void)
+{
+	(void)cpuid(0xd, 0);
+}
+
+static void op_cpuid_topology(void)
+{
+	(void)cpuid(0xb, 1);
+}
+
 static void op_out_post(void)
 {
 	out8(PORT_POST, 0);
@@ -219,6 +230,8 @@ static const struct {
 	{"nothing", op_nothing},
 	{"cpuid", op_cpuid},
 	{"cpuid-features", op_cpuid_features},
+	{"cpuid-xsave", op_cpuid_xsave},
+	{"cpuid-topology", op_cpuid_topology},
 	{"out-0x80", op_out_post},
 	{"in-nobody", op_in_nobody},
 	{"in-pic", op_in_pic},

@@ -238,9 +238,20 @@ static void inject(struct vcpu *vcpu, const struct vcpu_event *event)
 	f->injected = *event;
 }
 
-static void clear_shadow(struct vcpu *vcpu)
+static uint64_t clear_shadow(struct vcpu *vcpu)
 {
 	fake_vcpu(vcpu)->shadow = false;
+	return view(vcpu)->regs[VCPU_REG_RFLAGS];
+}
+
+static uint64_t code_root(const struct vcpu *vcpu)
+{
+	const struct fake_vcpu *f = view(vcpu);
+	bool plain = (f->regs[VCPU_REG_EFER] & EFER_LMA) != 0 &&
+		     (f->segs[VCPU_SEG_CS].attr & SEG_L) != 0 &&
+		     (f->regs[VCPU_REG_CR4] & CR4_LA57) == 0;
+
+	return plain ? f->regs[VCPU_REG_CR3] : CODE_ROOT_NONE;
 }
 
 static void set_windows(struct vcpu *vcpu, int vector, bool nmi)
@@ -284,6 +295,7 @@ const struct hv_backend fake_hv_backend = {
 	.set_tsc_offset = set_tsc_offset,
 	.blocked = blocked,
 	.inject = inject,
+	.code_root = code_root,
 	.clear_shadow = clear_shadow,
 	.set_windows = set_windows,
 	.tlb_flush = tlb_flush,

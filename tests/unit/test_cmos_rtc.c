@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "guests/devices/cmos_rtc.h"
@@ -207,6 +208,37 @@ static void uip_promises_244_us(void **state)
 			clear_at = vtime_now(&rig.time);
 		}
 		rig_advance(&rig, step);
+	}
+}
+
+/* A clock that is read all the time shows what one shows that is looked at now and then. */
+static void reads_in_between_change_nothing(void **state)
+{
+	struct cmos_rtc_config cfg = config();
+	struct cmos_rtc rare;
+
+	(void)state;
+	cfg.irq = (struct irq_line){0};
+	cmos_rtc_init(&rare, &cfg);
+	srand(7);
+	for (unsigned i = 0; i < 3000; i++) {
+		unsigned reg = (unsigned)rand() % RTC_C;
+
+		rig_advance(&rig, (unsigned)rand() % (HZ / 40));
+		(void)get(reg);
+		if (i % 50 == 7) { /* another rate of the periodic flag, or none */
+			unsigned a = RTC_A_DIVIDER_RUN | ((unsigned)rand() & RTC_A_RATE);
+
+			put(RTC_A, a);
+			rig_out(&rare.dev, 0x70, RTC_A);
+			rig_out(&rare.dev, 0x71, (uint8_t)a);
+		}
+		for (unsigned n = 0; i % 10 == 0 && n <= RTC_D; n++) {
+			uint8_t often = get(n);
+
+			rig_out(&rare.dev, 0x70, (uint8_t)n);
+			assert_int_equal(rig_in(&rare.dev, 0x71), often);
+		}
 	}
 }
 
@@ -580,6 +612,7 @@ int main(void)
 		T(century_turns),
 		T(wall_clock_is_of_guest_time_0),
 		T(uip_promises_244_us),
+		T(reads_in_between_change_nothing),
 		T(slow_readers_see_one_time),
 		T(set_stops_and_starts),
 		T(held_divider_restarts_in_half_a_second),

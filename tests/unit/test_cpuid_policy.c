@@ -496,6 +496,40 @@ static void leaves_not_called_dynamic_do_not_change(void **state)
 	}
 }
 
+/* The short ways say what the long one does. */
+static void short_ways_say_the_same(void **state)
+{
+	(void)state;
+	for (unsigned intel = 0; intel < 2; intel++) {
+		if (intel) {
+			host_intel();
+		} else {
+			host_amd();
+		}
+		build();
+		vcpu = (struct cpuid_vcpu_state){
+			.apic_id = 5, .cr4 = CR4_OSXSAVE | CR4_PKE, .xcr0 = 7};
+		for (uint32_t n = 0; n < 3 * 0x30; n++) {
+			uint32_t l = (uint32_t[]){0, 0x40000000, 0x80000000}[n / 0x30] + n % 0x30;
+			const struct cpuid_regs *plain = cpuid_plain(&table, l);
+
+			if (plain != NULL) {
+				assert_false(cpuid_is_dynamic(l));
+				assert_same(*plain, leaf(l, 0));
+				assert_same(*plain, leaf(l, 3));
+			}
+		}
+		assert_non_null(cpuid_plain(&table, 0));
+		assert_non_null(cpuid_plain(&table, 0x40000001));
+		assert_non_null(cpuid_plain(&table, 0x80000008));
+		assert_same(cpuid_features(&table, vcpu.apic_id, vcpu.cr4, false), leaf(1, 0));
+		for (uint32_t sub = 0; sub < 70; sub++) {
+			assert_same(cpuid_topology(&table, vcpu.apic_id, sub), leaf(0xb, sub));
+			assert_same(cpuid_xsave(&table, vcpu.xcr0, sub), leaf(0xd, sub));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +552,7 @@ int main(void)
 		cmocka_unit_test(what_hardware_keeps_from_guests_is_hidden),
 		cmocka_unit_test(the_tsc_is_invariant_where_ours_stands_on_it),
 		cmocka_unit_test(leaves_not_called_dynamic_do_not_change),
+		cmocka_unit_test(short_ways_say_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "hv/base/bits.h"
 #include "hv/cpu/msr.h"
 #include "hv/msr_policy.h"
@@ -44,6 +46,29 @@ static void the_search_finds_each_rule_at_both_ends(void **state)
 	}
 	assert_null(msr_rule_find(0));
 	assert_null(msr_rule_find(UINT32_MAX));
+}
+
+/* Whatever was asked for before: hints are shared and may belong to another MSR. */
+static void what_was_found_before_does_not_matter(void **state)
+{
+	size_t count;
+	const struct msr_rule *r = msr_rules(&count);
+
+	(void)state;
+	srand(5);
+	for (unsigned i = 0; i < 20000; i++) {
+		size_t at = (size_t)rand() % count;
+		uint32_t index = r[at].first + (uint32_t)rand() % 64;
+
+		while (at < count && r[at].last < index) {
+			at++;
+		}
+		if (at < count && r[at].first <= index) {
+			assert_ptr_equal(msr_rule_find(index), &r[at]);
+		} else {
+			assert_null(msr_rule_find(index));
+		}
+	}
 }
 
 /* A register's rule names the register that holds it. */
@@ -345,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_ascend_and_do_not_overlap),
 		cmocka_unit_test(the_search_finds_each_rule_at_both_ends),
+		cmocka_unit_test(what_was_found_before_does_not_matter),
 		cmocka_unit_test(registers_are_named_right),
 		cmocka_unit_test(passed_msrs_are_the_guests_own),
 		cmocka_unit_test(tolerated_msrs_say_why),

@@ -129,7 +129,7 @@ static void timer_guest(struct vcpu *vcpu)
 static void a_run_with_interrupts_off_is_bounded(void **state)
 {
 	struct vcpu_event ud = {.type = VCPU_EVENT_EXCEPTION, .vector = 6};
-	unsigned entered;
+	unsigned entered, written;
 
 	(void)state;
 	vmx.bound_ticks = 3200;
@@ -140,8 +140,10 @@ static void a_run_with_interrupts_off_is_bounded(void **state)
 	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (3200 >> 5) | 1);
 	/* Exits in between do not start it anew. */
 	fake_tsc += 1600;
+	written = fake_vmx.vmwrite_count;
 	run(cpuid_guest);
-	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (1600 >> 5) | 1);
+	assert_int_equal(ENTERED(GUEST_PREEMPTION_TIMER), (3200 >> 5) | 1);
+	assert_int_equal(fake_vmx.vmwrite_count, written);
 	fake_tsc += 1600;
 	entered = fake_vmx.enter_count;
 	assert_int_equal(run(cpuid_guest)->kind, VM_EXIT_HOST_INTERRUPT);
