@@ -20,10 +20,13 @@
 #define SELECTOR_CODE64 0x08u
 #define SELECTOR_CODE32 0x10u
 
-/* Delays by the MP start-up example, and how long a CPU may take on a slow or busy machine. */
+/*
+ * Delays by the MP start-up example, and how long a CPU may take: as a thread of a busy host it may
+ * have to wait for its turn.
+ */
 #define INIT_DELAY_US 10000u
 #define STARTUP_DELAY_US 200u
-#define ANSWER_LIMIT_US 1000000u
+#define ANSWER_LIMIT_US 5000000u
 
 extern const char ap_trampoline[];
 extern const char ap_trampoline_start32[];

@@ -34,7 +34,7 @@ enum hv_status ap_start_prepare(const struct ap_start *start) HV_MUST_CHECK;
 void ap_start_reset(void);
 
 /*
- * Starts `cpu`, which ap_start_reset has reset, and waits up to a second until it is online.
+ * Starts `cpu`, which ap_start_reset has reset, and waits up to five seconds until it is online.
  * HV_E_IO: it did not answer and was sent back to waiting, or a CPU with another APIC ID answered;
  * its state is then CPU_FAILED and its area must never be used again. The new CPU has the caller's
  * CR0, CR4 and PAT.

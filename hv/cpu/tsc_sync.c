@@ -14,6 +14,8 @@
 #define PASS_US 2000u
 #define PASS_MAX_US 20000u
 #define NARROW_US 10u
+/* For each answer: whoever runs us may have the other CPU wait for its turn. */
+#define LIMIT_SECONDS 5u
 
 enum tsc_turn {
 	TURN_NOBODY = 0, /* the other CPU is not there yet */
@@ -114,7 +116,7 @@ static bool take_rounds(struct tsc_channel *channel, uint64_t hz, uint64_t patie
 	uint64_t per_us = hz / 1000000;
 
 	do {
-		if (!take_round(channel, hz, b)) {
+		if (!take_round(channel, LIMIT_SECONDS * hz, b)) {
 			return false;
 		}
 	} while (!enough(b, (cpu_rdtsc() - start) / per_us, patience_us,
@@ -128,7 +130,7 @@ bool tsc_sync_measure(struct tsc_channel *channel, uint64_t hz, struct tsc_verdi
 	struct tsc_bounds second = {0};
 	int64_t corrected;
 
-	if (!wait_while(channel, TURN_NOBODY, hz) ||
+	if (!wait_while(channel, TURN_NOBODY, LIMIT_SECONDS * hz) ||
 	    !take_rounds(channel, hz, PASS_MAX_US, &first) ||
 	    !take_rounds(channel, hz, PASS_US, &second)) {
 		return false;
@@ -156,7 +158,7 @@ bool tsc_sync_answer(struct tsc_channel *channel, uint64_t hz)
 	if (!atomic_compare_exchange_strong(&channel->turn, &turn, TURN_ANSWERED)) {
 		return false;
 	}
-	while (wait_while(channel, TURN_ANSWERED, hz)) {
+	while (wait_while(channel, TURN_ANSWERED, LIMIT_SECONDS * hz)) {
 		if (atomic_load_explicit(&channel->turn, memory_order_acquire) == TURN_OVER) {
 			return true;
 		}

@@ -43,15 +43,15 @@ struct tsc_verdict tsc_bounds_judge(const struct tsc_bounds *b);
 
 /*
  * The boot CPU's side: measures, then checks the verdict with as many rounds again. False when
- * the other CPU does not answer within a second of `hz` ticks. The other CPU goes on waiting until
- * tsc_sync_release.
+ * the other CPU does not answer within five seconds of `hz` ticks. The other CPU goes on waiting
+ * until tsc_sync_release.
  */
 bool tsc_sync_measure(struct tsc_channel *channel, uint64_t hz, struct tsc_verdict *out);
 /* What was written before is visible to the other CPU when it goes on. */
 void tsc_sync_release(struct tsc_channel *channel);
 
 /*
- * The other CPU's side: answers until it is released; false when that does not happen within a
- * second of `hz` ticks.
+ * The other CPU's side: answers until it is released; false when that does not happen within
+ * five seconds of `hz` ticks.
  */
 bool tsc_sync_answer(struct tsc_channel *channel, uint64_t hz);

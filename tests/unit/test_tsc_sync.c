@@ -204,7 +204,7 @@ static void a_jump_is_seen_by_the_check(void **state)
 	assert_false(v.steady);
 }
 
-static void a_cpu_that_is_gone_costs_a_second(void **state)
+static void a_cpu_that_is_gone_costs_five_seconds(void **state)
 {
 	struct tsc_verdict v;
 	uint64_t before = two.now;
@@ -213,12 +213,12 @@ static void a_cpu_that_is_gone_costs_a_second(void **state)
 	two.step = 10000;
 	two.gone_after = 3;
 	assert_false(tsc_sync_measure(&two.channel, HZ, &v));
-	assert_true(two.now - before < 2 * HZ);
+	assert_true(two.now - before < 6 * HZ);
 	/* And one that never comes. */
 	two.channel.turn = 0;
 	before = two.now;
 	assert_false(tsc_sync_measure(&two.channel, HZ, &v));
-	assert_true(two.now - before < 2 * HZ);
+	assert_true(two.now - before < 6 * HZ);
 }
 
 static void nobody_asks(void **state)
@@ -229,7 +229,7 @@ static void nobody_asks(void **state)
 	two.step = 10000;
 	two.channel.turn = 0;
 	assert_false(tsc_sync_answer(&two.channel, HZ));
-	assert_true(two.now - before < 2 * HZ);
+	assert_true(two.now - before < 6 * HZ);
 	/* Given up on, then released: it does not wait, nor does it answer. */
 	two.channel.turn = 3;
 	before = two.now;
@@ -300,7 +300,7 @@ int main(void)
 		cmocka_unit_test_setup(slow_answers_cost_few_rounds, setup),
 		cmocka_unit_test_setup(drift_is_noticed, setup),
 		cmocka_unit_test_setup(a_jump_is_seen_by_the_check, setup),
-		cmocka_unit_test_setup(a_cpu_that_is_gone_costs_a_second, setup),
+		cmocka_unit_test_setup(a_cpu_that_is_gone_costs_five_seconds, setup),
 		cmocka_unit_test_setup(nobody_asks, setup),
 		cmocka_unit_test_setup(two_threads_agree, setup),
 	};
