@@ -108,20 +108,33 @@ static bool deserted(struct sched *s, const struct sched_core *core)
 	return true;
 }
 
+/* From the time of the core where `e` was to that of `core`. */
+static void translate(struct sched *s, struct sched_core *core, struct sched_entity *e,
+		      uint64_t now)
+{
+	struct sched_core *old = &s->cores[e->core];
+	uint64_t time = e->vruntime + old->offset;
+
+	if (e->waking) {
+		/* It waited on neither: how the cores stand to each other is not its affair. */
+		sched_core_update(s, old, now);
+		e->vruntime += core->least - old->least;
+		return;
+	}
+	if (deserted(s, core) && sched_before(core->least + core->offset, time)) {
+		core->offset = time - core->least;
+	}
+	e->vruntime = time - core->offset;
+}
+
 void sched_arrive(struct sched *s, struct sched_core *core, struct sched_entity *e, uint64_t behind,
 		  uint64_t now)
 {
 	sched_core_update(s, core, now);
-	if (e->core != SCHED_NO_CPU) {
-		uint64_t time = e->vruntime + s->cores[e->core].offset;
-
-		if (&s->cores[e->core] != core && deserted(s, core) &&
-		    sched_before(core->least + core->offset, time)) {
-			core->offset = time - core->least;
-		}
-		e->vruntime = time - core->offset;
-	} else {
+	if (e->core == SCHED_NO_CPU) {
 		e->vruntime = core->least - behind;
+	} else if (&s->cores[e->core] != core) {
+		translate(s, core, e, now);
 	}
 	e->vruntime = sched_later(e->vruntime, core->least - behind);
 	sched_insert(s, core, e, now);
