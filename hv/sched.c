@@ -289,10 +289,7 @@ struct sched_entity *sched_pick(struct sched *s, unsigned cpu, uint64_t now, uin
 	} else {
 		sched_cpumask_set(&s->idle, cpu);
 	}
-	if (c->favourite != NULL) {
-		c->favourite->favoured_on = SCHED_NO_CPU;
-		c->favourite = NULL;
-	}
+	sched_favour(s, cpu, NULL);
 	c->yielding = NULL;
 	balance(s, core, now);
 	sched_offer(s);
@@ -339,14 +336,7 @@ void sched_spin(struct sched *s, unsigned cpu, uint64_t now)
 		sched_move(s, sibling, cpu, now);
 	}
 	if (sibling != NULL && !sibling->parked) {
-		if (sibling->favoured_on != SCHED_NO_CPU) {
-			s->cpus[sibling->favoured_on].favourite = NULL;
-		}
-		if (c->favourite != NULL) {
-			c->favourite->favoured_on = SCHED_NO_CPU;
-		}
-		c->favourite = sibling;
-		sibling->favoured_on = (uint16_t)cpu;
+		sched_favour(s, cpu, sibling);
 		e->group->yield_sibling_count++;
 	} else if (s->cores[c->core].queued_count == 0) {
 		return;

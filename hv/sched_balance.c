@@ -175,6 +175,14 @@ static unsigned find_free_sibling(struct sched *s, const struct sched_entity *e)
 	return SCHED_NO_CPU;
 }
 
+/* Whether one that wakes has half of its credit left. It goes even before those that have more to
+ * catch up on because they came from another core. */
+static bool is_rested(const struct sched *s, const struct sched_entity *e)
+{
+	return e->waking &&
+	       !sched_before(s->cores[e->core].least - sched_credit(s, e) / 2, e->vruntime);
+}
+
 void sched_announce(struct sched *s, struct sched_entity *e, uint64_t now)
 {
 	struct sched_core *core = &s->cores[e->core];
@@ -197,8 +205,12 @@ void sched_announce(struct sched *s, struct sched_entity *e, uint64_t now)
 	}
 	sched_core_update(s, core, now);
 	cpu = find_victim(s, e);
-	if (cpu != SCHED_NO_CPU && (sched_before(e->vruntime, s->cpus[cpu].current->vruntime) ||
-				    s->cpus[cpu].until > now + s->config.slice)) {
+	if (cpu != SCHED_NO_CPU && is_rested(s, e)) {
+		sched_favour(s, cpu, e);
+		sched_kick(s, cpu);
+	} else if (cpu != SCHED_NO_CPU &&
+		   (sched_before(e->vruntime, s->cpus[cpu].current->vruntime) ||
+		    s->cpus[cpu].until > now + s->config.slice)) {
 		sched_kick(s, cpu);
 	}
 }

@@ -89,6 +89,8 @@ void sched_insert(struct sched *s, struct sched_core *core, struct sched_entity 
  * virtual ticks behind the others there. */
 void sched_arrive(struct sched *s, struct sched_core *core, struct sched_entity *e, uint64_t behind,
 		  uint64_t now);
+/* `e`, in the queue of the core of `cpu`, gets its next turn; NULL: nobody in particular. */
+void sched_favour(struct sched *s, unsigned cpu, struct sched_entity *e);
 /* Takes a queued, parked or stranded one out. */
 void sched_dequeue(struct sched *s, struct sched_entity *e);
 /* Parks what is queued on a core and throttled; queues what is parked and no longer so. */

@@ -5,7 +5,7 @@
 #include "hv/base/check.h"
 
 /* What one that comes from another core may catch up on, in windows of ticks. */
-#define ARREARS_WINDOWS 8u
+#define ARREARS_WINDOWS 4u
 
 static void charge(struct sched_cpu *c, uint64_t now)
 {
@@ -46,7 +46,7 @@ void sched_core_update(struct sched *s, struct sched_core *core, uint64_t now)
 
 uint64_t sched_window(const struct sched *s)
 {
-	return 2 * (s->config.balance_period + s->config.slice);
+	return 4 * (s->config.balance_period + s->config.slice);
 }
 
 uint64_t sched_credit(const struct sched *s, const struct sched_entity *e)
@@ -108,23 +108,53 @@ static bool deserted(struct sched *s, const struct sched_core *core)
 	return true;
 }
 
+/* From the time of the core where `e` was to that of `core`. */
+static void translate(struct sched *s, struct sched_core *core, struct sched_entity *e,
+		      uint64_t now)
+{
+	struct sched_core *old = &s->cores[e->core];
+	uint64_t time = e->vruntime + old->offset;
+
+	if (e->waking) {
+		/* It waited on neither: how the cores stand to each other is not its affair. */
+		sched_core_update(s, old, now);
+		e->vruntime += core->least - old->least;
+		return;
+	}
+	if (deserted(s, core) && sched_before(core->least + core->offset, time)) {
+		core->offset = time - core->least;
+	}
+	e->vruntime = time - core->offset;
+}
+
 void sched_arrive(struct sched *s, struct sched_core *core, struct sched_entity *e, uint64_t behind,
 		  uint64_t now)
 {
 	sched_core_update(s, core, now);
-	if (e->core != SCHED_NO_CPU) {
-		uint64_t time = e->vruntime + s->cores[e->core].offset;
-
-		if (&s->cores[e->core] != core && deserted(s, core) &&
-		    sched_before(core->least + core->offset, time)) {
-			core->offset = time - core->least;
-		}
-		e->vruntime = time - core->offset;
-	} else {
+	if (e->core == SCHED_NO_CPU) {
 		e->vruntime = core->least - behind;
+	} else if (&s->cores[e->core] != core) {
+		translate(s, core, e, now);
 	}
 	e->vruntime = sched_later(e->vruntime, core->least - behind);
 	sched_insert(s, core, e, now);
+}
+
+void sched_favour(struct sched *s, unsigned cpu, struct sched_entity *e)
+{
+	struct sched_cpu *c = &s->cpus[cpu];
+
+	if (c->favourite != NULL) {
+		c->favourite->favoured_on = SCHED_NO_CPU;
+	}
+	c->favourite = e;
+	if (e != NULL) {
+		if (e->favoured_on != SCHED_NO_CPU) {
+			s->cpus[e->favoured_on].favourite = NULL;
+		}
+		e->favoured_on = (uint16_t)cpu;
+		c->favourite = e;
+	}
 }
 
 void sched_dequeue(struct sched *s, struct sched_entity *e)
