@@ -463,6 +463,7 @@ unsigned platform_cpus(const struct handoff *handoff, uint16_t cores[CPU_MAX])
 void platform_start_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
 {
 	host.enter = enter;
+	host.cpus_failed = 0;
 	host.ap = (struct ap_start){
 		.trampoline = hpa(handoff->trampoline),
 		.page = (void *)(uintptr_t)handoff->trampoline,
