@@ -178,8 +178,8 @@ static void set_cap(struct config_parser *p, struct span value)
 	set_number(p, value, CAP_MAX, &g->cap);
 }
 
-/* The part of `text` before the first `c`, which *text then begins behind. */
-static struct span take_until(struct span *text, char c)
+/* The part of `text` before the first `c`, which *text then begins behind; whether one is there. */
+static struct span take_until(struct span *text, char c, bool *found)
 {
 	struct span part = *text;
 	size_t n = 0;
@@ -188,6 +188,7 @@ static struct span take_until(struct span *text, char c)
 		n++;
 	}
 	part.n = n;
+	*found = n < text->n;
 	n = min_u64(n + 1, text->n);
 	*text = (struct span){text->p + n, text->n - n};
 	return span_trim(part);
@@ -196,7 +197,8 @@ static struct span take_until(struct span *text, char c)
 /* Adds "N" or "N-M" to the set. */
 static bool add_cpus(struct span text, struct sched_cpumask *set)
 {
-	struct span first = take_until(&text, '-');
+	bool range;
+	struct span first = take_until(&text, '-', &range);
 	uint64_t from;
 	uint64_t to;
 
@@ -204,7 +206,7 @@ static bool add_cpus(struct span text, struct sched_cpumask *set)
 		return false;
 	}
 	to = from;
-	if (text.n != 0 && span_to_u64(span_trim(text), &to) != HV_OK) {
+	if (range && span_to_u64(span_trim(text), &to) != HV_OK) {
 		return false;
 	}
 	if (from > to || to >= SCHED_CPUS_MAX) {
@@ -221,13 +223,14 @@ static void set_pin(struct config_parser *p, struct span value)
 	struct guest_config *g = p->out;
 	struct sched_cpumask set = {{0}};
 	struct span rest = value;
+	bool more;
 
 	do {
-		if (!add_cpus(take_until(&rest, ','), &set)) {
+		if (!add_cpus(take_until(&rest, ',', &more), &set)) {
 			config_fail_value(p, value, "numbers of CPUs from 0 to 255, as 0-3,8");
 			return;
 		}
-	} while (rest.n != 0);
+	} while (more);
 	g->pin = set;
 }
 

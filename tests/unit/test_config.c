@@ -92,6 +92,10 @@ static void test_defaults(void **state)
 	assert_int_equal(guest.memory, MIB(512));
 	assert_int_equal(guest.cpus, 1);
 	assert_int_equal(guest.weight, 100);
+	assert_int_equal(guest.cap, 0);
+	for (unsigned cpu = 0; cpu < SCHED_CPUS_MAX; cpu++) {
+		assert_true(sched_cpumask_has(&guest.pin, cpu));
+	}
 	assert_true(guest.autostart);
 	assert_true(guest.serial);
 	assert_false(guest.debug_exit);
@@ -112,13 +116,15 @@ static void test_every_key(void **state)
 	(void)state;
 	assert_int_equal(load("web", "# a comment\n"
 				     "memory = 1G\r\n"
-				     "\tcpus=1\n"
+				     "\tcpus=3\n"
 				     "\n"
 				     "  # another = comment\n"
 				     "kernel = /shared/VMLINUZ\n"
 				     "initrd = none\n"
 				     "cmdline = root=/dev/ram0 # quiet = yes  \n"
 				     "weight = 0x10\n"
+				     "cap = 250\n"
+				     "pin = 2\n"
 				     "autostart = off\n"
 				     "restart = on-crash\n"
 				     "serial = off"),
@@ -128,7 +134,12 @@ static void test_every_key(void **state)
 	assert_string_equal(paths[guest.kernel], "shared/vmlinuz");
 	assert_int_equal(guest.initrd, CONFIG_NO_ENTRY);
 	assert_string_equal(guest.cmdline, "root=/dev/ram0 # quiet = yes");
+	assert_int_equal(guest.cpus, 3);
 	assert_int_equal(guest.weight, 16);
+	assert_int_equal(guest.cap, 250);
+	assert_true(sched_cpumask_has(&guest.pin, 2));
+	assert_int_equal(sched_cpumask_next(&guest.pin, 0), 2);
+	assert_int_equal(sched_cpumask_next(&guest.pin, 3), SCHED_CPUS_MAX);
 	assert_false(guest.autostart);
 	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
 	assert_false(guest.serial);
@@ -207,13 +218,78 @@ static void test_bad_values_say_what_is_allowed(void **state)
 			 bad_memory[i]);
 		refused(text, expected);
 	}
-	refused("cpus = 2", "web/guest.conf:1: cpus: found \"2\"; allowed: 1\n");
+	refused("cpus = 0", "web/guest.conf:1: cpus: found \"0\"; allowed: 1 to 64\n");
+	refused("cpus = 65", "web/guest.conf:1: cpus: found \"65\"; allowed: 1 to 64\n");
+	/* Not cut to 32 bits first. */
+	refused("cpus = 4294967297",
+		"web/guest.conf:1: cpus: found \"4294967297\"; allowed: 1 to 64\n");
+	refused("cap = 0", "web/guest.conf:1: cap: found \"0\"; allowed: 1 to 6400\n");
+	refused("cap = 6401", "web/guest.conf:1: cap: found \"6401\"; allowed: 1 to 6400\n");
+	refused("cap = 50%", "web/guest.conf:1: cap: found \"50%\"; allowed: 1 to 6400\n");
 	refused("weight = 0", "web/guest.conf:1: weight: found \"0\"; allowed: 1 to 10000\n");
 	refused("weight = 10001",
 		"web/guest.conf:1: weight: found \"10001\"; allowed: 1 to 10000\n");
 	refused("serial = yes", "web/guest.conf:1: serial: found \"yes\"; allowed: on, off\n");
 	refused("restart = Always", "web/guest.conf:1: restart: found \"Always\"; allowed: never, "
 				    "on-crash, always\n");
+}
+
+static void test_numbers_up_to_their_limits(void **state)
+{
+	(void)state;
+	assert_int_equal(load("web", "cpus = 64\ncap = 6400\nweight = 10000"), HV_OK);
+	assert_int_equal(guest.cpus, 64);
+	assert_int_equal(guest.cap, 6400);
+	assert_int_equal(guest.weight, 10000);
+	assert_int_equal(load("web", "cpus = 1\ncap = 1\nweight = 1"), HV_OK);
+	assert_int_equal(guest.cpus, 1);
+	assert_int_equal(guest.cap, 1);
+	assert_int_equal(guest.weight, 1);
+}
+
+static void test_pins(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned cpus[9]; /* in ascending order; 999 ends it */
+	} good[] = {
+		{"pin = 0", {0, 999}},
+		{"pin = 255", {255, 999}},
+		{"pin = 0-3,8", {0, 1, 2, 3, 8, 999}},
+		{"pin = 8,0-1", {0, 1, 8, 999}},
+		{"pin = 63-65", {63, 64, 65, 999}},
+		{"pin = 254-255", {254, 255, 999}},
+		{"pin =  1 , 3 - 5 ", {1, 3, 4, 5, 999}},
+		{"pin = 4-4,4,3-5", {3, 4, 5, 999}},
+		{"pin = 0x10", {16, 999}},
+	};
+	static const char *const bad[] = {"",	  "all", "-",	"3-1",	     "256", "0-256",
+					  "1,,2", ",1",	 "1,",	"1-",	     "-1",  "1-2-3",
+					  "1;2",  "0 1", "1.5", "4294967296"};
+	char text[64];
+	char expected[160];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+		unsigned next = 0;
+
+		assert_int_equal(load("web", good[i].text), HV_OK);
+		for (unsigned cpu = 0; cpu < SCHED_CPUS_MAX; cpu++) {
+			bool in = cpu == good[i].cpus[next];
+
+			assert_int_equal(sched_cpumask_has(&guest.pin, cpu), in);
+			next += in;
+		}
+		assert_int_equal(good[i].cpus[next], 999);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "pin = %s", bad[i]);
+		snprintf(expected, sizeof(expected),
+			 "web/guest.conf:1: pin: found \"%s\"; allowed: numbers of CPUs from 0 to "
+			 "255, as 0-3,8\n",
+			 bad[i]);
+		refused(text, expected);
+	}
 }
 
 static void test_keys_that_are_not_ours(void **state)
@@ -223,7 +299,8 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight autostart restart serial debug-exit test-device\n");
+		"cmdline weight cap pin autostart restart serial debug-exit test-device\n");
+	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("disk = a.img", "web/guest.conf:1: disk: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
@@ -364,14 +441,16 @@ static void test_machine_defaults(void **state)
 	assert_int_equal(machine.log, LOG_INFO);
 	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_ALL);
 	assert_int_equal(machine.when_idle, CONFIG_IDLE_STAY);
+	assert_false(machine.smt_shared);
 }
 
 static void test_machine_keys(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("console=all\nlog = debug\nautostart = db  web\n"
-			       "when-idle = poweroff\n"),
+			       "when-idle = poweroff\nsmt = shared\n"),
 			 HV_OK);
+	assert_true(machine.smt_shared);
 	assert_int_equal(machine.console, CONFIG_CONSOLE_ALL);
 	assert_int_equal(machine.log, LOG_DEBUG);
 	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_LIST);
@@ -383,7 +462,8 @@ static void test_machine_keys(void **state)
 	assert_int_equal(parse("console=WEB\nautostart = Db\n"), HV_OK);
 	assert_string_equal(machine.console_guest, "web");
 	assert_string_equal(machine.autostart_names[0], "db");
-	assert_int_equal(parse("console = web\nautostart = none"), HV_OK);
+	assert_int_equal(parse("console = web\nautostart = none\nsmt = private"), HV_OK);
+	assert_false(machine.smt_shared);
 	assert_int_equal(machine.console, CONFIG_CONSOLE_GUEST);
 	assert_string_equal(machine.console_guest, "web");
 	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_NONE);
@@ -393,7 +473,7 @@ static void test_machine_errors_keep_defaults(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("log = loud\nwhen-idle = sleep\nconsole = mail\nautostart = web x\n"
-			       "memory = 1G\nautostrat = all\n"),
+			       "memory = 1G\nautostrat = all\nsmt = off\n"),
 			 HV_E_INVALID);
 	assert_string_equal(
 		reports,
@@ -404,7 +484,9 @@ static void test_machine_errors_keep_defaults(void **state)
 		"bulkhead.conf:4: autostart: found \"x\"; allowed: names of guests, which are the "
 		"folders' names\n"
 		"bulkhead.conf:5: memory: this key belongs into a guest's guest.conf\n"
-		"bulkhead.conf:6: autostrat: unknown key; did you mean \"autostart\"?\n");
+		"bulkhead.conf:6: autostrat: unknown key; did you mean \"autostart\"?\n"
+		"bulkhead.conf:7: smt: found \"off\"; allowed: private, shared\n");
+	assert_false(machine.smt_shared);
 	assert_int_equal(machine.log, LOG_INFO);
 	assert_int_equal(machine.console, CONFIG_CONSOLE_MONITOR);
 	assert_int_equal(machine.autostart_count, 1);
@@ -436,6 +518,8 @@ int main(void)
 		cmocka_unit_test_setup(test_modules, setup),
 		cmocka_unit_test_setup(test_test_devices, setup),
 		cmocka_unit_test_setup(test_bad_values_say_what_is_allowed, setup),
+		cmocka_unit_test_setup(test_numbers_up_to_their_limits, setup),
+		cmocka_unit_test_setup(test_pins, setup),
 		cmocka_unit_test_setup(test_keys_that_are_not_ours, setup),
 		cmocka_unit_test_setup(test_every_error_is_reported_up_to_a_limit, setup),
 		cmocka_unit_test_setup(test_rubbish_gives_one_error, setup),

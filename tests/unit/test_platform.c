@@ -26,11 +26,13 @@
 #include "hv/cpu/msr.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/trap.h"
+#include "hv/cpus.h"
 #include "hv/monitor.h"
 #include "hv/platform.h"
 #include "hv/run.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
+#include "mm/space.h"
 #include "tests/fakes/access.h"
 #include "tests/fakes/check.h"
 #include "tests/fakes/fake_backend.h"
@@ -76,6 +78,9 @@ static struct {
 	/* Start-up messages, and who answers them. */
 	uint32_t answering; /* APIC id; 0: nobody */
 	unsigned startups;
+	/* Those that came as far as the run loop, which lists all that should. */
+	uint32_t entered[4];
+	unsigned entered_count;
 } pc;
 
 static struct handoff handoff;
@@ -225,6 +230,25 @@ static void mmio_write(hva_t addr, uint32_t value)
 	}
 }
 
+static void set_apic_id(uint32_t id)
+{
+	struct cpuid_regs r = cpu_cpuid(1, 0);
+
+	r.ebx = id << 24;
+	fake_cpuid_set(1, 0, r);
+}
+
+/* What another CPU executes from the first C code on, with its own GS and CPUID. */
+static void run_processor(void (*entry)(struct cpu_local *cpu), struct cpu_local *cpu)
+{
+	uint64_t gs = fake_msr_get(MSR_GS_BASE);
+
+	set_apic_id(cpu->apic_id);
+	EXPECT_STOP(entry(cpu));
+	set_apic_id(0);
+	fake_msr_set(MSR_GS_BASE, gs);
+}
+
 static void processor_starts(uint32_t apic_id, uint64_t page)
 {
 	struct ap_mailbox *m = (void *)(uintptr_t)(page + AP_MAILBOX_OFFSET);
@@ -233,8 +257,19 @@ static void processor_starts(uint32_t apic_id, uint64_t page)
 	pc.startups++;
 	if (apic_id == pc.answering &&
 	    atomic_compare_exchange_strong(&m->slot, &open, AP_SLOT_CLOSED)) {
-		cpu_set_state((struct cpu_local *)(uintptr_t)m->argument, CPU_PARKED);
+		run_processor((void (*)(struct cpu_local *))(uintptr_t)m->entry,
+			      (struct cpu_local *)(uintptr_t)m->argument);
 	}
+}
+
+/* Where the run loop of the others would begin. */
+static void enter(struct cpu_local *cpu)
+{
+	assert_ptr_equal(cpu_this(), cpu);
+	assert_int_equal(cpu_get_state(cpu), CPU_ONLINE);
+	assert_ptr_equal(space_current(), space_core());
+	assert_true(pc.entered_count < ARRAY_SIZE(pc.entered));
+	pc.entered[pc.entered_count++] = cpu->apic_id;
 }
 
 static bool read_msr(uint32_t index, uint64_t *value, bool *handled)
@@ -289,9 +324,11 @@ static const struct run_ops run_ops = {no_work, platform_poll, platform_kick, no
 static void init_run_loop(void)
 {
 	static uint16_t cores[CPU_MAX];
-	struct run_config config = {
-		.ops = &run_ops, .cpu_count = platform_cpus(&handoff, cores), .cores = cores};
+	struct run_config config = {.ops = &run_ops, .cores = cores};
 
+	platform_find_cpus(&handoff, enter);
+	cpus_cores(cores);
+	config.cpu_count = percpu_count();
 	run_init(&config);
 	run_cpu_init();
 }
@@ -734,15 +771,19 @@ static void processors_come_from_firmware(void **state)
 	handoff.cpu_count = ARRAY_SIZE(cpus);
 	memcpy(fake_ram(hpa(handoff.cpus)), cpus, sizeof(cpus));
 	pc.answering = 4;
-	platform_start_cpus(&handoff);
+	init_run_loop();
+	cpus_start();
 	assert_logged("info: CPUs: 3, from EFI MP services: 2 running, 1 failed; ");
 	assert_logged("warn: CPU with APIC id 6 did not answer\n");
 	assert_int_equal(percpu_count(), 3);
-	assert_int_equal(cpu_get_state(percpu_by_apic_id(4)), CPU_PARKED);
+	assert_int_equal(cpu_get_state(percpu_by_apic_id(4)), CPU_ONLINE);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(6)), CPU_FAILED);
 	assert_null(percpu_by_apic_id(5));
 	/* One message to who answers the first, two to who does not. */
 	assert_int_equal(pc.startups, 3);
+	assert_int_equal(pc.entered_count, 1);
+	assert_int_equal(pc.entered[0], 4);
+	assert_int_equal(cpu_this()->index, 0);
 }
 
 static void processors_come_from_acpi(void **state)
@@ -754,19 +795,23 @@ static void processors_come_from_acpi(void **state)
 	assert_int_equal(platform_interrupts(), HV_OK);
 	map_trampoline();
 	pc.answering = 1;
-	platform_start_cpus(&handoff);
+	init_run_loop();
+	cpus_start();
 	assert_logged("info: CPUs: 2, from ACPI: 2 running, 0 failed; ");
 	assert_int_equal(percpu_count(), 2);
-	assert_int_equal(cpu_get_state(percpu_by_apic_id(1)), CPU_PARKED);
+	assert_int_equal(cpu_get_state(percpu_by_apic_id(1)), CPU_ONLINE);
+	assert_int_equal(pc.entered_count, 1);
+	assert_int_equal(pc.entered[0], 1);
 }
 
 static void without_a_low_page_one_processor_must_do(void **state)
 {
 	(void)state;
 	boot();
-	platform_start_cpus(&handoff, cpu_park);
+	cpus_start();
 	assert_logged("warn: CPUs: no page below 1 MiB to start others with: using one\n");
 	assert_int_equal(percpu_count(), 1);
+	assert_int_equal(pc.entered_count, 0);
 }
 
 /* --- for people --- */
