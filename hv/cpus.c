@@ -174,7 +174,7 @@ void cpus_cores(uint16_t cores[CPU_MAX])
 	}
 }
 
-void cpus_start(void)
+unsigned cpus_start(void)
 {
 	const struct handoff *handoff = cpus.config->handoff;
 
@@ -189,7 +189,7 @@ void cpus_start(void)
 	};
 	if (ap_start_prepare(&cpus.ap) != HV_OK) {
 		log_warn("CPUs: no page below 1 MiB to start others with: using one");
-		return;
+		return 0;
 	}
 	if (percpu_count() > 1) {
 		start_all();
@@ -198,6 +198,7 @@ void cpus_start(void)
 		 cpus.started + cpus.failed + 1,
 		 cpus.config->acpi->has_madt ? "ACPI" : "EFI MP services", cpus.started + 1,
 		 cpus.failed, threads_per_core(), threads_per_core() == 1 ? "" : "s");
+	return cpus.started;
 }
 
 _Noreturn void cpus_stop_all(void)

@@ -25,8 +25,8 @@ struct cpus_config {
 void cpus_find(const struct cpus_config *config);
 /* cores[i]: the core of CPU i, the same number for its threads; of all CPUs that were found. */
 void cpus_cores(uint16_t cores[CPU_MAX]);
-/* Starts those that were found. */
-void cpus_start(void);
+/* Starts those that were found; returns how many run. */
+unsigned cpus_start(void);
 /*
  * Stops every CPU for good, the caller's last; from any context, NMIs included. Each other one is
  * sent an NMI, whose hook must call cpus_obey_stop.

@@ -118,6 +118,24 @@ static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu->gpr[GPR_RDX] = r.edx;
 }
 
+/*
+ * Whether nothing can get this VM going again. Each vCPU says that it is stranded before it looks
+ * at the others, so the last one sees it of all.
+ */
+static bool all_stranded(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu *other = vm->vcpus[i];
+
+		if (!atomic_load(&other->stranded) ||
+		    (atomic_load(&other->requests) &
+		     (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP)) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	if (!vcpu_skip(vcpu, exit, INSN_HLT)) {
@@ -125,9 +143,13 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	vcpu->halted = true;
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
-	/* With one vCPU nothing can send an NMI or INIT: this is the end, not a pause. */
-	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0 &&
-	    vcpu->vm->vcpu_count == 1 && !vcpu->events.nmi_pending) {
+	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) != 0 ||
+	    vcpu->events.nmi_pending) {
+		return;
+	}
+	atomic_store(&vcpu->stranded, true);
+	/* With no vCPU left to send an NMI or INIT this is the end, not a pause. */
+	if (all_stranded(vcpu->vm)) {
 		guest_end(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
 	}
 }

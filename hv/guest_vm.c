@@ -13,6 +13,7 @@
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
+#include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/fpu.h"
 #include "hv/vcpu.h"
@@ -240,11 +241,30 @@ static bool enough_memory(struct guest *g)
 	return false;
 }
 
+/* Whether `pin` names a CPU of this machine; says so when not. */
+static bool pinned_somewhere(struct guest *g)
+{
+	char reason[GUEST_REASON_MAX];
+
+	if (run_has_cpu(&g->config->pin)) {
+		return true;
+	}
+	fmt_snprintf(reason, sizeof(reason),
+		     "cannot start: pin names none of this machine's CPUs, which are 0 to %u",
+		     percpu_count() - 1);
+	g->start_failed = true;
+	guest_stop(g, GUEST_END_CRASH, reason);
+	return false;
+}
+
 static bool start_create(struct guest *g)
 {
 	uint64_t before = pool_bytes_used();
 	enum hv_status status;
 
+	if (!pinned_somewhere(g)) {
+		return true;
+	}
 	if (!enough_memory(g)) {
 		return true;
 	}

@@ -31,6 +31,9 @@
 #include "svm/svm.h"
 #include "vmx/vmx.h"
 
+/* How long another CPU may take from its first code to the run loop. */
+#define ENTER_LIMIT_NS 5000000000ull
+
 /* Bounds of the boot stack, from hv/cpu/entry.S. */
 extern char hv_boot_stack[];
 extern char hv_boot_stack_top[];
@@ -97,17 +100,40 @@ static const struct run_ops run_ops = {
 
 static const struct watchdog_ops watchdog_ops = {host_apic_send_nmi, run_last_guest};
 
+/* CPUs that have come as far as the run loop, or as they will come. */
+static _Atomic unsigned entered_count;
+
 /* What each CPU but the first does when it has been started: it joins the run loop. */
 static void enter_cpu(struct cpu_local *cpu)
 {
+	bool able;
+
 	fpu_cpu_init();
-	if (the_backend->cpu_enable(cpu->index) != HV_OK) {
+	able = the_backend->cpu_enable(cpu->index) == HV_OK;
+	if (able) {
+		run_cpu_init();
+	} else {
 		log_warn("CPU %u cannot run guests", cpu->index);
+	}
+	atomic_fetch_add(&entered_count, 1);
+	if (!able) {
 		cpu_park(cpu);
 	}
-	cpu_set_state(cpu, CPU_ONLINE);
-	run_cpu_init();
 	run_loop();
+}
+
+/* Guests may be pinned to any of them. */
+static void wait_for_cpus(unsigned count)
+{
+	uint64_t limit = clock_now() + clock_ns_to_ticks(ENTER_LIMIT_NS);
+
+	while (atomic_load(&entered_count) < count && clock_now() < limit) {
+		__builtin_ia32_pause();
+	}
+	if (atomic_load(&entered_count) < count) {
+		log_warn("CPUs: only %u of %u have entered the run loop",
+			 atomic_load(&entered_count), count);
+	}
 }
 
 /* The run loop before the other CPUs: they enter it as they come. */
@@ -126,7 +152,7 @@ static void init_cpus(const struct handoff *handoff)
 	run_init(&config);
 	watchdog_init(&watchdog_ops);
 	run_cpu_init();
-	cpus_start();
+	wait_for_cpus(cpus_start());
 }
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
 static const struct monitor_ops monitor_ops = {

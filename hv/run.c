@@ -193,6 +193,16 @@ const struct run_stats *run_stats(unsigned cpu)
 	return &run.cpus[cpu].stats;
 }
 
+bool run_has_cpu(const struct sched_cpumask *set)
+{
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		if (sched_cpumask_has(set, i) && sched_cpumask_has(&run.sched.online, i)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 unsigned run_cpu_count(void)
 {
 	return atomic_load(&run.online_count);
@@ -505,6 +515,7 @@ static bool prepare(struct run_task *task)
 			return !go_to_sleep(task);
 		}
 		vcpu->halted = false;
+		atomic_store(&vcpu->stranded, false);
 	}
 	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
 		the_backend->tlb_flush(vcpu);

@@ -114,5 +114,7 @@ struct run_stats {
 const struct run_stats *run_stats(unsigned cpu);
 /* The guest whose vCPU `cpu` ran last; NULL: none yet. From any CPU. */
 const char *run_last_guest(const struct cpu_local *cpu);
+/* Whether a CPU in `set` runs guests. */
+bool run_has_cpu(const struct sched_cpumask *set);
 /* CPUs that run guests. */
 unsigned run_cpu_count(void);

@@ -62,6 +62,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	fpu_reset(vcpu);
 	vcpu_init(vcpu);
 	vcpu->wait_for_sipi = vcpu->index != 0;
+	atomic_store(&vcpu->stranded, vcpu->wait_for_sipi);
 }
 
 void vcpu_init(struct vcpu *vcpu)
@@ -69,6 +70,7 @@ void vcpu_init(struct vcpu *vcpu)
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
 	vcpu->wait_for_sipi = true;
+	atomic_store(&vcpu->stranded, true);
 	vcpu->fetch.page = FETCH_NO_PAGE;
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);
@@ -85,6 +87,7 @@ void vcpu_startup(struct vcpu *vcpu, uint8_t vector)
 		return;
 	}
 	vcpu->wait_for_sipi = false;
+	atomic_store(&vcpu->stranded, false);
 	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
 	cs.selector = (uint16_t)(vector << 8);
 	cs.base = (uint64_t)vector << PAGE_SHIFT;

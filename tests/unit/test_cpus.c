@@ -186,7 +186,7 @@ static void many_processors_with_sparse_ids(void **state)
 	list_in_acpi(64, 0x101);
 	acpi.cpus[9].enabled = false;
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_int_equal(percpu_count(), 63);
 	assert_logged("info: CPUs: 63, from ACPI: 63 running, 0 failed; 1 thread per core\n");
 	assert_logged("info: TSCs: in step within ");
@@ -212,7 +212,7 @@ static void a_tsc_out_of_step_is_corrected(void **state)
 	pc.skewed = 4;
 	pc.ahead = 500000000;
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("bulkhead: CPU 2 is off by ");
 	assert_logged(" ticks, corrections added\n");
 	left = percpu_get(2)->tsc_offset + pc.ahead;
@@ -227,7 +227,7 @@ static void a_dead_one_does_not_stop_the_others(void **state)
 	list_in_acpi(4, 1);
 	pc.dead = 2;
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("warn: CPU with APIC id 2 did not answer\n");
 	assert_logged("info: CPUs: 4, from ACPI: 3 running, 1 failed; ");
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(2)), CPU_FAILED);
@@ -249,7 +249,7 @@ static void one_listed_twice_is_started_once(void **state)
 	handoff.cpu_count = ARRAY_SIZE(list);
 	memcpy(fake_ram(hpa(handoff.cpus)), list, sizeof(list));
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("info: CPUs: 2, from EFI MP services: 2 running, 0 failed; ");
 	assert_int_equal(percpu_count(), 2);
 	assert_int_equal(pc.startups, 1);
@@ -263,7 +263,7 @@ static void ids_out_of_reach_are_left_alone(void **state)
 	list_in_acpi(3, 255);
 	acpi.cpus_dropped = 2;
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("warn: CPU with APIC id 255: out of reach without x2APIC\n");
 	assert_logged("warn: CPUs: 2 more than the 256 that are supported\n");
 	assert_logged("info: CPUs: 5, from ACPI: 1 running, 4 failed; ");
@@ -276,7 +276,7 @@ static void all_stop_together(void **state)
 	list_in_acpi(4, 1);
 	pc.dead = 2;
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	cpus_obey_stop(); /* not yet */
 	EXPECT_STOP(cpus_stop_all());
 	/* The caller and the dead one are not told. */
@@ -292,7 +292,7 @@ static void alone(void **state)
 	(void)state;
 	list_in_acpi(1, 1);
 	cpus_find(&config);
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("info: CPUs: 1, from ACPI: 1 running, 0 failed; ");
 	assert_int_equal(pc.inits, 0);
 	assert_null(strstr(logged(), "TSCs"));

@@ -772,7 +772,7 @@ static void processors_come_from_firmware(void **state)
 	memcpy(fake_ram(hpa(handoff.cpus)), cpus, sizeof(cpus));
 	pc.answering = 4;
 	init_run_loop();
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("info: CPUs: 3, from EFI MP services: 2 running, 1 failed; ");
 	assert_logged("warn: CPU with APIC id 6 did not answer\n");
 	assert_int_equal(percpu_count(), 3);
@@ -796,7 +796,7 @@ static void processors_come_from_acpi(void **state)
 	map_trampoline();
 	pc.answering = 1;
 	init_run_loop();
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("info: CPUs: 2, from ACPI: 2 running, 0 failed; ");
 	assert_int_equal(percpu_count(), 2);
 	assert_int_equal(cpu_get_state(percpu_by_apic_id(1)), CPU_ONLINE);
@@ -808,7 +808,7 @@ static void without_a_low_page_one_processor_must_do(void **state)
 {
 	(void)state;
 	boot();
-	cpus_start();
+	(void)cpus_start();
 	assert_logged("warn: CPUs: no page below 1 MiB to start others with: using one\n");
 	assert_int_equal(percpu_count(), 1);
 	assert_int_equal(pc.entered_count, 0);
