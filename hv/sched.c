@@ -3,6 +3,7 @@
 #include "hv/sched.h"
 
 #include "hv/base/check.h"
+#include "hv/base/str.h"
 #include "hv/sched_internal.h"
 
 /* A light entity's turns are shorter, so that it need not wait as long for the next; no shorter
@@ -54,7 +55,8 @@ static unsigned find_thread(const uint16_t *core_of, unsigned cpu)
 void sched_init(struct sched *s, const struct sched_config *config)
 {
 	CHECK(config->cpu_count >= 1 && config->cpu_count <= SCHED_CPUS_MAX);
-	*s = (struct sched){.config = *config};
+	memset(s, 0, sizeof(*s));
+	s->config = *config;
 	s->config.core_of = NULL;
 	list_init(&s->stranded);
 	for (unsigned cpu = 0; cpu < config->cpu_count; cpu++) {

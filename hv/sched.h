@@ -15,6 +15,23 @@
  * behind another core's moves one there at its balance points, which is what makes three hogs on
  * two CPUs get two thirds each. What was missed while nobody waited is forgotten.
  *
+ * Bounds, with S = slice, C = wake_credit, W = 4 (balance_period + S), w the weight of the entity
+ * in question and, summed over the others that may run on its core, w_i theirs:
+ *
+ *   wake-up    one that has half of its credit left (it uses less than its share, and has slept)
+ *              starts as soon as the kicked CPU picks, beside any number of hogs of any weights.
+ *              Those that wake together add a turn of at most S each; siblings of another group
+ *              add the time they need to pick. Others that wake wait like everybody:
+ *   waiting    sum of 2 S + C + S w_i / (8 w) + min(W w_i / 100, 4 W), plus W; beside N of equal
+ *              weight in practice N S. Also how long a group waits for its turn on a core. The
+ *              last term of the sum is for what comes from other cores with arrears.
+ *   idling     no CPU idles for longer than it takes kicked CPUs to pick while something waits that
+ *              may run there: in its mask, not throttled, of the group that holds the core. CPUs
+ *              that their siblings' group cannot fill idle until that group's turn is over.
+ *   shares     hogs: within a few slices plus 2 balance periods of what weights give.
+ *   caps       on average exact, bursts of one cap_period's budget; over a time T a hog's error is
+ *              at most cap_period / 2 T.
+ *
  * A decision about a CPU that executes something takes effect when that CPU calls sched_pick; until
  * then `on` says what it still executes, which runs nowhere else and keeps other groups off the
  * core.

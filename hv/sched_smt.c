@@ -93,18 +93,6 @@ static void hand_over(struct sched *s, unsigned cpu, struct sched_group *g)
 	}
 }
 
-/* Kicks a CPU of the core that `e` may run on. */
-static void call_for(struct sched *s, unsigned cpu, const struct sched_entity *e)
-{
-	sched_for_each_sibling(other, s, cpu)
-	{
-		if (other != cpu && sched_allowed(e, other)) {
-			sched_kick(s, other);
-			return;
-		}
-	}
-}
-
 /* The group that may start on `cpu` now; NULL: none. */
 static struct sched_group *turn(struct sched *s, unsigned cpu)
 {
@@ -134,15 +122,10 @@ static struct sched_group *turn(struct sched *s, unsigned cpu)
 
 static struct sched_entity *choose_on_core(struct sched *s, unsigned cpu)
 {
-	struct sched_core *core = sched_core_of(s, cpu);
 	struct sched_group *g = turn(s, cpu);
-	struct sched_entity *e = g != NULL ? first_for(s, cpu, g) : NULL;
 
-	if (e == NULL && g != NULL && core->next == g) {
-		/* Only siblings may run what has the turn. */
-		call_for(s, cpu, first_of_core(s, cpu, g));
-	}
-	return e;
+	/* Where only siblings may run what has the turn, sched_offer calls them. */
+	return g != NULL ? first_for(s, cpu, g) : NULL;
 }
 
 static struct sched_entity *choose(struct sched *s, unsigned cpu)
