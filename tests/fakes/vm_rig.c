@@ -51,6 +51,7 @@ static void poll(void)
 	if (vm_rig.on_poll != NULL) {
 		vm_rig.on_poll();
 	}
+	guest_offer_keys();
 }
 
 static void send_kick(unsigned cpu)

@@ -97,17 +97,66 @@ static void stopping_what_is_stopped_says_nothing(void **state)
 
 static void a_crash_prints_the_last_exits(void **state)
 {
+	unsigned runs;
+
 	(void)state;
 	vm_rig_start(g);
 	g->vm.vcpus[0]->rip = 0x1234;
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_TRIPLE_FAULT});
 	run_once();
+	/* Asked for, and carried out between slices: until then it does not run on. */
+	assert_int_equal(g->state, GUEST_RUNNING);
+	assert_silent_about("stopped");
+	runs = fake_backend.runs;
+	run_once();
+	assert_int_equal(fake_backend.runs, runs);
 	assert_int_equal(g->state, GUEST_STOPPING);
 	assert_says("bulkhead: guest web: stopped: triple fault");
 	assert_says("web: last exits of vCPU 0:");
 	assert_says("rip 0x0000000000001234 spurious");
 	assert_says("triple-fault");
+}
+
+/* Of what it asks for itself the first counts, and no entry comes after it. */
+static void the_first_end_counts(void **state)
+{
+	unsigned runs;
+
+	(void)state;
+	vm_rig_start(g);
+	runs = fake_backend.runs;
+	guest_end(g, GUEST_END_POWER_OFF, "power-off");
+	guest_end(g, GUEST_END_CRASH, "triple fault");
+	assert_int_equal(g->state, GUEST_RUNNING);
+	run_once();
+	assert_int_equal(fake_backend.runs, runs);
+	assert_says("guest web: stopped: power-off");
+	assert_silent_about("triple fault");
+	assert_int_equal(g->end, GUEST_END_POWER_OFF);
+	vm_rig_work();
+	/* Once, and not the next life. */
+	assert_int_equal(g->state, GUEST_STOPPED);
+	vm_rig_start(g);
+	guest_end_wanted();
+	assert_int_equal(g->state, GUEST_RUNNING);
+}
+
+/* A person was faster: what the guest asked for ends nothing of its next life. */
+static void an_end_that_comes_late_is_forgotten(void **state)
+{
+	(void)state;
+	vm_rig_start(g);
+	guest_end(g, GUEST_END_CRASH, "triple fault");
+	guest_reset(g, "by request");
+	vm_rig_work();
+	assert_int_equal(g->state, GUEST_RUNNING);
+	run_chore(RUN_CHORE_GUESTS);
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
+	run_once();
+	assert_int_equal(g->state, GUEST_RUNNING);
+	assert_int_equal(fake_backend_queued(), 0);
+	assert_silent_about("triple fault");
 }
 
 static void long_reasons_are_cut(void **state)
@@ -352,6 +401,8 @@ int main(void)
 		TEST(pause_is_refused_while_it_does_not_run),
 		TEST(stopping_what_is_stopped_says_nothing),
 		TEST(a_crash_prints_the_last_exits),
+		TEST(the_first_end_counts),
+		TEST(an_end_that_comes_late_is_forgotten),
 		TEST(long_reasons_are_cut),
 		TEST(restart_follows_the_configuration),
 		TEST(a_reset_says_so),

@@ -211,6 +211,7 @@ static void its_devices_end_it(void **state)
 		{0x64, 1, 0xfe, "guest web: reset: by the keyboard controller", true},
 		{0xf4, 2, 63, "guest web: stopped: debug exit, status 63\r\n", false},
 	};
+	unsigned runs;
 
 	(void)state;
 	config.debug_exit = true;
@@ -223,6 +224,10 @@ static void its_devices_end_it(void **state)
 					  .insn_len = 1,
 					  .io = {.port = cases[i].port, .size = cases[i].size}});
 		run_once();
+		assert_silent_about(cases[i].event);
+		runs = fake_backend.runs;
+		run_once();
+		assert_int_equal(fake_backend.runs, runs);
 		assert_says(cases[i].event);
 		vm_rig_work();
 		assert_int_equal(g->state, cases[i].again ? GUEST_RUNNING : GUEST_STOPPED);
@@ -235,13 +240,21 @@ static void its_devices_end_it(void **state)
 /* An INIT message to itself: on a PC the BSP begins again in the firmware. */
 static void init_to_itself_is_a_reset(void **state)
 {
+	unsigned runs;
+
 	(void)state;
 	vm_rig_start(g);
 	fake_tsc += 10 * VM_RIG_HZ;
 	assert_true(bus_write(&g->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
 	assert_true(bus_write(&g->vm.mmio, 0xfee00300, 4, 0, 0x4608)); /* STARTUP: ignored */
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
+	run_once();
 	assert_int_equal(g->state, GUEST_RUNNING);
+	assert_int_equal(cpu()->segs[VCPU_SEG_CS].base, 0);
 	assert_true(bus_write(&g->vm.mmio, 0xfee00300, 4, 0, 0x4500));
+	runs = fake_backend.runs;
+	run_once();
+	assert_int_equal(fake_backend.runs, runs);
 	assert_says("guest web: reset: by an INIT message");
 	vm_rig_work();
 	assert_int_equal(g->state, GUEST_RUNNING);
@@ -251,9 +264,12 @@ static void a_message_can_be_an_nmi(void **state)
 {
 	(void)state;
 	vm_rig_start(g);
+	fake_backend.delivered = (struct vcpu_event){0};
 	assert_true(bus_write(&g->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
 	assert_true(bus_write(&g->vm.mmio, 0xfee00300, 4, 0, 0x4400));
-	assert_true(g->vm.vcpus[0]->events.nmi_pending);
+	/* From the device's side only a request: the vCPU's own CPU carries it out. */
+	assert_false(g->vm.vcpus[0]->events.nmi_pending);
+	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NONE);
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
 	run_once();
 	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NMI);
@@ -276,9 +292,17 @@ static void its_console_is_connected(void **state)
 		console_guest_input(&g->console, "root\r", 5);
 	}
 	for (unsigned i = 0; i < 25; i++) {
+		if (i == 16) {
+			/* The FIFO is empty, the rest comes when somebody has the baton. */
+			assert_true(bus_read(&g->vm.pio, 0x3fd, 1, 0, &value));
+			assert_int_equal(value & 1, 0);
+			fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
+			run_once();
+		}
 		assert_true(bus_read(&g->vm.pio, 0x3f8, 1, 0, &value));
 		assert_int_equal(value, "root\r"[i % 5]);
 	}
+	assert_int_equal(g->console.input_len, 0);
 }
 
 static void without_serial_there_is_no_console(void **state)

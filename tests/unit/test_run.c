@@ -144,9 +144,15 @@ static void with_nothing_to_do_it_sleeps(void **state)
 	run_once();
 	assert_int_equal(fake_cpu.idle_count, idle + 2);
 	assert_int_equal(run_stats(0)->idle_ticks, ticks + 2000);
-	/* Keys are looked at before every sleep. */
-	assert_int_equal(vm_rig.polls, polls + 2);
 	assert_true(vm_rig.host_timer == TIMER_NEVER);
+	/* Keys are looked at when there are some, before the sleep, once. */
+	assert_int_equal(vm_rig.polls, polls);
+	run_chore(RUN_CHORE_INPUT);
+	run_once();
+	assert_int_equal(vm_rig.polls, polls + 1);
+	assert_int_equal(fake_cpu.idle_count, idle + 3);
+	run_once();
+	assert_int_equal(vm_rig.polls, polls + 1);
 }
 
 static void a_halted_guest_sleeps_until_its_timer(void **state)
@@ -297,6 +303,8 @@ static void a_second_guest_begins_within_a_slice(void **state)
 /* One that has had more than its share waits, but the other runs in slices from then on. */
 static void a_wake_up_that_waits_starts_slices(void **state)
 {
+	uint64_t start;
+
 	(void)state;
 	vm_rig_start(web);
 	vm_rig_start(db);
@@ -309,8 +317,13 @@ static void a_wake_up_that_waits_starts_slices(void **state)
 	assert_true(vm_rig.host_timer == TIMER_NEVER);
 	fake_backend.guest = resume_db_and_go_on;
 	run_once();
+	/* Now it has an end, which brings the other. */
+	start = fake_tsc;
+	run_once();
+	assert_ptr_equal(fake_backend.ran_last, vcpu_of(web));
+	assert_in_range(fake_tsc - start, SLICE - fake_backend.run_ticks,
+			SLICE + fake_backend.run_ticks);
 	fake_backend.guest = NULL;
-	/* The slice's end brought it. */
 	fake_backend_push(&yield);
 	run_once();
 	assert_ptr_equal(fake_backend.ran_last, vcpu_of(db));
@@ -459,18 +472,30 @@ static void one_guests_state_stays_loaded(void **state)
 
 	(void)state;
 	vm_rig_start(web);
+	allow_interrupts(web);
 	fake_backend_push(&yield);
 	run_once();
 	loads = fake_backend.loads;
 	saves = fake_cpu.xsave_count;
 	restores = fake_cpu.xrstor_count;
-	for (unsigned i = 0; i < 50; i++) {
+	/* Chores put it away, once each. */
+	for (unsigned i = 0; i < 5; i++) {
 		fake_backend_push(&yield);
 		run_once();
 	}
-	assert_int_equal(fake_backend.loads, loads);
-	assert_int_equal(fake_cpu.xsave_count, saves);
-	assert_int_equal(fake_cpu.xrstor_count, restores);
+	assert_int_equal(fake_backend.loads, loads + 5);
+	assert_int_equal(fake_cpu.xsave_count, saves + 5);
+	assert_int_equal(fake_cpu.xrstor_count, restores + 5);
+	/* Sleep does not. */
+	for (unsigned i = 0; i < 50; i++) {
+		fake_backend_push(&hlt);
+		run_once();
+		assert_true(vcpu_of(web)->halted);
+		guest_request(web, 0, VCPU_REQ_NMI);
+	}
+	assert_int_equal(fake_backend.loads, loads + 6);
+	assert_int_equal(fake_cpu.xsave_count, saves + 6);
+	assert_int_equal(fake_cpu.xrstor_count, restores + 6);
 }
 
 static void another_guest_gets_its_own_state(void **state)
@@ -509,18 +534,23 @@ static void another_guest_gets_its_own_state(void **state)
 
 static void forgetting_leaves_nothing_on_the_cpu(void **state)
 {
+	struct guest *ran;
+
 	(void)state;
 	vm_rig_start(web);
 	vm_rig_start(db);
 	fake_backend_push(&yield);
 	run_once();
+	ran = fake_backend.loaded == vcpu_of(web) ? web : db;
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(ran));
 	/* Another one's is not touched. */
-	run_forget(&db->vm);
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
-	run_forget(&web->vm);
+	run_forget(ran == web ? &db->vm : &web->vm);
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(ran));
+	run_forget(&ran->vm);
 	assert_null(fake_backend.loaded);
+	assert_int_equal(vcpu_of(ran)->loaded_on, VCPU_NOT_LOADED);
 	assert_ptr_equal(space_current(), space_core());
-	run_forget(&web->vm);
+	run_forget(&ran->vm);
 	assert_null(fake_backend.loaded);
 }
 
@@ -577,13 +607,21 @@ static void a_key_arrives(void)
 /* The monitor works while a guest spins, and may end that very guest. */
 static void a_key_can_stop_the_guest_that_runs(void **state)
 {
+	unsigned runs;
+
 	(void)state;
 	vm_rig_start(web);
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
 	fake_cpu.on_window = a_key_arrives;
 	run_once();
+	/* The slice is over, though nobody else waits for the CPU. */
+	assert_int_equal(fake_backend_queued(), 0);
+	assert_int_equal(web->state, GUEST_RUNNING);
+	runs = fake_backend.runs;
+	run_once();
 	vm_rig.on_poll = NULL;
+	assert_int_equal(fake_backend.runs, runs);
 	assert_int_equal(web->state, GUEST_STOPPING);
 	fake_cpu.on_idle = poke_cpu;
 	while (web->state != GUEST_STOPPED) {
@@ -591,13 +629,18 @@ static void a_key_can_stop_the_guest_that_runs(void **state)
 	}
 }
 
-static void look_elsewhere(void)
+static unsigned fired;
+
+static void count_firing(struct timer *t)
 {
-	space_switch(space_core());
+	(void)t;
+	fired++;
 }
 
+/* Timers are run in between, keys and the rest wait for the slice's end. */
 static void attention_is_served_within_the_slice(void **state)
 {
+	struct timer timer;
 	unsigned polls;
 
 	(void)state;
@@ -605,16 +648,39 @@ static void attention_is_served_within_the_slice(void **state)
 	fake_backend_push(&yield);
 	run_once();
 	polls = vm_rig.polls;
+	fired = 0;
+	timer_init(&timer, run_timers(), count_firing);
+	timer_arm(&timer, fake_tsc + 1);
 	fake_cpu.on_window = run_attention;
-	/* What is done there may leave the guest's space. */
-	vm_rig.on_poll = look_elsewhere;
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&yield);
 	run_once();
-	/* Once at the beginning of the round, once for the interrupt. */
-	assert_int_equal(vm_rig.polls, polls + 2);
+	assert_int_equal(fired, 1);
 	assert_int_equal(fake_backend_queued(), 0);
+	/* What the yield before it asked for, at the beginning of the round. */
+	assert_int_equal(vm_rig.polls, polls + 1);
+}
+
+static void look_elsewhere(void)
+{
+	assert_null(fake_backend.loaded);
+	space_switch(space_core());
+}
+
+/* What is done with the baton finds nothing loaded, and may leave the guest's space. */
+static void chores_find_the_cpu_empty(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	vm_rig.on_poll = look_elsewhere;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
@@ -643,6 +709,7 @@ int main(void)
 		TEST(a_blocked_interrupt_opens_a_window),
 		TEST(a_key_can_stop_the_guest_that_runs),
 		TEST(attention_is_served_within_the_slice),
+		TEST(chores_find_the_cpu_empty),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);
