@@ -181,6 +181,13 @@ static void set_serial(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->serial);
 }
 
+static void set_paravirt(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->paravirt);
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -282,6 +289,7 @@ static const struct config_key guest_keys[] = {
 	{"autostart", set_guest_autostart},
 	{"restart", set_restart},
 	{"serial", set_serial},
+	{"paravirt", set_paravirt},
 	{"disk", NULL},
 	{"net", NULL},
 	{"firmware", NULL},
@@ -455,6 +463,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->weight = WEIGHT_DEFAULT;
 	g->autostart = true;
 	g->serial = true;
+	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;
 	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));

@@ -25,6 +25,7 @@
  *	autostart  on (default) | off
  *	restart    never (default) | on-crash | always
  *	serial     on (default) | off
+ *	paravirt   on (default) | off
  */
 #pragma once
 
@@ -94,6 +95,7 @@ struct guest_config {
 	unsigned weight;
 	bool autostart;
 	bool serial;
+	bool paravirt; /* the KVM interfaces are offered */
 	enum guest_restart restart;
 	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
 	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */

@@ -27,7 +27,7 @@ enum msr_action {
 	MSR_ACT_APIC_BASE,
 	MSR_ACT_X2APIC,
 	MSR_ACT_MICROCODE, /* revision: write 0 is allowed, reads `value` */
-	MSR_ACT_KVM_CLOCK,
+	MSR_ACT_PV,	   /* hv/pv_msr.c */
 	MSR_ACT_COUNT
 };
 

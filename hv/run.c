@@ -9,6 +9,7 @@
 #include "hv/exit.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
+#include "hv/pv.h"
 #include "hv/recorder.h"
 #include "hv/vcpu.h"
 #include "hv/work.h"
@@ -168,6 +169,9 @@ static bool prepare(struct run_task *task)
 	uint32_t requests = atomic_exchange(&vcpu->requests, 0);
 	const struct event_source *source = guest_event_source(vcpu->vm);
 
+	if ((requests & VCPU_REQ_PV) != 0) {
+		pv_requests(vcpu, requests);
+	}
 	if (vcpu->halted) {
 		if (!event_wakes(vcpu, the_backend, source)) {
 			run_block(task);

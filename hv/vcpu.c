@@ -9,6 +9,7 @@
 #include "hv/exit.h"
 #include "hv/fetch.h"
 #include "hv/fpu.h"
+#include "hv/pv.h"
 #include "mm/pool.h"
 
 const struct hv_backend *the_backend;
@@ -58,6 +59,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->fetch.code = NULL;
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
+	pv_reset(vcpu);
 	fpu_reset(vcpu);
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);

@@ -48,6 +48,7 @@ enum gpr {
 #define VCPU_REQ_STOP BIT32(1)	/* the VM stops: do not enter again */
 #define VCPU_REQ_TLB_FLUSH BIT32(2)
 #define VCPU_REQ_RESCHED BIT32(3) /* give the CPU back to the scheduler */
+#define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -78,6 +79,15 @@ struct vcpu_events {
 	bool window_nmi;
 };
 
+/* What the guest has set up of the paravirtual interfaces; owned by hv/pv*.c. */
+struct vcpu_pv {
+	/* The MSRs: an address and, in bit 0, whether it is enabled. */
+	uint64_t system_time;
+	uint64_t poll_control;
+	_Atomic uint64_t tsc_adjust; /* vcpu->tsc_adjust, for the other vCPUs to read */
+	bool was_paused;	     /* to be told in the clock's page */
+};
+
 #define FETCH_LEVELS 4u
 
 /* The last code page and the page-table entries that led there; owned by hv/fetch.c. */
@@ -102,6 +112,7 @@ struct vcpu {
 	bool halted;		   /* in HLT, waiting for an event */
 	bool in_guest_mode;	   /* its state is loaded on a CPU */
 	struct vcpu_events events;
+	struct vcpu_pv pv;
 	/* Extended state while not loaded; sized by CPUID leaf 0xD of the host. */
 	void *fpu;
 	uint64_t xcr0;

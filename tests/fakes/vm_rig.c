@@ -166,6 +166,7 @@ struct guest *vm_rig_guest(const char *name, struct guest_config *config)
 					.weight = 100,
 					.autostart = true,
 					.serial = true,
+					.paravirt = true,
 					.cmdline = "console=ttyS0"};
 	(void)str_copy(config->name, sizeof(config->name), span_of(name));
 	g = guest_add(config, vm_rig_kernel(), none);

@@ -94,6 +94,7 @@ static void test_defaults(void **state)
 	assert_int_equal(guest.weight, 100);
 	assert_true(guest.autostart);
 	assert_true(guest.serial);
+	assert_true(guest.paravirt);
 	assert_int_equal(guest.restart, GUEST_RESTART_NEVER);
 	assert_string_equal(guest.cmdline, "console=ttyS0");
 	assert_string_equal(paths[guest.kernel], "web/vmlinuz");
@@ -118,7 +119,8 @@ static void test_every_key(void **state)
 				     "weight = 0x10\n"
 				     "autostart = off\n"
 				     "restart = on-crash\n"
-				     "serial = off"),
+				     "serial = off\n"
+				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
 	assert_int_equal(guest.memory, GIB(1));
@@ -129,6 +131,7 @@ static void test_every_key(void **state)
 	assert_false(guest.autostart);
 	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
 	assert_false(guest.serial);
+	assert_false(guest.paravirt);
 }
 
 static void test_what_notepad_writes(void **state)
@@ -174,7 +177,7 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd memory cpus cmdline "
-		"weight autostart restart serial\n");
+		"weight autostart restart serial paravirt\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("disk = a.img", "web/guest.conf:1: disk: not supported by this version yet\n");
 	refused("debug-exit = on",
