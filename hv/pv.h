@@ -6,7 +6,7 @@
  * guest.conf takes it all away: no leaf, no MSR, no hypercall.
  *
  *	pv_msr.c        the MSRs, and what the run loop and the guest's life call
- *	pv_time.c       MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME
+ *	pv_time.c       MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_STEAL_TIME
  *
  * A vCPU's struct vcpu_pv is touched by the CPU that runs the vCPU, or while it runs nowhere. What
  * others want of it is a request: VCPU_REQ_CLOCK.
@@ -23,15 +23,33 @@
 /* Bit 0 of the MSRs that hold an address. */
 #define PV_ENABLED 1ull
 
-/* --- the clock: hv/pv_time.c --- */
+/* --- the clock and stolen time: hv/pv_time.c --- */
+
+/* What a guest page of MSR_KVM_STEAL_TIME holds; 64 bytes, aligned to them. */
+struct pv_steal_time {
+	uint64_t steal;	  /* ns that the vCPU was ready to run and did not */
+	uint32_t version; /* odd while being written */
+	uint32_t flags;
+	uint8_t preempted; /* PV_PREEMPTED and, set by the guest, PV_FLUSH_TLB */
+	uint8_t pad0[3];
+	uint32_t pad1[11];
+};
+static_assert(sizeof(struct pv_steal_time) == 64, "ABI");
+static_assert(offsetof(struct pv_steal_time, preempted) == 16, "ABI");
+
+#define PV_PREEMPTED 1u
+#define PV_FLUSH_TLB 2u
 
 void pv_write_wall_clock(struct vcpu *vcpu, uint64_t address);
 /* False: #GP. */
 bool pv_write_system_time(struct vcpu *vcpu, uint64_t value) HV_MUST_CHECK;
+bool pv_write_steal_time(struct vcpu *vcpu, uint64_t value) HV_MUST_CHECK;
 /* The vCPU's own TSC has been moved against the VM's time. */
 void pv_tsc_changed(struct vcpu *vcpu);
 /* VCPU_REQ_CLOCK: writes the clock's page anew. */
 void pv_update_clock(struct vcpu *vcpu);
+void pv_steal_load(struct vcpu *vcpu);
+void pv_steal_put(struct vcpu *vcpu);
 
 /* --- for exit handlers --- */
 
@@ -49,3 +67,19 @@ void pv_reset(struct vcpu *vcpu);
 void pv_resumed(struct vcpu *vcpu);
 /* Carries out those of VCPU_REQ_PV that are in `requests`; the vCPU's space is current. */
 void pv_requests(struct vcpu *vcpu, uint32_t requests);
+
+/* The vCPU comes onto a CPU, and leaves it, `preempted` while it could have run on. Space current.
+ */
+static inline void pv_vcpu_load(struct vcpu *vcpu)
+{
+	if ((vcpu->pv.steal_time & PV_ENABLED) != 0) {
+		pv_steal_load(vcpu);
+	}
+}
+
+static inline void pv_vcpu_put(struct vcpu *vcpu, bool preempted)
+{
+	if (preempted && (vcpu->pv.steal_time & PV_ENABLED) != 0) {
+		pv_steal_put(vcpu);
+	}
+}

@@ -22,6 +22,9 @@ bool pv_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_KVM_SYSTEM_TIME_NEW:
 		*value = vcpu->pv.system_time;
 		return true;
+	case MSR_KVM_STEAL_TIME:
+		*value = vcpu->pv.steal_time;
+		return true;
 	case MSR_KVM_POLL_CONTROL:
 		*value = vcpu->pv.poll_control;
 		return true;
@@ -56,6 +59,8 @@ bool pv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	case MSR_KVM_SYSTEM_TIME:
 	case MSR_KVM_SYSTEM_TIME_NEW:
 		return pv_write_system_time(vcpu, value);
+	case MSR_KVM_STEAL_TIME:
+		return pv_write_steal_time(vcpu, value);
 	case MSR_KVM_POLL_CONTROL:
 		return write_poll_control(vcpu, value);
 	default:

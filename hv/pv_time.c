@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time in the guest's own memory: the clock's page for each vCPU and the wall clock at its start.
+ * Time in the guest's own memory: the clock's page for each vCPU, the wall clock at its start, and
+ * the time that a vCPU was ready to run and did not.
  *
  * The clock's page never goes out of date: guest time 0 is guest TSC tsc_adjust, through pauses and
  * on whichever CPU. It is written again when the guest moves its TSC, and to tell of a pause.
@@ -121,4 +122,78 @@ void pv_tsc_changed(struct vcpu *vcpu)
 			guest_kick(guest_of(vm), i);
 		}
 	}
+}
+
+/* --- stolen time --- */
+
+#define STEAL_RESERVED MASK(5, 1)
+
+static uint64_t steal_page(const struct vcpu *vcpu)
+{
+	return vcpu->pv.steal_time & ~(PV_ENABLED | STEAL_RESERVED);
+}
+
+static void write_steal(struct vcpu *vcpu)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	uint64_t ticks = run_wait_ticks(&g->tasks[vcpu->index]);
+	uint64_t ns = clock_ticks_to_ns(ticks);
+	uint64_t page = steal_page(vcpu);
+
+	if (!write_versioned(vcpu->vm, gpa(page + offsetof(struct pv_steal_time, version)),
+			     gpa(page), &ns, sizeof(ns))) {
+		note_no_ram(vcpu, "steal time", page);
+	}
+	vcpu->pv.steal_ticks = ticks;
+}
+
+/* The guest sets PV_FLUSH_TLB by compare-and-exchange, only while it sees PV_PREEMPTED. */
+static uint8_t *preempted_byte(struct vcpu *vcpu)
+{
+	return gspace_ptr(&vcpu->vm->gspace,
+			  gpa(steal_page(vcpu) + offsetof(struct pv_steal_time, preempted)), 1,
+			  true);
+}
+
+void pv_steal_load(struct vcpu *vcpu)
+{
+	const struct guest *g = guest_of(vcpu->vm);
+	uint8_t *preempted = vcpu->pv.told_preempted ? preempted_byte(vcpu) : NULL;
+
+	vcpu->pv.told_preempted = false;
+	/* From here on the guest sends interrupts again: no flush is lost. */
+	if (preempted != NULL &&
+	    (__atomic_exchange_n(preempted, 0, __ATOMIC_SEQ_CST) & PV_FLUSH_TLB) != 0) {
+		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+	}
+	if (run_wait_ticks(&g->tasks[vcpu->index]) != vcpu->pv.steal_ticks) {
+		write_steal(vcpu);
+	}
+}
+
+/*
+ * A halted vCPU is not called preempted: to Linux that would make an idle CPU a busy one, and the
+ * kernel's own lazy TLB mode spares it most flushes.
+ */
+void pv_steal_put(struct vcpu *vcpu)
+{
+	uint8_t *preempted = preempted_byte(vcpu);
+
+	if (preempted != NULL) {
+		__atomic_store_n(preempted, PV_PREEMPTED, __ATOMIC_SEQ_CST);
+		vcpu->pv.told_preempted = true;
+	}
+}
+
+bool pv_write_steal_time(struct vcpu *vcpu, uint64_t value)
+{
+	if ((value & STEAL_RESERVED) != 0) {
+		return false;
+	}
+	vcpu->pv.steal_time = value;
+	vcpu->pv.told_preempted = false;
+	if ((value & PV_ENABLED) != 0) {
+		write_steal(vcpu);
+	}
+	return true;
 }

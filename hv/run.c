@@ -97,6 +97,11 @@ void run_yield(void)
 	cpu.resched = true;
 }
 
+uint64_t run_wait_ticks(const struct run_task *t)
+{
+	return t->entity.wait_ticks;
+}
+
 void run_attention(void)
 {
 	cpu.attention = true;
@@ -195,6 +200,7 @@ static void run_slice(struct run_task *task, uint64_t slice_end)
 	struct vm_exit exit;
 
 	load(vcpu);
+	pv_vcpu_load(vcpu);
 	if (slice_end != SCHED_NO_END) {
 		timer_arm(&cpu.slice, slice_end);
 	}
@@ -215,6 +221,7 @@ static void run_slice(struct run_task *task, uint64_t slice_end)
 		}
 	}
 	timer_cancel(&cpu.slice);
+	pv_vcpu_put(vcpu, task->entity.state != SCHED_BLOCKED);
 }
 
 static void idle(void)

@@ -42,6 +42,8 @@ void run_forget(struct vcpu *vcpu);
 void run_account(void);
 /* The current vCPU gives the CPU back after this exit. */
 void run_yield(void);
+/* Ticks that the vCPU was ready to run and did not, ever. */
+uint64_t run_wait_ticks(const struct run_task *t);
 /* Called by interrupt handlers: look at timers and input before the next entry. */
 void run_attention(void);
 /* Called by the host timer's handler: what was armed has fired. */

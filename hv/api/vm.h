@@ -83,8 +83,11 @@ struct vcpu_events {
 struct vcpu_pv {
 	/* The MSRs: an address and, in bit 0, whether it is enabled. */
 	uint64_t system_time;
+	uint64_t steal_time;
 	uint64_t poll_control;
 	_Atomic uint64_t tsc_adjust; /* vcpu->tsc_adjust, for the other vCPUs to read */
+	uint64_t steal_ticks;	     /* what the steal-time page tells */
+	bool told_preempted;	     /* in the steal-time page */
 	bool was_paused;	     /* to be told in the clock's page */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paravirtual clock's pages and the wall clock, read as Linux reads them. */
+/* The paravirtual clock's pages, the wall clock and stolen time, read as Linux reads them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -188,14 +188,109 @@ static void the_wall_clock_is_when_guest_time_began(void **state)
 	assert_int_equal(wall.version, 6);
 }
 
+/* --- stolen time --- */
+
+static struct pv_steal_time stolen(void)
+{
+	struct pv_steal_time st;
+
+	pv_read(0, &st, sizeof(st));
+	assert_int_equal(st.version & 1, 0);
+	assert_int_equal(st.flags, 0);
+	return st;
+}
+
+static void waiting_is_stolen_time(void **state)
+{
+	uint32_t version;
+
+	(void)state;
+	g->tasks[0].entity.wait_ticks = VM_RIG_HZ / 1000;
+	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE | 1));
+	assert_int_equal(stolen().steal, 1000000);
+	version = stolen().version;
+	/* Nothing new, nothing written. */
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().version, version);
+	g->tasks[0].entity.wait_ticks += VM_RIG_HZ;
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().steal, 1001000000);
+	assert_int_equal(stolen().version, version + 2);
+	g->tasks[0].entity.wait_ticks += VM_RIG_HZ;
+	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE));
+	pv_vcpu_load(vcpu);
+	pv_vcpu_put(vcpu, true);
+	assert_int_equal(stolen().steal, 1001000000);
+	assert_int_equal(stolen().preempted, 0);
+}
+
+static void the_run_loop_counts_the_wait(void **state)
+{
+	(void)state;
+	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE | 1));
+	run_wake(&g->tasks[0]);
+	fake_tsc += VM_RIG_HZ / 100;
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
+	run_once();
+	space_switch(&g->vm.gspace.host);
+	assert_in_range(stolen().steal, 10000000, 11000000);
+	/* It gave the CPU back and wants it again. */
+	assert_int_equal(stolen().preempted, PV_PREEMPTED);
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1});
+	run_once();
+	space_switch(&g->vm.gspace.host);
+	assert_int_equal(stolen().preempted, 0);
+	run_forget(vcpu);
+}
+
+static void a_flush_asked_of_a_preempted_vcpu_is_done(void **state)
+{
+	uint8_t asked = PV_PREEMPTED | PV_FLUSH_TLB;
+
+	(void)state;
+	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE | 1));
+	pv_vcpu_put(vcpu, false);
+	assert_int_equal(stolen().preempted, 0);
+	pv_vcpu_put(vcpu, true);
+	assert_int_equal(stolen().preempted, PV_PREEMPTED);
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().preempted, 0);
+	assert_false(exit_requested(VCPU_REQ_TLB_FLUSH));
+	pv_vcpu_put(vcpu, true);
+	pv_poke(offsetof(struct pv_steal_time, preempted), &asked, 1);
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().preempted, 0);
+	assert_true(exit_requested(VCPU_REQ_TLB_FLUSH));
+	/* What was never called preempted is not the hypervisor's to read. */
+	pv_poke(offsetof(struct pv_steal_time, preempted), &asked, 1);
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().preempted, asked);
+	assert_false(exit_requested(VCPU_REQ_TLB_FLUSH));
+}
+
+static void reserved_bits_fault(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i < 6; i++) {
+		assert_false(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE | BIT(i) | 1));
+	}
+	assert_int_equal(pv_get(MSR_KVM_STEAL_TIME), 0);
+}
+
+/* --- both --- */
+
 static void pages_outside_of_memory_are_harmless(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(pv_not_ram); i++) {
 		assert_true(pv_put(MSR_KVM_SYSTEM_TIME_NEW, pv_not_ram[i] | 1));
 		assert_true(pv_put(MSR_KVM_WALL_CLOCK_NEW, pv_not_ram[i]));
+		assert_true(pv_put(MSR_KVM_STEAL_TIME, pv_not_ram[i] | 1));
+		pv_vcpu_put(vcpu, true);
 		pv_resumed(vcpu);
 		pv_requests(vcpu, VCPU_REQ_PV);
+		g->tasks[0].entity.wait_ticks++;
+		pv_vcpu_load(vcpu);
 	}
 	/* The version fits, the rest does not. */
 	assert_true(pv_put(MSR_KVM_SYSTEM_TIME_NEW, (VM_RIG_GUEST_MEMORY - 8) | 1));
@@ -215,6 +310,10 @@ int main(void)
 		PV_TEST(a_pause_before_the_clock_is_not_told),
 		PV_TEST(a_page_may_lie_across_two),
 		PV_TEST(the_wall_clock_is_when_guest_time_began),
+		PV_TEST(waiting_is_stolen_time),
+		PV_TEST(the_run_loop_counts_the_wait),
+		PV_TEST(a_flush_asked_of_a_preempted_vcpu_is_done),
+		PV_TEST(reserved_bits_fault),
 		PV_TEST(pages_outside_of_memory_are_harmless),
 	};
 
