@@ -7,6 +7,7 @@
  *
  *	pv_msr.c        the MSRs, and what the run loop and the guest's life call
  *	pv_time.c       MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_STEAL_TIME
+ *	pv_eoi.c        MSR_KVM_EOI_EN
  *
  * A vCPU's struct vcpu_pv is touched by the CPU that runs the vCPU, or while it runs nowhere. What
  * others want of it is a request: VCPU_REQ_CLOCK.
@@ -51,6 +52,12 @@ void pv_update_clock(struct vcpu *vcpu);
 void pv_steal_load(struct vcpu *vcpu);
 void pv_steal_put(struct vcpu *vcpu);
 
+/* --- the EOI: hv/pv_eoi.c --- */
+
+bool pv_write_eoi(struct vcpu *vcpu, uint64_t value) HV_MUST_CHECK;
+void pv_eoi_make_offer(struct vcpu *vcpu);
+void pv_eoi_end_offer(struct vcpu *vcpu);
+
 /* --- for exit handlers --- */
 
 /* False: no such MSR for this guest, or a value that it does not take; #GP. */
@@ -81,5 +88,21 @@ static inline void pv_vcpu_put(struct vcpu *vcpu, bool preempted)
 {
 	if (preempted && (vcpu->pv.steal_time & PV_ENABLED) != 0) {
 		pv_steal_put(vcpu);
+	}
+}
+
+/* Behind event_deliver: if the guest may end the interrupt in service without an exit, says so. */
+static inline void pv_eoi_offer(struct vcpu *vcpu)
+{
+	if ((vcpu->pv.eoi & PV_ENABLED) != 0) {
+		pv_eoi_make_offer(vcpu);
+	}
+}
+
+/* Behind each exit, before anything looks at the LAPIC: learns whether the guest has done so. */
+static inline void pv_eoi_settle(struct vcpu *vcpu)
+{
+	if (vcpu->pv.eoi_offered) {
+		pv_eoi_end_offer(vcpu);
 	}
 }

@@ -25,6 +25,9 @@ bool pv_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 	case MSR_KVM_STEAL_TIME:
 		*value = vcpu->pv.steal_time;
 		return true;
+	case MSR_KVM_EOI_EN:
+		*value = vcpu->pv.eoi;
+		return true;
 	case MSR_KVM_POLL_CONTROL:
 		*value = vcpu->pv.poll_control;
 		return true;
@@ -61,6 +64,8 @@ bool pv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		return pv_write_system_time(vcpu, value);
 	case MSR_KVM_STEAL_TIME:
 		return pv_write_steal_time(vcpu, value);
+	case MSR_KVM_EOI_EN:
+		return pv_write_eoi(vcpu, value);
 	case MSR_KVM_POLL_CONTROL:
 		return write_poll_control(vcpu, value);
 	default:
@@ -70,7 +75,9 @@ bool pv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 
 void pv_reset(struct vcpu *vcpu)
 {
-	vcpu->pv = (struct vcpu_pv){.poll_control = POLL_ON};
+	uint64_t eoi_saved = vcpu->pv.eoi_saved;
+
+	vcpu->pv = (struct vcpu_pv){.poll_control = POLL_ON, .eoi_saved = eoi_saved};
 	atomic_init(&vcpu->pv.tsc_adjust, vcpu->tsc_adjust);
 }
 

@@ -190,6 +190,7 @@ static bool prepare(struct run_task *task)
 	if (requests != 0) {
 		exit_sync_tpr_from_hw(vcpu);
 		event_deliver(vcpu, the_backend, source);
+		pv_eoi_offer(vcpu);
 	}
 	return true;
 }
@@ -213,6 +214,7 @@ static void run_slice(struct run_task *task, uint64_t slice_end)
 		program_host_timer();
 		the_backend->vcpu_run(vcpu, &exit);
 		recorder_note(vcpu, &exit, clock_now());
+		pv_eoi_settle(vcpu);
 		exit_handle(vcpu, &exit);
 		if (cpu.attention) {
 			service();

@@ -84,9 +84,12 @@ struct vcpu_pv {
 	/* The MSRs: an address and, in bit 0, whether it is enabled. */
 	uint64_t system_time;
 	uint64_t steal_time;
+	uint64_t eoi;
 	uint64_t poll_control;
 	_Atomic uint64_t tsc_adjust; /* vcpu->tsc_adjust, for the other vCPUs to read */
 	uint64_t steal_ticks;	     /* what the steal-time page tells */
+	uint64_t eoi_saved;	     /* EOIs that were no exit */
+	bool eoi_offered;	     /* the guest may end the interrupt in service by itself */
 	bool told_preempted;	     /* in the steal-time page */
 	bool was_paused;	     /* to be told in the clock's page */
 };

@@ -10,7 +10,8 @@
 #include "hv/exit.h"
 #include "tests/fakes/pv_rig.h"
 
-static const uint32_t all[] = {0x11, 0x12, 0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05};
+static const uint32_t all[] = {0x11,	   0x12,       0x4b564d00, 0x4b564d01,
+			       0x4b564d03, 0x4b564d04, 0x4b564d05};
 
 static void they_keep_what_is_written(void **state)
 {
@@ -60,7 +61,7 @@ static void without_paravirt_there_is_none(void **state)
 		assert_false(msr_read(vcpu, all[i], &value));
 		assert_false(msr_write(vcpu, all[i], PV_PAGE | 1));
 	}
-	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time, 0);
+	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time | vcpu->pv.eoi, 0);
 }
 
 static void the_wall_clock_is_the_vms(void **state)
@@ -92,9 +93,11 @@ static void a_reset_forgets_all(void **state)
 		assert_true(pv_put(all[i], PV_PAGE | 1));
 	}
 	assert_true(pv_put(MSR_KVM_POLL_CONTROL, 0));
+	vcpu->pv.eoi_saved = 7;
 	vcpu_reset(vcpu);
-	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time, 0);
+	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time | vcpu->pv.eoi, 0);
 	assert_int_equal(vcpu->pv.poll_control, 1);
+	assert_int_equal(vcpu->pv.eoi_saved, 7); /* a counter */
 }
 
 int main(void)
