@@ -309,8 +309,9 @@ static void build_frequency(struct cpuid_table *t, const struct cpuid_config *c)
 /* What hv/pv.h serves. Not asynchronous page faults: a guest's memory is all there. */
 #define KVM_FEATURES \
 	(B(KVM_FEATURE_CLOCKSOURCE) | B(KVM_FEATURE_NOP_IO_DELAY) | B(KVM_FEATURE_CLOCKSOURCE2) | \
-	 B(KVM_FEATURE_STEAL_TIME) | B(KVM_FEATURE_PV_EOI) | B(KVM_FEATURE_PV_TLB_FLUSH) | \
-	 B(KVM_FEATURE_POLL_CONTROL) | B(KVM_FEATURE_CLOCKSOURCE_STABLE))
+	 B(KVM_FEATURE_STEAL_TIME) | B(KVM_FEATURE_PV_EOI) | B(KVM_FEATURE_PV_UNHALT) | \
+	 B(KVM_FEATURE_PV_TLB_FLUSH) | B(KVM_FEATURE_PV_SEND_IPI) | B(KVM_FEATURE_POLL_CONTROL) | \
+	 B(KVM_FEATURE_PV_SCHED_YIELD) | B(KVM_FEATURE_CLOCKSOURCE_STABLE))
 
 /*
  * With `paravirt` off a name that no kernel knows, and no other leaf. That there is a hypervisor is

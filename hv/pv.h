@@ -8,9 +8,10 @@
  *	pv_msr.c        the MSRs, and what the run loop and the guest's life call
  *	pv_time.c       MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_STEAL_TIME
  *	pv_eoi.c        MSR_KVM_EOI_EN
+ *	pv_hypercall.c  VMCALL and VMMCALL
  *
  * A vCPU's struct vcpu_pv is touched by the CPU that runs the vCPU, or while it runs nowhere. What
- * others want of it is a request: VCPU_REQ_CLOCK.
+ * others want of it is a request: VCPU_REQ_CLOCK, VCPU_REQ_UNHALT.
  *
  * Sources: Linux Documentation/virt/kvm/x86/cpuid.rst, msr.rst and hypercalls.rst.
  */
@@ -63,10 +64,17 @@ void pv_eoi_end_offer(struct vcpu *vcpu);
 /* False: no such MSR for this guest, or a value that it does not take; #GP. */
 bool pv_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value) HV_MUST_CHECK;
 bool pv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value) HV_MUST_CHECK;
+/* VMCALL or VMMCALL, whichever this CPU has. */
+void pv_hypercall(struct vcpu *vcpu, struct vm_exit *exit);
+/*
+ * A #UD: if it is the other vendor's hypercall instruction, does what that would have done. KVM
+ * promises both (it rewrites the guest's code instead), and kernels before 3.17 know VMCALL only.
+ */
+bool pv_hypercall_undefined(struct vcpu *vcpu, struct vm_exit *exit);
 
 /* --- for the run loop and the guest's life --- */
 
-#define VCPU_REQ_PV VCPU_REQ_CLOCK
+#define VCPU_REQ_PV (VCPU_REQ_CLOCK | VCPU_REQ_UNHALT)
 
 /* RESET and INIT. */
 void pv_reset(struct vcpu *vcpu);
@@ -74,6 +82,15 @@ void pv_reset(struct vcpu *vcpu);
 void pv_resumed(struct vcpu *vcpu);
 /* Carries out those of VCPU_REQ_PV that are in `requests`; the vCPU's space is current. */
 void pv_requests(struct vcpu *vcpu, uint32_t requests);
+
+/* Whether KVM_HC_KICK_CPU ends this HLT; it ends the next one when it came before. */
+static inline bool pv_take_unhalt(struct vcpu *vcpu)
+{
+	bool unhalt = vcpu->pv.unhalt;
+
+	vcpu->pv.unhalt = false;
+	return unhalt;
+}
 
 /* The vCPU comes onto a CPU, and leaves it, `preempted` while it could have run on. Space current.
  */

@@ -92,4 +92,7 @@ void pv_requests(struct vcpu *vcpu, uint32_t requests)
 	if ((requests & VCPU_REQ_CLOCK) != 0) {
 		pv_update_clock(vcpu);
 	}
+	if ((requests & VCPU_REQ_UNHALT) != 0) {
+		vcpu->pv.unhalt = true;
+	}
 }

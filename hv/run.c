@@ -97,6 +97,13 @@ void run_yield(void)
 	cpu.resched = true;
 }
 
+void run_yield_to(const struct run_task *t)
+{
+	if (t->entity.state == SCHED_QUEUED) {
+		run_yield();
+	}
+}
+
 uint64_t run_wait_ticks(const struct run_task *t)
 {
 	return t->entity.wait_ticks;
@@ -178,7 +185,7 @@ static bool prepare(struct run_task *task)
 		pv_requests(vcpu, requests);
 	}
 	if (vcpu->halted) {
-		if (!event_wakes(vcpu, the_backend, source)) {
+		if (!pv_take_unhalt(vcpu) && !event_wakes(vcpu, the_backend, source)) {
 			run_block(task);
 			return false;
 		}

@@ -42,6 +42,8 @@ void run_forget(struct vcpu *vcpu);
 void run_account(void);
 /* The current vCPU gives the CPU back after this exit. */
 void run_yield(void);
+/* As above if `t` waits for a CPU: a hint. */
+void run_yield_to(const struct run_task *t);
 /* Ticks that the vCPU was ready to run and did not, ever. */
 uint64_t run_wait_ticks(const struct run_task *t);
 /* Called by interrupt handlers: look at timers and input before the next entry. */

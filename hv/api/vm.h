@@ -49,6 +49,7 @@ enum gpr {
 #define VCPU_REQ_TLB_FLUSH BIT32(2)
 #define VCPU_REQ_RESCHED BIT32(3) /* give the CPU back to the scheduler */
 #define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
+#define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -92,6 +93,7 @@ struct vcpu_pv {
 	bool eoi_offered;	     /* the guest may end the interrupt in service by itself */
 	bool told_preempted;	     /* in the steal-time page */
 	bool was_paused;	     /* to be told in the clock's page */
+	bool unhalt;		     /* the next HLT is over at once */
 };
 
 #define FETCH_LEVELS 4u

@@ -461,7 +461,7 @@ static void the_hypervisor_leaves_are_kvms(void **state)
 	assert_int_equal(r.eax, 0x40000010);
 	assert_memory_equal(&r.ebx, "KVMKVMKVM\0\0\0", 12);
 	/* No asynchronous page faults (4, 10, 14), no hint that vCPUs are never preempted (EDX). */
-	assert_same(leaf(0x40000001, 0), (struct cpuid_regs){0x0100126b, 0, 0, 0});
+	assert_same(leaf(0x40000001, 0), (struct cpuid_regs){0x01003aeb, 0, 0, 0});
 	for (uint32_t n = 2; n < 0x10; n++) {
 		assert_zero(leaf(0x40000000 + n, 0));
 	}

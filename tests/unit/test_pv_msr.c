@@ -93,20 +93,73 @@ static void a_reset_forgets_all(void **state)
 		assert_true(pv_put(all[i], PV_PAGE | 1));
 	}
 	assert_true(pv_put(MSR_KVM_POLL_CONTROL, 0));
+	pv_requests(vcpu, VCPU_REQ_UNHALT);
 	vcpu->pv.eoi_saved = 7;
 	vcpu_reset(vcpu);
 	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time | vcpu->pv.eoi, 0);
 	assert_int_equal(vcpu->pv.poll_control, 1);
+	assert_false(pv_take_unhalt(vcpu));
 	assert_int_equal(vcpu->pv.eoi_saved, 7); /* a counter */
+}
+
+/* The kicker may come before the HLT that it means. */
+static void an_unhalt_is_kept_for_one_halt(void **state)
+{
+	(void)state;
+	assert_false(pv_take_unhalt(vcpu));
+	pv_requests(vcpu, VCPU_REQ_UNHALT);
+	pv_requests(vcpu, VCPU_REQ_UNHALT);
+	assert_true(pv_take_unhalt(vcpu));
+	assert_false(pv_take_unhalt(vcpu));
+	pv_requests(vcpu, VCPU_REQ_CLOCK);
+	assert_false(pv_take_unhalt(vcpu));
+}
+
+static void halt_with_interrupts_off(struct vcpu *v, struct vm_exit *e)
+{
+	(void)v;
+	*e = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+}
+
+/* kvm_wait of Linux: HLT, interrupts off, until the lock's holder kicks. */
+static void a_kick_ends_a_halt_in_the_run_loop(void **state)
+{
+	unsigned runs;
+
+	(void)state;
+	fake_backend.guest = halt_with_interrupts_off;
+	cpu->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
+	guest_kick(g, 0);
+	run_once();
+	assert_true(vcpu->halted);
+	assert_int_equal(g->tasks[0].entity.state, SCHED_BLOCKED);
+	runs = fake_backend.runs;
+	/* Anything else does not. */
+	guest_kick(g, 0);
+	run_once();
+	assert_int_equal(fake_backend.runs, runs);
+	vcpu_request(vcpu, VCPU_REQ_UNHALT);
+	guest_kick(g, 0);
+	run_once();
+	assert_int_equal(fake_backend.runs, runs + 1);
+	assert_true(vcpu->halted);
+	fake_backend.guest = NULL;
+	run_block(&g->tasks[0]);
+	run_forget(vcpu);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PV_TEST(they_keep_what_is_written),  PV_TEST(old_and_new_numbers_are_one),
-		PV_TEST(what_is_not_offered_faults), PV_TEST(without_paravirt_there_is_none),
-		PV_TEST(the_wall_clock_is_the_vms),  PV_TEST(polling_is_a_wish),
+		PV_TEST(they_keep_what_is_written),
+		PV_TEST(old_and_new_numbers_are_one),
+		PV_TEST(what_is_not_offered_faults),
+		PV_TEST(without_paravirt_there_is_none),
+		PV_TEST(the_wall_clock_is_the_vms),
+		PV_TEST(polling_is_a_wish),
 		PV_TEST(a_reset_forgets_all),
+		PV_TEST(an_unhalt_is_kept_for_one_halt),
+		PV_TEST(a_kick_ends_a_halt_in_the_run_loop),
 	};
 
 	return cmocka_run_group_tests(tests, pv_machine, NULL);
