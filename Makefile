@@ -34,7 +34,8 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
 	guests/devices/test_device.c guests/board.c
-HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pvclock.c \
+HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
+	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
@@ -80,7 +81,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_tables_acpi test_timer test_topology test_trap test_tsc_sync test_uart16550 test_vtime test_window test_linux_header \
 	test_i8042 test_ps2_keyboard test_scancode test_load test_kernel test_multiboot test_multiboot_image \
 	test_debug_exit test_test_device test_legacy \
-	test_fmt test_log test_ring test_status test_str test_console test_pvclock test_recorder \
+	test_fmt test_log test_ring test_status test_str test_console test_pv_eoi test_pv_hypercall test_pv_msr test_pv_time test_pvclock test_recorder \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_monitor \
 	test_monitor_commands test_monitor_info test_setup test_cpus test_platform test_watchdog
@@ -90,7 +91,7 @@ UNTESTED_SRCS :=
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
-	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc \
+	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
@@ -227,6 +228,7 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
+	tests/payloads/hypercall.c \
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \

@@ -255,6 +255,13 @@ static void set_serial(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->serial);
 }
 
+static void set_paravirt(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->paravirt);
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -396,6 +403,7 @@ static const struct config_key guest_keys[] = {
 	{"autostart", set_guest_autostart, false},
 	{"restart", set_restart, false},
 	{"serial", set_serial, false},
+	{"paravirt", set_paravirt, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", NULL, false},
@@ -569,6 +577,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->pin = sched_cpumask_all();
 	g->autostart = true;
 	g->serial = true;
+	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;
 	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));

@@ -32,6 +32,7 @@
  *	serial     on (default) | off
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
+ *	paravirt   on (default) | off
  */
 #pragma once
 
@@ -114,6 +115,7 @@ struct guest_config {
 	bool serial;
 	bool debug_exit;
 	bool test_device;
+	bool paravirt; /* the KVM interfaces are offered */
 	enum guest_restart restart;
 	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
 	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */

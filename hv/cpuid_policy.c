@@ -6,6 +6,7 @@
  */
 #include "hv/cpuid_policy.h"
 
+#include "hv/api/clock.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 #include "hv/cpu/regs.h"
@@ -246,27 +247,96 @@ static void build_xsave(struct cpuid_table *t)
 	}
 }
 
-/* Leaf 0x15 says the TSC rate against the LAPIC clock: Intel kernels then calibrate nothing. */
-static void build_frequency(struct cpuid_table *t, const struct cpuid_config *c)
+#define HZ_PER_MHZ 1000000u
+#define KHZ(hz) ((hz) / 1000)
+
+struct ratio {
+	uint64_t num;
+	uint64_t den;
+};
+
+static struct ratio mediant(struct ratio a, uint64_t times, struct ratio b)
 {
-	if (t->intel && c->apic_hz / 1000 <= ~0u && c->tsc_hz / 1000 <= ~0u) {
-		t->basic[0x15] =
-			(struct cpuid_regs){(uint32_t)(c->apic_hz / 1000),
-					    (uint32_t)(c->tsc_hz / 1000), (uint32_t)c->apic_hz, 0};
-	}
+	return (struct ratio){times * a.num + b.num, times * a.den + b.den};
 }
 
+/* The best of a / b's continued fraction with a numerator up to `max`; none is larger than a. */
+static struct ratio approximate(uint64_t a, uint64_t b, uint64_t max)
+{
+	struct ratio before = {0, 1};
+	struct ratio at = {1, 0};
+
+	while (b != 0) {
+		struct ratio next = mediant(at, a / b, before);
+		uint64_t rest = a % b;
+
+		if (next.num > max) {
+			uint64_t times = (max - before.num) / at.num;
+
+			return 2 * times > a / b ? mediant(at, times, before) : at;
+		}
+		before = at;
+		at = next;
+		a = b;
+		b = rest;
+	}
+	return at;
+}
+
+static bool within_ppm(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= b / 1000000;
+}
+
+/*
+ * Leaf 0x15 says the TSC rate against the LAPIC clock, leaf 0x16 both again in MHz: Intel kernels
+ * then calibrate nothing, with or without the hypervisor's leaves. Linux multiplies the LAPIC's
+ * kHz by the numerator in 32 bits; where no ratio that small is good to a millionth, kernels
+ * calibrate: MHz alone are too coarse.
+ */
+static void build_frequency(struct cpuid_table *t, const struct cpuid_config *c)
+{
+	struct ratio r;
+	uint32_t mhz;
+
+	if (!t->intel || KHZ(c->apic_hz) == 0 || c->apic_hz > UINT32_MAX) {
+		return;
+	}
+	r = approximate(c->tsc_hz, c->apic_hz, UINT32_MAX / KHZ(c->apic_hz));
+	if (r.num == 0 || r.den == 0 || r.den > UINT32_MAX ||
+	    !within_ppm(clock_muldiv(c->apic_hz, r.num, r.den), c->tsc_hz)) {
+		return;
+	}
+	t->basic[0x15] =
+		(struct cpuid_regs){(uint32_t)r.den, (uint32_t)r.num, (uint32_t)c->apic_hz, 0};
+	mhz = (uint32_t)((c->tsc_hz + HZ_PER_MHZ / 2) / HZ_PER_MHZ);
+	t->basic[0x16] = (struct cpuid_regs){mhz, mhz, (uint32_t)(c->apic_hz / HZ_PER_MHZ), 0};
+}
+
+/* What hv/pv.h serves. Not asynchronous page faults: a guest's memory is all there. */
+#define KVM_FEATURES \
+	(B(KVM_FEATURE_CLOCKSOURCE) | B(KVM_FEATURE_NOP_IO_DELAY) | B(KVM_FEATURE_CLOCKSOURCE2) | \
+	 B(KVM_FEATURE_STEAL_TIME) | B(KVM_FEATURE_PV_EOI) | B(KVM_FEATURE_PV_UNHALT) | \
+	 B(KVM_FEATURE_PV_TLB_FLUSH) | B(KVM_FEATURE_PV_SEND_IPI) | B(KVM_FEATURE_POLL_CONTROL) | \
+	 B(KVM_FEATURE_PV_SCHED_YIELD) | B(KVM_FEATURE_CLOCKSOURCE_STABLE))
+
+/*
+ * With `paravirt` off a name that no kernel knows, and no other leaf. That there is a hypervisor is
+ * told all the same: kernels then leave microcode and the MSRs of a real CPU's errata alone.
+ */
 static void build_hypervisor(struct cpuid_table *t, const struct cpuid_config *c)
 {
 	struct cpuid_regs *h = t->hypervisor;
 
+	if (!c->paravirt) {
+		/* "Bulkhead\0\0\0\0" */
+		h[0] = (struct cpuid_regs){CPUID_HYPERVISOR_BASE, 0x6b6c7542u, 0x64616568u, 0};
+		return;
+	}
 	/* "KVMKVMKVM\0\0\0": the interface that stock kernels know. */
 	h[0] = (struct cpuid_regs){CPUID_HYPERVISOR_BASE + CPUID_HYPERVISOR_MAX, 0x4b4d564bu,
 				   0x564b4d56u, 0x4du};
-	h[1].eax = B(KVM_FEATURE_NOP_IO_DELAY);
-	if (c->paravirt_clock) {
-		h[1].eax |= B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_CLOCKSOURCE_STABLE);
-	}
+	h[1].eax = KVM_FEATURES;
 	h[0x10] = (struct cpuid_regs){(uint32_t)(c->tsc_hz / 1000), (uint32_t)(c->apic_hz / 1000),
 				      0, 0};
 }

@@ -28,8 +28,16 @@
 #define CPUID_LEAF_XSAVE 0xdu
 
 /* KVM_FEATURE_* bits of leaf 0x40000001 EAX (Linux: virt/kvm/x86/cpuid.rst). */
+#define KVM_FEATURE_CLOCKSOURCE 0u
 #define KVM_FEATURE_NOP_IO_DELAY 1u
 #define KVM_FEATURE_CLOCKSOURCE2 3u
+#define KVM_FEATURE_STEAL_TIME 5u
+#define KVM_FEATURE_PV_EOI 6u
+#define KVM_FEATURE_PV_UNHALT 7u
+#define KVM_FEATURE_PV_TLB_FLUSH 9u
+#define KVM_FEATURE_PV_SEND_IPI 11u
+#define KVM_FEATURE_POLL_CONTROL 12u
+#define KVM_FEATURE_PV_SCHED_YIELD 13u
 #define KVM_FEATURE_CLOCKSOURCE_STABLE 24u
 
 struct cpuid_subleaf {
@@ -60,7 +68,7 @@ struct cpuid_config {
 	unsigned vcpu_count;
 	uint64_t tsc_hz;
 	uint64_t apic_hz;	 /* of the LAPIC timer's input clock */
-	bool paravirt_clock;	 /* offer the KVM clock */
+	bool paravirt;		 /* offer the KVM interfaces */
 	uint64_t xcr0_supported; /* what the host saves and restores */
 	/* What the CPU has, and cannot give to a guest. */
 	bool no_rdtscp; /* nor RDPID */

@@ -10,11 +10,10 @@
 #include "hv/event.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
+#include "hv/pv.h"
 #include "hv/run.h"
 #include "hv/vcpu.h"
 
-/* Linux: KVM_ENOSYS, the answer to a hypercall nobody knows. */
-#define HYPERCALL_ENOSYS (-1000)
 #define UNCLAIMED_LOG_MAX 32u
 
 void exit_stop(struct vcpu *vcpu, const char *reason)
@@ -207,6 +206,9 @@ static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
 	uint64_t payload = 0;
 
 	let_interrupts_in();
+	if (event.vector == EXC_UD && pv_hypercall_undefined(vcpu, exit)) {
+		return;
+	}
 	if (event.vector == EXC_PF) {
 		payload = exit->exception.cr2;
 	} else if (event.vector == EXC_DB) {
@@ -214,13 +216,6 @@ static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	if (event_exception(vcpu, &event, payload) == EVENT_TRIPLE_FAULT) {
 		exit_stop(vcpu, "triple fault");
-	}
-}
-
-static void on_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	if (vcpu_skip(vcpu, exit, INSN_VMMCALL)) {
-		vcpu->gpr[GPR_RAX] = (uint64_t)HYPERCALL_ENOSYS;
 	}
 }
 
@@ -333,7 +328,7 @@ static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit 
 	[VM_EXIT_NESTED_FAULT] = exit_nested_fault,
 	[VM_EXIT_EXCEPTION] = on_exception,
 	[VM_EXIT_CR_ACCESS] = exit_cr,
-	[VM_EXIT_HYPERCALL] = on_hypercall,
+	[VM_EXIT_HYPERCALL] = pv_hypercall,
 	[VM_EXIT_TRIPLE_FAULT] = on_triple_fault,
 	[VM_EXIT_XSETBV] = on_xsetbv,
 	[VM_EXIT_PAUSE] = on_pause,

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RDMSR and WRMSR by the policy table. */
-#include "hv/api/clock.h"
-#include "hv/api/gmem.h"
 #include "hv/base/log.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/msr.h"
 #include "hv/cpu/regs.h"
 #include "hv/exit.h"
 #include "hv/guest.h"
-#include "hv/pvclock.h"
+#include "hv/pv.h"
 #include "hv/vcpu.h"
 
 #define UNKNOWN_LOG_MAX 32u
@@ -19,59 +17,13 @@ static struct lapic *lapic_of(struct vcpu *vcpu)
 	return board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
 }
 
-/* --- the KVM clock --- */
-
-/* Out of line: its structure would cost every MSR write a stack check. */
-static __attribute__((noinline)) void write_wall_clock(struct vcpu *vcpu, uint64_t address)
-{
-	const struct guest *g = guest_of(vcpu->vm);
-	struct pvclock_wall_clock wall = {.version = 2, .sec = (uint32_t)g->wall_base};
-
-	if (guest_mem_write(vcpu->vm, gpa(address & ~3ull), &wall, sizeof(wall)) != HV_OK) {
-		log_debug("%s: wall clock at 0x%lx is not RAM", vcpu->vm->name, address);
-	}
-}
-
-/* Fills in the page; its version tells readers that it changed. */
-static __attribute__((noinline)) void fill_system_time(struct vcpu *vcpu, uint64_t msr)
-{
-	gpa_t page = gpa(msr & ~PVCLOCK_ENABLE);
-	struct pvclock_vcpu_time_info info;
-	uint32_t version = 0;
-
-	if (guest_mem_read(vcpu->vm, page, &version, sizeof(version)) == HV_OK) {
-		/* Guest time 0 is guest TSC tsc_adjust. */
-		pvclock_fill(&info, clock_hz(), vcpu->tsc_adjust, 0, (version | 1) + 1);
-		if (guest_mem_write(vcpu->vm, page, &info, sizeof(info)) == HV_OK) {
-			return;
-		}
-	}
-	log_debug("%s: system time at 0x%lx is not RAM", vcpu->vm->name, msr);
-}
-
-/* Out of line is what would cost a write of TSC_ADJUST 20 instructions where there is no page. */
-static void update_system_time(struct vcpu *vcpu)
-{
-	uint64_t msr = guest_of(vcpu->vm)->system_time_msr[vcpu->index];
-
-	if ((msr & PVCLOCK_ENABLE) != 0) {
-		fill_system_time(vcpu, msr);
-	}
-}
-
-static void write_system_time(struct vcpu *vcpu, uint64_t value)
-{
-	guest_of(vcpu->vm)->system_time_msr[vcpu->index] = value;
-	update_system_time(vcpu);
-}
-
 /* --- the TSC --- */
 
 static void set_tsc_adjust(struct vcpu *vcpu, uint64_t adjust)
 {
 	vcpu->tsc_adjust = adjust;
 	guest_apply_tsc(guest_of(vcpu->vm), vcpu);
-	update_system_time(vcpu);
+	pv_tsc_changed(vcpu);
 }
 
 /* --- EFER --- */
@@ -180,9 +132,11 @@ static inline __attribute__((always_inline)) bool read_by_rule(struct vcpu *vcpu
 	case MSR_ACT_APIC_BASE:
 	case MSR_ACT_X2APIC:
 		return apic_read(vcpu, index, value);
-	case MSR_ACT_KVM_CLOCK:
-		*value = index == MSR_KVM_SYSTEM_TIME_NEW ? g->system_time_msr[vcpu->index] : 0;
-		return true;
+	case MSR_ACT_PV:
+		if (pv_msr_read(vcpu, index, value)) {
+			return true;
+		}
+		break;
 	case MSR_ACT_FAULT:
 	case MSR_ACT_WRITE_ONLY:
 	case MSR_ACT_COUNT:
@@ -236,13 +190,11 @@ static inline __attribute__((always_inline)) bool write_by_rule(struct vcpu *vcp
 	case MSR_ACT_APIC_BASE:
 	case MSR_ACT_X2APIC:
 		return apic_write(vcpu, index, value);
-	case MSR_ACT_KVM_CLOCK:
-		if (index == MSR_KVM_SYSTEM_TIME_NEW) {
-			write_system_time(vcpu, value);
-		} else {
-			write_wall_clock(vcpu, value);
+	case MSR_ACT_PV:
+		if (pv_msr_write(vcpu, index, value)) {
+			return true;
 		}
-		return true;
+		break;
 	case MSR_ACT_FAULT:
 	case MSR_ACT_CONST_STRICT:
 	case MSR_ACT_COUNT:

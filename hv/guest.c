@@ -7,6 +7,7 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest_vm.h"
+#include "hv/pv.h"
 #include "hv/recorder.h"
 #include "hv/vcpu.h"
 #include "mm/pool.h"
@@ -350,6 +351,7 @@ enum hv_status guest_resume(struct guest *g)
 	log_event("guest %s: resumed", g->vm.name);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		guest_apply_tsc(g, g->vm.vcpus[i]);
+		pv_resumed(g->vm.vcpus[i]);
 		run_release(&g->tasks[i]);
 	}
 	return HV_OK;

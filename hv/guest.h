@@ -96,10 +96,9 @@ struct guest {
 	struct ram_layout ram;
 	struct kernel_plan plan;
 	struct load_progress progress;
-	/* KVM clock: guest-physical address of the page, bit 0 = enabled. */
-	uint64_t system_time_msr[VM_VCPUS_MAX];
-	uint64_t wall_base;	/* seconds since 1970 when guest time was 0 */
-	uint64_t started_ticks; /* host */
+	_Atomic uint64_t wall_clock_msr; /* as any vCPU wrote it last */
+	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
+	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
 	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
 };

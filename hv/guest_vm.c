@@ -147,7 +147,6 @@ static enum hv_status create_vcpus(struct guest *g)
 		}
 		g->vm.vcpus[i] = vcpu;
 		g->vm.vcpu_count = i + 1;
-		g->system_time_msr[i] = 0;
 		run_task_init(&g->tasks[i], vcpu, &g->group, &g->config->pin);
 	}
 	return HV_OK;
@@ -181,7 +180,7 @@ static void describe_cpu(struct guest *g)
 		.vcpu_count = g->vm.vcpu_count,
 		.tsc_hz = clock_hz(),
 		.apic_hz = LAPIC_TIMER_HZ,
-		.paravirt_clock = true,
+		.paravirt = g->config->paravirt,
 		.xcr0_supported = fpu_supported(),
 		.no_rdtscp = the_backend->info.no_rdtscp,
 		.no_invpcid = the_backend->info.no_invpcid,
@@ -197,6 +196,7 @@ static enum hv_status create_vm(struct guest *g)
 	struct vm *vm = &g->vm;
 	enum hv_status status;
 
+	atomic_init(&g->wall_clock_msr, 0);
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
 	vtime_pause(&vm->time);

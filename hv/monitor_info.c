@@ -98,6 +98,7 @@ static void stats_vcpu(const struct vcpu *vcpu, const struct run_task *task)
 	unsigned v = vcpu->index;
 
 	monitor_print("vcpu%u.exits %lu\n", v, vcpu->exit_count);
+	monitor_print("vcpu%u.eoi-exits-saved %lu\n", v, vcpu->pv.eoi_saved);
 	for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
 		if (vcpu->exits_by_kind[k] != 0) {
 			monitor_print("vcpu%u.exits.%s %lu\n", v,

@@ -29,7 +29,7 @@ enum msr_action {
 	MSR_ACT_X2APIC,
 	MSR_ACT_MISC_ENABLE, /* kept in struct vcpu, without effect */
 	MSR_ACT_MICROCODE,   /* revision: write 0 is allowed, reads `value` */
-	MSR_ACT_KVM_CLOCK,
+	MSR_ACT_PV,	     /* hv/pv_msr.c */
 	MSR_ACT_COUNT
 };
 

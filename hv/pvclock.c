@@ -27,13 +27,12 @@ void pvclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
 }
 
 void pvclock_fill(struct pvclock_vcpu_time_info *info, uint64_t tsc_hz, uint64_t guest_tsc,
-		  uint64_t system_ns, uint32_t version)
+		  uint64_t system_ns, uint8_t flags)
 {
 	*info = (struct pvclock_vcpu_time_info){
-		.version = version & ~1u,
 		.tsc_timestamp = guest_tsc,
 		.system_time = system_ns,
-		.flags = PVCLOCK_TSC_STABLE,
+		.flags = flags,
 	};
 	pvclock_scale(tsc_hz, &info->tsc_to_system_mul, &info->tsc_shift);
 }

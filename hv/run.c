@@ -12,6 +12,7 @@
 #include "hv/exit.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
+#include "hv/pv.h"
 #include "hv/recorder.h"
 #include "hv/vcpu.h"
 #include "hv/watchdog.h"
@@ -374,6 +375,18 @@ void run_yield(void)
 	lock_release(&run.lock);
 }
 
+void run_yield_to(const struct run_task *t)
+{
+	if (t->entity.state == SCHED_QUEUED) {
+		run_yield();
+	}
+}
+
+uint64_t run_wait_ticks(const struct run_task *t)
+{
+	return t->entity.wait_ticks;
+}
+
 void run_flush_cpus(void)
 {
 	for (unsigned i = 0; i < percpu_count(); i++) {
@@ -510,8 +523,11 @@ static bool prepare(struct run_task *task)
 	if (vcpu->wait_for_sipi) {
 		return !go_to_sleep(task);
 	}
+	if ((requests & VCPU_REQ_PV) != 0) {
+		pv_requests(vcpu, requests);
+	}
 	if (vcpu->halted) {
-		if (!event_wakes(vcpu, the_backend, source)) {
+		if (!pv_take_unhalt(vcpu) && !event_wakes(vcpu, the_backend, source)) {
 			return !go_to_sleep(task);
 		}
 		vcpu->halted = false;
@@ -523,6 +539,7 @@ static bool prepare(struct run_task *task)
 	if (requests != 0) {
 		exit_sync_tpr_from_hw(vcpu);
 		event_deliver(vcpu, the_backend, source);
+		pv_eoi_offer(vcpu);
 	}
 	return true;
 }
@@ -555,6 +572,7 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 	uint64_t now;
 
 	load(cpu, vcpu);
+	pv_vcpu_load(vcpu);
 	if (slice_end != SCHED_NO_END) {
 		timer_arm(&cpu->slice, slice_end);
 	}
@@ -570,12 +588,14 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 		now = clock_now();
 		watchdog_host(local, now);
 		recorder_note(vcpu, &exit, now);
+		pv_eoi_settle(vcpu);
 		exit_handle(vcpu, &exit);
 		if (cpu->attention) {
 			service(cpu);
 		}
 	}
 	timer_cancel(&cpu->slice);
+	pv_vcpu_put(vcpu, task->entity.state != SCHED_BLOCKED);
 }
 
 /* --- the loop --- */

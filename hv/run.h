@@ -91,6 +91,10 @@ void run_settle_timers(void);
 void run_account(struct run_task *t);
 /* The current vCPU spins: it gives the CPU to somebody who gets on. */
 void run_yield(void);
+/* As above if `t` waits for a CPU: a hint. */
+void run_yield_to(const struct run_task *t);
+/* Ticks that the vCPU that runs here was ready to run and did not, ever. */
+uint64_t run_wait_ticks(const struct run_task *t);
 
 /* Asks for a chore. From anywhere. */
 void run_chore(unsigned chores);

@@ -11,6 +11,7 @@
 #include "hv/fetch.h"
 #include "hv/fpu.h"
 #include "hv/msr_policy.h"
+#include "hv/pv.h"
 #include "mm/pool.h"
 
 const struct hv_backend *the_backend;
@@ -59,6 +60,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
 	vcpu->misc_enable = MISC_ENABLE_RESET;
+	pv_reset(vcpu);
 	fpu_reset(vcpu);
 	vcpu_init(vcpu);
 	vcpu->wait_for_sipi = vcpu->index != 0;

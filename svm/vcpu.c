@@ -106,7 +106,9 @@ static const uint8_t intercepts[] = {
 	/* A guest whose #AC or #DB handler raises the same again keeps the CPU in microcode, deaf
 	 * to interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. */
 	SVM_INTERCEPT_EXCEPTION + EXC_DB, SVM_INTERCEPT_EXCEPTION + EXC_AC,
-	SVM_INTERCEPT_EXCEPTION + EXC_MC};
+	SVM_INTERCEPT_EXCEPTION + EXC_MC,
+	/* VMCALL may be a hypercall here, too. */
+	SVM_INTERCEPT_EXCEPTION + EXC_UD};
 
 static void reset_controls(struct svm_vcpu *v)
 {

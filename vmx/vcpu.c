@@ -24,8 +24,9 @@
 #define PAUSE_LOOP_WINDOW 4096u
 
 /* A guest whose #AC or #DB handler raises the same again keeps the CPU in microcode, deaf to
- * interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. */
-#define EXCEPTIONS (BIT32(EXC_DB) | BIT32(EXC_AC) | BIT32(EXC_MC))
+ * interrupts, for ever (CVE-2015-5307, CVE-2015-8104): each round must exit. #UD: VMMCALL may be a
+ * hypercall here, too. */
+#define EXCEPTIONS (BIT32(EXC_DB) | BIT32(EXC_UD) | BIT32(EXC_AC) | BIT32(EXC_MC))
 
 enum hv_status vmx_vm_init(struct vm *vm)
 {

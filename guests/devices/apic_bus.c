@@ -134,6 +134,22 @@ bool apic_bus_deliver(struct apic_bus *bus, const struct apic_message *msg)
 	return apic_bus_send(bus, targets_of(bus, msg), msg);
 }
 
+unsigned apic_bus_send_ids(struct apic_bus *bus, uint32_t first, const uint64_t ids[2],
+			   const struct apic_message *msg)
+{
+	unsigned taken = 0;
+
+	for (uint64_t set = apic_bus_everyone(bus); set != 0; set &= set - 1) {
+		struct lapic *l = bus->lapics[__builtin_ctzll(set)];
+		uint64_t at = (uint64_t)l->id - first; /* huge below `first` */
+
+		if (at < 128 && (ids[at / 64] & BIT(at % 64)) != 0) {
+			taken += lapic_take(l, msg) ? 1 : 0;
+		}
+	}
+	return taken;
+}
+
 bool apic_bus_requested(struct apic_bus *bus, const struct apic_message *msg)
 {
 	bool found = false;

@@ -34,7 +34,7 @@ void lapic_publish_locked(struct lapic *l)
 	atomic_store_explicit(&l->requested, requested, memory_order_release);
 	atomic_store_explicit(&l->deliverable, deliverable, memory_order_release);
 	/* A rise of `requested` alone counts: the TPR that counts may be in hardware. */
-	if (rose) {
+	if (rose || (l->eoi_offered && irr >= 0)) {
 		kick(l);
 	}
 }
@@ -237,6 +237,30 @@ void lapic_eoi(struct lapic *l)
 	}
 }
 
+bool lapic_offer_eoi(struct lapic *l)
+{
+	bool offered;
+	int vector;
+
+	lock_acquire(&l->lock);
+	vector = vecset_highest(&l->isr);
+	offered = vector >= 0 && !vecset_test(&l->tmr, (uint8_t)vector) &&
+		  vecset_highest(&l->irr) < 0;
+	l->eoi_offered = offered;
+	lock_release(&l->lock);
+	return offered;
+}
+
+void lapic_settle_eoi(struct lapic *l, bool ended)
+{
+	lock_acquire(&l->lock);
+	l->eoi_offered = false;
+	lock_release(&l->lock);
+	if (ended) {
+		lapic_eoi(l);
+	}
+}
+
 uint64_t lapic_cr8(const struct lapic *l)
 {
 	return l->tpr >> 4;
@@ -266,6 +290,7 @@ void lapic_clear_locked(struct lapic *l)
 	vecset_clear(&l->irr);
 	vecset_clear(&l->isr);
 	vecset_clear(&l->tmr);
+	l->eoi_offered = false;
 	l->tpr = 0;
 	l->ldr = lapic_x2apic(l) ? lapic_x2apic_ldr(l) : 0;
 	l->dfr = UINT32_MAX;

@@ -109,6 +109,7 @@ struct lapic {
 	uint32_t errors; /* gathered since the last write to ESR */
 	uint32_t lvt[LVT_COUNT];
 	struct lapic_timer timer;
+	bool eoi_offered; /* what is highest in service may be over: see lapic_offer_eoi */
 };
 
 /* --- the bus --- */
@@ -136,6 +137,12 @@ void apic_bus_set_eoi(struct apic_bus *bus, void (*eoi)(void *ctx, uint8_t vecto
  * least one took it; a level-triggered interrupt that nobody took is to be tried again later.
  */
 bool apic_bus_deliver(struct apic_bus *bus, const struct apic_message *msg);
+/*
+ * Hands a fixed message or an NMI to the LAPICs whose APIC IDs are in a map of 128: bit 0 of ids[0]
+ * stands for APIC ID `first`. `msg->dest` is ignored. Returns how many took it.
+ */
+unsigned apic_bus_send_ids(struct apic_bus *bus, uint32_t first, const uint64_t ids[2],
+			   const struct apic_message *msg);
 /*
  * A write to the MSI address range (0xfeexxxxx), as a device makes it. False when the address is
  * none, or nobody took it.
@@ -196,8 +203,16 @@ static inline bool lapic_extint_pending(const struct lapic *l)
 /* CR8: TPR bits 7:4. Writing back an unchanged value costs a compare and keeps TPR bits 3:0. */
 uint64_t lapic_cr8(const struct lapic *l);
 void lapic_set_cr8(struct lapic *l, uint64_t cr8);
-/* EOI without the register access, for a paravirtual EOI. */
+/* EOI without the register access. */
 void lapic_eoi(struct lapic *l);
+/*
+ * A paravirtual EOI. Whether the vCPU may end the highest vector in service without a word: it is
+ * edge-triggered and no other is requested. If so, every new request kicks the vCPU until
+ * lapic_settle_eoi, which comes before anything else is done to this LAPIC by its vCPU.
+ */
+bool lapic_offer_eoi(struct lapic *l);
+/* The offer is over; `ended`: the vCPU has made use of it. */
+void lapic_settle_eoi(struct lapic *l, bool ended);
 
 /* Requests a fixed, edge-triggered vector; from any CPU. */
 void lapic_interrupt(struct lapic *l, uint8_t vector);

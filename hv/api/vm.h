@@ -66,6 +66,8 @@ enum gpr {
 #define VCPU_REQ_NMI BIT32(3)
 #define VCPU_REQ_INIT BIT32(4)	  /* an INIT message; goes before a STARTUP */
 #define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
+#define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
+#define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -98,6 +100,22 @@ struct vcpu_events {
 
 #define VCPU_NOT_LOADED (-1)
 
+/* What the guest has set up of the paravirtual interfaces; owned by hv/pv*.c. */
+struct vcpu_pv {
+	/* The MSRs: an address and, in bit 0, whether it is enabled. */
+	uint64_t system_time;
+	uint64_t steal_time;
+	uint64_t eoi;
+	uint64_t poll_control;
+	_Atomic uint64_t tsc_adjust; /* vcpu->tsc_adjust, for the other vCPUs to read */
+	uint64_t steal_ticks;	     /* what the steal-time page tells */
+	uint64_t eoi_saved;	     /* EOIs that were no exit */
+	bool eoi_offered;	     /* the guest may end the interrupt in service by itself */
+	bool told_preempted;	     /* in the steal-time page */
+	bool was_paused;	     /* to be told in the clock's page */
+	bool unhalt;		     /* the next HLT is over at once */
+};
+
 #define FETCH_LEVELS 4u
 
 #define FETCH_NO_PAGE (~0ull)
@@ -128,6 +146,7 @@ struct vcpu {
 	bool halted;	    /* in HLT, waiting for an event */
 	bool wait_for_sipi; /* after INIT, and from RESET on but for the first vCPU */
 	struct vcpu_events events;
+	struct vcpu_pv pv;
 	/* Extended state while not loaded; sized by CPUID leaf 0xD of the host. */
 	void *fpu;
 	uint64_t xcr0;

@@ -73,6 +73,11 @@
 #define MSR_AMD_DE_CFG 0xc0011029u
 #define DE_CFG_LFENCE_SERIALIZES 2u
 
-/* The KVM paravirtual clock (Linux: Documentation/virt/kvm/x86/msr.rst). */
+/* KVM's own, the first two by their old numbers (Linux: Documentation/virt/kvm/x86/msr.rst). */
+#define MSR_KVM_WALL_CLOCK 0x11u
+#define MSR_KVM_SYSTEM_TIME 0x12u
 #define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01u
+#define MSR_KVM_STEAL_TIME 0x4b564d03u
+#define MSR_KVM_EOI_EN 0x4b564d04u
+#define MSR_KVM_POLL_CONTROL 0x4b564d05u

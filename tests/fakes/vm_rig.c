@@ -178,6 +178,7 @@ struct guest *vm_rig_guest(const char *name, struct guest_config *config)
 					.pin = sched_cpumask_all(),
 					.autostart = true,
 					.serial = true,
+					.paravirt = true,
 					.cmdline = "console=ttyS0"};
 	(void)str_copy(config->name, sizeof(config->name), span_of(name));
 	g = guest_add(config, vm_rig_kernel(), none);

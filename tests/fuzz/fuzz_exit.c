@@ -269,7 +269,6 @@ static void begin_input(void)
 	vcpu_reset(vcpu);
 	cpu->shadow = cpu->nmi_blocked = false;
 	mtrr_reset(&g->mtrr);
-	g->system_time_msr[0] = 0;
 	kernel_entry_state(&g->plan, &entry);
 	cpu->regs[VCPU_REG_EFER] = entry.efer;
 	cpu->regs[VCPU_REG_CR4] = entry.cr4;

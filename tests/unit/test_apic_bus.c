@@ -274,6 +274,56 @@ static void test_requested(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+/* Which vCPUs have vector 0x40 requested; it is taken back. */
+static unsigned requested(void)
+{
+	unsigned set = 0;
+
+	for (unsigned i = 0; i < APIC_RIG_CPUS; i++) {
+		if (vecset_test(&r.lapics[i].irr, 0x40)) {
+			assert_true(lapic_accept(&r.lapics[i], 0x40));
+			lapic_eoi(&r.lapics[i]);
+			set |= BIT32(i);
+		}
+	}
+	return set;
+}
+
+/* APIC ID = vCPU here. The map begins where it is told to and ends after 128. */
+static void test_a_map_of_ids(void **state)
+{
+	static const struct {
+		uint32_t first;
+		uint64_t ids[2];
+		unsigned set;
+	} cases[] = {
+		{0, {0x5, 0}, 0x5},
+		{0, {~0ull, ~0ull}, BIT32(APIC_RIG_CPUS) - 1},
+		{1, {0x3, 0}, 0x6},
+		{2, {~0ull, ~0ull}, (BIT32(APIC_RIG_CPUS) - 1) & ~3u},
+		{0, {0, ~0ull}, 0},
+		{APIC_RIG_CPUS, {~0ull, ~0ull}, 0},
+		{UINT32_MAX, {~0ull, ~0ull}, 0},
+		{UINT32_MAX - 63, {0, ~0ull}, 0},
+	};
+	struct apic_message msg = {.vector = 0x40};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned n = apic_bus_send_ids(&r.bus, cases[i].first, cases[i].ids, &msg);
+
+		assert_int_equal(requested(), cases[i].set);
+		assert_int_equal(n, __builtin_popcount(cases[i].set));
+	}
+	/* Not to a LAPIC that is disabled by software. */
+	apic_rig_write(&r, 1, APIC_SVR, 0xff);
+	assert_int_equal(apic_bus_send_ids(&r.bus, 0, (uint64_t[]){3, 0}, &msg), 1);
+	assert_int_equal(requested(), 1);
+	msg.delivery = APIC_NMI;
+	assert_int_equal(apic_bus_send_ids(&r.bus, 0, (uint64_t[]){3, 0}, &msg), 2);
+	assert_int_equal(r.calls[1].nmis, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +339,7 @@ int main(void)
 		T(test_lowest_priority_takes_turns),
 		T(test_msi),
 		T(test_requested),
+		T(test_a_map_of_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

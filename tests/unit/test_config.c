@@ -101,6 +101,7 @@ static void test_defaults(void **state)
 	assert_false(guest.debug_exit);
 	assert_false(guest.test_device);
 	assert_int_equal(guest.module_count, 0);
+	assert_true(guest.paravirt);
 	assert_int_equal(guest.restart, GUEST_RESTART_NEVER);
 	assert_string_equal(guest.cmdline, "console=ttyS0");
 	assert_string_equal(paths[guest.kernel], "web/vmlinuz");
@@ -127,7 +128,8 @@ static void test_every_key(void **state)
 				     "pin = 2\n"
 				     "autostart = off\n"
 				     "restart = on-crash\n"
-				     "serial = off"),
+				     "serial = off\n"
+				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
 	assert_int_equal(guest.memory, GIB(1));
@@ -143,6 +145,7 @@ static void test_every_key(void **state)
 	assert_false(guest.autostart);
 	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
 	assert_false(guest.serial);
+	assert_false(guest.paravirt);
 }
 
 static void test_what_notepad_writes(void **state)
@@ -299,7 +302,7 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial debug-exit test-device\n");
+		"cmdline weight cap pin autostart restart serial paravirt debug-exit test-device\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("disk = a.img", "web/guest.conf:1: disk: not supported by this version yet\n");

@@ -33,7 +33,7 @@ static void reset(void)
 		.vcpu_count = 1,
 		.tsc_hz = 2400000000,
 		.apic_hz = 1000000000,
-		.paravirt_clock = true,
+		.paravirt = true,
 		.xcr0_supported = XCR0_X87 | XCR0_SSE | XCR0_AVX,
 	};
 	vcpu = (struct cpuid_vcpu_state){.xcr0 = XCR0_X87, .apic_enabled = true};
@@ -158,7 +158,8 @@ static void virtualization_and_counters_are_hidden(void **state)
 		assert_zero(leaf(3, 0));
 		assert_zero(leaf(5, 0));
 		assert_zero(leaf(0xa, 0));
-		assert_zero(leaf(0x8000000a, 0));
+		/* Beyond the end: each vendor's way. */
+		assert_same(leaf(0x8000000a, 0), leaf(0x17, 0));
 		/* ARAT alone; no APERF. */
 		assert_int_equal(leaf(6, 0).eax, B(2));
 		assert_int_equal(leaf(6, 0).ecx, 0);
@@ -267,7 +268,7 @@ static void caches_are_shared_within_the_vm(void **state)
 	assert_int_equal(leaf(4, 0).ebx, 0x02c0003f);
 	assert_int_equal(leaf(4, 3).eax, 3u << 26 | 3u << 14 | 0x163);
 	assert_zero(leaf(4, 4));
-	assert_zero(leaf(0x8000001d, 0));
+	assert_same(leaf(0x8000001d, 0), leaf(0x17, 0));
 	host_amd();
 	config.vcpu_count = 4;
 	build();
@@ -408,12 +409,43 @@ static void the_tsc_rate_is_told(void **state)
 	r = leaf(0x15, 0);
 	assert_int_equal((uint64_t)r.ecx * r.ebx / r.eax, config.tsc_hz);
 	assert_int_equal(r.ecx, config.apic_hz);
+	assert_same(leaf(0x16, 0), (struct cpuid_regs){2400, 2400, 1000, 0});
 	r = leaf(0x40000010, 0);
 	assert_int_equal(r.eax, 2400000);
 	assert_int_equal(r.ebx, 1000000);
 	host_amd();
 	build();
 	assert_zero(leaf(0x15, 0));
+	assert_zero(leaf(0x16, 0));
+}
+
+/* Linux, native_calibrate_tsc: all in 32 bits. */
+static void linux_reads_the_tsc_rate_right(void **state)
+{
+	static const uint64_t rates[] = {50000000,   49999873,	 999999999,  1193182000,
+					 1896012345, 2394461000, 2400000000, 2799998123,
+					 3579545000, 4200000000, 5000000000};
+	unsigned none = 0;
+
+	(void)state;
+	host_intel();
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+		struct cpuid_regs r;
+		uint32_t khz;
+
+		config.tsc_hz = rates[i];
+		build();
+		r = leaf(0x15, 0);
+		if (r.eax == 0) {
+			print_message("%lu Hz: left to the kernel\n", rates[i]);
+			assert_true(none++ == 0 || rates[i] > UINT32_MAX);
+			assert_zero(leaf(0x16, 0));
+			continue;
+		}
+		khz = r.ecx / 1000 * r.ebx / r.eax;
+		assert_in_range(khz, rates[i] / 1000 - rates[i] / 1000000000 - 1,
+				rates[i] / 1000 + rates[i] / 1000000000 + 1);
+	}
 }
 
 static void the_hypervisor_leaves_are_kvms(void **state)
@@ -428,11 +460,27 @@ static void the_hypervisor_leaves_are_kvms(void **state)
 	r = leaf(0x40000000, 0);
 	assert_int_equal(r.eax, 0x40000010);
 	assert_memory_equal(&r.ebx, "KVMKVMKVM\0\0\0", 12);
-	assert_same(leaf(0x40000001, 0), (struct cpuid_regs){B(1) | B(3) | B(24), 0, 0, 0});
-	config.paravirt_clock = false;
-	build();
-	assert_int_equal(leaf(0x40000001, 0).eax, B(1));
+	/* No asynchronous page faults (4, 10, 14), no hint that vCPUs are never preempted (EDX). */
+	assert_same(leaf(0x40000001, 0), (struct cpuid_regs){0x01003aeb, 0, 0, 0});
 	for (uint32_t n = 2; n < 0x10; n++) {
+		assert_zero(leaf(0x40000000 + n, 0));
+	}
+}
+
+/* A hypervisor is still told of, by a name that is nobody's. */
+static void without_paravirt_no_kvm_shows(void **state)
+{
+	struct cpuid_regs r;
+
+	(void)state;
+	host_amd();
+	config.paravirt = false;
+	build();
+	assert_int_equal(leaf(1, 0).ecx & B(31), B(31));
+	r = leaf(0x40000000, 0);
+	assert_int_equal(r.eax, 0x40000000);
+	assert_memory_equal(&r.ebx, "Bulkhead\0\0\0\0", 12);
+	for (uint32_t n = 1; n <= 0x10; n++) {
 		assert_zero(leaf(0x40000000 + n, 0));
 	}
 }
@@ -548,7 +596,9 @@ int main(void)
 		cmocka_unit_test(amd_repeats_leaf_1),
 		cmocka_unit_test(intel_has_none_of_amds_bits),
 		cmocka_unit_test(the_tsc_rate_is_told),
+		cmocka_unit_test(linux_reads_the_tsc_rate_right),
 		cmocka_unit_test(the_hypervisor_leaves_are_kvms),
+		cmocka_unit_test(without_paravirt_no_kvm_shows),
 		cmocka_unit_test(what_hardware_keeps_from_guests_is_hidden),
 		cmocka_unit_test(the_tsc_is_invariant_where_ours_stands_on_it),
 		cmocka_unit_test(leaves_not_called_dynamic_do_not_change),

@@ -462,16 +462,46 @@ static void hidden_instructions_fault(void **state)
 	}
 }
 
+/* Which ones there are: test_pv_hypercall.c. */
 static void an_unknown_hypercall_answers_enosys(void **state)
 {
 	static const uint8_t vmmcall[] = {0x0f, 0x01, 0xd9};
 
 	(void)state;
 	vm_rig_code(g, vmmcall, sizeof(vmmcall));
-	vcpu->gpr[GPR_RAX] = 11;
+	vcpu->gpr[GPR_RAX] = 12;
 	vm_rig_exit(g, kind(VM_EXIT_HYPERCALL, 0));
 	assert_int_equal((int64_t)vcpu->gpr[GPR_RAX], -1000);
 	assert_int_equal(vcpu->rip, VM_RIG_CODE + 3);
+}
+
+/* Either vendor's instruction is one on any CPU; any other #UD is the guest's own. */
+static void the_other_vendors_hypercall_works(void **state)
+{
+	static const uint8_t code[][3] = {
+		{0x0f, 0x01, 0xc1}, {0x0f, 0x01, 0xd9}, {0x0f, 0x01, 0xda}, {0x0f, 0x0b, 0x00}};
+	struct vm_exit undefined = {.kind = VM_EXIT_EXCEPTION, .exception = {.vector = EXC_UD}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(code); i++) {
+		vm_rig_code(g, code[i], sizeof(code[i]));
+		vcpu->gpr[GPR_RAX] = 12;
+		vm_rig_exit(g, undefined);
+		if (i < 2) {
+			assert_int_equal((int64_t)vcpu->gpr[GPR_RAX], -1000);
+			assert_int_equal(vcpu->rip, VM_RIG_CODE + 3);
+			assert_nothing_raised();
+		} else {
+			assert_int_equal(vcpu->gpr[GPR_RAX], 12);
+			assert_int_equal(vcpu->rip, VM_RIG_CODE);
+			assert_raised(EXC_UD, -1);
+			vcpu->events.exception.type = VCPU_EVENT_NONE;
+		}
+	}
+	/* Bytes that cannot be read are none. */
+	vcpu->rip = 0xdead00000000;
+	vm_rig_exit(g, undefined);
+	assert_raised(EXC_UD, -1);
 }
 
 static void cache_flushes_do_nothing(void **state)
@@ -567,6 +597,7 @@ int main(void)
 		TEST(single_steps_trap_behind_the_instruction),
 		TEST(hidden_instructions_fault),
 		TEST(an_unknown_hypercall_answers_enosys),
+		TEST(the_other_vendors_hypercall_works),
 		TEST(cache_flushes_do_nothing),
 		TEST(xsetbv_is_for_the_kernel_and_what_cpuid_shows),
 		TEST(an_xsetbv_that_is_none_any_more_runs_on),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RDMSR and WRMSR: registers, EFER, the TSC, the APIC, the KVM clock. */
+/* RDMSR and WRMSR: registers, EFER, the TSC, the APIC. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,6 @@
 #include "hv/base/log.h"
 #include "hv/cpu/msr.h"
 #include "hv/exit.h"
-#include "hv/pvclock.h"
 #include "tests/fakes/exit_rig.h"
 
 static uint64_t get(uint32_t index)
@@ -322,92 +321,6 @@ static void moving_the_apic_stops_the_guest(void **state)
 	exit_stopped("moved the local APIC's registers");
 }
 
-/* --- the KVM clock --- */
-
-static uint64_t clock_ns(uint64_t tsc)
-{
-	struct pvclock_vcpu_time_info info;
-	uint64_t delta;
-
-	assert_int_equal(guest_mem_read(&g->vm, gpa(VM_RIG_CODE), &info, sizeof(info)), HV_OK);
-	assert_int_equal(info.version & 1, 0);
-	assert_int_equal(info.flags, PVCLOCK_TSC_STABLE);
-	delta = tsc - info.tsc_timestamp;
-	delta = info.tsc_shift < 0 ? delta >> -info.tsc_shift : delta << info.tsc_shift;
-	return info.system_time +
-	       (uint64_t)(((unsigned __int128)delta * info.tsc_to_system_mul) >> 32);
-}
-
-static void the_clock_page_tells_guest_time(void **state)
-{
-	(void)state;
-	fake_tsc += 3 * VM_RIG_HZ;
-	assert_true(put(MSR_KVM_SYSTEM_TIME_NEW, VM_RIG_CODE | 1));
-	assert_int_equal(get(MSR_KVM_SYSTEM_TIME_NEW), VM_RIG_CODE | 1);
-	assert_in_range(clock_ns(rdtsc()), 3000000000 - 3000, 3000000000);
-	fake_tsc += 60 * VM_RIG_HZ;
-	assert_in_range(clock_ns(rdtsc()), 63000000000 - 63000, 63000000000);
-	assert_null(strstr(vm_rig_text(), "not RAM"));
-}
-
-/* Linux writes TSC and TSC_ADJUST while it starts: the clock must not jump. */
-static void the_clock_stands_above_tsc_adjustments(void **state)
-{
-	uint32_t version = 0;
-
-	(void)state;
-	assert_true(put(MSR_KVM_SYSTEM_TIME_NEW, VM_RIG_CODE | 1));
-	fake_tsc += VM_RIG_HZ;
-	assert_true(put(MSR_IA32_TSC, 0));
-	assert_in_range(clock_ns(rdtsc()), 1000000000 - 1000, 1000000000);
-	assert_true(put(MSR_IA32_TSC_ADJUST, 0));
-	assert_in_range(clock_ns(rdtsc()), 1000000000 - 1000, 1000000000);
-	/* Each time under a new version. */
-	assert_int_equal(guest_mem_read(&g->vm, gpa(VM_RIG_CODE), &version, 4), HV_OK);
-	assert_int_equal(version, 6);
-}
-
-static void a_disabled_clock_writes_nothing(void **state)
-{
-	uint64_t word = 0;
-
-	(void)state;
-	assert_true(put(MSR_KVM_SYSTEM_TIME_NEW, VM_RIG_CODE | 1));
-	assert_true(put(MSR_KVM_SYSTEM_TIME_NEW, VM_RIG_CODE));
-	assert_int_equal(guest_mem_write(&g->vm, gpa(VM_RIG_CODE), &word, 8), HV_OK);
-	assert_true(put(MSR_IA32_TSC, 0));
-	assert_int_equal(guest_mem_read(&g->vm, gpa(VM_RIG_CODE), &word, 8), HV_OK);
-	assert_int_equal(word, 0);
-}
-
-static void the_wall_clock_is_when_guest_time_began(void **state)
-{
-	struct pvclock_wall_clock wall;
-
-	(void)state;
-	fake_tsc += 100 * VM_RIG_HZ;
-	assert_true(put(MSR_KVM_WALL_CLOCK_NEW, VM_RIG_CODE + 0x40));
-	assert_int_equal(guest_mem_read(&g->vm, gpa(VM_RIG_CODE + 0x40), &wall, sizeof(wall)),
-			 HV_OK);
-	assert_int_equal(wall.sec, (uint32_t)g->wall_base);
-	assert_true(g->wall_base >= 1767323045);
-	assert_int_equal(wall.version & 1, 0);
-}
-
-static void clocks_outside_of_memory_are_harmless(void **state)
-{
-	static const uint64_t bad[] = {0xfee00000, GIB(3), ~0ull, VM_RIG_GUEST_MEMORY - 8,
-				       VM_WINDOW_SIZE - 1};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_true(put(MSR_KVM_SYSTEM_TIME_NEW, bad[i] | 1));
-		assert_true(put(MSR_KVM_WALL_CLOCK_NEW, bad[i]));
-	}
-	assert_non_null(strstr(vm_rig_text(), "is not RAM"));
-	assert_int_equal(g->state, GUEST_RUNNING);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,11 +342,6 @@ int main(void)
 		EXIT_TEST(the_apic_base_switches_to_x2apic),
 		EXIT_TEST(the_task_priority_is_one_register),
 		EXIT_TEST(moving_the_apic_stops_the_guest),
-		EXIT_TEST(the_clock_page_tells_guest_time),
-		EXIT_TEST(the_clock_stands_above_tsc_adjustments),
-		EXIT_TEST(a_disabled_clock_writes_nothing),
-		EXIT_TEST(the_wall_clock_is_when_guest_time_began),
-		EXIT_TEST(clocks_outside_of_memory_are_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, exit_machine, NULL);

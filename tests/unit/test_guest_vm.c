@@ -181,7 +181,8 @@ static void the_next_life_begins_clean(void **state)
 	vcpu->tsc_adjust = 55;
 	vcpu->exit_count = 7;
 	g->mtrr.fixed[0] = 0;
-	g->system_time_msr[0] = VM_RIG_CODE | 1;
+	g->vm.vcpus[0]->pv.system_time = VM_RIG_CODE | 1;
+	atomic_store(&g->wall_clock_msr, VM_RIG_CODE);
 	vm_rig_end(g);
 	vm_rig_start(g);
 	vcpu = g->vm.vcpus[0];
@@ -192,7 +193,8 @@ static void the_next_life_begins_clean(void **state)
 	assert_int_equal(vcpu->exit_count, 0);
 	assert_int_equal(vcpu->recorder.count, 0);
 	assert_int_equal(g->mtrr.fixed[0], 0x0606060606060606);
-	assert_int_equal(g->system_time_msr[0], 0);
+	assert_int_equal(g->vm.vcpus[0]->pv.system_time, 0);
+	assert_int_equal(atomic_load(&g->wall_clock_msr), 0);
 }
 
 /* --- what its devices ask for --- */

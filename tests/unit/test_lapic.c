@@ -408,6 +408,68 @@ static void test_init_keeps_the_mode(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+/* Offered only where the guest's silence loses nothing: one edge in service, none requested. */
+static void test_what_eoi_is_offered(void **state)
+{
+	struct apic_message level = {.dest = 0, .level = true, .vector = 0x60};
+
+	(void)state;
+	assert_false(lapic_offer_eoi(l));
+	lapic_interrupt(l, 0x50);
+	assert_false(lapic_offer_eoi(l));
+	assert_int_equal(apic_rig_take(&r, 0), 0x50);
+	assert_true(lapic_offer_eoi(l));
+	lapic_settle_eoi(l, false);
+	assert_true(bit_of(APIC_ISR, 0x50));
+	/* One that waits behind it would never come. */
+	lapic_interrupt(l, 0x41);
+	assert_false(lapic_offer_eoi(l));
+	eoi();
+	assert_int_equal(apic_rig_take(&r, 0), 0x41);
+	/* The IOAPIC waits for the end of a level. */
+	assert_true(apic_bus_deliver(&r.bus, &level));
+	assert_int_equal(apic_rig_take(&r, 0), 0x60);
+	assert_false(lapic_offer_eoi(l));
+	eoi();
+	assert_true(lapic_offer_eoi(l));
+	lapic_settle_eoi(l, true);
+	assert_false(bit_of(APIC_ISR, 0x41));
+	assert_int_equal(r.eois, 1);
+}
+
+/* The guest may have ended 0x50 in silence: even what would wait for it must be looked at. */
+static void test_an_offer_makes_every_request_kick(void **state)
+{
+	unsigned kicks;
+
+	(void)state;
+	lapic_interrupt(l, 0x50);
+	assert_int_equal(apic_rig_take(&r, 0), 0x50);
+	kicks = r.calls[0].kicks;
+	lapic_interrupt(l, 0x41);
+	assert_int_equal(r.calls[0].kicks, kicks);
+	eoi();
+	assert_int_equal(apic_rig_take(&r, 0), 0x41);
+	assert_true(lapic_offer_eoi(l));
+	kicks = r.calls[0].kicks;
+	lapic_interrupt(l, 0x31);
+	assert_int_equal(r.calls[0].kicks, kicks + 1);
+	assert_int_equal(lapic_pending(l), -1);
+	lapic_settle_eoi(l, true);
+	assert_int_equal(lapic_pending(l), 0x31);
+	/* Over: as without. */
+	assert_int_equal(apic_rig_take(&r, 0), 0x31);
+	kicks = r.calls[0].kicks;
+	lapic_interrupt(l, 0x21);
+	assert_int_equal(r.calls[0].kicks, kicks);
+	/* INIT forgets an offer. */
+	eoi();
+	assert_int_equal(apic_rig_take(&r, 0), 0x21);
+	assert_true(lapic_offer_eoi(l));
+	lapic_init_reset(l);
+	assert_false(l->eoi_offered);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +492,8 @@ int main(void)
 		T(test_virtual_wire),
 		T(test_reset),
 		T(test_init_keeps_the_mode),
+		T(test_what_eoi_is_offered),
+		T(test_an_offer_makes_every_request_kick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

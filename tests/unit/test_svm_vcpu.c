@@ -91,7 +91,7 @@ static void controls_after_reset(void **state)
 	(void)state;
 	assert_int_equal(vmcb->_intercepts[0], 1u << 20); /* of CR accesses, only writes to CR4 */
 	assert_int_equal(vmcb->_intercepts[1], 0);
-	assert_int_equal(vmcb->_intercepts[2], 1u << 1 | 1u << 17 | 1u << 18);
+	assert_int_equal(vmcb->_intercepts[2], 1u << 1 | 1u << 6 | 1u << 17 | 1u << 18);
 	/* INTR NMI SMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR SHUTDOWN, not PAUSE. */
 	assert_int_equal(vmcb->_intercepts[3], 0x9d4c800fu);
 	/* VMRUN .. SKINIT, MONITOR MWAIT MWAIT_ARMED XSETBV. */

@@ -102,7 +102,7 @@ static void controls(void **state)
 	(void)state;
 	assert_int_equal(vmcs_read(VMCS_PIN_CONTROLS), vmx.caps.pin);
 	assert_int_equal(vmcs_read(VMCS_PROC2_CONTROLS), vmx.caps.proc2);
-	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1u << 1 | 1u << 17 | 1u << 18);
+	assert_int_equal(vmcs_read(VMCS_EXCEPTION_BITMAP), 1u << 1 | 1u << 6 | 1u << 17 | 1u << 18);
 	assert_int_equal(vmcs_read(VMCS_MSR_BITMAP), pool_hpa(vm->msrpm).v);
 	assert_int_equal(vmcs_read(VMCS_IO_BITMAP_A), pool_hpa(vm->iopm).v);
 	assert_int_equal(vmcs_read(VMCS_IO_BITMAP_B), pool_hpa(vm->iopm).v + 4096);

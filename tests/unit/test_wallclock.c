@@ -14,6 +14,8 @@
 
 static void the_tsc_carries_it_on(void **state)
 {
+	uint32_t nanoseconds;
+
 	(void)state;
 	fake_cpu_reset();
 	clock_init(HZ);
@@ -24,6 +26,9 @@ static void the_tsc_carries_it_on(void **state)
 	assert_int_equal(wallclock_now(), 1767225600);
 	fake_tsc += 1;
 	assert_int_equal(wallclock_now(), 1767225601);
+	fake_tsc += HZ / 4;
+	assert_int_equal(wallclock_read(&nanoseconds), 1767225601);
+	assert_int_equal(nanoseconds, 250000000);
 	fake_tsc += 86400 * HZ * 365;
 	assert_int_equal(wallclock_now(), 1767225601 + 86400 * 365);
 }
