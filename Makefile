@@ -26,7 +26,7 @@ DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c dr
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/ioapic.c \
-	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
+	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
 	guests/loaders/linux.c guests/loaders/linux_header.c guests/tables/e820.c \
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
@@ -64,7 +64,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_drivers_apic test_drivers_fbcon test_drivers_ioapic test_drivers_pic \
 	test_drivers_power test_drivers_ps2kbd test_drivers_rtc test_drivers_tsc test_drivers_uart \
 	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
-	test_ioapic test_isolation test_lapic test_lapic_regs test_lapic_timer test_linux \
+	test_ioapic test_isolation test_lapic test_lapic_page test_lapic_regs test_lapic_timer test_linux \
 	test_misc_ports test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
 	test_ptw test_sched test_slab test_space test_stack_guard test_svm_asid test_svm_check \
@@ -84,7 +84,7 @@ UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc \
 	fuzz_i8042
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
