@@ -60,6 +60,8 @@ void vmx_vcpu_load(struct vcpu *vcpu, unsigned cpu)
 		v->host_cr3 = 0;
 		/* What this vCPU did elsewhere has not reached this CPU's TLB. */
 		v->flush_vpid = true;
+		/* What the xAPIC page means is no translation: INVVPID need not reach it. */
+		v->flush |= v->apic_mode == APIC_MODE_XAPIC;
 		v->last_cpu = v->cpu;
 	}
 	if (v->cpu->last_vm != vcpu->vm->id) {
@@ -228,6 +230,11 @@ static void read_raw(const struct vmx_vcpu *v, struct vmx_raw_exit *raw)
 	case VMX_EXIT_WRMSR:
 	case VMX_EXIT_PAUSE:
 		raw->insn_length = (uint32_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+		break;
+	case VMX_EXIT_APIC_ACCESS:
+	case VMX_EXIT_VIRTUAL_EOI:
+	case VMX_EXIT_APIC_WRITE:
+		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 		break;
 	case VMX_EXIT_EPT_VIOLATION:
 		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
