@@ -20,13 +20,13 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
-VMX_SRCS := vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c vmx/mitigate.c \
+VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c vmx/mitigate.c \
 	vmx/permissions.c vmx/run.c vmx/state.c vmx/vcpu.c vmx/vmcs.c vmx/vmx.c vmx/vpid.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
-	guests/devices/lapic.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
+	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
 	guests/loaders/kernel.c guests/loaders/linux.c guests/loaders/linux_header.c \
 	guests/loaders/load.c guests/loaders/multiboot.c guests/loaders/multiboot_image.c guests/tables/e820.c guests/tables/legacy.c \
@@ -68,14 +68,14 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_drivers_apic test_drivers_fbcon test_drivers_ioapic test_drivers_pic \
 	test_drivers_power test_drivers_ps2kbd test_drivers_rtc test_drivers_tsc test_drivers_uart \
 	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
-	test_ioapic test_isolation test_lapic test_lapic_regs test_lapic_timer test_linux \
+	test_ioapic test_isolation test_lapic test_lapic_page test_lapic_regs test_lapic_timer test_linux \
 	test_misc_ports test_mce test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
 	test_ptw test_sched test_sched_balance test_sched_budget \
 	test_sched_queue test_sched_sim test_sched_smt test_slab test_space test_stack_guard test_svm_asid test_svm_check \
 	test_svm_cpu test_svm_decode test_svm_dump test_svm_event test_svm_features test_svm_nmi \
 	test_svm_permissions test_svm_run test_svm_svm test_svm_vcpu test_svm_vmcb test_exit_parity \
-	test_vmx_caps test_vmx_check test_vmx_cpu test_vmx_decode test_vmx_dump test_vmx_event \
+	test_vmx_apicv test_vmx_caps test_vmx_check test_vmx_cpu test_vmx_decode test_vmx_dump test_vmx_event \
 	test_vmx_mitigate test_vmx_permissions test_vmx_run test_vmx_state test_vmx_vcpu test_vmx_vmcs \
 	test_vmx_vmx test_vmx_vpid \
 	test_tables_acpi test_timer test_topology test_trap test_tsc_sync test_uart16550 test_vtime test_window test_linux_header \
@@ -90,7 +90,7 @@ UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
 UNIT_HELPERS := dump_acpi
-FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
+FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \

@@ -161,12 +161,25 @@ static void inject_external(struct vcpu *vcpu, const struct hv_backend *backend,
 	backend->inject(vcpu, &event);
 }
 
+/* What the CPU is to deliver by itself needs neither an injection nor a window. */
+static void hand_over(struct vcpu *vcpu, const struct hv_backend *backend,
+		      const struct event_source *source)
+{
+	struct apic_entry entry;
+
+	source->hand_over(source->ctx, vcpu, &entry);
+	backend->apic_load(vcpu, &entry);
+}
+
 void event_deliver(struct vcpu *vcpu, const struct hv_backend *backend,
 		   const struct event_source *source)
 {
 	struct vcpu_events *ev = &vcpu->events;
 	int vector;
 
+	if (backend->info.virtual_interrupts) {
+		hand_over(vcpu, backend, source);
+	}
 	if (ev->exception.type != VCPU_EVENT_NONE) {
 		inject_exception(vcpu, backend);
 	} else if (ev->reinject.type != VCPU_EVENT_NONE) {
@@ -188,6 +201,8 @@ bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
 	    ev->reinject.type != VCPU_EVENT_NONE) {
 		return true;
 	}
-	return waiting_vector(vcpu, source) >= 0 &&
+	return (waiting_vector(vcpu, source) >= 0 ||
+		(backend->info.virtual_interrupts &&
+		 source->virtual_pending(source->ctx, vcpu) >= 0)) &&
 	       (backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) & VCPU_BLOCKED_IF) == 0;
 }

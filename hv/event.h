@@ -23,6 +23,14 @@ struct event_source {
 	int (*requested)(void *ctx, const struct vcpu *vcpu);
 	/* Takes it (IRR to ISR, or the INTA cycle of an 8259); returns its vector. */
 	uint8_t (*accept)(void *ctx, struct vcpu *vcpu);
+	/*
+	 * Where the CPU delivers a LAPIC's interrupts (info.virtual_interrupts), the three above
+	 * are about what else there is, and these about the LAPIC's: the highest vector that would
+	 * be delivered with IF set, -1 when none;
+	 */
+	int (*virtual_pending)(void *ctx, const struct vcpu *vcpu);
+	/* and what the CPU has to know of them before an entry. */
+	void (*hand_over)(void *ctx, struct vcpu *vcpu, struct apic_entry *out);
 };
 
 /* How queueing an exception ended. */

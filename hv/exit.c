@@ -21,18 +21,23 @@ void exit_stop(struct vcpu *vcpu, const char *reason)
 	guest_end(guest_of(vcpu->vm), GUEST_END_CRASH, reason);
 }
 
+static struct lapic *lapic_of(const struct vcpu *vcpu)
+{
+	return board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
+}
+
 void exit_sync_tpr_from_hw(struct vcpu *vcpu)
 {
-	struct lapic *l = board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
-
-	lapic_set_cr8(l, the_backend->get_reg(vcpu, VCPU_REG_CR8));
+	if (!the_backend->info.virtual_interrupts) {
+		lapic_set_cr8(lapic_of(vcpu), the_backend->get_reg(vcpu, VCPU_REG_CR8));
+	}
 }
 
 void exit_sync_tpr_to_hw(struct vcpu *vcpu)
 {
-	const struct lapic *l = board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
-
-	the_backend->set_reg(vcpu, VCPU_REG_CR8, lapic_cr8(l));
+	if (!the_backend->info.virtual_interrupts) {
+		the_backend->set_reg(vcpu, VCPU_REG_CR8, lapic_cr8(lapic_of(vcpu)));
+	}
 }
 
 static void on_host_interrupt(struct vcpu *vcpu, struct vm_exit *exit)
@@ -309,6 +314,16 @@ static void on_tpr_below(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
+static void on_apic_write(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	lapic_page_written(lapic_of(vcpu), exit->apic.offset);
+}
+
+static void on_virtual_eoi(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	lapic_page_eoi(lapic_of(vcpu), exit->apic.vector);
+}
+
 static void on_unhandled(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	stop_with(vcpu, "unhandled exit", exit->raw.reason, exit->raw.info);
@@ -343,6 +358,9 @@ static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit 
 	[VM_EXIT_ENTRY_FAILED] = on_entry_failed,
 	[VM_EXIT_MACHINE_CHECK] = on_machine_check,
 	[VM_EXIT_TPR_BELOW] = on_tpr_below,
+	[VM_EXIT_APIC_ACCESS] = exit_apic_access,
+	[VM_EXIT_APIC_WRITE] = on_apic_write,
+	[VM_EXIT_VIRTUAL_EOI] = on_virtual_eoi,
 	[VM_EXIT_SPURIOUS] = on_ignored,
 	[VM_EXIT_UNKNOWN] = on_unhandled,
 };

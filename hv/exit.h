@@ -19,8 +19,9 @@ void exit_msr_write(struct vcpu *vcpu, struct vm_exit *exit);
 bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 bool msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
-/* Second-stage faults and string I/O (hv/exit_emul.c). */
+/* Second-stage faults, accesses to the xAPIC page, and string I/O (hv/exit_emul.c). */
 void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit);
+void exit_apic_access(struct vcpu *vcpu, struct vm_exit *exit);
 void exit_string_io(struct vcpu *vcpu, struct vm_exit *exit);
 
 /*
@@ -35,6 +36,9 @@ void exit_cr(struct vcpu *vcpu, struct vm_exit *exit);
 /* Stops the vCPU's VM because it cannot go on; `reason` is for the event line. */
 void exit_stop(struct vcpu *vcpu, const char *reason);
 
-/* Copies the TPR between the hardware's shadow and the LAPIC around an access to either. */
+/*
+ * Copies the TPR between the hardware's shadow and the LAPIC around an access to either. Nothing to
+ * do where the two are one (info.virtual_interrupts).
+ */
 void exit_sync_tpr_from_hw(struct vcpu *vcpu);
 void exit_sync_tpr_to_hw(struct vcpu *vcpu);

@@ -30,6 +30,8 @@ static struct vcpu *vcpu_of(struct emul_ctx *c)
 
 /* --- memory --- */
 
+/* Before anything is said about memory: a backend may have put a page there (hv/api/apic_page.h).
+ */
 static bool is_lapic(gpa_t addr)
 {
 	return addr.v - LAYOUT_LAPIC_BASE < PAGE_SIZE;
@@ -47,7 +49,7 @@ static enum emul_access do_read(struct emul_ctx *c, gpa_t addr, unsigned size, u
 	struct vcpu *vcpu = vcpu_of(c);
 
 	*value = 0;
-	if (guest_mem_read(vcpu->vm, addr, value, size) == HV_OK) {
+	if (!is_lapic(addr) && guest_mem_read(vcpu->vm, addr, value, size) == HV_OK) {
 		return EMUL_ACCESS_OK;
 	}
 	if (is_lapic(addr)) {
@@ -69,7 +71,8 @@ static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, 
 {
 	struct vcpu *vcpu = vcpu_of(c);
 
-	if (guest_mem_write(vcpu->vm, addr, &value, size) == HV_OK || is_rom(vcpu, addr, size)) {
+	if (!is_lapic(addr) &&
+	    (guest_mem_write(vcpu->vm, addr, &value, size) == HV_OK || is_rom(vcpu, addr, size))) {
 		return EMUL_ACCESS_OK;
 	}
 	if (is_lapic(addr)) {
@@ -109,7 +112,7 @@ static bool exchange(void *p, unsigned size, uint64_t expected, uint64_t desired
 static enum emul_access do_exchange(struct emul_ctx *c, gpa_t addr, unsigned size,
 				    uint64_t expected, uint64_t desired)
 {
-	void *p = gspace_ptr(&vcpu_of(c)->vm->gspace, addr, size, true);
+	void *p = is_lapic(addr) ? NULL : gspace_ptr(&vcpu_of(c)->vm->gspace, addr, size, true);
 
 	if (p == NULL) {
 		return do_write(c, addr, size, desired);
@@ -277,6 +280,29 @@ static void emulate_access(struct vcpu *vcpu, const struct vm_exit *exit)
 	finish(&run, emulate(&run.c));
 }
 
+/* An access that no memory answers. */
+static void access_device(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	const struct vm_exit_nested_fault *fault = &exit->fault;
+
+	if (fault->table_walk) {
+		/* In a hole or device memory the walk would read reserved bits. */
+		stop_in_hole(vcpu, "page table at", fault->gpa);
+	} else if (fault->fetch) {
+		stop_in_hole(vcpu, "jumped to", fault->gpa);
+	} else if (exit->vectoring.type != VCPU_EVENT_NONE) {
+		/* The IDT, a stack or a TSS: no instruction made this access. */
+		stop_in_hole(vcpu, "event delivery through", fault->gpa);
+	} else {
+		emulate_access(vcpu, exit);
+	}
+}
+
+void exit_apic_access(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	access_device(vcpu, exit);
+}
+
 void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	const struct vm_exit_nested_fault *fault = &exit->fault;
@@ -297,17 +323,7 @@ void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 		break;
 	case GSPACE_FAULT_MMIO:
 	case GSPACE_FAULT_ROM:
-		if (fault->table_walk) {
-			/* In a hole or device memory the walk would read reserved bits. */
-			stop_in_hole(vcpu, "page table at", fault->gpa);
-		} else if (fault->fetch) {
-			stop_in_hole(vcpu, "jumped to", fault->gpa);
-		} else if (exit->vectoring.type != VCPU_EVENT_NONE) {
-			/* The IDT, a stack or a TSS: no instruction made this access. */
-			stop_in_hole(vcpu, "event delivery through", fault->gpa);
-		} else {
-			emulate_access(vcpu, exit);
-		}
+		access_device(vcpu, exit);
 		break;
 	}
 }

@@ -89,6 +89,20 @@ static uint8_t source_accept(void *ctx, struct vcpu *vcpu)
 	return board_accept(g->board, vcpu->index);
 }
 
+static int source_virtual_pending(void *ctx, const struct vcpu *vcpu)
+{
+	const struct guest *g = ctx;
+
+	return lapic_page_pending(board_lapic(g->board, vcpu->index));
+}
+
+static void source_hand_over(void *ctx, struct vcpu *vcpu, struct apic_entry *out)
+{
+	const struct guest *g = ctx;
+
+	lapic_page_hand_over(board_lapic(g->board, vcpu->index), out);
+}
+
 const struct event_source *guest_event_source(struct vm *vm)
 {
 	return &guest_of(vm)->events;
@@ -372,7 +386,14 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
 	g->config = config;
 	g->kernel = kernel;
 	g->initrd = initrd;
-	g->events = (struct event_source){g, source_pending, source_requested, source_accept};
+	g->events = (struct event_source){
+		.ctx = g,
+		.pending = source_pending,
+		.requested = source_requested,
+		.accept = source_accept,
+		.virtual_pending = source_virtual_pending,
+		.hand_over = source_hand_over,
+	};
 	console_guest_init(&g->console, g->vm.name);
 	work_init(&g->work, guest_step);
 	guests[guests_count++] = g;

@@ -152,6 +152,14 @@ static enum hv_status create_vcpus(struct guest *g)
 	return HV_OK;
 }
 
+/* The CPU's view of each LAPIC is the LAPIC. */
+static void share_lapics(struct guest *g)
+{
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		lapic_use_page(board_lapic(g->board, i), the_backend->apic_page(g->vm.vcpus[i]));
+	}
+}
+
 static enum hv_status create_board(struct guest *g)
 {
 	struct board_config config = {
@@ -166,12 +174,17 @@ static enum hv_status create_board(struct guest *g)
 		.ops = &board_ops,
 		.ctx = g,
 	};
+	enum hv_status status;
 
 	g->board = pool_alloc(board_size(g->vm.vcpu_count, g->config->test_device));
 	if (g->board == NULL) {
 		return HV_E_NO_MEMORY;
 	}
-	return board_init(g->board, &config);
+	status = board_init(g->board, &config);
+	if (status == HV_OK && the_backend->info.virtual_interrupts) {
+		share_lapics(g);
+	}
+	return status;
 }
 
 static void describe_cpu(struct guest *g)

@@ -26,6 +26,7 @@ static void fill_detail(uint64_t detail[5], const struct vcpu *vcpu, const struc
 		detail[1] = vcpu->gpr[GPR_RDX] << 32 | (uint32_t)vcpu->gpr[GPR_RAX];
 		break;
 	case VM_EXIT_NESTED_FAULT:
+	case VM_EXIT_APIC_ACCESS:
 		detail[0] = exit->fault.gpa.v;
 		detail[1] = (exit->fault.write ? FAULT_WRITE : 0) |
 			    (exit->fault.fetch ? FAULT_FETCH : 0);
@@ -37,6 +38,14 @@ static void fill_detail(uint64_t detail[5], const struct vcpu *vcpu, const struc
 	case VM_EXIT_EXCEPTION:
 		detail[0] = exit->exception.vector;
 		detail[1] = exit->exception.error;
+		break;
+	case VM_EXIT_APIC_WRITE:
+		detail[0] = exit->apic.offset;
+		detail[1] = 0;
+		break;
+	case VM_EXIT_VIRTUAL_EOI:
+		detail[0] = exit->apic.vector;
+		detail[1] = 0;
 		break;
 	case VM_EXIT_ENTRY_FAILED:
 	case VM_EXIT_UNKNOWN:
@@ -75,6 +84,7 @@ static size_t format_detail(const struct recorder_entry *e, char *buf, size_t ca
 	case VM_EXIT_MSR_WRITE:
 		return fmt_snprintf(buf, cap, "msr 0x%lx edx:eax 0x%lx", d[0], d[1]);
 	case VM_EXIT_NESTED_FAULT:
+	case VM_EXIT_APIC_ACCESS:
 		return fmt_snprintf(buf, cap, "gpa 0x%lx %s", d[0],
 				    (d[1] & FAULT_WRITE) != 0	? "write"
 				    : (d[1] & FAULT_FETCH) != 0 ? "fetch"
@@ -83,6 +93,10 @@ static size_t format_detail(const struct recorder_entry *e, char *buf, size_t ca
 		return fmt_snprintf(buf, cap, "leaf 0x%lx subleaf 0x%lx", d[0], d[1]);
 	case VM_EXIT_EXCEPTION:
 		return fmt_snprintf(buf, cap, "vector %lu error 0x%lx", d[0], d[1]);
+	case VM_EXIT_APIC_WRITE:
+		return fmt_snprintf(buf, cap, "offset 0x%lx", d[0]);
+	case VM_EXIT_VIRTUAL_EOI:
+		return fmt_snprintf(buf, cap, "vector 0x%lx", d[0]);
 	case VM_EXIT_ENTRY_FAILED:
 	case VM_EXIT_UNKNOWN:
 		return fmt_snprintf(buf, cap, "reason 0x%lx info 0x%lx", d[0], d[1]);

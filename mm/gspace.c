@@ -182,6 +182,24 @@ enum hv_status gspace_populate(struct gspace *g, uint64_t base, uint64_t size)
 	return status;
 }
 
+enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, hpa_t *frame)
+{
+	enum hv_status status = gspace_add_region(g, addr, PAGE_SIZE, true);
+	struct pt_leaf leaf;
+
+	if (status == HV_OK) {
+		status = gspace_populate(g, addr, PAGE_SIZE);
+	}
+	if (status != HV_OK) {
+		return status;
+	}
+	CHECK(pt_lookup(&g->stage2, addr, &leaf));
+	window_copy_frame(leaf.pa, contents);
+	*frame = leaf.pa;
+	g->ram_bytes -= PAGE_SIZE; /* not RAM */
+	return HV_OK;
+}
+
 enum hv_status gspace_make_rom(struct gspace *g, uint64_t base)
 {
 	struct gspace_region *r = find_region(g, base);

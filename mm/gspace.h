@@ -76,6 +76,13 @@ enum hv_status gspace_add_region(struct gspace *g, uint64_t base, uint64_t size,
  * returns it.
  */
 enum hv_status gspace_populate(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
+/*
+ * Declares and populates one page that is the guest's as RAM is, but stands for a device: the
+ * backend gives accesses to it a meaning. It begins as a copy of the frame `contents`; *frame is
+ * where it lies.
+ */
+enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents,
+			       hpa_t *frame) HV_MUST_CHECK;
 /* Turns the region that starts at `base` into ROM, after it was filled. HV_E_NOT_FOUND, or
  * HV_E_BUSY once memory is shared. */
 enum hv_status gspace_make_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;

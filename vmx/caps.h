@@ -68,10 +68,14 @@
 #define VMX_PROC_SECONDARY BIT32(31)
 
 /* Secondary processor-based VM-execution controls. */
+#define VMX_PROC2_APIC_ACCESSES BIT32(0)
 #define VMX_PROC2_EPT BIT32(1)
 #define VMX_PROC2_RDTSCP BIT32(3)
+#define VMX_PROC2_X2APIC BIT32(4)
 #define VMX_PROC2_VPID BIT32(5)
 #define VMX_PROC2_UNRESTRICTED BIT32(7)
+#define VMX_PROC2_APIC_REGISTERS BIT32(8)
+#define VMX_PROC2_VIRTUAL_INTERRUPTS BIT32(9)
 #define VMX_PROC2_PAUSE_LOOP BIT32(10)
 #define VMX_PROC2_INVPCID BIT32(12)
 
@@ -132,9 +136,10 @@ struct vmx_caps {
 	uint32_t pin, proc, proc2, exit, entry;
 	uint64_t eptp; /* of an EPT pointer, all but the address */
 	unsigned ept_max_level;
-	bool preemption_timer; /* can be turned on */
-	uint8_t timer_shift;   /* TSC ticks per timer tick, as a power of two */
-	bool io_info;	       /* string I/O exits tell address size and segment */
+	bool preemption_timer;	 /* can be turned on */
+	uint8_t timer_shift;	 /* TSC ticks per timer tick, as a power of two */
+	bool virtual_interrupts; /* vmx/apicv.h */
+	bool io_info;		 /* string I/O exits tell address size and segment */
 	bool invept_single;
 	bool invvpid_single;
 	uint64_t cr0_fixed0,

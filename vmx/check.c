@@ -15,6 +15,7 @@
 #define INTERRUPTIBILITY_DEFINED MASK(4, 0)
 #define PENDING_DEBUG_DEFINED (MASK(3, 0) | BIT(12) | BIT(14) | BIT(16))
 #define DEBUGCTL_BTF BIT(1)
+#define VMX_PROC2_APIC (VMX_PROC2_X2APIC | VMX_PROC2_APIC_REGISTERS | VMX_PROC2_VIRTUAL_INTERRUPTS)
 #define ACTIVITY_HLT 1u
 #define ACTIVITY_MAX 3u
 #define TYPE_TSS16_BUSY 3u
@@ -119,6 +120,14 @@ const char *vmx_check_controls(const struct vmcs_image *v, const struct vmx_caps
 		 "the virtual-APIC page is not a page of physical memory"},
 		{(proc & VMX_PROC_TPR_SHADOW) != 0 && F(TPR_THRESHOLD) >> 4 != 0,
 		 "the TPR threshold is above 15"},
+		{(proc2 & VMX_PROC2_APIC) != 0 && (proc & VMX_PROC_TPR_SHADOW) == 0,
+		 "APIC virtualization without a TPR shadow"},
+		{(proc2 & VMX_PROC2_X2APIC) != 0 && (proc2 & VMX_PROC2_APIC_ACCESSES) != 0,
+		 "both APIC accesses and x2APIC mode are virtualized"},
+		{(proc2 & VMX_PROC2_VIRTUAL_INTERRUPTS) != 0 && (pin & VMX_PIN_INTERRUPT) == 0,
+		 "virtual-interrupt delivery without external-interrupt exiting"},
+		{(proc2 & VMX_PROC2_APIC_ACCESSES) != 0 && !is_page(F(APIC_ACCESS), caps),
+		 "the APIC-access page is not a page of physical memory"},
 		{(proc & VMX_PROC_NMI_WINDOW) != 0 && (pin & VMX_PIN_VIRTUAL_NMI) == 0,
 		 "NMI-window exiting without virtual NMIs"},
 		{(pin & VMX_PIN_VIRTUAL_NMI) != 0 && (pin & VMX_PIN_NMI) == 0,

@@ -2,6 +2,7 @@
 /* Exit decoding: one table over the basic exit reasons. */
 #include "vmx/decode.h"
 
+#include "hv/api/apic_page.h"
 #include "hv/api/backend.h"
 #include "hv/base/bits.h"
 #include "hv/cpu/regs.h"
@@ -29,6 +30,14 @@
 /* Exit qualification of task switches. */
 #define TASKQ_SELECTOR MASK(15, 0)
 #define TASKQ_SOURCE MASK(31, 30)
+
+/* Exit qualification of APIC accesses, APIC writes and virtual EOIs. */
+#define APICQ_OFFSET MASK(11, 0)
+#define APICQ_TYPE MASK(15, 12)
+#define APICQ_TYPE_WRITE 1u
+#define APICQ_TYPE_FETCH 2u
+#define APICQ_TYPE_DELIVERY 3u /* of an event; beyond: by guest-physical address */
+#define APICQ_VECTOR MASK(7, 0)
 
 /* Bits of a #DB's qualification that DR6 gets: B3-B0, BD, BS. */
 #define DBQ_DR6 (MASK(3, 0) | BIT(13) | BIT(14))
@@ -289,6 +298,29 @@ static void fill_ept_misconfig(const struct vmx_raw_exit *raw, struct vm_exit *o
 	out->fault = (struct vm_exit_nested_fault){.gpa = gpa(raw->gpa), .misconfigured = true};
 }
 
+static void fill_apic_access(const struct vmx_raw_exit *raw, struct vm_exit *out)
+{
+	uint64_t type = bits_get(raw->qualification, APICQ_TYPE);
+
+	out->fault = (struct vm_exit_nested_fault){
+		.gpa = gpa(APIC_PAGE_GPA + bits_get(raw->qualification, APICQ_OFFSET)),
+		.write = type == APICQ_TYPE_WRITE,
+		.fetch = type == APICQ_TYPE_FETCH,
+		.table_walk = type > APICQ_TYPE_DELIVERY,
+		.present = true,
+	};
+}
+
+static void fill_apic_write(const struct vmx_raw_exit *raw, struct vm_exit *out)
+{
+	out->apic.offset = (uint16_t)bits_get(raw->qualification, APICQ_OFFSET);
+}
+
+static void fill_virtual_eoi(const struct vmx_raw_exit *raw, struct vm_exit *out)
+{
+	out->apic.vector = (uint8_t)bits_get(raw->qualification, APICQ_VECTOR);
+}
+
 #define AT(reason) [VMX_EXIT_##reason]
 
 static const struct row rows[VMX_EXIT_REASON_COUNT] = {
@@ -328,6 +360,10 @@ static const struct row rows[VMX_EXIT_REASON_COUNT] = {
 	AT(PREEMPTION_TIMER) = {VM_EXIT_HOST_INTERRUPT, false, fill_timer},
 	/* Behind the instruction that lowered the TPR. */
 	AT(TPR_BELOW) = {VM_EXIT_TPR_BELOW, false, NULL},
+	AT(APIC_ACCESS) = {VM_EXIT_APIC_ACCESS, false, fill_apic_access},
+	/* Behind the instruction that wrote. */
+	AT(VIRTUAL_EOI) = {VM_EXIT_VIRTUAL_EOI, false, fill_virtual_eoi},
+	AT(APIC_WRITE) = {VM_EXIT_APIC_WRITE, false, fill_apic_write},
 	AT(EPT_VIOLATION) = {VM_EXIT_NESTED_FAULT, false, fill_ept_violation},
 	AT(EPT_MISCONFIG) = {VM_EXIT_NESTED_FAULT, false, fill_ept_misconfig},
 	AT(INVEPT) = {VM_EXIT_UNDEFINED_INSN, true, NULL},

@@ -118,8 +118,10 @@ void vmx_windows_write(struct vmx_vcpu *v)
 		uint32_t wanted = (uint32_t)v->window_vector >> 4;
 		uint32_t tpr = v->apic[VMX_APIC_TPR] >> 4;
 
-		/* The threshold is never above the TPR: that would be refused, or exit at once. */
-		if (v->window_vector >= VECTOR_FIRST_APIC && tpr >= wanted) {
+		/* The threshold is never above the TPR: that would be refused, or exit at once.
+		 * With virtual interrupts no TPR holds back what waits for a window. */
+		if (!vmx.caps.virtual_interrupts && v->window_vector >= VECTOR_FIRST_APIC &&
+		    tpr >= wanted) {
 			threshold = wanted;
 		} else {
 			proc |= VMX_PROC_INTERRUPT_WINDOW;

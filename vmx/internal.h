@@ -36,8 +36,10 @@ struct vmx_cpu {
 /* Of one VM: vm->backend_vm. */
 struct vmx_vm {
 	uint8_t *msrpm;
+	uint8_t *msrpm_x2apic; /* of vCPUs in x2APIC mode; NULL without APIC virtualization */
 	uint8_t *iopm;
 	uint64_t eptp;
+	hpa_t apic_access; /* what the xAPIC page's address leads to */
 };
 
 /* MSRs that a VM entry does not switch: the guest's are in the CPU from vcpu_load to vcpu_put. */
@@ -54,15 +56,17 @@ struct vmx_vcpu {
 	struct vcpu vcpu; /* first: vmx_entry.S addresses it */
 	void *vmcs;
 	hpa_t vmcs_hpa;
-	uint8_t *apic; /* the virtual-APIC page, of which only the TPR is used */
-	uint16_t vpid; /* 0: none, the CPU flushes at each entry */
+	uint32_t *apic; /* the virtual-APIC page; without vmx/apicv.h only its TPR is used */
+	uint16_t vpid;	/* 0: none, the CPU flushes at each entry */
 	/* Whose this is now: its VMCS is current there. NULL between put and load, with the VMCS
 	 * written back to memory. */
 	struct vmx_cpu *cpu;
 	struct vmx_cpu *last_cpu; /* whose host state the VMCS holds */
 	bool launched;
 	/* What the VMCS holds, so that only changes are written. */
-	uint32_t proc;
+	uint32_t proc, proc2;
+	uint64_t eoi_exits[4];
+	enum apic_mode apic_mode;
 	uint32_t tpr_threshold;
 	bool bounded;	    /* the preemption timer is on */
 	uint64_t bound_end; /* host TSC ticks; 0: not set */
@@ -83,8 +87,8 @@ struct vmx_vcpu {
 	uint64_t msrs[VMX_MSR_COUNT]; /* while not loaded */
 };
 
-/* The TPR in the virtual-APIC page. */
-#define VMX_APIC_TPR 0x80u
+/* The TPR's word in the virtual-APIC page. */
+#define VMX_APIC_TPR (0x80u / 4)
 
 static inline struct vmx_vcpu *vmx_vcpu(struct vcpu *vcpu)
 {

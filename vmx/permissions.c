@@ -50,16 +50,21 @@ static void pass_overlap(uint8_t *map, const struct msr_pass_range *r, uint32_t 
 	}
 }
 
-void vmx_msrpm_build(uint8_t *map, const struct msr_pass_range *pass)
+void vmx_msrpm_pass(uint8_t *map, const struct msr_pass_range *pass)
 {
-	uint32_t efer = 0;
-
-	memset(map, 0xff, VMX_MSRPM_SIZE);
 	for (; pass != NULL && pass->count != 0; pass++) {
 		for (unsigned i = 0; i < ARRAY_SIZE(range_first); i++) {
 			pass_overlap(map, pass, range_first[i]);
 		}
 	}
+}
+
+void vmx_msrpm_build(uint8_t *map, const struct msr_pass_range *pass)
+{
+	uint32_t efer = 0;
+
+	memset(map, 0xff, VMX_MSRPM_SIZE);
+	vmx_msrpm_pass(map, pass);
 	/* LME decides together with CR0.PG and the entry controls: never the guest's alone. */
 	if (msr_bit(MSR_EFER, &efer)) {
 		map[efer / 8] |= (uint8_t)(1u << efer % 8);

@@ -22,6 +22,8 @@
  * does not cover, and EFER, exit whatever the list says.
  */
 void vmx_msrpm_build(uint8_t *map, const struct msr_pass_range *pass);
+/* Adds `pass` to what the map lets through. */
+void vmx_msrpm_pass(uint8_t *map, const struct msr_pass_range *pass);
 /* Whether the map lets a guest access this MSR without an exit. */
 bool vmx_msrpm_passes(const uint8_t *map, uint32_t index, bool write);
 

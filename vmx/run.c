@@ -242,6 +242,11 @@ static inline __attribute__((always_inline)) void read_raw(struct vmx_vcpu *v)
 			raw->insn_info = (uint32_t)vmcs_read(VMCS_EXIT_INSN_INFO);
 		}
 		break;
+	case VMX_EXIT_APIC_ACCESS:
+	case VMX_EXIT_VIRTUAL_EOI:
+	case VMX_EXIT_APIC_WRITE:
+		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+		break;
 	case VMX_EXIT_EPT_VIOLATION:
 		raw->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 		raw->gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);

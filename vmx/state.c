@@ -332,7 +332,7 @@ void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		v->cr2 = value;
 		break;
 	case VCPU_REG_CR8:
-		v->apic[VMX_APIC_TPR] = (uint8_t)(value << 4);
+		v->apic[VMX_APIC_TPR] = (uint32_t)(value & 0xf) << 4;
 		break;
 	case VCPU_REG_DR6:
 		value = (value & UINT32_MAX);

@@ -13,6 +13,7 @@
 #include "hv/base/str.h"
 #include "hv/cpu/regs.h"
 #include "mm/pool.h"
+#include "vmx/apicv.h"
 #include "vmx/internal.h"
 #include "vmx/permissions.h"
 #include "vmx/vmx_insn.h"
@@ -28,9 +29,23 @@
  * hypercall here, too. */
 #define EXCEPTIONS (BIT32(EXC_DB) | BIT32(EXC_UD) | BIT32(EXC_AC) | BIT32(EXC_MC))
 
+static enum hv_status init_apic(struct vm *vm, struct vmx_vm *vmx_vm)
+{
+	if (!vmx.caps.virtual_interrupts) {
+		return HV_OK;
+	}
+	vmx_vm->msrpm_x2apic = pool_pages(VMX_MSRPM_ORDER);
+	if (vmx_vm->msrpm_x2apic == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	vmx_msrpm_build_x2apic(vmx_vm->msrpm_x2apic, vmx.policy->msrs);
+	return vmx_apic_map(vm, &vmx_vm->apic_access);
+}
+
 enum hv_status vmx_vm_init(struct vm *vm)
 {
 	struct vmx_vm *vmx_vm = pool_alloc(sizeof(*vmx_vm));
+	enum hv_status status;
 
 	if (vmx_vm == NULL) {
 		return HV_E_NO_MEMORY;
@@ -45,7 +60,11 @@ enum hv_status vmx_vm_init(struct vm *vm)
 	vmx_msrpm_build(vmx_vm->msrpm, vmx.policy->msrs);
 	vmx_iopm_build(vmx_vm->iopm, vmx.policy->ports);
 	vmx_vm->eptp = vmx.caps.eptp | pool_hpa(vm->gspace.stage2.root).v;
-	return HV_OK;
+	status = init_apic(vm, vmx_vm);
+	if (status != HV_OK) {
+		vmx_vm_fini(vm);
+	}
+	return status;
 }
 
 void vmx_vm_fini(struct vm *vm)
@@ -57,6 +76,9 @@ void vmx_vm_fini(struct vm *vm)
 	}
 	if (vmx_vm->msrpm != NULL) {
 		pool_pages_free(vmx_vm->msrpm, VMX_MSRPM_ORDER);
+	}
+	if (vmx_vm->msrpm_x2apic != NULL) {
+		pool_pages_free(vmx_vm->msrpm_x2apic, VMX_MSRPM_ORDER);
 	}
 	if (vmx_vm->iopm != NULL) {
 		pool_pages_free(vmx_vm->iopm, VMX_IOPM_ORDER);
@@ -98,6 +120,9 @@ struct vcpu *vmx_vcpu_create(struct vm *vm)
 	v->vmcs_hpa = pool_hpa(v->vmcs);
 	v->vcpu.vm = vm;
 	v->window_vector = -1;
+	if (vmx.caps.virtual_interrupts) {
+		v->apic_mode = APIC_MODE_XAPIC; /* as a LAPIC comes out of reset */
+	}
 	/* Brings what the CPU keeps in a region into a defined state. */
 	result = vmx_vmclear(v->vmcs_hpa);
 	CHECK(result == VMX_OK);
@@ -166,6 +191,8 @@ static void reset_controls(struct vmx_vcpu *v)
 		vmcs_write(VMCS_PLE_WINDOW, PAUSE_LOOP_WINDOW);
 	}
 	v->proc = vmx.caps.proc;
+	v->proc2 = proc2;
+	vmx_apic_reset(v);
 	v->tpr_threshold = 0;
 	v->bounded = false;
 	v->bound_end = 0;

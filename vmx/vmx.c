@@ -5,6 +5,7 @@
 #include "hv/base/log.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/msr.h"
+#include "vmx/apicv.h"
 #include "vmx/event.h"
 #include "vmx/internal.h"
 #include "vmx/vpid.h"
@@ -39,6 +40,8 @@ static struct hv_backend backend = {
 	.code_root = vmx_code_root,
 	.clear_shadow = vmx_clear_shadow,
 	.set_windows = vmx_set_windows,
+	.apic_page = vmx_apic_page,
+	.apic_load = vmx_apic_load,
 	.tlb_flush = vmx_tlb_flush,
 	.dump = vmx_dump,
 };
@@ -125,6 +128,7 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		.next_rip = true,
 		.flush_by_tag = c->invvpid_single,
 		.pause_filter = vmx_caps_has(c->proc2, VMX_PROC2_PAUSE_LOOP),
+		.virtual_interrupts = c->virtual_interrupts,
 		.no_rdtscp = !vmx_caps_has(c->proc2, VMX_PROC2_RDTSCP),
 		.no_invpcid = !vmx_caps_has(c->proc2, VMX_PROC2_INVPCID),
 	};

@@ -103,7 +103,7 @@ static uint64_t lowest_priority(struct apic_bus *bus, uint64_t set)
 		if ((set & BIT(i)) == 0 || (address_of(bus->lapics[i]) & ADDRESS_ENABLED) == 0) {
 			continue;
 		}
-		ppr = atomic_load_explicit(&bus->lapics[i]->ppr, memory_order_relaxed) & 0xf0;
+		ppr = lapic_ppr(bus->lapics[i]) & 0xf0;
 		if (ppr < best_ppr) {
 			best_ppr = ppr;
 			best = i;
@@ -158,7 +158,7 @@ bool apic_bus_requested(struct apic_bus *bus, const struct apic_message *msg)
 		struct lapic *l = bus->lapics[__builtin_ctzll(set)];
 
 		lock_acquire(&l->lock);
-		found |= vecset_test(&l->irr, msg->vector);
+		found |= lapic_requested_locked(l, msg->vector);
 		lock_release(&l->lock);
 	}
 	return found;

@@ -21,6 +21,11 @@ static void kick(struct lapic *l)
 
 void lapic_publish_locked(struct lapic *l)
 {
+	/* The CPU works it out from the page, once it has been told. */
+	if (l->page != NULL) {
+		kick(l);
+		return;
+	}
 	int irr = vecset_highest(&l->irr);
 	int isr = vecset_highest(&l->isr);
 	uint32_t service = isr < 0 ? 0 : (uint32_t)isr & PRIORITY_CLASS;
@@ -205,8 +210,7 @@ bool lapic_accept(struct lapic *l, uint8_t vector)
 	return requested;
 }
 
-/* Ends the service of `vector` if it came from LINT0 as a level. */
-static void lint0_eoi(struct lapic *l, uint8_t vector)
+void lapic_lint0_eoi_locked(struct lapic *l, uint8_t vector)
 {
 	uint32_t *entry = &l->lvt[LVT_LINT0];
 
@@ -216,18 +220,32 @@ static void lint0_eoi(struct lapic *l, uint8_t vector)
 	}
 }
 
+/* Takes the highest vector out of service; -1 when there is none. */
+static int retire_locked(struct lapic *l)
+{
+	int vector;
+
+	if (l->page != NULL) {
+		return lapic_page_retire_locked(l);
+	}
+	vector = vecset_highest(&l->isr);
+	if (vector >= 0) {
+		vecset_remove(&l->isr, (uint8_t)vector);
+	}
+	return vector;
+}
+
 void lapic_eoi(struct lapic *l)
 {
 	bool level = false;
 	int vector;
 
 	lock_acquire(&l->lock);
-	vector = vecset_highest(&l->isr);
+	vector = retire_locked(l);
 	if (vector >= 0) {
-		vecset_remove(&l->isr, (uint8_t)vector);
 		level = vecset_test(&l->tmr, (uint8_t)vector);
 		if (level) {
-			lint0_eoi(l, (uint8_t)vector);
+			lapic_lint0_eoi_locked(l, (uint8_t)vector);
 		}
 		lapic_publish_locked(l);
 	}
@@ -263,18 +281,18 @@ void lapic_settle_eoi(struct lapic *l, bool ended)
 
 uint64_t lapic_cr8(const struct lapic *l)
 {
-	return l->tpr >> 4;
+	return lapic_tpr(l) >> 4;
 }
 
 void lapic_set_cr8(struct lapic *l, uint64_t cr8)
 {
 	uint32_t tpr = (uint32_t)(cr8 & 0xf) << 4;
 
-	if (tpr == (l->tpr & PRIORITY_CLASS)) {
+	if (tpr == (lapic_tpr(l) & PRIORITY_CLASS)) {
 		return;
 	}
 	lock_acquire(&l->lock);
-	l->tpr = tpr;
+	lapic_set_tpr_locked(l, tpr);
 	lapic_publish_locked(l);
 	lock_release(&l->lock);
 }
@@ -304,6 +322,7 @@ void lapic_clear_locked(struct lapic *l)
 	}
 	lapic_timer_stop_locked(l);
 	l->timer.divide = 0;
+	lapic_page_clear_locked(l);
 	lapic_publish_locked(l);
 	lapic_publish_address_locked(l);
 }
@@ -331,6 +350,7 @@ void lapic_virtual_wire(struct lapic *l)
 	l->lvt[LVT_LINT1] = (uint32_t)bits_set(0, LVT_DELIVERY, APIC_NMI);
 	lapic_publish_address_locked(l);
 	lapic_lint0_locked(l, false);
+	lapic_page_show_all_locked(l);
 	lock_release(&l->lock);
 }
 

@@ -14,6 +14,10 @@
  * the bus hands a message to a LAPIC or an EOI to the IOAPIC. What other CPUs need without it is
  * published in atomics. Functions marked "owner" are called by the CPU that runs the vCPU, or while
  * the vCPU runs nowhere.
+ *
+ * Where the CPU virtualizes interrupts (lapic_use_page) TPR, IRR and ISR are in the page of
+ * hv/api/apic_page.h, which only the owner and the CPU write. `irr` then holds what was requested
+ * since the owner last handed it over (lapic_page_hand_over): any other CPU's way in.
  */
 #pragma once
 
@@ -23,11 +27,12 @@
 
 #include "guests/devices/cadence.h"
 #include "guests/devices/vecset.h"
+#include "hv/api/apic_page.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
 #define APIC_BUS_LAPICS_MAX 64u
-#define LAPIC_MMIO_BASE 0xfee00000ull
+#define LAPIC_MMIO_BASE APIC_PAGE_GPA
 #define LAPIC_MMIO_SIZE 0x1000ull
 /* Input clock of the APIC timer's divider: what CPUID and Hyper-V frequency leaves announce. */
 #define LAPIC_TIMER_HZ 1000000000ull
@@ -101,7 +106,8 @@ struct lapic {
 	_Atomic uint64_t address; /* what destinations are matched with: ADDRESS_* */
 	/* Covered by the lock. */
 	struct spinlock lock;
-	uint64_t base; /* IA32_APIC_BASE */
+	uint64_t base;	/* IA32_APIC_BASE */
+	uint32_t *page; /* set by lapic_use_page; NULL: TPR, IRR and ISR are here */
 	struct vecset irr, isr, tmr;
 	uint32_t tpr, ldr, dfr, svr;
 	uint32_t icr_low, icr_high;
@@ -218,6 +224,22 @@ void lapic_settle_eoi(struct lapic *l, bool ended);
 void lapic_interrupt(struct lapic *l, uint8_t vector);
 /* One edge on LINT1, normally wired as NMI; from any CPU. */
 void lapic_pulse_lint1(struct lapic *l);
+
+/* --- where the CPU virtualizes interrupts; all "owner" --- */
+
+/*
+ * From now on TPR, IRR and ISR are in `page` (APIC_PAGE_SIZE bytes), and lapic_pending and
+ * lapic_highest_irr have nothing any more: the CPU delivers. The kick asks for a hand-over.
+ */
+void lapic_use_page(struct lapic *l, uint32_t *page);
+/* Puts what was requested into the page, and tells what the CPU has to know. */
+void lapic_page_hand_over(struct lapic *l, struct apic_entry *out);
+/* The highest vector that would be delivered with RFLAGS.IF set, or -1. */
+int lapic_page_pending(struct lapic *l);
+/* The guest wrote the register that lies at `offset` of the page, which holds the new value. */
+void lapic_page_written(struct lapic *l, uint32_t offset);
+/* The CPU ended the service of a vector of apic_entry.eoi_exits. */
+void lapic_page_eoi(struct lapic *l, uint8_t vector);
 
 /* Guest TSC - guest ticks, modulo 2^64 (follows TSC and TSC_ADJUST writes). Owner. */
 void lapic_set_tsc_offset(struct lapic *l, uint64_t offset);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the four files of the LAPIC model share and nobody else sees: lapic.c (vectors, priorities,
- * LVT), lapic_timer.c, lapic_regs.c (registers and MSRs) and apic_bus.c. A name that ends in
- * _locked is called with the LAPIC's lock held.
+ * What the files of the LAPIC model share and nobody else sees: lapic.c (vectors, priorities, LVT),
+ * lapic_timer.c, lapic_regs.c (registers and MSRs), lapic_page.c (where the CPU works on them) and
+ * apic_bus.c. A name that ends in _locked is called with the LAPIC's lock held.
  */
 #pragma once
 
@@ -22,6 +22,39 @@
 #define ESR_SEND_ILLEGAL BIT32(5)
 #define ESR_RECEIVE_ILLEGAL BIT32(6)
 #define ESR_ILLEGAL_REGISTER BIT32(7)
+
+/* Registers, numbered as x2APIC does: MSR 0x800 + n, page offset 16 * n. */
+enum lapic_reg {
+	REG_ID = 0x02,
+	REG_VERSION = 0x03,
+	REG_TPR = 0x08,
+	REG_APR = 0x09,
+	REG_PPR = 0x0a,
+	REG_EOI = 0x0b,
+	REG_RRD = 0x0c,
+	REG_LDR = 0x0d,
+	REG_DFR = 0x0e,
+	REG_SVR = 0x0f,
+	REG_ISR = 0x10, /* eight of each */
+	REG_TMR = 0x18,
+	REG_IRR = 0x20,
+	REG_ESR = 0x28,
+	REG_ICR_LOW = 0x30,
+	REG_ICR_HIGH = 0x31,
+	REG_LVT_TIMER = 0x32,
+	REG_LVT_THERMAL = 0x33,
+	REG_LVT_PERFORMANCE = 0x34,
+	REG_LVT_LINT0 = 0x35,
+	REG_LVT_LINT1 = 0x36,
+	REG_LVT_ERROR = 0x37,
+	REG_INITIAL_COUNT = 0x38,
+	REG_CURRENT_COUNT = 0x39,
+	REG_DIVIDE = 0x3e,
+	REG_SELF_IPI = 0x3f,
+	REG_COUNT = 0x40,
+};
+
+#define ICR_DEST_XAPIC MASK(31, 24)
 
 /* Vectors 0-15 cannot be delivered as fixed interrupts. */
 #define APIC_FIRST_VECTOR 16u
@@ -71,6 +104,9 @@ void lapic_clear_locked(struct lapic *l);
 /* Takes one message off the bus; false when it is not for a LAPIC in this state. */
 bool lapic_take(struct lapic *l, const struct apic_message *msg);
 
+/* The service of `vector` ends, one that came from LINT0 as a level. */
+void lapic_lint0_eoi_locked(struct lapic *l, uint8_t vector);
+
 /* --- lapic_timer.c --- */
 
 void lapic_timer_init(struct lapic *l, struct vtime *time);
@@ -88,6 +124,72 @@ uint64_t lapic_timer_deadline_locked(struct lapic *l);
 /* An access to the xAPIC page. */
 uint32_t lapic_mmio_read(struct lapic *l, uint32_t offset);
 void lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value);
+
+/* Any register that may be read; the others read 0. */
+uint32_t lapic_read_locked(struct lapic *l, uint32_t reg);
+
+/* --- lapic_page.c --- */
+
+/* What the page shows. The CPU may be writing to it: each register at once. */
+static inline uint32_t lapic_page_get(const struct lapic *l, uint32_t reg)
+{
+	return __atomic_load_n(&l->page[reg * 4], __ATOMIC_RELAXED);
+}
+
+static inline void lapic_page_set(struct lapic *l, uint32_t reg, uint32_t value)
+{
+	__atomic_store_n(&l->page[reg * 4], value, __ATOMIC_RELAXED);
+}
+
+static inline bool lapic_page_test(const struct lapic *l, enum lapic_reg set, uint8_t vector)
+{
+	return (lapic_page_get(l, set + vector / 32u) >> (vector % 32) & 1) != 0;
+}
+
+/* The highest vector in the page's IRR or ISR (`set`: its first register), or -1. */
+int lapic_page_highest(const struct lapic *l, enum lapic_reg set);
+/* Ends the service of the highest vector; -1 when there is none. Owner. */
+int lapic_page_retire_locked(struct lapic *l);
+/* After reset: no interrupts, all registers as they are now. */
+void lapic_page_clear_locked(struct lapic *l);
+/* Shows a register, or all, that the model changed; nothing where there is no page. Owner. */
+void lapic_page_show_locked(struct lapic *l, uint32_t reg);
+void lapic_page_show_all_locked(struct lapic *l);
+
+static inline uint32_t lapic_tpr(const struct lapic *l)
+{
+	return l->page != NULL ? lapic_page_get(l, REG_TPR) : l->tpr;
+}
+
+static inline uint32_t lapic_ppr(const struct lapic *l)
+{
+	return l->page != NULL ? lapic_page_get(l, REG_PPR)
+			       : atomic_load_explicit(&l->ppr, memory_order_relaxed);
+}
+
+/* In xAPIC mode the page's is the register: the CPU writes it and tells nobody. */
+static inline uint32_t lapic_icr_high(const struct lapic *l)
+{
+	return l->page != NULL && !lapic_x2apic(l)
+		       ? lapic_page_get(l, REG_ICR_HIGH) & (uint32_t)ICR_DEST_XAPIC
+		       : l->icr_high;
+}
+
+static inline void lapic_set_tpr_locked(struct lapic *l, uint32_t tpr)
+{
+	if (l->page != NULL) {
+		lapic_page_set(l, REG_TPR, tpr);
+	} else {
+		l->tpr = tpr;
+	}
+}
+
+/* Whether `vector` is requested and not in service yet. */
+static inline bool lapic_requested_locked(const struct lapic *l, uint8_t vector)
+{
+	return vecset_test(&l->irr, vector) ||
+	       (l->page != NULL && lapic_page_test(l, REG_IRR, vector));
+}
 
 /* --- apic_bus.c --- */
 

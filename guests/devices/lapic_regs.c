@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The register file of a LAPIC, seen through the xAPIC page and through x2APIC MSRs, and
- * IA32_APIC_BASE. Registers are numbered as x2APIC does: MSR 0x800 + n, page offset 16 * n.
+ * IA32_APIC_BASE.
  *
  * Sources: SDM "The Local APIC Block Diagram" (register address map), "Extended XAPIC (x2APIC)".
  */
 #include "guests/devices/lapic.h"
 #include "guests/devices/lapic_internal.h"
 #include "hv/base/bits.h"
-
-enum reg {
-	REG_ID = 0x02,
-	REG_VERSION = 0x03,
-	REG_TPR = 0x08,
-	REG_APR = 0x09,
-	REG_PPR = 0x0a,
-	REG_EOI = 0x0b,
-	REG_RRD = 0x0c,
-	REG_LDR = 0x0d,
-	REG_DFR = 0x0e,
-	REG_SVR = 0x0f,
-	REG_ISR = 0x10, /* eight of each */
-	REG_TMR = 0x18,
-	REG_IRR = 0x20,
-	REG_ESR = 0x28,
-	REG_ICR_LOW = 0x30,
-	REG_ICR_HIGH = 0x31,
-	REG_LVT_TIMER = 0x32,
-	REG_LVT_THERMAL = 0x33,
-	REG_LVT_PERFORMANCE = 0x34,
-	REG_LVT_LINT0 = 0x35,
-	REG_LVT_LINT1 = 0x36,
-	REG_LVT_ERROR = 0x37,
-	REG_INITIAL_COUNT = 0x38,
-	REG_CURRENT_COUNT = 0x39,
-	REG_DIVIDE = 0x3e,
-	REG_SELF_IPI = 0x3f,
-	REG_COUNT = 0x40,
-};
 
 /* Version 0x14: an integrated APIC; the number of the last LVT entry in bits 23:16. */
 #define VERSION_VALUE (0x14u | (LVT_COUNT - 1u) << 16)
@@ -49,7 +19,6 @@ enum reg {
 #define ICR_ASSERT BIT32(14)
 #define ICR_LEVEL BIT32(15)
 #define ICR_SHORTHAND MASK(19, 18)
-#define ICR_DEST_XAPIC MASK(31, 24)
 #define ICR_WRITABLE 0x000ccfffu
 
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
@@ -111,12 +80,12 @@ static const struct reg_rule *rule_of(uint32_t reg)
 static uint32_t read_vector_word(const struct lapic *l, uint32_t reg)
 {
 	const struct vecset *set = reg < REG_TMR ? &l->isr : reg < REG_IRR ? &l->tmr : &l->irr;
+	bool in_page = l->page != NULL && set != &l->tmr;
 
-	return set->word[reg & 7];
+	return set->word[reg & 7] | (in_page ? lapic_page_get(l, reg) : 0);
 }
 
-/* Any register that may be read; the others read 0. */
-static uint32_t read_locked(struct lapic *l, uint32_t reg)
+uint32_t lapic_read_locked(struct lapic *l, uint32_t reg)
 {
 	if (reg >= REG_ISR && reg < REG_ESR) {
 		return read_vector_word(l, reg);
@@ -130,9 +99,9 @@ static uint32_t read_locked(struct lapic *l, uint32_t reg)
 	case REG_VERSION:
 		return VERSION_VALUE;
 	case REG_TPR:
-		return l->tpr;
+		return lapic_tpr(l);
 	case REG_PPR:
-		return atomic_load_explicit(&l->ppr, memory_order_relaxed);
+		return lapic_ppr(l);
 	case REG_LDR:
 		return l->ldr;
 	case REG_DFR:
@@ -144,7 +113,7 @@ static uint32_t read_locked(struct lapic *l, uint32_t reg)
 	case REG_ICR_LOW:
 		return l->icr_low;
 	case REG_ICR_HIGH:
-		return l->icr_high;
+		return lapic_icr_high(l);
 	case REG_INITIAL_COUNT:
 		return l->timer.initial;
 	case REG_CURRENT_COUNT:
@@ -190,15 +159,11 @@ static void write_svr(struct lapic *l, uint32_t value)
 }
 
 /* Registers whose write stays inside this LAPIC; `value` has only writable bits. */
-static void write_locked(struct lapic *l, uint32_t reg, uint32_t value)
+static void write_plain(struct lapic *l, uint32_t reg, uint32_t value)
 {
-	if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
-		write_lvt(l, (enum lapic_lvt)(reg - REG_LVT_TIMER), value);
-		return;
-	}
 	switch (reg) {
 	case REG_TPR:
-		l->tpr = value;
+		lapic_set_tpr_locked(l, value);
 		lapic_publish_locked(l);
 		break;
 	case REG_LDR:
@@ -218,6 +183,9 @@ static void write_locked(struct lapic *l, uint32_t reg, uint32_t value)
 		break;
 	case REG_ICR_HIGH:
 		l->icr_high = value;
+		if (l->page != NULL) {
+			lapic_page_set(l, REG_ICR_HIGH, value);
+		}
 		break;
 	case REG_INITIAL_COUNT:
 		lapic_timer_set_initial_locked(l, value);
@@ -227,6 +195,21 @@ static void write_locked(struct lapic *l, uint32_t reg, uint32_t value)
 		break;
 	default:
 		break; /* read-only */
+	}
+}
+
+static void write_locked(struct lapic *l, uint32_t reg, uint32_t value)
+{
+	if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+		write_lvt(l, (enum lapic_lvt)(reg - REG_LVT_TIMER), value);
+	} else {
+		write_plain(l, reg, value);
+	}
+	/* Both change others with them. */
+	if (reg == REG_SVR || reg == REG_LVT_TIMER) {
+		lapic_page_show_all_locked(l);
+	} else {
+		lapic_page_show_locked(l, reg);
 	}
 }
 
@@ -283,7 +266,8 @@ static void write_icr_xapic(struct lapic *l, uint32_t low)
 
 	lock_acquire(&l->lock);
 	l->icr_low = low;
-	dest = (uint32_t)bits_get(l->icr_high, ICR_DEST_XAPIC);
+	lapic_page_show_locked(l, REG_ICR_LOW);
+	dest = (uint32_t)bits_get(lapic_icr_high(l), ICR_DEST_XAPIC);
 	lock_release(&l->lock);
 	if (dest == 0xff && (low & ICR_LOGICAL) == 0) {
 		dest = APIC_DEST_BROADCAST;
@@ -296,6 +280,7 @@ static void write_icr_x2apic(struct lapic *l, uint32_t low, uint32_t high)
 	lock_acquire(&l->lock);
 	l->icr_low = low;
 	l->icr_high = high;
+	lapic_page_show_locked(l, REG_ICR_LOW);
 	lock_release(&l->lock);
 	send_ipi(l, low, high);
 }
@@ -318,7 +303,7 @@ uint32_t lapic_mmio_read(struct lapic *l, uint32_t offset)
 
 	lock_acquire(&l->lock);
 	if (reg < REG_COUNT && (rule_of(reg)->access & RX) != 0) {
-		value = read_locked(l, reg);
+		value = lapic_read_locked(l, reg);
 	} else if (reg != REG_EOI) {
 		lapic_error_locked(l, ESR_ILLEGAL_REGISTER);
 	}
@@ -356,7 +341,7 @@ static enum lapic_msr_status x2apic_read(struct lapic *l, uint32_t reg, uint64_t
 		return LAPIC_MSR_GP;
 	}
 	lock_acquire(&l->lock);
-	*value = read_locked(l, reg);
+	*value = lapic_read_locked(l, reg);
 	if (reg == REG_ICR_LOW) {
 		*value |= (uint64_t)l->icr_high << 32;
 	}
@@ -425,6 +410,8 @@ static void set_mode(struct lapic *l, uint64_t base)
 	}
 	lapic_publish_address_locked(l);
 	lapic_lint0_locked(l, false);
+	lapic_page_show_all_locked(l);
+	lapic_publish_locked(l);
 	lock_release(&l->lock);
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/apic_page.h"
 #include "hv/api/exit.h"
 #include "hv/base/addr.h"
 #include "hv/base/status.h"
@@ -102,6 +103,7 @@ struct hv_backend_info {
 	bool virtual_gif;
 	bool tsc_scaling;
 	bool pause_filter;
+	bool virtual_interrupts; /* the CPU works on the LAPIC's registers by itself */
 	/* Instructions that CPUID shows and a guest cannot be given. */
 	bool no_rdtscp; /* nor RDPID */
 	bool no_invpcid;
@@ -159,6 +161,14 @@ struct hv_backend {
 	/* Asks for INTERRUPT_WINDOW when an interrupt of this vector's priority class could be
 	 * taken (-1: no longer), and for NMI_WINDOW. */
 	void (*set_windows)(struct vcpu *vcpu, int vector, bool nmi);
+	/* The next two exist where info.virtual_interrupts says so. */
+	/* The vCPU's page of LAPIC registers (hv/api/apic_page.h), zero at first. Until apic_load
+	 * says more the LAPIC is in xAPIC mode; a reset of the vCPU leaves the mode as it is. */
+	uint32_t *(*apic_page)(struct vcpu *vcpu);
+	/* Before an entry that follows a change: the CPU delivers what the page's IRR holds, as
+	 * soon as IF, ISR and TPR allow, lets registers be accessed as `entry->mode` wants, and
+	 * gives the exits APIC_ACCESS, APIC_WRITE and VIRTUAL_EOI for the rest. */
+	void (*apic_load)(struct vcpu *vcpu, const struct apic_entry *entry);
 
 	/* --- translation caches --- */
 	/* Forgets all guest translations of this vCPU before its next entry. */

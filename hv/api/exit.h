@@ -40,9 +40,12 @@
 	X(INIT, "init") \
 	X(ENTRY_FAILED, "entry-failed") /* the CPU refused the guest state */ \
 	X(MACHINE_CHECK, "machine-check") \
-	X(TPR_BELOW, "tpr-below") /* TPR fell below the threshold that was set */ \
-	X(SPURIOUS, "spurious")	  /* nothing to do: enter again */ \
-	X(UNKNOWN, "unknown")	  /* a reason this hypervisor does not know */
+	X(TPR_BELOW, "tpr-below")     /* TPR fell below the threshold that was set */ \
+	X(APIC_ACCESS, "apic-access") /* to the xAPIC page, not virtualized: not executed yet */ \
+	X(APIC_WRITE, "apic-write")   /* of a register in the LAPIC's page, which holds it now */ \
+	X(VIRTUAL_EOI, "virtual-eoi") /* of a vector whose EOI was to exit; carried out */ \
+	X(SPURIOUS, "spurious")	      /* nothing to do: enter again */ \
+	X(UNKNOWN, "unknown")	      /* a reason this hypervisor does not know */
 
 enum vm_exit_kind {
 #define X(kind, name) VM_EXIT_##kind,
@@ -133,7 +136,11 @@ struct vm_exit {
 		struct {
 			uint32_t index;
 		} msr;
-		struct vm_exit_nested_fault fault;
+		struct vm_exit_nested_fault fault; /* APIC_ACCESS too, without gva */
+		struct {
+			uint16_t offset; /* APIC_WRITE: in the page */
+			uint8_t vector;	 /* VIRTUAL_EOI */
+		} apic;
 		struct {
 			uint8_t vector;
 			bool has_error;

@@ -27,8 +27,11 @@ static struct {
 	struct hv_backend_policy policy;
 	const struct hv_backend *backend;
 	struct vcpu *vcpu;
-	int pool_live;	/* allocations not freed yet */
-	int pool_limit; /* allocations still granted; negative: no limit */
+	int pool_live;	      /* allocations not freed yet */
+	int pool_limit;	      /* allocations still granted; negative: no limit */
+	unsigned pages_added; /* gspace_add_page */
+	uint64_t page_gpa;    /* the last one, and what it begins with */
+	uint8_t page_byte;
 } rig;
 
 /*
@@ -117,6 +120,21 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
 	return HV_OK;
 }
 
+#define RIG_PAGE_HPA 0x700000u
+
+enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, hpa_t *frame)
+{
+	(void)g;
+	if (rig.pool_limit == 0) {
+		return HV_E_NO_MEMORY;
+	}
+	rig.pages_added++;
+	rig.page_gpa = addr;
+	rig.page_byte = *(const uint8_t *)pool_ptr(contents);
+	*frame = hpa(RIG_PAGE_HPA);
+	return HV_OK;
+}
+
 /* A CPU with the capability MSRs of `m`, feature control open. */
 static inline void rig_cpu(const struct vmx_machine *m)
 {
@@ -143,6 +161,7 @@ static inline struct vmx_vcpu *rig_start(const struct vmx_machine *m)
 	const char *why;
 
 	rig.pool_limit = -1;
+	rig.pages_added = 0;
 	rig_cpu(m);
 	rig.backend = vmx_probe(&rig.policy, &why);
 	if (rig.backend == NULL || rig.backend->cpu_enable(0) != HV_OK) {

@@ -113,7 +113,8 @@ static const struct hv_backend backend = {
 	.inject = inject,
 	.set_windows = set_windows,
 };
-static const struct event_source source = {NULL, pending, requested, accept};
+static const struct event_source source = {
+	.pending = pending, .requested = requested, .accept = accept};
 
 /* --- the steps --- */
 

@@ -22,6 +22,8 @@ static struct {
 	uint64_t cr2, dr6, dr7, rflags;
 	int pending, requested;
 	unsigned accepted;
+	int virtual_pending;
+	unsigned handed_over, apic_loads;
 } fake;
 
 static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
@@ -98,14 +100,43 @@ static uint8_t accept(void *ctx, struct vcpu *vcpu)
 	return (uint8_t)vector;
 }
 
-static const struct hv_backend backend = {
+static int virtual_pending(void *ctx, const struct vcpu *vcpu)
+{
+	(void)ctx;
+	(void)vcpu;
+	return fake.virtual_pending;
+}
+
+static void hand_over(void *ctx, struct vcpu *vcpu, struct apic_entry *out)
+{
+	(void)ctx;
+	(void)vcpu;
+	*out = (struct apic_entry){.mode = APIC_MODE_X2APIC, .requested = 0x41};
+	fake.handed_over++;
+}
+
+static void apic_load(struct vcpu *vcpu, const struct apic_entry *entry)
+{
+	(void)vcpu;
+	assert_int_equal(entry->requested, 0x41);
+	fake.apic_loads++;
+}
+
+static struct hv_backend backend = {
 	.get_reg = get_reg,
 	.set_reg = set_reg,
 	.blocked = blocked,
 	.inject = inject,
 	.set_windows = set_windows,
+	.apic_load = apic_load,
 };
-static const struct event_source source = {NULL, pending, requested, accept};
+static const struct event_source source = {
+	.pending = pending,
+	.requested = requested,
+	.accept = accept,
+	.virtual_pending = virtual_pending,
+	.hand_over = hand_over,
+};
 static struct vcpu vcpu;
 
 static int setup(void **state)
@@ -114,7 +145,9 @@ static int setup(void **state)
 	memset(&fake, 0, sizeof(fake));
 	memset(&vcpu, 0, sizeof(vcpu));
 	fake.pending = fake.requested = -1;
+	fake.virtual_pending = -1;
 	fake.window_vector = -2;
+	backend.info.virtual_interrupts = false;
 	event_reset(&vcpu);
 	return 0;
 }
@@ -347,6 +380,50 @@ static void wakes_from_hlt(void **state)
 	assert_true(event_wakes(&vcpu, &backend, &source));
 }
 
+/* Where the CPU delivers: it is told before anything else, and nothing is injected for it. */
+static void virtual_interrupts_are_handed_over(void **state)
+{
+	(void)state;
+	fake.virtual_pending = 0x41;
+	deliver();
+	assert_int_equal(fake.handed_over + fake.apic_loads, 0);
+	backend.info.virtual_interrupts = true;
+	fake.blocked = VCPU_BLOCKED_IF;
+	deliver();
+	assert_int_equal(fake.handed_over, 1);
+	assert_int_equal(fake.apic_loads, 1);
+	assert_int_equal(fake.injections, 0);
+	assert_int_equal(fake.window_calls, 0);
+	/* Beside what is injected: an exception, an 8259's interrupt, an NMI. */
+	fake.blocked = 0;
+	assert_int_equal(raise(EXC_GP, 0), EVENT_QUEUED);
+	deliver();
+	assert_int_equal(fake.injected.vector, EXC_GP);
+	fake.pending = fake.requested = 0x20;
+	deliver();
+	assert_int_equal(fake.injected.vector, 0x20);
+	event_nmi(&vcpu);
+	deliver();
+	assert_int_equal(fake.injected.type, VCPU_EVENT_NMI);
+	assert_int_equal(fake.handed_over, 4);
+	assert_int_equal(fake.apic_loads, 4);
+}
+
+static void virtual_interrupts_end_hlt(void **state)
+{
+	(void)state;
+	fake.virtual_pending = 0x41;
+	assert_false(event_wakes(&vcpu, &backend, &source));
+	backend.info.virtual_interrupts = true;
+	assert_true(event_wakes(&vcpu, &backend, &source));
+	assert_int_equal(fake.handed_over, 0);
+	fake.blocked = VCPU_BLOCKED_IF;
+	assert_false(event_wakes(&vcpu, &backend, &source));
+	fake.blocked = 0;
+	fake.virtual_pending = -1; /* below the TPR */
+	assert_false(event_wakes(&vcpu, &backend, &source));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup(blocked_interrupt_asks_for_a_window_once, setup),
 		cmocka_unit_test_setup(interrupt_below_tpr_still_gets_a_window, setup),
 		cmocka_unit_test_setup(wakes_from_hlt, setup),
+		cmocka_unit_test_setup(virtual_interrupts_are_handed_over, setup),
+		cmocka_unit_test_setup(virtual_interrupts_end_hlt, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,8 @@ static void assert_stopped(const char *reason)
 
 /* --- dispatch --- */
 
+static uint32_t lapic_page[APIC_PAGE_SIZE / 4];
+
 static void every_kind_has_a_handler_and_is_counted(void **state)
 {
 	(void)state;
@@ -86,6 +88,9 @@ static void every_kind_has_a_handler_and_is_counted(void **state)
 
 		if (k == VM_EXIT_IO) {
 			e.io = (struct vm_exit_io){.port = 0x80, .size = 1};
+		}
+		if (k == VM_EXIT_APIC_WRITE) {
+			lapic_use_page(board_lapic(g->board, 0), lapic_page);
 		}
 		vm_rig_exit(g, e);
 		assert_int_equal(vcpu->exits_by_kind[k], 1);
@@ -573,6 +578,30 @@ static void an_xsetbv_that_is_none_any_more_runs_on(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
+/* --- a LAPIC in the CPU's hands --- */
+
+static void the_cpus_side_of_the_lapic(void **state)
+{
+	struct lapic *l = board_lapic(g->board, 0);
+	struct vm_exit write = {.kind = VM_EXIT_APIC_WRITE, .apic = {.offset = 0xf0}};
+	struct vm_exit eoi = {.kind = VM_EXIT_VIRTUAL_EOI, .apic = {.vector = 0x31}};
+	uint64_t rip = vcpu->rip;
+
+	(void)state;
+	lapic_use_page(l, lapic_page);
+	lapic_page[0xf0 / 4] = 0x1234;
+	vm_rig_exit(g, write);
+	assert_int_equal(l->svr, 0x234);
+	assert_int_equal(lapic_page[0xf0 / 4], 0x234);
+	/* Behind the instruction already. */
+	assert_int_equal(vcpu->rip, rip);
+	l->svr = 0x1ff;
+	l->lvt[LVT_LINT0] = 0xc031;
+	vm_rig_exit(g, eoi);
+	assert_int_equal(vcpu->rip, rip);
+	assert_int_equal(l->lvt[LVT_LINT0], 0x8031);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -600,6 +629,7 @@ int main(void)
 		TEST(the_other_vendors_hypercall_works),
 		TEST(cache_flushes_do_nothing),
 		TEST(xsetbv_is_for_the_kernel_and_what_cpuid_shows),
+		TEST(the_cpus_side_of_the_lapic),
 		TEST(an_xsetbv_that_is_none_any_more_runs_on),
 	};
 

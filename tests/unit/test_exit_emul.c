@@ -128,6 +128,50 @@ static void the_task_priority_is_in_step(void **state)
 	assert_int_equal(vcpu->gpr[GPR_RAX], 0x90);
 }
 
+/* Where a backend has put memory behind the xAPIC page, the model answers all the same. */
+static void memory_behind_the_lapic_is_not_seen(void **state)
+{
+	uint8_t *ones = pool_pages(0);
+	struct vm_exit exit = fault_at(LAPIC + 0xf0, true);
+	hpa_t frame;
+
+	(void)state;
+	memset(ones, 0xff, PAGE_SIZE);
+	assert_int_equal(gspace_add_page(&g->vm.gspace, LAPIC, pool_hpa(ones), &frame), HV_OK);
+	pool_pages_free(ones, 0);
+	exit.kind = VM_EXIT_APIC_ACCESS;
+	exit.fault.gva_valid = false;
+	vcpu->gpr[GPR_RAX] = 0x1f1;
+	vm_rig_code(g, CODE(0x89, 0x03));
+	vcpu->gpr[GPR_RBX] = LAPIC + 0xf0;
+	vm_rig_exit(g, exit);
+	exit_raised_nothing();
+	assert_int_equal(vcpu->rip, VM_RIG_CODE + 2);
+	assert_int_equal(board_lapic(g->board, 0)->svr, 0x1f1);
+	exit.fault.write = false;
+	vcpu->gpr[GPR_RAX] = 0;
+	vm_rig_code(g, CODE(0x8b, 0x03));
+	vm_rig_exit(g, exit);
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1f1);
+	/* An exchange is a read and a write, of the register. */
+	vcpu->gpr[GPR_RAX] = 0x1f2;
+	vm_rig_code(g, CODE(0x87, 0x03));
+	vm_rig_exit(g, exit);
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1f1);
+	assert_int_equal(board_lapic(g->board, 0)->svr, 0x1f2);
+}
+
+static void code_in_the_lapics_page(void **state)
+{
+	struct vm_exit exit = fault_at(LAPIC, false);
+
+	(void)state;
+	exit.kind = VM_EXIT_APIC_ACCESS;
+	exit.fault.fetch = true;
+	vm_rig_exit(g, exit);
+	exit_stopped("jumped to 0xfee00000, where there is no memory");
+}
+
 static void nothing_reads_ones_and_swallows(void **state)
 {
 	unsigned lines = 0;
@@ -527,6 +571,8 @@ int main(void)
 		EXIT_TEST(read_and_write_in_one_instruction),
 		EXIT_TEST(flags_of_a_comparison_are_the_guests),
 		EXIT_TEST(the_task_priority_is_in_step),
+		EXIT_TEST(memory_behind_the_lapic_is_not_seen),
+		EXIT_TEST(code_in_the_lapics_page),
 		EXIT_TEST(nothing_reads_ones_and_swallows),
 		EXIT_TEST(an_access_may_leave_its_device),
 		EXIT_TEST(writes_to_rom_are_dropped),

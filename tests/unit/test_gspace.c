@@ -203,6 +203,28 @@ static void populate_goes_in_order(void **state)
 	/* teardown gives back the half block. */
 }
 
+/* A page that stands for a device: the guest's like RAM, and counted as none. */
+static void a_page_for_a_device(void **state)
+{
+	char *contents = pool_pages(0);
+	hpa_t frame = hpa(0);
+	struct pt_leaf leaf;
+
+	(void)state;
+	memset(contents, 0x5a, PAGE_SIZE);
+	add(&a, 0, MIB(4));
+	assert_int_equal(gspace_add_page(&a, 0xfee00000, pool_hpa(contents), &frame), HV_OK);
+	assert_int_equal(a.ram_bytes, MIB(4));
+	assert_true(pt_lookup(&a.stage2, 0xfee00000, &leaf));
+	assert_int_equal(leaf.pa.v, frame.v);
+	assert_int_equal(leaf.size, PAGE_SIZE);
+	assert_int_equal(frame_info(frame)->owner, 1);
+	assert_memory_equal(fake_ram(frame), contents, PAGE_SIZE);
+	expect_isolated();
+	assert_int_equal(gspace_add_page(&a, 0xfee00000, pool_hpa(contents), &frame), HV_E_EXISTS);
+	pool_pages_free(contents, 0);
+}
+
 static void fragmented_memory_falls_back_to_small_pages(void **state)
 {
 	static hpa_t taken[MACHINE / PAGE_SIZE];
@@ -601,6 +623,7 @@ int main(void)
 		TEST(code_is_kept_in_small_pages),
 		TEST(code_may_be_limited_to_2m),
 		TEST(populate_goes_in_order),
+		TEST(a_page_for_a_device),
 		TEST(fragmented_memory_falls_back_to_small_pages),
 		TEST(running_out_leaves_a_reserve_and_everything_comes_back),
 		TEST(fini_is_budgeted_and_zeroes),

@@ -66,6 +66,13 @@ static void each_kind_shows_what_matters(void **state)
 	assert_shown(&e, "rip 0xffffffff81000000 nested-fault gpa 0xfee00080 read");
 	e.fault.fetch = true;
 	assert_shown(&e, "rip 0xffffffff81000000 nested-fault gpa 0xfee00080 fetch");
+	e.kind = VM_EXIT_APIC_ACCESS;
+	assert_shown(&e, "rip 0xffffffff81000000 apic-access  gpa 0xfee00080 fetch");
+	e = (struct vm_exit){.kind = VM_EXIT_APIC_WRITE, .apic = {.offset = 0x300}};
+	assert_shown(&e, "rip 0xffffffff81000000 apic-write   offset 0x300");
+	e = (struct vm_exit){.kind = VM_EXIT_VIRTUAL_EOI, .apic = {.vector = 0x31}};
+	assert_shown(&e, "rip 0xffffffff81000000 virtual-eoi  vector 0x31");
+	e.kind = VM_EXIT_NESTED_FAULT;
 	e.fault = (struct vm_exit_nested_fault){.gpa = {16}, .write = true};
 	assert_shown(&e, "rip 0xffffffff81000000 nested-fault gpa 0x10 write");
 	e = (struct vm_exit){.kind = VM_EXIT_CPUID};

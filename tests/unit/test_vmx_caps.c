@@ -85,7 +85,9 @@ static void words_of_bochs(void **state)
 	(void)state;
 	assert_null(judge(&vmx_bochs));
 	assert_int_equal(caps.pin, 0x3f & (0x16 | 1 | 1 << 3 | 1 << 5));
-	assert_int_equal(caps.proc2, 1u << 1 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 10 | 1u << 12);
+	assert_int_equal(caps.proc2, 1u << 1 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 |
+					     1u << 10 | 1u << 12);
+	assert_true(caps.virtual_interrupts);
 	assert_int_equal(caps.ept_max_level, 3);
 	assert_int_equal(caps.eptp, 6 | 3 << 3 | 1 << 6);
 	assert_true(caps.preemption_timer);
@@ -104,6 +106,24 @@ static void what_a_generation_lacks_is_left_out(void **state)
 	assert_null(judge(&vmx_broadwell));
 	assert_true(vmx_caps_has(caps.proc2, VMX_PROC2_INVPCID));
 	assert_int_equal(caps.eptp, 6 | 3 << 3 | 1 << 6);
+}
+
+/* One control less, and none of the four is used. */
+static void apic_virtualization_is_all_or_nothing(void **state)
+{
+	static const unsigned needed[] = {0, 4, 8, 9};
+
+	(void)state;
+	assert_null(judge(&vmx_broadwell));
+	assert_false(caps.virtual_interrupts);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		struct vmx_machine m = vmx_bochs;
+
+		m.proc2 &= ~BIT(32 + needed[i]);
+		assert_null(judge(&m));
+		assert_false(caps.virtual_interrupts);
+		assert_int_equal(caps.proc2 & (1u << 0 | 1u << 4 | 1u << 8 | 1u << 9), 0);
+	}
 }
 
 static void the_older_msrs_force_their_default_ones(void **state)
@@ -191,6 +211,7 @@ int main(void)
 		cmocka_unit_test(words_obey_their_msr),
 		cmocka_unit_test(words_of_bochs),
 		cmocka_unit_test(what_a_generation_lacks_is_left_out),
+		cmocka_unit_test(apic_virtualization_is_all_or_nothing),
 		cmocka_unit_test(the_older_msrs_force_their_default_ones),
 		cmocka_unit_test(refusals_name_what_is_missing),
 		cmocka_unit_test(feature_control),

@@ -132,6 +132,27 @@ static void expect_each(const struct wrong *table, size_t count)
 	}
 }
 
+static void apic_virtualization(void **state)
+{
+	const uint64_t base = VMX_PROC2_EPT | VMX_PROC2_VPID | VMX_PROC2_UNRESTRICTED;
+	const struct wrong table[] = {
+		WRONG(APIC_ACCESS, 0x9008, "APIC-access page"),
+		WRONG(APIC_ACCESS, BIT(39), "APIC-access page"),
+		WRONG(PROC2_CONTROLS, base | VMX_PROC2_APIC_ACCESSES | VMX_PROC2_X2APIC, "both"),
+		WRONG(PROC_CONTROLS, VMX_PROC_SECONDARY, "without a TPR shadow"),
+		WRONG(PIN_CONTROLS, VMX_PIN_NMI, "external-interrupt exiting"),
+	};
+
+	(void)state;
+	/* So that no other rule wants them. */
+	caps.proc = VMX_PROC_SECONDARY;
+	caps.pin = VMX_PIN_NMI;
+	SET(APIC_ACCESS, 0x9000);
+	SET(PROC2_CONTROLS, base | VMX_PROC2_APIC_ACCESSES | VMX_PROC2_APIC_REGISTERS |
+				    VMX_PROC2_VIRTUAL_INTERRUPTS);
+	expect_each(table, ARRAY_SIZE(table));
+}
+
 static void control_fields(void **state)
 {
 	static const struct wrong table[] = {
@@ -364,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH(good_state_breaks_nothing),
 		WITH(control_fields),
+		WITH(apic_virtualization),
 		WITH(host_fields),
 		WITH(guest_registers),
 		WITH(guest_segments),

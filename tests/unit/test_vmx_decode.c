@@ -61,6 +61,8 @@ static const struct {
 	{39, VM_EXIT_MONITOR, true},
 	{40, VM_EXIT_PAUSE, true},
 	{43, VM_EXIT_TPR_BELOW, false},
+	{44, VM_EXIT_APIC_ACCESS, false},
+	{45, VM_EXIT_VIRTUAL_EOI, false},
 	{48, VM_EXIT_NESTED_FAULT, false},
 	{49, VM_EXIT_NESTED_FAULT, false},
 	{50, VM_EXIT_UNDEFINED_INSN, true},
@@ -68,6 +70,7 @@ static const struct {
 	{53, VM_EXIT_UNDEFINED_INSN, true},
 	{54, VM_EXIT_WBINVD, true},
 	{55, VM_EXIT_XSETBV, true},
+	{56, VM_EXIT_APIC_WRITE, false},
 	{59, VM_EXIT_UNDEFINED_INSN, true},
 	{60, VM_EXIT_UNDEFINED_INSN, true},
 	{76, VM_EXIT_UNDEFINED_INSN, true},
@@ -93,6 +96,42 @@ static void reasons(void **state)
 		next += listed;
 	}
 	assert_int_equal(next, ARRAY_SIZE(simple));
+}
+
+static void accesses_to_the_apic_page(void **state)
+{
+	/* type, and what it is */
+	static const struct {
+		uint64_t type;
+		bool write, fetch, table_walk;
+	} cases[] = {
+		{0, false, false, false}, {1, true, false, false},  {2, false, true, false},
+		{3, false, false, false}, {10, false, false, true}, {15, false, false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vmx_raw_exit raw = {.reason = VMX_EXIT_APIC_ACCESS,
+					   .qualification = BIT(40) | cases[i].type << 12 | 0x390};
+
+		decode(&raw);
+		assert_int_equal(out.fault.gpa.v, 0xfee00390);
+		assert_int_equal(out.fault.write, cases[i].write);
+		assert_int_equal(out.fault.fetch, cases[i].fetch);
+		assert_int_equal(out.fault.table_walk, cases[i].table_walk);
+		assert_false(out.fault.gva_valid || out.fault.misconfigured);
+	}
+}
+
+static void what_the_apic_page_tells(void **state)
+{
+	struct vmx_raw_exit raw = {.reason = VMX_EXIT_APIC_WRITE, .qualification = 0xabcdef300};
+
+	(void)state;
+	assert_int_equal(decode(&raw)->apic.offset, 0x300);
+	raw.reason = VMX_EXIT_VIRTUAL_EOI;
+	raw.qualification = 0xff31;
+	assert_int_equal(decode(&raw)->apic.vector, 0x31);
 }
 
 static void odd_lengths_are_dropped(void **state)
@@ -393,6 +432,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reasons),
+		cmocka_unit_test(accesses_to_the_apic_page),
+		cmocka_unit_test(what_the_apic_page_tells),
 		cmocka_unit_test(odd_lengths_are_dropped),
 		cmocka_unit_test(interrupts_come_acknowledged),
 		cmocka_unit_test(exceptions),
