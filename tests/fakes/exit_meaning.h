@@ -9,6 +9,29 @@
 
 #include "hv/api/exit.h"
 
+/* Member by member: what lies between them means nothing either. */
+static inline void exit_meaning_fault(const struct vm_exit_nested_fault *in,
+				      struct vm_exit_nested_fault *out)
+{
+	out->gpa = in->gpa;
+	out->gva = in->gva;
+	out->gva_valid = in->gva_valid;
+	out->write = in->write;
+	out->fetch = in->fetch;
+	out->present = in->present;
+	out->table_walk = in->table_walk;
+	out->misconfigured = in->misconfigured;
+}
+
+static inline void exit_meaning_event(const struct vcpu_event *in, struct vcpu_event *out)
+{
+	out->type = in->type;
+	out->vector = in->vector;
+	out->has_error = in->has_error;
+	out->error = in->error;
+	out->insn_len = in->insn_len;
+}
+
 static inline void exit_meaning_payload(const struct vm_exit *exit, struct vm_exit *out)
 {
 	switch ((int)exit->kind) {
@@ -26,7 +49,7 @@ static inline void exit_meaning_payload(const struct vm_exit *exit, struct vm_ex
 		out->msr.index = exit->msr.index;
 		break;
 	case VM_EXIT_NESTED_FAULT:
-		out->fault = exit->fault;
+		exit_meaning_fault(&exit->fault, &out->fault);
 		break;
 	case VM_EXIT_EXCEPTION:
 		out->exception.vector = exit->exception.vector;
@@ -67,7 +90,7 @@ static inline struct vm_exit exit_meaning(const struct vm_exit *exit)
 	out.insn_bytes_count = exit->insn_bytes_count;
 	memcpy(out.insn_bytes, exit->insn_bytes, exit->insn_bytes_count);
 	if (exit->vectoring.type != VCPU_EVENT_NONE) {
-		out.vectoring = exit->vectoring;
+		exit_meaning_event(&exit->vectoring, &out.vectoring);
 	}
 	exit_meaning_payload(exit, &out);
 	return out;
