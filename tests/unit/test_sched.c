@@ -92,6 +92,13 @@ static void new_weights_hold_from_then_on(void **state)
 	before = a->run_ticks;
 	run(1000 * SLICE, 2000 * SLICE);
 	assert_in_range(a->run_ticks - before, 247 * SLICE, 253 * SLICE);
+	/* What ran before is charged at the old weight. */
+	rig(1, 1);
+	a = wake(add(100, 0), 0);
+	pick(0, 0);
+	a->vruntime = 0;
+	sched_group_set(&rig_sched, a->group, 400, 0, 1000);
+	assert_int_equal(a->vruntime, 1000);
 }
 
 static void a_sleeper_runs_at_once_and_saves_nothing_up(void **state)
