@@ -20,8 +20,8 @@
 
 #define SLICE_NS 4000000ull
 #define WAKE_CREDIT_NS 4000000ull
-#define CAP_PERIOD_NS 20000000ull
-#define BALANCE_NS 20000000ull
+#define CAP_PERIOD_NS 10000000ull
+#define BALANCE_NS 10000000ull
 
 /* CPU 0 looks after all others, CPU 1 after CPU 0. */
 #define WATCHERS 2u
