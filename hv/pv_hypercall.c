@@ -118,7 +118,7 @@ static int64_t send_ipi(struct vcpu *vcpu, const struct call *call)
 }
 
 /* Argument: the APIC ID of a vCPU that the caller waits for. */
-static int64_t sched_yield(struct vcpu *vcpu, const struct call *call)
+static int64_t yield_to(struct vcpu *vcpu, const struct call *call)
 {
 	struct guest *g = guest_of(vcpu->vm);
 	const struct vcpu *target = vcpu_with(vcpu->vm, g->board, call->arg[0]);
@@ -132,7 +132,7 @@ static int64_t sched_yield(struct vcpu *vcpu, const struct call *call)
 static int64_t (*const calls[HC_COUNT])(struct vcpu *, const struct call *) = {
 	[HC_VAPIC_POLL_IRQ] = poll_irq,	    [HC_KICK_CPU] = kick_cpu,
 	[HC_CLOCK_PAIRING] = clock_pairing, [HC_SEND_IPI] = send_ipi,
-	[HC_SCHED_YIELD] = sched_yield,
+	[HC_SCHED_YIELD] = yield_to,
 };
 
 static void read_call(const struct vcpu *vcpu, bool wide, struct call *call)
