@@ -8,6 +8,7 @@
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/regs.h"
 #include "hv/emul/emulate.h"
 #include "hv/event.h"
@@ -172,6 +173,53 @@ static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segme
 	the_backend->get_seg(vcpu_of(c), seg, out);
 }
 
+/* The FXSAVE area ("Layout of the 64-bit-mode FXSAVE64 Map"). */
+#define FX_STATUS_WORD 2u
+#define FX_TAGS 4u
+#define FX_ST 32u
+#define FX_XMM 160u
+#define FX_REG_SIZE 16u
+#define FX_TOP MASK(13, 11)
+
+struct fx_area {
+	uint8_t bytes[512];
+} __attribute__((aligned(16)));
+
+static unsigned fx_offset(unsigned reg)
+{
+	return reg < EMUL_MMX_FIRST ? FX_XMM + reg * FX_REG_SIZE
+				    : FX_ST + (reg - EMUL_MMX_FIRST) * FX_REG_SIZE;
+}
+
+/* The guest's registers are in the CPU while it is the one that runs here. */
+static void get_xmm(struct emul_ctx *c, unsigned reg, uint64_t value[2])
+{
+	struct fx_area fx;
+
+	(void)c;
+	cpu_fxsave(&fx);
+	memcpy(value, fx.bytes + fx_offset(reg), FX_REG_SIZE);
+}
+
+static void set_xmm(struct emul_ctx *c, unsigned reg, const uint64_t value[2])
+{
+	struct fx_area fx;
+	uint16_t status;
+
+	(void)c;
+	cpu_fxsave(&fx);
+	memcpy(fx.bytes + fx_offset(reg), value, FX_REG_SIZE);
+	if (reg >= EMUL_MMX_FIRST) {
+		/* All registers valid, the stack's top at 0, the exponent all ones. */
+		memcpy(&status, fx.bytes + FX_STATUS_WORD, sizeof(status));
+		status &= (uint16_t)~FX_TOP;
+		memcpy(fx.bytes + FX_STATUS_WORD, &status, sizeof(status));
+		fx.bytes[FX_TAGS] = 0xff;
+		memset(fx.bytes + fx_offset(reg) + 8, 0xff, 2);
+	}
+	cpu_fxrstor(&fx);
+}
+
 static const struct gwalk_ops walk_ops = {walk_read, walk_update};
 
 static const struct emul_ops emul_ops = {
@@ -183,6 +231,8 @@ static const struct emul_ops emul_ops = {
 	.io_out = do_out,
 	.get_segment = get_segment,
 	.walk = walk,
+	.get_xmm = get_xmm,
+	.set_xmm = set_xmm,
 };
 
 static void begin(struct emul_run *run, struct vcpu *vcpu, const struct vm_exit *exit)

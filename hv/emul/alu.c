@@ -242,6 +242,56 @@ uint64_t alu_imul(uint64_t a, uint64_t b, unsigned size, uint64_t *rflags)
 	return result;
 }
 
+/* Long division, bit by bit: there is no 128-bit division without a library. */
+static bool divide(unsigned __int128 dividend, uint64_t divisor, uint64_t result[2])
+{
+	uint64_t rest = (uint64_t)(dividend >> 64);
+	uint64_t low = (uint64_t)dividend;
+	uint64_t quotient = 0;
+
+	if (rest >= divisor) {
+		return false;
+	}
+	for (unsigned i = 64; i-- > 0;) {
+		bool carry = rest >> 63 != 0;
+
+		rest = rest << 1 | (low >> i & 1);
+		if (carry || rest >= divisor) {
+			rest -= divisor;
+			quotient |= 1ull << i;
+		}
+	}
+	result[0] = quotient;
+	result[1] = rest;
+	return true;
+}
+
+bool alu_div(uint64_t high, uint64_t low, uint64_t divisor, unsigned size, uint64_t result[2])
+{
+	return divide((unsigned __int128)high << (size * 8) | low, divisor, result) &&
+	       result[0] <= size_mask(size);
+}
+
+bool alu_idiv(uint64_t high, uint64_t low, uint64_t divisor, unsigned size, uint64_t result[2])
+{
+	__int128 top = (int64_t)alu_sign_extend(high, size);
+	unsigned __int128 n = (unsigned __int128)top << (size * 8) | low;
+	uint64_t d = alu_sign_extend(divisor, size);
+	bool n_negative = top < 0;
+	bool d_negative = d >> 63 != 0;
+	uint64_t limit = size_mask(size) >> 1;
+
+	if (!divide(n_negative ? -n : n, d_negative ? -d : d, result)) {
+		return false;
+	}
+	if (result[0] > limit + (n_negative != d_negative ? 1 : 0)) {
+		return false;
+	}
+	result[0] = n_negative != d_negative ? -result[0] : result[0];
+	result[1] = n_negative ? -result[1] : result[1];
+	return true;
+}
+
 bool alu_condition(unsigned code, uint64_t rflags)
 {
 	bool sign_differs = ((rflags & RFLAGS_SF) != 0) != ((rflags & RFLAGS_OF) != 0);

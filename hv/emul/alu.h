@@ -29,6 +29,14 @@ uint64_t alu_shift_double(bool left, uint64_t a, uint64_t b, unsigned count, uns
 /* Signed product cut to `size`, as IMUL with two or three operands: CF and OF when it was cut. */
 uint64_t alu_imul(uint64_t a, uint64_t b, unsigned size, uint64_t *rflags);
 
+/*
+ * high:low, of `size` bytes each, divided by `divisor`. False for what raises #DE: zero, and a
+ * quotient that does not fit.
+ */
+bool alu_div(uint64_t high, uint64_t low, uint64_t divisor, unsigned size, uint64_t result[2]);
+/* The same for signed numbers: the quotient is cut towards zero. result: quotient, remainder. */
+bool alu_idiv(uint64_t high, uint64_t low, uint64_t divisor, unsigned size, uint64_t result[2]);
+
 /* Condition codes in the order of the opcodes' low four bits: O NO B AE E NE BE A S NS P NP L ...
  */
 bool alu_condition(unsigned code, uint64_t rflags);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Instructions that compute: the eight arithmetic operations, TEST, INC, DEC, NOT, NEG, MUL, IMUL,
- * shifts, rotates, bit tests, CMPXCHG, CMPXCHG8B/16B, XADD. Registers and flags change last.
+ * DIV, IDIV, shifts, rotates, bit tests, CMPXCHG, CMPXCHG8B/16B, XADD. Registers and flags change
+ * last.
  */
 #include "hv/emul/alu.h"
 #include "hv/emul/emul_internal.h"
@@ -173,6 +174,31 @@ static enum emul_status multiply(struct emul_ctx *c, bool is_signed)
 }
 
 /* F6 and F7: TEST, NOT, NEG, MUL, IMUL; DIV and IDIV are not emulated. */
+/* The flags are undefined and stay. */
+static enum emul_status divide(struct emul_ctx *c, bool is_signed)
+{
+	unsigned size = c->insn.width;
+	uint64_t low = emul_get(c, GPR_RAX, size);
+	uint64_t high = size == 1 ? emul_get(c, GPR_RAX, 2) >> 8 : emul_get(c, GPR_RDX, size);
+	uint64_t divisor;
+	uint64_t result[2];
+	enum emul_status status = emul_rm_get(c, size, &divisor);
+
+	if (status != EMUL_OK) {
+		return status;
+	}
+	if (!(is_signed ? alu_idiv : alu_div)(high, low, divisor, size, result)) {
+		return emul_raise(c, EXC_DE, 0);
+	}
+	if (size == 1) {
+		emul_set(c, GPR_RAX, 2, (result[1] & 0xff) << 8 | (result[0] & 0xff));
+	} else {
+		emul_set(c, GPR_RAX, size, result[0]);
+		emul_set(c, GPR_RDX, size, result[1]);
+	}
+	return EMUL_OK;
+}
+
 enum emul_status emul_group3(struct emul_ctx *c)
 {
 	unsigned size = c->insn.width;
@@ -186,7 +212,7 @@ enum emul_status emul_group3(struct emul_ctx *c)
 		return test_rm(c, c->insn.imm);
 	}
 	if (n > 3) {
-		return n < 6 ? multiply(c, n == 5) : EMUL_UNHANDLED;
+		return n < 6 ? multiply(c, n == 5) : divide(c, n == 7);
 	}
 	status = rmw_begin(c, size, &m);
 	if (status != EMUL_OK) {
@@ -207,7 +233,7 @@ enum emul_status emul_inc_dec(struct emul_ctx *c)
 	enum emul_status status;
 
 	if (n > 1) {
-		return n == 6 ? emul_push_rm(c) : EMUL_UNHANDLED;
+		return n == 6 ? emul_push_rm(c) : emul_jump_rm(c);
 	}
 	status = rmw_begin(c, size, &m);
 	if (status != EMUL_OK) {
@@ -482,4 +508,31 @@ enum emul_status emul_xadd(struct emul_ctx *c)
 		emul_set(c, c->insn.reg, size, m.old);
 	}
 	return status;
+}
+
+/* ---------------------------------------------------------------- BSF, BSR */
+
+/* With F3 they are TZCNT and LZCNT where the CPU has those, which this emulator does not know. */
+enum emul_status emul_bit_scan(struct emul_ctx *c)
+{
+	unsigned size = c->insn.op_size;
+	uint64_t value;
+	enum emul_status status;
+
+	if (c->insn.rep == 0xf3) {
+		return EMUL_UNHANDLED;
+	}
+	status = emul_rm_get(c, size, &value);
+	if (status != EMUL_OK) {
+		return status;
+	}
+	c->rflags &= ~RFLAGS_ZF;
+	if (value == 0) {
+		c->rflags |= RFLAGS_ZF; /* and the register stays, as on every CPU */
+	} else if (c->insn.opcode == 0xbc) {
+		emul_set(c, c->insn.reg, size, (unsigned)__builtin_ctzll(value));
+	} else {
+		emul_set(c, c->insn.reg, size, 63u - (unsigned)__builtin_clzll(value));
+	}
+	return EMUL_OK;
 }

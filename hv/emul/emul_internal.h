@@ -184,6 +184,12 @@ static inline enum emul_status emul_rm_get(struct emul_ctx *c, unsigned size, ui
 	return emul_rm_load(c, &rm, size, value);
 }
 
+/* Resolves the slot of c->insn.op_size bytes below the stack pointer, to which *sp would point. */
+enum emul_status emul_push_open(struct emul_ctx *c, uint64_t *sp, struct emul_loc *slot);
+/* Stores there, and moves the pointer when that went well. */
+enum emul_status emul_push_store(struct emul_ctx *c, uint64_t sp, const struct emul_loc *slot,
+				 uint64_t value);
+
 /* emul_moves.c */
 emul_fn emul_mov_rm_r, emul_mov_r_rm, emul_mov_rm_imm, emul_mov_acc_moffs, emul_mov_moffs_acc;
 emul_fn emul_mov_rm_sreg, emul_movsxd, emul_movzx, emul_movsx, emul_movbe;
@@ -196,6 +202,9 @@ emul_fn emul_test_rm_r, emul_test_acc_imm, emul_group3, emul_inc_dec;
 emul_fn emul_shift_imm, emul_shift_one, emul_shift_cl, emul_shift_double;
 emul_fn emul_bit_reg, emul_bit_imm, emul_cmpxchg, emul_cmpxchg_wide, emul_xadd;
 emul_fn emul_imul_r_rm, emul_imul_r_rm_imm;
+emul_fn emul_bit_scan;
+/* emul_system.c */
+emul_fn emul_group7, emul_jump_rm;
 /* emul_string.c */
 emul_fn emul_string;
 /* emul_sse.c */

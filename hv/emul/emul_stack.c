@@ -19,22 +19,33 @@ static uint64_t stack_pointer(const struct emul_ctx *c, unsigned width)
 	return c->gpr[GPR_RSP] & size_mask(width);
 }
 
-/* Resolves the slot below the stack pointer and stores; moves the pointer when that went well. */
-static enum emul_status push(struct emul_ctx *c, uint64_t value)
+enum emul_status emul_push_open(struct emul_ctx *c, uint64_t *sp, struct emul_loc *slot)
 {
 	unsigned size = c->insn.op_size;
 	unsigned width = stack_width(c);
-	uint64_t sp = (stack_pointer(c, width) - size) & size_mask(width);
-	struct emul_loc loc;
-	enum emul_status status = emul_resolve(c, VCPU_SEG_SS, sp, size, GWALK_WRITE, &loc);
+
+	*sp = (stack_pointer(c, width) - size) & size_mask(width);
+	return emul_resolve(c, VCPU_SEG_SS, *sp, size, GWALK_WRITE, slot);
+}
+
+enum emul_status emul_push_store(struct emul_ctx *c, uint64_t sp, const struct emul_loc *slot,
+				 uint64_t value)
+{
+	enum emul_status status = emul_store(c, slot, 0, c->insn.op_size, value);
 
 	if (status == EMUL_OK) {
-		status = emul_store(c, &loc, 0, size, value);
-	}
-	if (status == EMUL_OK) {
-		emul_set(c, GPR_RSP, width, sp);
+		emul_set(c, GPR_RSP, stack_width(c), sp);
 	}
 	return status;
+}
+
+static enum emul_status push(struct emul_ctx *c, uint64_t value)
+{
+	struct emul_loc slot;
+	uint64_t sp;
+	enum emul_status status = emul_push_open(c, &sp, &slot);
+
+	return status == EMUL_OK ? emul_push_store(c, sp, &slot, value) : status;
 }
 
 enum emul_status emul_push_reg(struct emul_ctx *c)
@@ -50,8 +61,7 @@ enum emul_status emul_push_imm(struct emul_ctx *c)
 enum emul_status emul_push_rm(struct emul_ctx *c)
 {
 	unsigned size = c->insn.op_size;
-	unsigned width = stack_width(c);
-	uint64_t sp = (stack_pointer(c, width) - size) & size_mask(width);
+	uint64_t sp;
 	uint64_t value;
 	struct emul_rm rm;
 	struct emul_loc slot;
@@ -60,18 +70,12 @@ enum emul_status emul_push_rm(struct emul_ctx *c)
 	c->fault_valid = false; /* two operands: which one faulted is not known */
 	status = emul_rm_open(c, size, 0, &rm);
 	if (status == EMUL_OK) {
-		status = emul_resolve(c, VCPU_SEG_SS, sp, size, GWALK_WRITE, &slot);
+		status = emul_push_open(c, &sp, &slot);
 	}
 	if (status == EMUL_OK) {
 		status = emul_rm_load(c, &rm, size, &value);
 	}
-	if (status == EMUL_OK) {
-		status = emul_store(c, &slot, 0, size, value);
-	}
-	if (status == EMUL_OK) {
-		emul_set(c, GPR_RSP, width, sp);
-	}
-	return status;
+	return status == EMUL_OK ? emul_push_store(c, sp, &slot, value) : status;
 }
 
 /* Loads the top of the stack without moving the pointer. */

@@ -161,6 +161,7 @@ static emul_fn *const handlers_one[256] = {
 };
 
 static emul_fn *const handlers_0f[256] = {
+	[0x01] = emul_group7,	    [0xbc] = emul_bit_scan,	[0xbd] = emul_bit_scan,
 	[0x10] = emul_sse_move,	    [0x11] = emul_sse_move,	[0x28] = emul_sse_move,
 	[0x29] = emul_sse_move,	    [0x2b] = emul_sse_move,	X16(0x40, emul_cmov),
 	[0x6e] = emul_sse_move,	    [0x6f] = emul_sse_move,	[0x7e] = emul_sse_move,

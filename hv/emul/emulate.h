@@ -67,12 +67,15 @@ struct emul_ops {
 				  struct gwalk_result *out);
 	/* ES..GS only. */
 	void (*get_segment)(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out);
-	/* The 128-bit registers; both NULL when the caller does not want SSE moves emulated. */
+	/* The 128-bit registers, and as EMUL_MMX_FIRST + n the low half of MMn; both NULL when the
+	 * caller does not want SSE moves emulated. Setting MMn does to the x87 state what MMX
+	 * does. */
 	void (*get_xmm)(struct emul_ctx *c, unsigned reg, uint64_t value[2]);
 	void (*set_xmm)(struct emul_ctx *c, unsigned reg, const uint64_t value[2]);
 };
 
 #define EMUL_SEGS 6u
+#define EMUL_MMX_FIRST 16u
 
 /* Embedded by the caller, who finds his own data around it. Set the first group, then call
  * emul_begin, then set what is known of the second group. */

@@ -35,6 +35,7 @@ class Test:
     memory: int = 256   # MiB
     seconds: int = 30   # of a machine like QEMU; Bochs gets more
     checks: int = 0
+    alone: bool = False  # in a machine of its own
     but: tuple = ()
     left_out: dict = dataclasses.field(default_factory=dict)  # platform -> why it is not run there
 
@@ -51,6 +52,15 @@ def nowhere(why):
 def skips(reason):
     """It says itself that it has nothing to test."""
     return (But(reason, ends=rf"debug exit, status {SKIPPED}$"),)
+
+
+# ---- what emulated CPUs themselves get wrong; each was seen without a hypervisor, too
+
+QEMU_NONCANONICAL = "QEMU 7.2's CPU does not check that base addresses are canonical"
+QEMU_STI_TRAP = "QEMU 7.2's CPU takes the single-step trap of STI at once"
+QEMU_RESUME_FLAG = "QEMU 7.2's CPU pushes RF clear for faults that nobody intercepts"
+QEMU_FAULT_CODES = ("QEMU 7.2's CPU gives other page-fault error codes; what fails does so on the plain "
+                    "machine too, and telling it takes hours")
 
 
 def vmexit(name, args="", cpus=1, seconds=60, **keys):
@@ -83,16 +93,23 @@ TESTS = (
     vmexit("cr0_wp", "toggle_cr0_wp", cpus=2),
     vmexit("cr4_pge", "toggle_cr4_pge", cpus=2),
     # ---- CPU
-    Test("access", "access_test", seconds=600),
-    Test("debug"),
+    Test("access", "access_test", seconds=600, left_out={"qemu-svm": QEMU_FAULT_CODES}),
+    # QEMU 7.2 forgets breakpoints at a VM exit without taking them out of its own list: those that a guest
+    # left armed stop whichever guest comes to the same address.
+    Test("debug", checks=13, seconds=10, alone=True,
+         but=(But(QEMU_STI_TRAP, (r"STI blocking$",), "no end in time", QEMU),)),
     Test("emulator"),
-    Test("idt_test"),
-    Test("la57"),
-    Test("lam"),
+    Test("idt_test", checks=3,
+         but=(But(QEMU_RESUME_FLAG, (r"#UD rflags\.rf$",), platforms=QEMU),)),
+    Test("la57", checks=11,
+         but=(But(QEMU_NONCANONICAL, (r"value (ff)?aa.* did NOT fail as expected$",),
+                  "triple fault", QEMU),)),
+    Test("lam", checks=15),
     Test("memory", checks=6),
-    Test("msr"),
-    Test("pcid", checks=1),
-    Test("pks"),
+    Test("msr", checks=7,
+         but=(But(QEMU_NONCANONICAL, (r"WRMSR\(MSR_FS_BASE, 0xaa",), "triple fault", QEMU),)),
+    Test("pcid", checks=2),
+    Test("pks", but=skips("protection keys for supervisor pages are not offered")),
     Test("pku", checks=7),
     Test("rdpru", checks=1),
     Test("realmode", checks=127),
@@ -103,14 +120,15 @@ TESTS = (
     Test("smap", checks=18),
     Test("syscall", checks=2),
     Test("umip", checks=21),
-    Test("xsave"),
+    Test("xsave", checks=386),
     # ---- paravirtual
     Test("hypercall", checks=2),
     Test("kvmclock_test", args="1000000", cpus=2, seconds=120),
     # ---- what guests do not have
     Test("asyncpf", memory=1024, but=skips("asynchronous page faults are not offered")),
     Test("cet", but=skips("control-flow enforcement is not offered")),
-    Test("pmu", but=skips("guests have no performance counters")),
+    Test("pmu", but=(But("guests have no performance counters, and AMD's are not announced",
+                         (r".",), rf"status ({SKIPPED}|{ABORTED})$"),)),
     Test("pmu_lbr", but=skips("guests have no performance counters")),
     Test("pmu_pebs", but=skips("guests have no performance counters")),
     Test("tsx-ctrl", but=skips("TSX is hidden")),

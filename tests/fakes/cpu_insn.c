@@ -372,12 +372,14 @@ void cpu_fxsave(void *area)
 {
 	need_aligned(area, 16);
 	fake_cpu.fxsave_count++;
+	memcpy(area, fake_cpu.fx, sizeof(fake_cpu.fx));
 }
 
 void cpu_fxrstor(const void *area)
 {
 	need_aligned(area, 16);
 	fake_cpu.fxrstor_count++;
+	memcpy(fake_cpu.fx, area, sizeof(fake_cpu.fx));
 }
 
 void cpu_fninit(void)

@@ -185,6 +185,53 @@ static void test_conditions(void **state)
 	assert_true(alu_condition(0x9, 0));
 }
 
+/* Every byte divisor under every 16-bit dividend, against C's own. */
+static void test_divisions(void **state)
+{
+	uint64_t result[2];
+
+	(void)state;
+	for (int n = -32768; n < 65536; n++) {
+		uint64_t high = (uint64_t)(n >> 8 & 0xff);
+		uint64_t low = (uint64_t)(n & 0xff);
+
+		for (int d = -128; d < 256; d++) {
+			bool fits = d != 0 && n / d >= -128 && n / d <= 127;
+
+			if (n >= 0 && d >= 0) {
+				bool ok = alu_div(high, low, (uint64_t)d, 1, result);
+
+				assert_int_equal(ok, d != 0 && n / d <= 255);
+				assert_true(!ok || (result[0] == (uint64_t)(n / d) &&
+						    result[1] == (uint64_t)(n % d)));
+			}
+			if (n < 32768 && d < 128) {
+				bool ok = alu_idiv(high, low, (uint64_t)d & 0xff, 1, result);
+
+				assert_int_equal(ok, fits);
+				assert_true(!ok || ((int64_t)result[0] == n / d &&
+						    (int64_t)result[1] == n % d));
+			}
+		}
+	}
+}
+
+/* 64 bits, where the dividend has 128. */
+static void test_wide_divisions(void **state)
+{
+	uint64_t result[2];
+
+	(void)state;
+	assert_true(alu_div(0xfffffffffffffffe, ~0ull, ~0ull, 8, result));
+	assert_int_equal(result[0], ~0ull);
+	assert_int_equal(result[1], 0xfffffffffffffffe);
+	assert_false(alu_div(5, 0, 5, 8, result));
+	assert_true(alu_idiv(~0ull, 0x8000000000000000, 1, 8, result));
+	assert_int_equal(result[0], 0x8000000000000000);
+	assert_false(alu_idiv(~0ull, 0x8000000000000000, ~0ull, 8, result));
+	assert_false(alu_idiv(0, 0x8000000000000000, 1, 8, result));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_shift_by_nothing),
 		cmocka_unit_test(test_double_shifts),
 		cmocka_unit_test(test_imul),
+		cmocka_unit_test(test_divisions),
+		cmocka_unit_test(test_wide_divisions),
 		cmocka_unit_test(test_conditions),
 	};
 

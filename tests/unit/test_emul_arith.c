@@ -119,6 +119,36 @@ static const struct emul_case cases[] = {
 	 {0x48, 0xf7, 0x2b},
 	 {.rax = 2, .rdx = 9, .mem = BIT(63)},
 	 {.rax = 0, .rdx = ~0ull, .mem = BIT(63), .flags = CF | OF | PF}},
+	{"bsf ax,[rbx]",
+	 L64,
+	 {0x66, 0x0f, 0xbc, 0x03},
+	 {.rax = 0x1122334455667788, .mem = 0xc0000000c000, .flags = ZF | CF},
+	 {.rax = 0x112233445566000e, .mem = 0xc0000000c000, .flags = CF}},
+	{"bsr rax,[rbx]",
+	 L64,
+	 {0x48, 0x0f, 0xbd, 0x03},
+	 {.rax = 1, .mem = 0xc00000000000},
+	 {.rax = 47, .mem = 0xc00000000000}},
+	{"bsr eax,[rbx] of zero",
+	 L64,
+	 {0x0f, 0xbd, 0x03},
+	 {.rax = 0x1122334455667788, .mem = 0xff00000000},
+	 {.rax = 0x1122334455667788, .mem = 0xff00000000, .flags = ZF}},
+	{"div byte [rbx]",
+	 L64,
+	 {0xf6, 0x33},
+	 {.rax = 0x12345678ffff01ff, .mem = 0x10},
+	 {.rax = 0x12345678ffff0f1f, .mem = 0x10}},
+	{"div qword [rbx]",
+	 L64,
+	 {0x48, 0xf7, 0x33},
+	 {.rax = 1, .rdx = 0x8000000000000000, .mem = 0xffffffffffffffff},
+	 {.rax = 0x8000000000000000, .rdx = 0x8000000000000001, .mem = 0xffffffffffffffff}},
+	{"idiv dword [rbx]",
+	 L64,
+	 {0xf7, 0x3b},
+	 {.rax = 0xfffffff9, .rdx = 0xffffffff, .mem = 2},
+	 {.rax = 0xfffffffd, .rdx = 0xffffffff, .mem = 2}},
 	{"imul eax,[rbx],imm8",
 	 L64,
 	 {0x6b, 0x03, 0xff},
@@ -272,14 +302,11 @@ static void test_cmpxchg16b(void **state)
 
 static void test_unhandled(void **state)
 {
-	static const uint8_t div[] = {0xf7, 0x33};
-	static const uint8_t call[] = {0xff, 0x13};
+	static const uint8_t far_call[] = {0xff, 0x1b};
 	static const uint8_t rdrand[] = {0x0f, 0xc7, 0xf0};
 
 	(void)state;
-	begin(div, sizeof(div));
-	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
-	begin(call, sizeof(call));
+	begin(far_call, sizeof(far_call));
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
 	begin(rdrand, sizeof(rdrand));
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);

@@ -89,6 +89,24 @@ static void test_unaligned(void **state)
 	assert_int_equal(g.c.exception.vector, EXC_GP);
 }
 
+/* REX.R does not reach them, and CR4.OSFXSR is not asked. */
+static void test_mmx(void **state)
+{
+	(void)state;
+	BEGIN(0x44, 0x0f, 0x6f, 0x0b);
+	g.c.walk.cr4 = 0;
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.xmm[EMUL_MMX_FIRST + 1][0], HIGH);
+	assert_int_equal(g.xmm[1][0], LOW);
+	BEGIN(0x0f, 0x7f, 0x0b);
+	g.xmm[EMUL_MMX_FIRST + 1][0] = 0x0102030405060708;
+	assert_stores(0x0102030405060708, LOW);
+	BEGIN(0x0f, 0x7f, 0x0b);
+	g.c.walk.cr0 |= CR0_EM;
+	assert_int_equal(emul_guest_run(&g), EMUL_EXCEPTION);
+	assert_int_equal(g.c.exception.vector, EXC_UD);
+}
+
 static void test_not_available(void **state)
 {
 	struct emul_ops ops;
@@ -109,8 +127,6 @@ static void test_not_available(void **state)
 	ops.set_xmm = NULL;
 	g.c.ops = &ops;
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
-	BEGIN(0x0f, 0x6f, 0x0b); /* MMX */
-	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
 	BEGIN(0x0f, 0x10, 0xc8); /* no memory */
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
 }
@@ -118,9 +134,8 @@ static void test_not_available(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),
-		cmocka_unit_test(test_stores),
-		cmocka_unit_test(test_unaligned),
+		cmocka_unit_test(test_loads),	      cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_unaligned),     cmocka_unit_test(test_mmx),
 		cmocka_unit_test(test_not_available),
 	};
 

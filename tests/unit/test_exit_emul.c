@@ -101,6 +101,32 @@ static void read_and_write_in_one_instruction(void **state)
 	assert_int_equal(vcpu->gpr[GPR_RAX], 0x130);
 }
 
+/* In the FXSAVE area: XMM1 at 176, MM1 at 48, the abridged tags at 4, the stack's top in 3. */
+static void vector_registers_are_the_cpus(void **state)
+{
+	uint64_t value = 0;
+
+	(void)state;
+	cpu->regs[VCPU_REG_CR4] |= CR4_OSFXSR;
+	memset(fake_cpu.fx, 0x5a, sizeof(fake_cpu.fx));
+	run(ECAM, false, CODE(0x0f, 0x10, 0x0b)); /* movups xmm1, [rbx] */
+	memcpy(&value, fake_cpu.fx + 176, 8);
+	assert_int_equal(value & 0xffffffff, 0x29c08086);
+	assert_int_equal(fake_cpu.fx[175], 0x5a);
+	assert_int_equal(fake_cpu.fx[192], 0x5a);
+	assert_int_equal(fake_cpu.fx[4], 0x5a);
+	run(ECAM, false, CODE(0x0f, 0x6f, 0x0b)); /* movq mm1, [rbx] */
+	memcpy(&value, fake_cpu.fx + 48, 8);
+	assert_int_equal(value & 0xffffffff, 0x29c08086);
+	assert_int_equal(fake_cpu.fx[56] & fake_cpu.fx[57] & fake_cpu.fx[4], 0xff);
+	assert_int_equal(fake_cpu.fx[3], 0x5a & ~0x38);
+	vcpu->gpr[GPR_RAX] = 0x1ff;
+	memcpy(fake_cpu.fx + 176, &vcpu->gpr[GPR_RAX], 8);
+	run(LAPIC + 0xf0, true, CODE(0x66, 0x0f, 0x7e, 0x0b)); /* movd [rbx], xmm1 */
+	run(LAPIC + 0xf0, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0x1ff);
+}
+
 static void flags_of_a_comparison_are_the_guests(void **state)
 {
 	(void)state;
@@ -569,6 +595,7 @@ int main(void)
 		EXIT_TEST(loads_of_each_width_merge),
 		EXIT_TEST(stores_reach_the_device),
 		EXIT_TEST(read_and_write_in_one_instruction),
+		EXIT_TEST(vector_registers_are_the_cpus),
 		EXIT_TEST(flags_of_a_comparison_are_the_guests),
 		EXIT_TEST(the_task_priority_is_in_step),
 		EXIT_TEST(memory_behind_the_lapic_is_not_seen),
