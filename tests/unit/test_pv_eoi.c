@@ -208,7 +208,9 @@ static void the_run_loop_offers_and_settles(void **state)
 	assert_false(in_service(0x41));
 	assert_int_equal(vcpu->pv.eoi_saved, 1);
 	fake_backend.guest = NULL;
-	run_forget(vcpu);
+	run_hold(&g->tasks[0]);
+	run_forget(&g->vm);
+	run_release(&g->tasks[0]);
 }
 
 int main(void)

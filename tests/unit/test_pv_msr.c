@@ -144,8 +144,9 @@ static void a_kick_ends_a_halt_in_the_run_loop(void **state)
 	assert_int_equal(fake_backend.runs, runs + 1);
 	assert_true(vcpu->halted);
 	fake_backend.guest = NULL;
-	run_block(&g->tasks[0]);
-	run_forget(vcpu);
+	run_hold(&g->tasks[0]);
+	run_forget(&g->vm);
+	run_release(&g->tasks[0]);
 }
 
 int main(void)

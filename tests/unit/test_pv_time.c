@@ -240,7 +240,9 @@ static void the_run_loop_counts_the_wait(void **state)
 	run_once();
 	space_switch(&g->vm.gspace.host);
 	assert_int_equal(stolen().preempted, 0);
-	run_forget(vcpu);
+	run_hold(&g->tasks[0]);
+	run_forget(&g->vm);
+	run_release(&g->tasks[0]);
 }
 
 static void a_flush_asked_of_a_preempted_vcpu_is_done(void **state)
