@@ -53,6 +53,9 @@ void case_apic_priority(void);
 void case_apic_cr8(void);
 void case_x2apic(void);
 
+/* hypercall.c */
+void case_hypercall(void);
+
 /* irq.c */
 void case_pit_pic(void);
 void case_pit_ioapic(void);

@@ -44,6 +44,7 @@ const struct rt_case rt_cases[] = {
 	{"heartbeat", case_heartbeat},
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},
+	{"hypercall", case_hypercall},
 	{"clean-start", case_clean_start},
 	{"registers", case_registers},
 	{"memory-zero", case_memory_zero},

@@ -104,6 +104,43 @@ def clock(name, left_out, seconds):
          stopped("time", "power-off"), POWER_OFF], timeout=360, left_out=left_out)
 
 
+def steal_of(lines, name):
+    line = next(x for x in lines if x.startswith(f"{name}| paravirt: steal"))
+    return int(line.split()[3])
+
+
+def help_is_used(lines):
+    assert steal_of(lines, "pv") > 0, "no time was stolen from pv beside a busy guest"
+    assert steal_of(lines, "plain") == 0, "plain knows of stolen time"
+    plain = [x for x in lines if x.startswith("plain| ") and re.search(r"(?i)\bkvm|pvclock", x)]
+    assert not plain, f"plain knows of KVM: {plain[0]}"
+
+
+def eois_are_saved(lines):
+    saved = [int(x.split()[1]) for x in lines if x.startswith("vcpu0.eoi-exits-saved ")]
+    assert saved[0] > 100, f"only {saved[0]} EOIs without an exit"
+    assert saved[1] == 0, f"{saved[1]} EOIs without an exit, with paravirt = off"
+
+
+def paravirt(name, left_out):
+    """Two guests share the CPU, one with the KVM interfaces and one without, and a pause in between."""
+    return Case(
+        name, stick(ALL, linux("pv", "task=paravirt"),
+                    linux("plain", "task=paravirt", paravirt="off")),
+        [READY, started("pv", "plain"),
+         ExpectAll((r"^pv\| .*Hypervisor detected: KVM", r"^pv\| .*kvm-clock: Using msrs 4b564d01",
+                    r"^pv\| .*Booting paravirtualized kernel on KVM",
+                    r"^pv\| .*Switched to clocksource kvm-clock",
+                    r"^pv\| paravirt: clocksource (kvm-clock|tsc) of .*\bkvm-clock\b",
+                    r"^plain\| .*Booting paravirtualized kernel on bare hardware",
+                    r"^plain\| paravirt: clocksource (tsc|tsc-early|acpi_pm) of "), LINUX_BOOT),
+         Send("pause pv"), Expect(r"^bulkhead: guest pv: paused"), Send("stats pv"),
+         Expect(r"^vcpu0\.eoi-exits-saved"), Send("stats plain"), Expect(r"^vcpu0\.eoi-exits-saved"),
+         Check(eois_are_saved), Send("resume pv"), Expect(r"^bulkhead: guest pv: resumed"),
+         ExpectAll((r"^pv\| paravirt: done", r"^plain\| paravirt: done"), 120),
+         Check(help_is_used), POWER_OFF], timeout=360, left_out=left_out)
+
+
 IDLE = Case(
     "when-idle", stick("console = all\nwhen-idle = poweroff\n",
                        payload("short", "heartbeat", beats=2), payload("long", "heartbeat", beats=4)),
@@ -114,4 +151,4 @@ IDLE = Case(
 
 def cases():
     return [SHELLS, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
-            PANIC, IDLE]
+            PANIC, IDLE, paravirt("paravirt", {})]

@@ -5,14 +5,17 @@ from sticks import POWER_OFF, READY, in_two_sizes, passes, payload, stick
 
 CONF = "console = all\nautostart = none\n"
 
+NAMES = ("cpuid", "hypercall", "clean-start", "memory-zero", "apic-priority", "x2apic", "apic-timer",
+         "pit-pic", "pit-ioapic", "uart-irq", "rtc-irq", "clocks")
+# The same guests without the KVM interfaces.
+PLAIN = ("cpuid", "hypercall")
+
 DEVICES = Case(
     "devices",
-    stick(CONF, *(payload(n) for n in ("apic-timer", "apic-priority", "x2apic", "pit-pic",
-                                       "pit-ioapic", "uart-irq", "rtc-irq", "cpuid", "clean-start",
-                                       "clocks", "memory-zero"))),
-    [READY] + [passes(n) for n in ("cpuid", "clean-start", "memory-zero", "apic-priority", "x2apic",
-                                   "apic-timer", "pit-pic", "pit-ioapic", "uart-irq", "rtc-irq",
-                                   "clocks")] + [POWER_OFF], timeout=300, linux=False)
+    stick(CONF, *(payload(n) for n in NAMES),
+          *(payload(f"{n}-plain", n, keys={"paravirt": "off"}, kvm=0) for n in PLAIN)),
+    [READY] + [passes(n) for n in NAMES] + [passes(f"{n}-plain") for n in PLAIN] + [POWER_OFF],
+    timeout=300, linux=False)
 
 
 def registers(name, left_out, seconds):
