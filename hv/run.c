@@ -50,6 +50,7 @@ static struct {
 	struct spinlock lock; /* the scheduler's */
 	struct sched sched;
 	uint64_t slice_ticks;
+	unsigned cpu_count;
 	struct spinlock baton;
 	_Atomic uint32_t chores; /* RUN_CHORE_* */
 	_Atomic unsigned online_count;
@@ -143,6 +144,7 @@ void run_init(const struct run_config *config)
 
 	run.ops = config->ops;
 	run.slice_ticks = sched.slice;
+	run.cpu_count = config->cpu_count;
 	atomic_store(&run.online_count, 0);
 	atomic_store(&run.chores, 0);
 	sched_init(&run.sched, &sched);
@@ -173,7 +175,7 @@ void run_cpu_init(void)
 	sched_cpu_online(&run.sched, index, clock_now());
 	lock_release(&run.lock);
 	atomic_fetch_add(&run.online_count, 1);
-	if (index < WATCHERS && percpu_count() > 1) {
+	if (index < WATCHERS && run.cpu_count > 1) {
 		timer_init(&cpu->watchdog, &cpu->timers, look_after_others);
 		look_after_others(&cpu->watchdog);
 	}
@@ -196,7 +198,7 @@ const struct run_stats *run_stats(unsigned cpu)
 
 bool run_has_cpu(const struct sched_cpumask *set)
 {
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (sched_cpumask_has(set, i) && sched_cpumask_has(&run.sched.online, i)) {
 			return true;
 		}
@@ -340,12 +342,12 @@ void run_forget(struct vm *vm)
 	if (space_current() == &vm->gspace.host) {
 		space_switch(space_core());
 	}
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (space_is_current_on(&vm->gspace.host, i)) {
 			ask(i, ASK_UNLOAD);
 		}
 	}
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		while (space_is_current_on(&vm->gspace.host, i)) {
 			wait_a_little();
 		}
@@ -354,7 +356,7 @@ void run_forget(struct vm *vm)
 
 void run_settle_timers(void)
 {
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (i != cpu_this()->index) {
 			timer_queue_settle(&run.cpus[i].timers);
 		}
@@ -389,7 +391,7 @@ uint64_t run_wait_ticks(const struct run_task *t)
 
 void run_flush_cpus(void)
 {
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (i != cpu_this()->index) {
 			ask(i, ASK_FLUSH);
 		}
@@ -420,7 +422,7 @@ void run_timer_fired(void)
 /* Work is left and this CPU has something else to do: one that has not takes it. */
 static void wake_idle_cpu(void)
 {
-	for (unsigned i = 0; i < percpu_count(); i++) {
+	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (atomic_load_explicit(&run.cpus[i].idle, memory_order_relaxed)) {
 			nudge(i);
 			return;
