@@ -4,8 +4,8 @@
  * Every guest's output goes to its scrollback; the one in front is also shown as it is. With
  * `console = all` every complete line of every guest is printed as `name| text`.
  *
- * What guests and the log print comes from any CPU; keys, and what becomes of them, are a matter for
- * who holds the baton (hv/run.h).
+ * What guests and the log print comes from any CPU; keys, and what becomes of them, are a matter
+ * for who holds the baton (hv/run.h).
  */
 #pragma once
 

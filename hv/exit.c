@@ -133,7 +133,7 @@ static bool all_stranded(const struct vm *vm)
 
 		if (!atomic_load(&other->stranded) ||
 		    (atomic_load(&other->requests) &
-		     (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP)) != 0) {
+		     (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_UNHALT)) != 0) {
 			return false;
 		}
 	}
@@ -148,7 +148,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu->halted = true;
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) != 0 ||
-	    vcpu->events.nmi_pending) {
+	    vcpu->events.nmi_pending || vcpu->pv.unhalt) {
 		return;
 	}
 	atomic_store(&vcpu->stranded, true);

@@ -146,8 +146,8 @@ void guest_apply_tsc(struct guest *g, struct vcpu *vcpu)
 	/* The guest's TSC is made from that of the CPU it runs on. */
 	int64_t correction = cpu != VCPU_NOT_LOADED ? clock_correction((unsigned)cpu) : 0;
 
-	the_backend->set_tsc_offset(vcpu, vcpu->tsc_adjust - g->vm.time.offset +
-						  (uint64_t)correction);
+	the_backend->set_tsc_offset(vcpu,
+				    vcpu->tsc_adjust - g->vm.time.offset + (uint64_t)correction);
 	lapic_set_tsc_offset(board_lapic(g->board, vcpu->index), vcpu->tsc_adjust);
 }
 

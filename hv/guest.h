@@ -75,9 +75,9 @@ struct guest {
 	bool wants_end;
 	enum guest_end wanted_end;
 	char wanted_reason[GUEST_REASON_MAX];
-	bool start_again;	       /* when STOPPING is over */
-	bool start_failed;	       /* it never ran */
-	bool has_space;		       /* vm.gspace exists */
+	bool start_again;  /* when STOPPING is over */
+	bool start_failed; /* it never ran */
+	bool has_space;	   /* vm.gspace exists */
 	bool has_backend_vm;
 	unsigned quick_ends; /* in a row */
 	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */

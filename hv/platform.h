@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "boot/handoff.h"
-#include "hv/cpu/percpu.h"
 #include "hv/base/status.h"
+#include "hv/cpu/percpu.h"
 
 /* The serial port, so that the log is heard from the first line on. */
 void platform_early_console(const struct handoff *handoff);

@@ -33,7 +33,7 @@
 
 struct run_cpu {
 	struct timer_queue timers;
-	struct timer slice; /* ends the current slice */
+	struct timer slice;  /* ends the current slice */
 	uint64_t programmed; /* what the host timer is armed for */
 	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
 	bool attention;

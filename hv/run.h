@@ -11,7 +11,8 @@
  * spins for it: who finds it taken goes on, and its holder looks for new chores when it lets go.
  *
  * A vCPU is asked for things by bits in vcpu->requests and run_wake, a CPU by bits of its own; a
- * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and look.
+ * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and
+ *look.
  */
 #pragma once
 
@@ -29,9 +30,9 @@ struct vm;
 struct run_task {
 	struct sched_entity entity; /* under the scheduler's lock */
 	struct vcpu *vcpu;
-	bool held;		 /* not to be woken; under the scheduler's lock */
-	_Atomic bool sleeping;	 /* blocked, or about to: a wake has to take the lock */
-	_Atomic bool on_cpu;	 /* in a slice */
+	bool held;	       /* not to be woken; under the scheduler's lock */
+	_Atomic bool sleeping; /* blocked, or about to: a wake has to take the lock */
+	_Atomic bool on_cpu;   /* in a slice */
 };
 
 /* What the run loop calls out to; all set before run_loop. */

@@ -58,8 +58,8 @@ void vmx_vcpu_load(struct vcpu *vcpu, unsigned cpu)
 	if (v->cpu != v->last_cpu) {
 		write_host_state();
 		v->host_cr3 = 0;
-		/* What was done elsewhere, by this vCPU and to its VM's tables, has not reached this
-		 * CPU's TLB: both kinds of translations go. */
+		/* What was done elsewhere, by this vCPU and to its VM's tables, has not reached
+		 * this CPU's TLB: both kinds of translations go. */
 		v->flush = true;
 		v->last_cpu = v->cpu;
 	}

@@ -139,8 +139,8 @@ struct vcpu {
 	_Atomic uint32_t requests; /* VCPU_REQ_*, from anywhere */
 	_Atomic int loaded_on;	   /* the CPU that holds its state, or VCPU_NOT_LOADED */
 	_Atomic uint8_t startup_vector;
-	/* Only an NMI, INIT or start-up message gets it going again: halted with interrupts off, or
-	 * waiting for the latter. Set by the CPU that runs it. */
+	/* Only another vCPU gets it going again, by NMI, INIT, start-up or the paravirtual kick: it
+	 * halts with interrupts off, or waits for start-up. Set by the CPU that runs it. */
 	_Atomic bool stranded;
 	/* From here on: of the CPU that runs it, or whoever holds it (hv/run.h). */
 	bool halted;	    /* in HLT, waiting for an event */

@@ -132,8 +132,8 @@ static void an_ipi_may_be_an_nmi(void **state)
 {
 	(void)state;
 	assert_int_equal(call(10, 2, 0, 0, 0x402), 1);
-	assert_true(g->vm.vcpus[1]->events.nmi_pending);
-	assert_false(vcpu->events.nmi_pending);
+	assert_true((atomic_load(&g->vm.vcpus[1]->requests) & VCPU_REQ_NMI) != 0);
+	assert_true((atomic_load(&vcpu->requests) & VCPU_REQ_NMI) == 0);
 }
 
 static void other_kinds_of_ipi_are_refused(void **state)

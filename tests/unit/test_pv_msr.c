@@ -129,18 +129,20 @@ static void a_kick_ends_a_halt_in_the_run_loop(void **state)
 	(void)state;
 	fake_backend.guest = halt_with_interrupts_off;
 	cpu->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
+	/* The one that will kick. */
+	atomic_store(&g->vm.vcpus[1]->stranded, false);
 	guest_kick(g, 0);
-	run_once();
+	pv_run();
 	assert_true(vcpu->halted);
 	assert_int_equal(g->tasks[0].entity.state, SCHED_BLOCKED);
 	runs = fake_backend.runs;
 	/* Anything else does not. */
 	guest_kick(g, 0);
-	run_once();
+	pv_run();
 	assert_int_equal(fake_backend.runs, runs);
 	vcpu_request(vcpu, VCPU_REQ_UNHALT);
 	guest_kick(g, 0);
-	run_once();
+	pv_run();
 	assert_int_equal(fake_backend.runs, runs + 1);
 	assert_true(vcpu->halted);
 	fake_backend.guest = NULL;

@@ -236,8 +236,9 @@ static void the_run_loop_counts_the_wait(void **state)
 	assert_in_range(stolen().steal, 10000000, 11000000);
 	/* It gave the CPU back and wants it again. */
 	assert_int_equal(stolen().preempted, PV_PREEMPTED);
+	fake_vcpu(vcpu)->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1});
-	run_once();
+	pv_run();
 	space_switch(&g->vm.gspace.host);
 	assert_int_equal(stolen().preempted, 0);
 	run_hold(&g->tasks[0]);
