@@ -217,7 +217,15 @@ $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(Q)mv $@.tmp $@
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_TASKS := $(wildcard tests/system/guest/*)
+GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+
+# What keeps all CPUs of a Linux guest busy: one static program without libc.
+$(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
+	$(call say,GUESTCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
+
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/vmlinuz
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
