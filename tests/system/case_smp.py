@@ -7,8 +7,8 @@ import os
 import re
 
 from harness import Case, Check, Expect, ExpectAll
-from sticks import (LINUX_BOOT, POWER_OFF, READY, in_two_sizes, isolated, linux, started, stick,
-                    stopped)
+from sticks import (LINUX_BOOT, POWER_OFF, READY, in_two_sizes, isolated, linux, passes, payload,
+                    started, stick, stopped)
 
 ALL = "console = all\n"
 SMP_SECONDS = int(os.environ.get("SMP_SECONDS", "30"))
@@ -51,6 +51,19 @@ def smp(name, left_out, guests, seconds):
         must=tuple(rf"^{g}\| load: ok" for g in guests), never=(r"load: FAILED", r"(?i)is stuck"))
 
 
+def processors(name, left_out, cpus, rounds):
+    """What several processors of a guest do to each other, by a bare-metal guest: alone, and with
+    all of them on one CPU, where whoever is waited for has to be given the CPU."""
+    options = {"cpus": cpus, "rounds": rounds}
+    return Case(
+        name, stick(ALL + "autostart = none\n", payload("apart", "smp", keys={"cpus": cpus}, **options),
+                    payload("crowd", "smp", keys={"cpus": cpus, "pin": 0}, **options)),
+        [READY, passes("apart", 120), passes("crowd", 300), *isolated(), POWER_OFF],
+        timeout=600, cpus=2, linux=False, left_out=left_out, never=(r"(?i)is stuck",))
+
+
 def cases():
-    return [*in_two_sizes(smp, "smp", {"guests": {"four": 4, "two": 2}, "seconds": SMP_SECONDS},
+    return [*in_two_sizes(processors, "processors", {"cpus": 4, "rounds": 100},
+                          {"cpus": 2, "rounds": 20}),
+            *in_two_sizes(smp, "smp", {"guests": {"four": 4, "two": 2}, "seconds": SMP_SECONDS},
                           {"guests": {"two": 2}, "seconds": 3})]
