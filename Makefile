@@ -218,7 +218,15 @@ $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(Q)mv $@.tmp $@
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_TASKS := $(wildcard tests/system/guest/*)
+GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+
+# What keeps all CPUs of a Linux guest busy: one static program without libc.
+$(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
+	$(call say,GUESTCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
+
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/vmlinuz
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
@@ -232,8 +240,8 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
-	tests/payloads/rt_time.c tests/payloads/time.c hv/base/fmt.c hv/base/str.c
-PAYLOAD_ASM := tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+	tests/payloads/rt_smp.c tests/payloads/rt_time.c tests/payloads/smp.c tests/payloads/time.c hv/base/fmt.c hv/base/str.c
+PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables

@@ -77,3 +77,7 @@ void case_registers(void);
 void case_memory_zero(void);
 void case_memory_fill(void);
 void case_memory_search(void);
+
+/* smp.c */
+void case_smp(void);
+void case_smp_load(void);

@@ -50,5 +50,7 @@ const struct rt_case rt_cases[] = {
 	{"memory-zero", case_memory_zero},
 	{"memory-fill", case_memory_fill},
 	{"memory-search", case_memory_search},
+	{"smp", case_smp},
+	{"smp-load", case_smp_load},
 	{NULL, NULL},
 };

@@ -173,6 +173,12 @@ static void load_tables(void)
 	load_idt((uint64_t)(uintptr_t)idt, sizeof(idt) - 1);
 }
 
+void rt_load_tables_again(void)
+{
+	load_gdt((uint64_t)(uintptr_t)gdt, sizeof(gdt) - 1);
+	load_idt((uint64_t)(uintptr_t)idt, sizeof(idt) - 1);
+}
+
 /* --- what the loader said --- */
 
 static struct span command_line(void)
@@ -258,6 +264,11 @@ uint64_t rt_window(uint64_t gpa)
 	pml4[WINDOW_BASE >> 39] = (uint64_t)(uintptr_t)window_pdpt | 3;
 	write_cr3(read_cr3());
 	return WINDOW_BASE;
+}
+
+void rt_window_map(unsigned index, uint64_t gpa)
+{
+	((volatile uint64_t *)window_pd)[index] = gpa | 0x83;
 }
 
 void rt_window_unmap(unsigned index)

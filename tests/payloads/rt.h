@@ -46,6 +46,8 @@ bool rt_try(void (*fn)(void *), void *arg);
 
 /* Calls `fn` for an interrupt or exception; an exception's case is then no longer rt_try's. */
 void rt_handle(uint8_t vector, void (*fn)(struct rt_frame *frame));
+/* The runtime's GDT and IDT, on a further processor; it has no TSS. */
+void rt_load_tables_again(void);
 /* Marks a gate of the IDT as present or not. */
 void rt_set_gate(uint8_t vector, bool present);
 
@@ -70,6 +72,8 @@ bool rt_in_use(uint64_t gpa, uint64_t size);
 uint64_t rt_window(uint64_t gpa);
 /* Takes the 2 MiB page at `index` out of the window. */
 void rt_window_unmap(unsigned index);
+/* Shows the 2 MiB at `gpa` there; flushing is the caller's. */
+void rt_window_map(unsigned index, uint64_t gpa);
 
 #define EXPECT(cond, ...) \
 	do { \

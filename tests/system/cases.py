@@ -7,9 +7,10 @@ import case_linux
 import case_machine
 import case_payloads
 import case_screen
+import case_smp
 
 
 def all_cases():
     modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation,
-               case_machine, case_config)
+               case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]
