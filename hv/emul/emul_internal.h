@@ -205,6 +205,8 @@ emul_fn emul_imul_r_rm, emul_imul_r_rm_imm;
 emul_fn emul_bit_scan;
 /* emul_system.c */
 emul_fn emul_group7, emul_jump_rm;
+/* emul_segment.c */
+emul_fn emul_group6, emul_mov_sreg_rm, emul_far_jump;
 /* emul_string.c */
 emul_fn emul_string;
 /* emul_sse.c */

@@ -32,6 +32,7 @@ enum emul_status emul_group7(struct emul_ctx *c)
 
 #define GROUP5_CALL 2u
 #define GROUP5_JMP 4u
+#define GROUP5_FAR_JMP 5u
 
 static enum emul_status check_target(struct emul_ctx *c, uint64_t target)
 {
@@ -85,6 +86,9 @@ enum emul_status emul_jump_rm(struct emul_ctx *c)
 	uint64_t target = 0;
 	enum emul_status status;
 
+	if (c->insn.opcode == 0xff && n == GROUP5_FAR_JMP) {
+		return emul_far_jump(c);
+	}
 	if (c->insn.opcode != 0xff || (n != GROUP5_CALL && n != GROUP5_JMP)) {
 		return EMUL_UNHANDLED;
 	}

@@ -134,6 +134,7 @@ static emul_fn *const handlers_one[256] = {
 	[0x8a] = emul_mov_r_rm,
 	[0x8b] = emul_mov_r_rm,
 	[0x8c] = emul_mov_rm_sreg,
+	[0x8e] = emul_mov_sreg_rm,
 	[0x8f] = emul_pop_rm,
 	[0xa0] = emul_mov_acc_moffs,
 	[0xa1] = emul_mov_acc_moffs,
@@ -161,18 +162,18 @@ static emul_fn *const handlers_one[256] = {
 };
 
 static emul_fn *const handlers_0f[256] = {
-	[0x01] = emul_group7,	    [0xbc] = emul_bit_scan,	[0xbd] = emul_bit_scan,
-	[0x10] = emul_sse_move,	    [0x11] = emul_sse_move,	[0x28] = emul_sse_move,
-	[0x29] = emul_sse_move,	    [0x2b] = emul_sse_move,	X16(0x40, emul_cmov),
-	[0x6e] = emul_sse_move,	    [0x6f] = emul_sse_move,	[0x7e] = emul_sse_move,
-	[0x7f] = emul_sse_move,	    X16(0x90, emul_setcc),	[0xa3] = emul_bit_reg,
-	[0xa4] = emul_shift_double, [0xa5] = emul_shift_double, [0xab] = emul_bit_reg,
-	[0xac] = emul_shift_double, [0xad] = emul_shift_double, [0xae] = emul_cache_line,
-	[0xaf] = emul_imul_r_rm,    [0xb0] = emul_cmpxchg,	[0xb1] = emul_cmpxchg,
-	[0xb3] = emul_bit_reg,	    [0xb6] = emul_movzx,	[0xb7] = emul_movzx,
-	[0xba] = emul_bit_imm,	    [0xbb] = emul_bit_reg,	[0xbe] = emul_movsx,
-	[0xbf] = emul_movsx,	    [0xc0] = emul_xadd,		[0xc1] = emul_xadd,
-	[0xc3] = emul_mov_rm_r, /* MOVNTI */
+	[0x00] = emul_group6,	    [0x01] = emul_group7,	[0xbc] = emul_bit_scan,
+	[0xbd] = emul_bit_scan,	    [0x10] = emul_sse_move,	[0x11] = emul_sse_move,
+	[0x28] = emul_sse_move,	    [0x29] = emul_sse_move,	[0x2b] = emul_sse_move,
+	X16(0x40, emul_cmov),	    [0x6e] = emul_sse_move,	[0x6f] = emul_sse_move,
+	[0x7e] = emul_sse_move,	    [0x7f] = emul_sse_move,	X16(0x90, emul_setcc),
+	[0xa3] = emul_bit_reg,	    [0xa4] = emul_shift_double, [0xa5] = emul_shift_double,
+	[0xab] = emul_bit_reg,	    [0xac] = emul_shift_double, [0xad] = emul_shift_double,
+	[0xae] = emul_cache_line,   [0xaf] = emul_imul_r_rm,	[0xb0] = emul_cmpxchg,
+	[0xb1] = emul_cmpxchg,	    [0xb3] = emul_bit_reg,	[0xb6] = emul_movzx,
+	[0xb7] = emul_movzx,	    [0xba] = emul_bit_imm,	[0xbb] = emul_bit_reg,
+	[0xbe] = emul_movsx,	    [0xbf] = emul_movsx,	[0xc0] = emul_xadd,
+	[0xc1] = emul_xadd,	    [0xc3] = emul_mov_rm_r, /* MOVNTI */
 	[0xc7] = emul_cmpxchg_wide, [0xd6] = emul_sse_move,	[0xe7] = emul_sse_move,
 };
 

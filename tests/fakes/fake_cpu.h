@@ -46,7 +46,7 @@ struct fake_cpu {
 	unsigned window_count;
 	unsigned idle_count;
 	unsigned wrmsr_count; /* both kinds, successful ones */
-	uint8_t fx[512]; /* as FXSAVE stores it */
+	uint8_t fx[512];      /* as FXSAVE stores it */
 	unsigned xsave_count, xrstor_count, fxsave_count, fxrstor_count, fninit_count;
 	uint64_t xsave_mask, xrstor_mask; /* of the last one */
 	unsigned call_ms_count;
