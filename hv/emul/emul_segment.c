@@ -323,7 +323,7 @@ static enum emul_status enter_code(struct emul_ctx *c, uint64_t selector, uint64
 	if (status == EMUL_OK) {
 		d.segment.selector = (uint16_t)((selector & ~(uint64_t)SELECTOR_RPL) | c->cpl);
 		c->ops->set_segment(c, VCPU_SEG_CS, &d.segment);
-		c->rip = target - c->insn.length;
+		emul_jump(c, target);
 	}
 	return status;
 }
@@ -353,6 +353,6 @@ enum emul_status emul_far_jump(struct emul_ctx *c)
 		return emul_raise(c, EXC_GP, 0);
 	}
 	load_real(c, VCPU_SEG_CS, selector);
-	c->rip = target - c->insn.length;
+	emul_jump(c, target);
 	return EMUL_OK;
 }

@@ -539,12 +539,14 @@ static bool judges_operand(const struct insn *insn)
 	       (insn->map == INSN_MAP_0F && insn->opcode == 0 && (n == 2 || n == 3));
 }
 
-/* ... and so do jumps and calls through memory, which end elsewhere. */
+/* ... and so do jumps and returns through memory, which end elsewhere. */
 static bool is_jump(const struct insn *insn)
 {
 	unsigned n = (insn->modrm >> 3) & 7;
 
-	return insn->map == INSN_MAP_ONE && insn->opcode == 0xff && (n == 2 || n == 4 || n == 5);
+	return insn->map == INSN_MAP_ONE &&
+	       ((insn->opcode & 0xfe) == 0xc2 || insn->opcode == 0xe8 ||
+		(insn->opcode == 0xff && (n == 2 || n == 4 || n == 5)));
 }
 
 static void check_outcome(struct emul_guest *g, enum emul_status status,
