@@ -39,7 +39,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
-	hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
+	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c \
 	hv/cpus.c hv/platform.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
@@ -60,7 +60,7 @@ PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
 UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_emul_mem \
-	test_emul_moves test_emul_sse test_emul_stack test_emul_string test_emul_system test_emulate test_gwalk \
+	test_emul_moves test_emul_sse test_emul_stack test_emul_string test_emul_segment test_emul_system test_emulate test_gwalk \
 	test_acpi_pm test_acpi_s5 test_ap_start test_api_exit test_apic_bus test_boot_elf \
 	test_boot_memmap test_boot_paging test_boot_path test_boot_preflight test_boot_serial \
 	test_buddy test_bus test_cadence test_calendar test_clock test_cmos_rtc test_config \

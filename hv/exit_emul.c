@@ -173,6 +173,11 @@ static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segme
 	the_backend->get_seg(vcpu_of(c), seg, out);
 }
 
+static void set_segment(struct emul_ctx *c, enum vcpu_seg seg, const struct vcpu_segment *s)
+{
+	the_backend->set_seg(vcpu_of(c), seg, s);
+}
+
 /* The FXSAVE area ("Layout of the 64-bit-mode FXSAVE64 Map"). */
 #define FX_STATUS_WORD 2u
 #define FX_TAGS 4u
@@ -230,6 +235,7 @@ static const struct emul_ops emul_ops = {
 	.io_in = do_in,
 	.io_out = do_out,
 	.get_segment = get_segment,
+	.set_segment = set_segment,
 	.walk = walk,
 	.get_xmm = get_xmm,
 	.set_xmm = set_xmm,

@@ -190,12 +190,18 @@ enum emul_status emul_push_open(struct emul_ctx *c, uint64_t *sp, struct emul_lo
 enum emul_status emul_push_store(struct emul_ctx *c, uint64_t sp, const struct emul_loc *slot,
 				 uint64_t value);
 
+/* #GP unless `target` can be in RIP. */
+enum emul_status emul_check_target(struct emul_ctx *c, uint64_t target);
+/* Sets RIP so that the caller's step past the instruction ends at the target. */
+void emul_jump(struct emul_ctx *c, uint64_t target);
+
 /* emul_moves.c */
 emul_fn emul_mov_rm_r, emul_mov_r_rm, emul_mov_rm_imm, emul_mov_acc_moffs, emul_mov_moffs_acc;
 emul_fn emul_mov_rm_sreg, emul_movsxd, emul_movzx, emul_movsx, emul_movbe;
 emul_fn emul_xchg, emul_cmov, emul_setcc, emul_xlat, emul_cache_line;
 /* emul_stack.c */
 emul_fn emul_push_reg, emul_push_imm, emul_push_rm, emul_pop_reg, emul_pop_rm;
+emul_fn emul_call_rel, emul_ret, emul_enter, emul_leave;
 /* emul_arith.c */
 emul_fn emul_alu_rm_r, emul_alu_r_rm, emul_alu_acc_imm, emul_alu_rm_imm;
 emul_fn emul_test_rm_r, emul_test_acc_imm, emul_group3, emul_inc_dec;
@@ -205,6 +211,8 @@ emul_fn emul_imul_r_rm, emul_imul_r_rm_imm;
 emul_fn emul_bit_scan;
 /* emul_system.c */
 emul_fn emul_group7, emul_jump_rm;
+/* emul_segment.c */
+emul_fn emul_group6, emul_mov_sreg_rm, emul_far_jump;
 /* emul_string.c */
 emul_fn emul_string;
 /* emul_sse.c */

@@ -13,7 +13,7 @@
 
 static bool has_error_code(enum exception_vector vector)
 {
-	return vector == EXC_SS || vector == EXC_GP || vector == EXC_PF;
+	return vector >= EXC_TS && vector <= EXC_PF;
 }
 
 void emul_set_exception(struct emul_ctx *c, enum exception_vector vector, uint32_t error)

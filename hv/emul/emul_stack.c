@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PUSH and POP of registers, immediates and memory, for stacks or operands that are not RAM. With
- * two memory operands both are resolved before either is touched.
+ * PUSH and POP of registers, immediates and memory, CALL, RET, ENTER and LEAVE, for stacks or
+ * operands that are not RAM. With two memory operands both are resolved before either is touched.
  */
 #include "hv/emul/emul_internal.h"
 
@@ -132,6 +132,100 @@ enum emul_status emul_pop_rm(struct emul_ctx *c)
 	}
 	if (status != EMUL_OK) {
 		c->gpr[GPR_RSP] = old_rsp;
+	}
+	return status;
+}
+
+/* ---------------------------------------------------------------- CALL and RET */
+
+enum emul_status emul_check_target(struct emul_ctx *c, uint64_t target)
+{
+	if (c->mode == INSN_LONG64 ? !emul_is_canonical(c, target)
+				   : target > emul_segment(c, VCPU_SEG_CS)->limit) {
+		return emul_raise(c, EXC_GP, 0);
+	}
+	return EMUL_OK;
+}
+
+void emul_jump(struct emul_ctx *c, uint64_t target)
+{
+	c->rip = target - c->insn.length;
+}
+
+enum emul_status emul_call_rel(struct emul_ctx *c)
+{
+	uint64_t back = c->rip + c->insn.length;
+	uint64_t target = (back + c->insn.imm) & size_mask(c->insn.op_size);
+	enum emul_status status = emul_check_target(c, target);
+
+	if (status == EMUL_OK) {
+		status = push(c, back);
+	}
+	if (status == EMUL_OK) {
+		emul_jump(c, target);
+	}
+	return status;
+}
+
+/* RET, and RET n, which gives the caller's arguments back too. */
+enum emul_status emul_ret(struct emul_ctx *c)
+{
+	unsigned width = stack_width(c);
+	uint64_t arguments = c->insn.opcode == 0xc2 ? c->insn.imm & 0xffff : 0;
+	uint64_t target;
+	enum emul_status status = peek(c, width, &target);
+
+	if (status == EMUL_OK) {
+		status = emul_check_target(c, target);
+	}
+	if (status == EMUL_OK) {
+		emul_set(c, GPR_RSP, width, stack_pointer(c, width) + c->insn.op_size + arguments);
+		emul_jump(c, target);
+	}
+	return status;
+}
+
+/* ---------------------------------------------------------------- ENTER and LEAVE */
+
+/* A frame of `imm` bytes; nested ones, which copy their callers' frame pointers, are unhandled. */
+enum emul_status emul_enter(struct emul_ctx *c)
+{
+	unsigned size = c->insn.op_size;
+	unsigned width = stack_width(c);
+	uint64_t bytes = c->insn.imm & 0xffff;
+	uint64_t frame;
+	struct emul_loc slot;
+	enum emul_status status;
+
+	if ((c->insn.imm2 & 0x1f) != 0) {
+		return EMUL_UNHANDLED;
+	}
+	status = emul_push_open(c, &frame, &slot);
+	if (status == EMUL_OK) {
+		status = emul_push_store(c, frame, &slot, c->gpr[GPR_RBP]);
+	}
+	if (status == EMUL_OK) {
+		emul_set(c, GPR_RBP, size, frame);
+		emul_set(c, GPR_RSP, width, frame - bytes);
+	}
+	return status;
+}
+
+enum emul_status emul_leave(struct emul_ctx *c)
+{
+	unsigned size = c->insn.op_size;
+	unsigned width = stack_width(c);
+	uint64_t frame = c->gpr[GPR_RBP] & size_mask(width);
+	uint64_t value;
+	struct emul_loc loc;
+	enum emul_status status = emul_resolve(c, VCPU_SEG_SS, frame, size, 0, &loc);
+
+	if (status == EMUL_OK) {
+		status = emul_load(c, &loc, 0, size, &value);
+	}
+	if (status == EMUL_OK) {
+		emul_set(c, GPR_RSP, width, frame + size);
+		emul_set(c, GPR_RBP, size, value);
 	}
 	return status;
 }

@@ -32,21 +32,7 @@ enum emul_status emul_group7(struct emul_ctx *c)
 
 #define GROUP5_CALL 2u
 #define GROUP5_JMP 4u
-
-static enum emul_status check_target(struct emul_ctx *c, uint64_t target)
-{
-	if (c->mode == INSN_LONG64 ? !emul_is_canonical(c, target)
-				   : target > emul_segment(c, VCPU_SEG_CS)->limit) {
-		return emul_raise(c, EXC_GP, 0);
-	}
-	return EMUL_OK;
-}
-
-/* RIP is moved so that the caller's step past the instruction ends at the target. */
-static void jump(struct emul_ctx *c, uint64_t target)
-{
-	c->rip = target - c->insn.length;
-}
+#define GROUP5_FAR_JMP 5u
 
 /* The stack is found writable before the operand is read, which may be a device's. */
 static enum emul_status call(struct emul_ctx *c)
@@ -68,13 +54,13 @@ static enum emul_status call(struct emul_ctx *c)
 		status = emul_rm_load(c, &rm, size, &target);
 	}
 	if (status == EMUL_OK) {
-		status = check_target(c, target);
+		status = emul_check_target(c, target);
 	}
 	if (status == EMUL_OK) {
 		status = emul_push_store(c, sp, &slot, back);
 	}
 	if (status == EMUL_OK) {
-		jump(c, target);
+		emul_jump(c, target);
 	}
 	return status;
 }
@@ -85,6 +71,9 @@ enum emul_status emul_jump_rm(struct emul_ctx *c)
 	uint64_t target = 0;
 	enum emul_status status;
 
+	if (c->insn.opcode == 0xff && n == GROUP5_FAR_JMP) {
+		return emul_far_jump(c);
+	}
 	if (c->insn.opcode != 0xff || (n != GROUP5_CALL && n != GROUP5_JMP)) {
 		return EMUL_UNHANDLED;
 	}
@@ -93,10 +82,10 @@ enum emul_status emul_jump_rm(struct emul_ctx *c)
 	}
 	status = emul_rm_get(c, c->insn.op_size, &target);
 	if (status == EMUL_OK) {
-		status = check_target(c, target);
+		status = emul_check_target(c, target);
 	}
 	if (status == EMUL_OK) {
-		jump(c, target);
+		emul_jump(c, target);
 	}
 	return status;
 }

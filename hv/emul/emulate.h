@@ -65,8 +65,9 @@ struct emul_ops {
 	 */
 	enum gwalk_status (*walk)(const struct gwalk *w, gva_t va, unsigned access,
 				  struct gwalk_result *out);
-	/* ES..GS only. */
 	void (*get_segment)(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out);
+	/* NULL when the caller does not want segment registers loaded. */
+	void (*set_segment)(struct emul_ctx *c, enum vcpu_seg seg, const struct vcpu_segment *s);
 	/* The 128-bit registers, and as EMUL_MMX_FIRST + n the low half of MMn; both NULL when the
 	 * caller does not want SSE moves emulated. Setting MMn does to the x87 state what MMX
 	 * does. */

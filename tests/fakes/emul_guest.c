@@ -146,9 +146,15 @@ static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segme
 {
 	struct emul_guest *g = guest_of(c);
 
-	CHECK((unsigned)seg < EMUL_SEGS);
+	CHECK((unsigned)seg < VCPU_SEG_COUNT);
 	g->segment_reads++;
 	*out = g->segs[seg];
+}
+
+static void set_segment(struct emul_ctx *c, enum vcpu_seg seg, const struct vcpu_segment *s)
+{
+	CHECK((unsigned)seg < VCPU_SEG_COUNT);
+	guest_of(c)->segs[seg] = *s;
 }
 
 static void get_xmm(struct emul_ctx *c, unsigned reg, uint64_t value[2])
@@ -169,6 +175,7 @@ static const struct emul_ops emul_ops = {
 	.io_in = do_in,
 	.io_out = do_out,
 	.get_segment = get_segment,
+	.set_segment = set_segment,
 	.get_xmm = get_xmm,
 	.set_xmm = set_xmm,
 };

@@ -26,8 +26,8 @@ struct emul_guest_event {
 struct emul_guest {
 	struct emul_ctx c;
 	uint64_t gpr[GPR_COUNT];
-	struct vcpu_segment segs[EMUL_SEGS];
-	uint64_t xmm[EMUL_MMX_FIRST + 8][2]; /* and MM0 .. MM7 */
+	struct vcpu_segment segs[VCPU_SEG_COUNT]; /* no descriptor tables at first */
+	uint64_t xmm[EMUL_MMX_FIRST + 8][2];	  /* and MM0 .. MM7 */
 	/* RAM is [ram_base, ram_base + ram_size), the bytes at `ram`. */
 	uint8_t *ram;
 	uint64_t ram_base;

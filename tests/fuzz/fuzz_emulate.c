@@ -529,13 +529,24 @@ static bool is_string(const struct insn *insn)
 					     (insn->opcode >= 0xaa && insn->opcode <= 0xaf));
 }
 
-/* JMP and CALL through memory: they end elsewhere, and must read the target to see whether they
- * may. */
+/* Loads of segment registers and divisions read their operand to see whether they may go on, ... */
+static bool judges_operand(const struct insn *insn)
+{
+	unsigned n = (insn->modrm >> 3) & 7;
+
+	return (insn->map == INSN_MAP_ONE &&
+		(insn->opcode == 0x8e || ((insn->opcode & 0xfe) == 0xf6 && n >= 6))) ||
+	       (insn->map == INSN_MAP_0F && insn->opcode == 0 && (n == 2 || n == 3));
+}
+
+/* ... and so do jumps and returns through memory, which end elsewhere. */
 static bool is_jump(const struct insn *insn)
 {
 	unsigned n = (insn->modrm >> 3) & 7;
 
-	return insn->map == INSN_MAP_ONE && insn->opcode == 0xff && (n == 2 || n == 4);
+	return insn->map == INSN_MAP_ONE &&
+	       ((insn->opcode & 0xfe) == 0xc2 || insn->opcode == 0xe8 ||
+		(insn->opcode == 0xff && (n == 2 || n == 4 || n == 5)));
 }
 
 static void check_outcome(struct emul_guest *g, enum emul_status status,
@@ -543,6 +554,7 @@ static void check_outcome(struct emul_guest *g, enum emul_status status,
 {
 	bool string = g->c.decoded && is_string(&g->c.insn);
 	bool jump = g->c.decoded && is_jump(&g->c.insn);
+	bool looks = jump || (g->c.decoded && judges_operand(&g->c.insn));
 
 	if (status == EMUL_OK) {
 		require(jump || g->c.rip == before->c.rip + g->c.insn.length, "rip after", g, code,
@@ -559,7 +571,7 @@ static void check_outcome(struct emul_guest *g, enum emul_status status,
 	require(memcmp(g->gpr, before->gpr, sizeof(g->gpr)) == 0, "half done", g, code, n);
 	require(g->c.rflags == before->c.rflags, "flags half done", g, code, n);
 	require(memcmp(g->own_ram, before->own_ram, TABLES) == 0, "memory half done", g, code, n);
-	require(g->log_count == 0 || status == EMUL_RESTART || jump, "device touched", g, code, n);
+	require(g->log_count == 0 || status == EMUL_RESTART || looks, "device touched", g, code, n);
 }
 
 static void anything(struct stream *s)
@@ -575,6 +587,8 @@ static void anything(struct stream *s)
 	for (unsigned i = 0; i < GPR_COUNT; i++) {
 		g.gpr[i] = nearby(s);
 	}
+	g.segs[VCPU_SEG_GDTR] = (struct vcpu_segment){.base = 0x1000, .limit = 0xfff};
+	g.segs[VCPU_SEG_LDTR] = (struct vcpu_segment){.base = 0x2ffc, .limit = 0xfff};
 	g.c.rflags |= next(s) & (RFLAGS_CF | RFLAGS_ZF);
 	g.c.rflags |= (choice & 8) != 0 ? RFLAGS_DF : 0;
 	g.c.rflags |= (choice & 16) != 0 ? RFLAGS_TF : 0;

@@ -111,6 +111,61 @@ static void test_pop_fault_restores_rsp(void **state)
 	assert_int_equal(g.gpr[GPR_RSP], 0x7ffffffffff8);
 }
 
+static void test_call_and_return(void **state)
+{
+	(void)state;
+	BEGIN(INSN_LONG64, 0xe8, 0xfb, 0xff, 0xff, 0x7f);
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.c.rip, EMUL_GUEST_CODE + 0x80000000);
+	assert_int_equal(g.gpr[GPR_RSP], 0x4ff8);
+	assert_int_equal(emul_guest_peek(&g, 0x4ff8, 8), EMUL_GUEST_CODE + 5);
+	BEGIN(INSN_REAL16, 0xe8, 0x00, 0xf0); /* wraps in 16 bits */
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.c.rip, 3);
+	BEGIN(INSN_LONG64, 0xc3);
+	emul_guest_poke(&g, 0x5000, 8, 0xffff800000000001);
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.c.rip, 0xffff800000000001);
+	assert_int_equal(g.gpr[GPR_RSP], 0x5008);
+	BEGIN(INSN_PROT32, 0xc2, 0x00, 0x80); /* RET 0x8000: not a signed number */
+	emul_guest_poke(&g, 0x5000, 4, 0x1234);
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.c.rip, 0x1234);
+	assert_int_equal(g.gpr[GPR_RSP], 0xd004);
+	BEGIN(INSN_LONG64, 0xc3);
+	emul_guest_poke(&g, 0x5000, 8, 0xaaaaaaaaaaaaaaaa);
+	assert_int_equal(emul_guest_run(&g), EMUL_EXCEPTION);
+	assert_int_equal(g.c.exception.vector, EXC_GP);
+	assert_int_equal(g.gpr[GPR_RSP], 0x5000);
+}
+
+static void test_frames(void **state)
+{
+	(void)state;
+	BEGIN(INSN_LONG64, 0xc8, 0x00, 0x80, 0x00); /* ENTER 0x8000, 0 */
+	g.gpr[GPR_RSP] = 0x15000;
+	g.gpr[GPR_RBP] = 0xaa55aa55bb66bb66;
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.gpr[GPR_RBP], 0x14ff8);
+	assert_int_equal(g.gpr[GPR_RSP], 0xcff8);
+	assert_int_equal(emul_guest_peek(&g, 0x14ff8, 8), 0xaa55aa55bb66bb66);
+	BEGIN(INSN_LONG64, 0xc8, 0x10, 0x00, 0x01); /* nested */
+	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
+	BEGIN(INSN_LONG64, 0xc9);
+	g.gpr[GPR_RBP] = 0x6000;
+	emul_guest_poke(&g, 0x6000, 8, 0x1234567812345678);
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.gpr[GPR_RSP], 0x6008);
+	assert_int_equal(g.gpr[GPR_RBP], 0x1234567812345678);
+	BEGIN(INSN_REAL16, 0xc9);
+	g.gpr[GPR_RSP] = 0xabcd1111;
+	g.gpr[GPR_RBP] = 0xdcba6000;
+	emul_guest_poke(&g, 0x6000, 2, 0x5678);
+	assert_int_equal(emul_guest_run(&g), EMUL_OK);
+	assert_int_equal(g.gpr[GPR_RSP], 0xabcd6002);
+	assert_int_equal(g.gpr[GPR_RBP], 0xdcba5678);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +175,8 @@ int main(void)
 		cmocka_unit_test(test_push_memory),
 		cmocka_unit_test(test_pop),
 		cmocka_unit_test(test_pop_fault_restores_rsp),
+		cmocka_unit_test(test_call_and_return),
+		cmocka_unit_test(test_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static void others_of_the_group_are_unknown(void **state)
 	(void)state;
 	BEGIN(INSN_LONG64, 0x0f, 0x01, 0x13); /* LGDT */
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
-	BEGIN(INSN_LONG64, 0xff, 0x2b); /* far JMP */
+	BEGIN(INSN_LONG64, 0xff, 0x1b); /* far CALL */
 	assert_int_equal(emul_guest_run(&g), EMUL_UNHANDLED);
 }
 
