@@ -110,7 +110,7 @@ static void serve(struct run_cpu *cpu)
 static void wait_a_little(void)
 {
 	serve(this_cpu());
-	__builtin_ia32_pause();
+	cpu_relax();
 }
 
 /* --- start --- */

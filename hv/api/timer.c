@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "hv/base/check.h"
+#include "hv/cpu/insn.h"
 
 /* Joins two heaps, either of which may be empty; the later root becomes a child of the earlier. */
 static struct timer *meld(struct timer *a, struct timer *b)
@@ -201,6 +202,6 @@ void timer_queue_run(struct timer_queue *q, uint64_t now)
 void timer_queue_settle(const struct timer_queue *q)
 {
 	while (atomic_load_explicit(&q->firing, memory_order_acquire)) {
-		__builtin_ia32_pause();
+		cpu_relax();
 	}
 }
