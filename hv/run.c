@@ -28,7 +28,7 @@
 
 struct run_cpu {
 	struct timer_queue timers;
-	struct timer slice; /* ends the current slice */
+	struct timer slice;  /* ends the current slice */
 	uint64_t programmed; /* what the host timer is armed for */
 	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
 	bool attention;
@@ -412,6 +412,8 @@ static void conduct(struct run_cpu *cpu)
 		unload(cpu);
 		do_chores(atomic_exchange(&run.chores, 0));
 		lock_release(&run.baton);
+		/* Who found the baton taken has set its chore before: look after the release. */
+		atomic_thread_fence(memory_order_seq_cst);
 		chores = atomic_load(&run.chores);
 	} while ((chores & ~RUN_CHORE_WORK) != 0);
 }
