@@ -44,6 +44,9 @@ static void arm(uint64_t deadline)
 {
 	vm_rig.host_timer[fake_cpu_index()] = deadline;
 	vm_rig.arms++;
+	if (vm_rig.on_arm != NULL) {
+		vm_rig.on_arm();
+	}
 }
 
 static void poll(void)

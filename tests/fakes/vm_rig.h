@@ -22,6 +22,7 @@ struct vm_rig {
 	/* struct run_ops. */
 	uint64_t host_timer[FAKE_CPUS_MAX]; /* armed for; TIMER_NEVER */
 	unsigned arms;
+	void (*on_arm)(void);
 	unsigned polls;
 	void (*on_poll)(void);
 	unsigned kicks[FAKE_CPUS_MAX]; /* sent to each CPU */

@@ -88,6 +88,7 @@ static int clean(void **state)
 {
 	(void)state;
 	vm_rig.on_poll = NULL;
+	vcpu_set_backend(&fake_hv_backend);
 	smp_rest();
 	if (web->state != GUEST_STOPPED) {
 		vm_rig_end(web);
@@ -244,51 +245,104 @@ static void between_two_entries_nobody_is_interrupted(void **state)
 	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NMI);
 }
 
-static unsigned (*real_blocked)(const struct vcpu *vcpu, enum vcpu_event_type type);
-static struct hv_backend meddling;
-static unsigned meddlings;
+static const struct hv_backend *real;
+static void (*meddle)(void); /* once */
 
-/* Another CPU comes in while this one looks whether there is a reason to wake. */
-static unsigned blocked_and_requested(const struct vcpu *vcpu, enum vcpu_event_type type)
+/* Another CPU comes in while this one looks whether the guest can take something. */
+static unsigned meddled_blocked(const struct vcpu *vcpu, enum vcpu_event_type type)
 {
-	unsigned why = real_blocked(vcpu, type);
+	unsigned why = real->blocked(vcpu, type);
 	unsigned here = fake_cpu_index();
+	void (*fn)(void) = meddle;
 
-	if (vcpu == vcpu_of(web, 0) && vcpu->halted && meddlings == 0) {
-		meddlings++;
+	meddle = NULL;
+	if (fn != NULL) {
 		fake_cpu_switch(0);
-		guest_request(web, 0, VCPU_REQ_NMI);
+		fn();
 		fake_cpu_switch(here);
 	}
 	return why;
 }
 
-/* A request between that look and the sleep. */
-static void a_request_on_the_way_to_sleep_is_not_lost(void **state)
+/* With an interrupt that web cannot take: each time it is prepared there is that look. */
+static void meddle_with_web(void (*fn)(void))
 {
-	const struct hv_backend *backend = the_backend;
+	static struct hv_backend meddled;
 
-	(void)state;
-	configs[0].cpus = 2;
-	start_on_1(web);
-	/* Interrupts are off, one is pending: there is something to look at, and no reason to wake.
-	 */
 	fake_vcpu(vcpu_of(web, 0))->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
 	assert_true(bus_write(&web->vm.mmio, LAPIC_SVR, 4, 0, 0x1ff));
 	send_ipi(web, 0, 0, 0x4040);
-	memset(vm_rig.kicks, 0, sizeof(vm_rig.kicks));
 	assert_int_equal(smp_go(1), SMP_GUEST);
-	meddling = *backend;
-	real_blocked = backend->blocked;
-	meddling.blocked = blocked_and_requested;
-	meddlings = 0;
-	vcpu_set_backend(&meddling);
-	assert_int_equal(smp_exit(1, hlt), SMP_GUEST);
-	vcpu_set_backend(backend);
-	assert_int_equal(meddlings, 1);
-	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NMI);
-	/* Its CPU was just about to look again: nobody had to interrupt it. */
+	memset(vm_rig.kicks, 0, sizeof(vm_rig.kicks));
+	real = the_backend;
+	meddled = *real;
+	meddled.blocked = meddled_blocked;
+	vcpu_set_backend(&meddled);
+	meddle = fn;
+}
+
+static void meddled_once(void)
+{
+	assert_null(meddle);
+	/* Its CPU looks again by itself: nobody had to interrupt it. */
 	assert_int_equal(all_kicks(), 0);
+}
+
+static void send_nmi(void)
+{
+	guest_request(web, 0, VCPU_REQ_NMI);
+}
+
+/* A request between that look and the sleep. */
+static void a_request_on_the_way_to_sleep_is_not_lost(void **state)
+{
+	(void)state;
+	configs[0].cpus = 2;
+	start_on_1(web);
+	meddle_with_web(send_nmi);
+	assert_int_equal(smp_exit(1, hlt), SMP_GUEST);
+	meddled_once();
+	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NMI);
+}
+
+static void want_flush(void)
+{
+	guest_request(web, 0, VCPU_REQ_TLB_FLUSH);
+}
+
+/* The same on the way in: what is requested of the vCPU ... */
+static void a_request_on_the_way_in_is_served_first(void **state)
+{
+	unsigned runs;
+
+	(void)state;
+	start_on_1(web);
+	meddle_with_web(want_flush);
+	guest_kick(web, 0);
+	vm_rig.kicks[1] = 0;
+	runs = fake_backend.runs;
+	assert_int_equal(smp_go(1), SMP_GUEST);
+	meddled_once();
+	assert_int_equal(fake_vcpu(vcpu_of(web, 0))->flushes, 1);
+	assert_int_equal(fake_backend.runs, runs + 1);
+}
+
+/* ... and what the CPU is asked for. */
+static void a_cpu_that_is_asked_on_the_way_in_stays_out(void **state)
+{
+	unsigned runs;
+
+	(void)state;
+	start_on_1(web);
+	meddle_with_web(run_flush_cpus);
+	guest_kick(web, 0);
+	vm_rig.kicks[1] = 0;
+	runs = fake_backend.runs;
+	assert_int_equal(smp_go(1), SMP_OUT);
+	assert_null(meddle);
+	assert_int_equal(vm_rig.kicks[1], 0);
+	assert_int_equal(fake_backend.runs, runs);
+	assert_int_equal(smp_go(1), SMP_GUEST);
 }
 
 /* The CPU has decided to sleep, and is asleep for everybody, but has not executed HLT yet. */
@@ -1099,6 +1153,34 @@ static void settling_waits_for_what_runs_elsewhere(void **state)
 	assert_int_equal(raw_fired, 1);
 }
 
+static void flush_from_cpu_0(void)
+{
+	unsigned here = fake_cpu_index();
+
+	vm_rig.on_arm = NULL;
+	fake_cpu_switch(0);
+	run_flush_cpus();
+	fake_cpu_switch(here);
+}
+
+/* Between the last look and the sleep: it has not said yet that it must be interrupted. */
+static void a_cpu_that_is_asked_on_the_way_to_sleep_stays_up(void **state)
+{
+	unsigned writes;
+
+	(void)state;
+	timer_init(&raw, run_timers(), fire_raw);
+	(void)smp_call(1, arm_raw);
+	vm_rig.on_arm = flush_from_cpu_0;
+	writes = fake_cpu.cr3_writes;
+	assert_int_equal(smp_go(1), SMP_OUT);
+	assert_null(vm_rig.on_arm);
+	assert_int_equal(vm_rig.kicks[1], 0);
+	assert_int_equal(smp_go(1), SMP_IDLE);
+	assert_int_equal(fake_cpu.cr3_writes, writes + 1);
+	timer_cancel(&raw);
+}
+
 /* --- translations --- */
 
 static void the_others_flush_when_they_come_round(void **state)
@@ -1134,6 +1216,8 @@ int main(void)
 		TEST(a_guest_that_runs_is_interrupted_once),
 		TEST(between_two_entries_nobody_is_interrupted),
 		TEST(a_request_on_the_way_to_sleep_is_not_lost),
+		TEST(a_request_on_the_way_in_is_served_first),
+		TEST(a_cpu_that_is_asked_on_the_way_in_stays_out),
 		TEST(a_wake_up_right_before_the_sleep_is_not_lost),
 		TEST(a_vcpu_that_moves_takes_its_state_along),
 		TEST(two_vcpus_change_places),
@@ -1158,6 +1242,7 @@ int main(void)
 		TEST(a_timer_belongs_to_the_cpu_that_arms_it),
 		TEST(a_lapic_timer_wakes_its_vcpu_from_another_cpu),
 		TEST(settling_waits_for_what_runs_elsewhere),
+		TEST(a_cpu_that_is_asked_on_the_way_to_sleep_stays_up),
 		TEST(the_others_flush_when_they_come_round),
 		TEST(four_vcpus_are_paused_and_resumed_at_random),
 	};
