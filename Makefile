@@ -301,6 +301,19 @@ $(O)/unit/%: $(O)/host/tests/unit/%.o $(O)/libhost.a $(O)/libfakes.a
 unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%) ## unit tests with ASan and UBSan
 	$(Q)O=$(O) tools/run_unit $(UNIT_BINS) $(UNIT_SCRIPTS)
 
+# ---------------------------------------------------------------- races
+
+RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c
+
+$(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SRCS) -pthread
+
+.PHONY: race
+race: $(O)/race/race_timer ## timers and locks on real threads with ThreadSanitizer
+	$(Q)timeout 120 $<
+
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
 
 FUZZ_SECONDS ?= 2
