@@ -42,13 +42,21 @@ static void board_wants_nmi(void *ctx, unsigned vcpu)
 static void board_wants_init(void *ctx, unsigned vcpu)
 {
 	struct guest *g = ctx;
+	_Atomic uint32_t *requests = &g->vm.vcpus[vcpu]->requests;
+	uint32_t before;
 
 	if (vcpu == 0) {
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
 		return;
 	}
-	/* A start-up message from before counts for nothing. */
-	atomic_fetch_and(&g->vm.vcpus[vcpu]->requests, ~VCPU_REQ_STARTUP);
+	/*
+	 * A start-up message from before counts for nothing. In one go: a vCPU that was about to
+	 * sleep and has seen the message must not find itself without requests.
+	 */
+	before = atomic_load(requests);
+	while (!atomic_compare_exchange_weak(requests, &before,
+					     (before & ~VCPU_REQ_STARTUP) | VCPU_REQ_INIT)) {
+	}
 	guest_request(g, vcpu, VCPU_REQ_INIT);
 }
 

@@ -112,6 +112,7 @@ static void enter_cpu(struct cpu_local *cpu)
 	able = the_backend->cpu_enable(cpu->index) == HV_OK;
 	if (able) {
 		run_cpu_init();
+		watchdog_start(run_timers());
 	} else {
 		log_warn("CPU %u cannot run guests", cpu->index);
 	}
@@ -152,6 +153,7 @@ static void init_cpus(const struct handoff *handoff)
 	run_init(&config);
 	watchdog_init(&watchdog_ops);
 	run_cpu_init();
+	watchdog_start(run_timers());
 	wait_for_cpus(cpus_start());
 }
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};

@@ -23,9 +23,6 @@
 #define CAP_PERIOD_NS 10000000ull
 #define BALANCE_NS 10000000ull
 
-/* CPU 0 looks after all others, CPU 1 after CPU 0. */
-#define WATCHERS 2u
-
 /* What a CPU is asked for by others. */
 #define ASK_RESCHED BIT32(0) /* give the CPU back to the scheduler */
 #define ASK_UNLOAD BIT32(1)  /* put away what is loaded, leave the VM's space */
@@ -41,7 +38,6 @@ struct run_cpu {
 	_Atomic bool open;	/* runs a guest or sleeps: only an interrupt gets through */
 	_Atomic bool idle;
 	const char *_Atomic last_guest;
-	struct timer watchdog; /* on the CPUs that look after others */
 	struct run_stats stats;
 };
 
@@ -117,7 +113,7 @@ static void serve(struct run_cpu *cpu)
 static void wait_a_little(void)
 {
 	serve(this_cpu());
-	__builtin_ia32_pause();
+	cpu_relax();
 }
 
 /* --- start --- */
@@ -158,27 +154,12 @@ void run_init(const struct run_config *config)
 	timer_set_local_queue(run_timers);
 }
 
-static void look_after_others(struct timer *t)
-{
-	uint64_t now = clock_now();
-
-	watchdog_check(now);
-	timer_arm(t, now + clock_ns_to_ticks(WATCHDOG_PERIOD_NS));
-}
-
 void run_cpu_init(void)
 {
-	unsigned index = cpu_this()->index;
-	struct run_cpu *cpu = &run.cpus[index];
-
 	lock_acquire(&run.lock);
-	sched_cpu_online(&run.sched, index, clock_now());
+	sched_cpu_online(&run.sched, cpu_this()->index, clock_now());
 	lock_release(&run.lock);
 	atomic_fetch_add(&run.online_count, 1);
-	if (index < WATCHERS && run.cpu_count > 1) {
-		timer_init(&cpu->watchdog, &cpu->timers, look_after_others);
-		look_after_others(&cpu->watchdog);
-	}
 }
 
 const char *run_last_guest(const struct cpu_local *cpu)
@@ -459,6 +440,8 @@ static void conduct(struct run_cpu *cpu)
 		unload(cpu);
 		do_chores(atomic_exchange(&run.chores, 0));
 		lock_release(&run.baton);
+		/* Who found the baton taken has set its chore before: look after the release. */
+		atomic_thread_fence(memory_order_seq_cst);
 		chores = atomic_load(&run.chores);
 	} while ((chores & ~RUN_CHORE_WORK) != 0);
 }

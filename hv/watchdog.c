@@ -11,6 +11,8 @@
 #include "hv/cpu/insn.h"
 #include "hv/cpu/mce.h"
 
+/* CPU 0, and whichever of these is the next one that runs. */
+#define WATCHERS 4u
 /* How long an NMI may take: nothing on hardware, a while where CPUs take turns. */
 #define NMI_WAIT_NS 100000000ull
 
@@ -145,5 +147,24 @@ void watchdog_check(uint64_t now)
 		if (is_running(percpu_get(i))) {
 			look_after(percpu_get(i), now);
 		}
+	}
+}
+
+static void look_again(struct timer *t)
+{
+	uint64_t now = clock_now();
+
+	watchdog_check(now);
+	timer_arm(t, now + clock_ns_to_ticks(WATCHDOG_PERIOD_NS));
+}
+
+void watchdog_start(struct timer_queue *queue)
+{
+	static struct timer timers[WATCHERS];
+	unsigned index = cpu_this()->index;
+
+	if (index < WATCHERS) {
+		timer_init(&timers[index], queue, look_again);
+		look_again(&timers[index]);
 	}
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "hv/api/timer.h"
 #include "hv/cpu/percpu.h"
 
 #define WATCHDOG_PERIOD_NS 2000000000ull
@@ -37,6 +38,12 @@ void watchdog_init(const struct watchdog_ops *ops);
  * checks of all CPUs left.
  */
 void watchdog_check(uint64_t now);
+
+/*
+ * Has this CPU look after those that are its own to look after from now on, by a timer in `queue`,
+ * its own. All but the first few, of which one may have failed to start, have nobody and no timer.
+ */
+void watchdog_start(struct timer_queue *queue);
 
 /* This CPU begins or goes on with hypervisor work that must not take long. */
 static inline void watchdog_host(struct cpu_local *cpu, uint64_t now)

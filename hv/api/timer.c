@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "hv/base/check.h"
+#include "hv/cpu/insn.h"
 
 /* Joins two heaps, either of which may be empty; the later root becomes a child of the earlier. */
 static struct timer *meld(struct timer *a, struct timer *b)
@@ -144,8 +145,8 @@ void timer_cancel(struct timer *t)
 {
 	struct timer_queue *q;
 
-	/* Its user alone arms it, so what is not armed stays so. */
-	if (!atomic_load_explicit(&t->armed, memory_order_relaxed)) {
+	/* Its user alone arms it, so what is not armed stays so. Ordered for timer_queue_settle. */
+	if (!atomic_load_explicit(&t->armed, memory_order_acquire)) {
 		return;
 	}
 	q = atomic_load_explicit(&t->queue, memory_order_acquire);
@@ -184,8 +185,9 @@ void timer_queue_run(struct timer_queue *q, uint64_t now)
 	while (q->root != NULL && q->root->deadline <= now) {
 		struct timer *t = q->root;
 
-		unlink(q, t);
+		/* First: who finds it no longer armed must find that it fires. */
 		atomic_store_explicit(&q->firing, true, memory_order_relaxed);
+		unlink(q, t);
 		lock_release(&q->lock);
 		t->fn(t);
 		lock_acquire(&q->lock);
@@ -201,6 +203,6 @@ void timer_queue_run(struct timer_queue *q, uint64_t now)
 void timer_queue_settle(const struct timer_queue *q)
 {
 	while (atomic_load_explicit(&q->firing, memory_order_acquire)) {
-		__builtin_ia32_pause();
+		cpu_relax();
 	}
 }

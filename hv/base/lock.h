@@ -23,10 +23,11 @@ static inline void lock_acquire(struct spinlock *l)
 /* Takes the lock if nobody has it or waits for it. */
 static inline bool lock_try(struct spinlock *l)
 {
-	uint32_t free = atomic_load_explicit(&l->owner, memory_order_relaxed);
+	/* What the last owner did comes with `owner`, as in lock_acquire. */
+	uint32_t free = atomic_load_explicit(&l->owner, memory_order_acquire);
 
 	return atomic_compare_exchange_strong_explicit(&l->next, &free, free + 1,
-						       memory_order_acquire, memory_order_relaxed);
+						       memory_order_relaxed, memory_order_relaxed);
 }
 
 static inline void lock_release(struct spinlock *l)

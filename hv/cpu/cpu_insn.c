@@ -315,6 +315,11 @@ void cpu_mfence(void)
 	__asm__ volatile("mfence; lfence" : : : "memory");
 }
 
+void cpu_relax(void)
+{
+	__builtin_ia32_pause();
+}
+
 void cpu_cli(void)
 {
 	__asm__ volatile("cli" : : : "memory");

@@ -80,6 +80,8 @@ void cpu_cli(void);
 void cpu_interrupt_window(void);
 /* Sleeps until an interrupt was handled (sti; hlt; cli), without losing one in between. */
 void cpu_idle(void);
+/* Between two looks at what another CPU is waited for. */
+void cpu_relax(void);
 /* cli; hlt for ever. */
 _Noreturn void cpu_stop(void);
 /* Raises an exception without any way to handle it: a PC resets. */

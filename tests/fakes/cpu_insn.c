@@ -12,6 +12,15 @@
 #define MSR_MAX 1024
 #define HOOK_MAX 32
 
+/* What each CPU has for itself. */
+struct bank {
+	bool used;
+	uint64_t cr0, cr2, cr3, cr4, xcr0, gs;
+	uint64_t dr[4];
+	struct desc_ptr gdt, idt;
+	uint16_t tr, cs, ds;
+};
+
 struct cpuid_entry {
 	uint32_t leaf;
 	uint32_t subleaf;
@@ -33,6 +42,8 @@ static const struct fake_port_hook *hooks[HOOK_MAX];
 static size_t hook_count;
 static struct fake_port_write port_log[FAKE_PORT_LOG_MAX];
 static size_t port_log_count;
+static struct bank banks[FAKE_CPUS_MAX];
+static unsigned current;
 /* Stands where GS points until a test sets MSR_GS_BASE: a per-CPU area of CPU 0, all zero. */
 static _Alignas(64) uint64_t default_gs[512];
 
@@ -83,8 +94,60 @@ void fake_cpu_reset(void)
 	cpuid_count = 0;
 	hook_count = 0;
 	port_log_count = 0;
+	memset(banks, 0, sizeof(banks));
+	current = 0;
 	memset(default_gs, 0, sizeof(default_gs));
 	default_msrs();
+}
+
+unsigned fake_cpu_index(void)
+{
+	return current;
+}
+
+static void save_bank(struct bank *b)
+{
+	*b = (struct bank){.used = true,
+			   .cr0 = fake_cpu.cr0,
+			   .cr2 = fake_cpu.cr2,
+			   .cr3 = fake_cpu.cr3,
+			   .cr4 = fake_cpu.cr4,
+			   .xcr0 = fake_cpu.xcr0,
+			   .gs = fake_msr_get(MSR_GS_BASE),
+			   .gdt = fake_cpu.gdt,
+			   .idt = fake_cpu.idt,
+			   .tr = fake_cpu.tr,
+			   .cs = fake_cpu.cs,
+			   .ds = fake_cpu.ds};
+	memcpy(b->dr, fake_cpu.dr, sizeof(b->dr));
+}
+
+static void load_bank(const struct bank *b)
+{
+	fake_cpu.cr0 = b->cr0;
+	fake_cpu.cr2 = b->cr2;
+	fake_cpu.cr3 = b->cr3;
+	fake_cpu.cr4 = b->cr4;
+	fake_cpu.xcr0 = b->xcr0;
+	fake_msr_set(MSR_GS_BASE, b->gs);
+	fake_cpu.gdt = b->gdt;
+	fake_cpu.idt = b->idt;
+	fake_cpu.tr = b->tr;
+	fake_cpu.cs = b->cs;
+	fake_cpu.ds = b->ds;
+	memcpy(fake_cpu.dr, b->dr, sizeof(fake_cpu.dr));
+}
+
+void fake_cpu_switch(unsigned cpu)
+{
+	if (cpu >= FAKE_CPUS_MAX) {
+		fault("no such CPU:", cpu);
+	}
+	save_bank(&banks[current]);
+	if (banks[cpu].used) {
+		load_bank(&banks[cpu]);
+	}
+	current = cpu;
 }
 
 void fake_cpuid_set(uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs)
@@ -469,6 +532,14 @@ void cpu_idle(void)
 	if (fake_cpu.on_idle != NULL) {
 		fake_cpu.on_idle();
 	}
+}
+
+void cpu_relax(void)
+{
+	if (fake_cpu.on_relax == NULL) {
+		fault("waits for ever: CPU", current);
+	}
+	fake_cpu.on_relax();
 }
 
 _Noreturn void cpu_stop(void)

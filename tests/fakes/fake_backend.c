@@ -98,25 +98,36 @@ static struct vcpu *vcpu_create(struct vm *vm)
 	return &f->vcpu;
 }
 
+static bool loaded_anywhere(const struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < FAKE_CPUS_MAX; i++) {
+		if (fake_backend.loaded[i] == vcpu) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void vcpu_destroy(struct vcpu *vcpu)
 {
-	need(fake_backend.loaded != vcpu, "destroyed while loaded");
+	need(!loaded_anywhere(vcpu), "destroyed while loaded");
 	fake_backend.vcpus--;
 	pool_free(fake_vcpu(vcpu), sizeof(struct fake_vcpu));
 }
 
 static void vcpu_load(struct vcpu *vcpu, unsigned cpu)
 {
-	(void)cpu;
-	need(fake_backend.loaded == NULL, "loaded while another vCPU is");
-	fake_backend.loaded = vcpu;
+	need(cpu == fake_cpu_index(), "loaded for another CPU");
+	need(fake_loaded() == NULL, "loaded while another vCPU is");
+	need(!loaded_anywhere(vcpu), "loaded on two CPUs");
+	fake_backend.loaded[cpu] = vcpu;
 	fake_backend.loads++;
 }
 
 static void vcpu_put(struct vcpu *vcpu)
 {
-	need(fake_backend.loaded == vcpu, "put without load");
-	fake_backend.loaded = NULL;
+	need(fake_loaded() == vcpu, "put without load");
+	fake_backend.loaded[fake_cpu_index()] = NULL;
 	fake_backend.puts++;
 }
 
@@ -124,7 +135,8 @@ static void vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct fake_vcpu *f = fake_vcpu(vcpu);
 
-	need(fake_backend.loaded == vcpu, "run without load");
+	need(fake_loaded() == vcpu, "run without load");
+	need(!f->running, "run on two CPUs");
 	need(space_current() == &vcpu->vm->gspace.host, "run in a foreign space");
 	fake_backend.runs++;
 	fake_backend.ran_last = vcpu;
@@ -138,7 +150,9 @@ static void vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (queue_first != queue_end) {
 		*exit = queue[queue_first++ % QUEUE_MAX];
 	} else if (fake_backend.guest != NULL) {
+		f->running = true;
 		fake_backend.guest(vcpu, exit);
+		f->running = false;
 	}
 	/* How tests end a slice: somebody types while the guest spins. */
 	if (exit->kind == VM_EXIT_PAUSE) {

@@ -2,11 +2,12 @@
 /*
  * A virtualization extension of plain data: struct hv_backend whose registers are arrays and whose
  * guest is a script. What the caller owes a real backend (load before run, one event per run, the
- * VM's space current) is checked; a breach prints what it was and aborts.
+ * VM's space current, at one place at a time) is checked; a breach prints what it was and aborts.
  */
 #pragma once
 
 #include "hv/api/vm.h"
+#include "tests/fakes/fake_cpu.h"
 
 struct fake_vcpu {
 	struct vcpu vcpu;
@@ -19,6 +20,7 @@ struct fake_vcpu {
 	int window_vector;	    /* asked for last */
 	bool window_nmi;
 	unsigned flushes;
+	bool running; /* on some CPU */
 };
 
 static inline struct fake_vcpu *fake_vcpu(struct vcpu *vcpu)
@@ -36,7 +38,7 @@ struct fake_backend {
 
 	unsigned vms, vcpus; /* that exist now */
 	unsigned runs, loads, puts, dumps;
-	struct vcpu *loaded;
+	struct vcpu *loaded[FAKE_CPUS_MAX];
 	struct vcpu *ran_last;
 	/* Events that entered a guest. */
 	unsigned delivered_count;
@@ -45,6 +47,12 @@ struct fake_backend {
 
 extern struct fake_backend fake_backend;
 extern const struct hv_backend fake_hv_backend;
+
+/* What this CPU has loaded; NULL. */
+static inline struct vcpu *fake_loaded(void)
+{
+	return fake_backend.loaded[fake_cpu_index()];
+}
 
 /* Forgets script and counts; nothing may exist any more. */
 void fake_backend_reset(void);

@@ -57,6 +57,9 @@ struct fake_cpu {
 	void (*on_window)(void);    /* in cpu_interrupt_window */
 	void (*on_idle)(void);	    /* in cpu_idle */
 	uint64_t (*on_rdtsc)(void); /* in place of tsc and tsc_step */
+	/* In cpu_relax: whoever is waited for gets on here. NULL: nobody will, which is an error.
+	 */
+	void (*on_relax)(void);
 	/* Both return false to say "#GP". When set they see each access before the store does. */
 	bool (*on_rdmsr)(uint32_t index, uint64_t *value, bool *handled);
 	bool (*on_wrmsr)(uint32_t index, uint64_t value, bool *handled);
@@ -73,6 +76,15 @@ extern struct fake_cpu fake_cpu;
 #define fake_tsc (fake_cpu.tsc)
 
 void fake_cpu_reset(void);
+
+/*
+ * More CPUs. Each has its own control and debug registers, XCR0, descriptors and GS; TSC, CPUID,
+ * MSRs and counters are common to all. One executes at a time: CPU 0 after a reset.
+ */
+#define FAKE_CPUS_MAX 8u
+unsigned fake_cpu_index(void);
+/* From here on CPU `cpu` executes; one that never did has the registers of this one. */
+void fake_cpu_switch(unsigned cpu);
 
 /* Adds or replaces one CPUID subleaf. Unset ones read zero. */
 void fake_cpuid_set(uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs);

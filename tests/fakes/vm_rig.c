@@ -11,6 +11,7 @@
 #include "hv/api/gmem.h"
 #include "hv/base/log.h"
 #include "hv/cpu/features.h"
+#include "hv/cpu/percpu.h"
 #include "hv/exit.h"
 #include "hv/fpu.h"
 #include "hv/monitor.h"
@@ -41,8 +42,11 @@ static void need(bool ok, const char *what)
 
 static void arm(uint64_t deadline)
 {
-	vm_rig.host_timer = deadline;
+	vm_rig.host_timer[fake_cpu_index()] = deadline;
 	vm_rig.arms++;
+	if (vm_rig.on_arm != NULL) {
+		vm_rig.on_arm();
+	}
 }
 
 static void poll(void)
@@ -56,8 +60,11 @@ static void poll(void)
 
 static void send_kick(unsigned cpu)
 {
-	(void)cpu;
-	need(false, "a kick on a machine with one CPU");
+	need(cpu < percpu_count() && cpu != fake_cpu_index(), "a kick that reaches nobody else");
+	vm_rig.kicks[cpu]++;
+	if (vm_rig.on_kick != NULL) {
+		vm_rig.on_kick(cpu);
+	}
 }
 
 static void write_console(const char *data, size_t n)
@@ -109,16 +116,41 @@ static void cpu_facts(void)
 	}
 }
 
+static void init_boot_cpu(void)
+{
+	percpu_activate(percpu_init_boot(0x1000, 0x2000, 0));
+}
+
+/* As the boot CPU and hv/main.c do it. */
+static void init_other_cpu(unsigned index)
+{
+	static _Alignas(PAGE_SIZE) uint8_t areas[FAKE_CPUS_MAX][CPU_AREA_SIZE];
+
+	memset(areas[index], 0, sizeof(areas[index]));
+	fake_cpu_switch(index);
+	percpu_activate(percpu_add(areas[index], index));
+	space_cpu_init();
+	fpu_cpu_init();
+	run_cpu_init();
+	fake_cpu_switch(0);
+}
+
 void vm_rig_machine(bool all)
 {
+	vm_rig_machine_of(all, 1);
+}
+
+void vm_rig_machine_of(bool all, unsigned cpus)
+{
 	static const struct run_ops run_ops = {arm, poll, send_kick, guest_end_wanted};
-	static const uint16_t cores[] = {0};
-	static const struct run_config run_config = {&run_ops, 1, cores, false};
+	static const uint16_t cores[FAKE_CPUS_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
+	struct run_config run_config = {&run_ops, cpus, cores, false};
 	static const struct console_ops console_ops = {write_console, monitor_key, monitor_prompt};
 	static const struct monitor_ops monitor_ops = {power_off, reboot, describe};
 
 	fake_backend_reset();
 	fake_cpu_reset();
+	init_boot_cpu();
 	fake_machine(VM_RIG_MEMORY);
 	cpu_facts();
 	cpu_features_init();
@@ -126,7 +158,10 @@ void vm_rig_machine(bool all)
 	clock_init(VM_RIG_HZ);
 	fake_tsc = 123456789;
 	wallclock_set(1767323045);
-	vm_rig = (struct vm_rig){.host_timer = TIMER_NEVER};
+	vm_rig = (struct vm_rig){0};
+	for (unsigned i = 0; i < FAKE_CPUS_MAX; i++) {
+		vm_rig.host_timer[i] = TIMER_NEVER;
+	}
 	vm_rig_clear();
 	log_set_sink(console_write);
 	log_set_threshold(LOG_DEBUG);
@@ -136,6 +171,9 @@ void vm_rig_machine(bool all)
 	guest_init();
 	run_init(&run_config);
 	run_cpu_init();
+	for (unsigned i = 1; i < cpus; i++) {
+		init_other_cpu(i);
+	}
 	vm_rig.pool_bytes = pool_bytes_used();
 }
 
@@ -210,6 +248,23 @@ void vm_rig_end(struct guest *g)
 	need(g->state == GUEST_STOPPED, "the guest did not stop");
 }
 
+static const char *left_on_cpu(unsigned cpu)
+{
+	unsigned here = fake_cpu_index();
+	const char *what = NULL;
+
+	fake_cpu_switch(cpu);
+	if (fake_loaded() != NULL) {
+		what = "a loaded vCPU";
+	} else if (timer_queue_next(run_timers()) != TIMER_NEVER) {
+		what = "a timer";
+	} else if (space_current() != space_core()) {
+		what = "a current space";
+	}
+	fake_cpu_switch(here);
+	return what;
+}
+
 bool vm_rig_leaks(void)
 {
 	struct frame_stats s;
@@ -222,14 +277,11 @@ bool vm_rig_leaks(void)
 		what = "hypervisor memory";
 	} else if (fake_backend.vms != 0 || fake_backend.vcpus != 0) {
 		what = "a VM or vCPU of the backend";
-	} else if (fake_backend.loaded != NULL) {
-		what = "a loaded vCPU";
-	} else if (timer_queue_next(run_timers()) != TIMER_NEVER) {
-		what = "a timer";
 	} else if (work_pending()) {
 		what = "work";
-	} else if (space_current() != space_core()) {
-		what = "a current space";
+	}
+	for (unsigned i = 0; i < percpu_count() && what == NULL; i++) {
+		what = left_on_cpu(i);
 	}
 	if (what != NULL) {
 		fprintf(stderr, "VM rig: left over: %s (pool %ld bytes)\n", what,

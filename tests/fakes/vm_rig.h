@@ -20,10 +20,13 @@
 
 struct vm_rig {
 	/* struct run_ops. */
-	uint64_t host_timer; /* armed for; TIMER_NEVER */
+	uint64_t host_timer[FAKE_CPUS_MAX]; /* armed for; TIMER_NEVER */
 	unsigned arms;
+	void (*on_arm)(void);
 	unsigned polls;
 	void (*on_poll)(void);
+	unsigned kicks[FAKE_CPUS_MAX]; /* sent to each CPU */
+	void (*on_kick)(unsigned cpu);
 	/* struct monitor_ops. */
 	unsigned power_offs, reboots, descriptions;
 	/* What has been used when nothing existed: vm_rig_leaks compares with it. */
@@ -34,6 +37,9 @@ extern struct vm_rig vm_rig;
 
 /* A machine of VM_RIG_MEMORY with everything initialised. `all`: console = all. */
 void vm_rig_machine(bool all);
+/* The same with several CPUs, up to FAKE_CPUS_MAX, each a core of its own. All run guests, the test
+ * goes on on CPU 0. */
+void vm_rig_machine_of(bool all, unsigned cpus);
 /* A stopped guest with defaults; `config` may be changed before it is started. */
 struct guest *vm_rig_guest(const char *name, struct guest_config *config);
 /* The bzImage that guests start from. */

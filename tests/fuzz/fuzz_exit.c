@@ -204,8 +204,8 @@ static void take_exit(struct vcpu *vcpu, struct vm_exit *e)
 
 static void take_timer(void)
 {
-	if (vm_rig.host_timer <= fake_tsc) {
-		vm_rig.host_timer = TIMER_NEVER;
+	if (vm_rig.host_timer[0] <= fake_tsc) {
+		vm_rig.host_timer[0] = TIMER_NEVER;
 		run_timer_fired();
 	}
 }
@@ -213,8 +213,8 @@ static void take_timer(void)
 static void sleep_until_timer(void)
 {
 	idles++;
-	if (vm_rig.host_timer != TIMER_NEVER && vm_rig.host_timer > fake_tsc) {
-		fake_tsc = vm_rig.host_timer;
+	if (vm_rig.host_timer[0] != TIMER_NEVER && vm_rig.host_timer[0] > fake_tsc) {
+		fake_tsc = vm_rig.host_timer[0];
 	}
 	take_timer();
 }

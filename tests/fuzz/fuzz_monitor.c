@@ -48,7 +48,7 @@ static void guest(struct vcpu *vcpu, struct vm_exit *e)
 static void take_timer(void)
 {
 	fake_tsc += 1000000;
-	vm_rig.host_timer = TIMER_NEVER;
+	vm_rig.host_timer[0] = TIMER_NEVER;
 	run_timer_fired();
 }
 

@@ -62,9 +62,9 @@ static void stopping_a_running_vcpu_unloads_it(void **state)
 	vm_rig_start(g);
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
 	run_once();
-	assert_ptr_equal(fake_backend.loaded, g->vm.vcpus[0]);
+	assert_ptr_equal(fake_loaded(), g->vm.vcpus[0]);
 	vm_rig_end(g);
-	assert_null(fake_backend.loaded);
+	assert_null(fake_loaded());
 }
 
 static void pause_is_refused_while_it_does_not_run(void **state)

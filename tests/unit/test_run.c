@@ -25,8 +25,8 @@ static struct guest *db;
 /* The host timer's interrupt, taken where interrupts are let in. */
 static void take_timer(void)
 {
-	if (vm_rig.host_timer <= fake_tsc) {
-		vm_rig.host_timer = TIMER_NEVER;
+	if (vm_rig.host_timer[0] <= fake_tsc) {
+		vm_rig.host_timer[0] = TIMER_NEVER;
 		run_timer_fired();
 	}
 }
@@ -34,9 +34,9 @@ static void take_timer(void)
 /* The CPU sleeps until then; nothing else ever wakes it. */
 static void sleep_until_timer(void)
 {
-	assert_true(vm_rig.host_timer != TIMER_NEVER);
-	if (vm_rig.host_timer > fake_tsc) {
-		fake_tsc = vm_rig.host_timer;
+	assert_true(vm_rig.host_timer[0] != TIMER_NEVER);
+	if (vm_rig.host_timer[0] > fake_tsc) {
+		fake_tsc = vm_rig.host_timer[0];
 	}
 	take_timer();
 }
@@ -144,7 +144,7 @@ static void with_nothing_to_do_it_sleeps(void **state)
 	run_once();
 	assert_int_equal(fake_cpu.idle_count, idle + 2);
 	assert_int_equal(run_stats(0)->idle_ticks, ticks + 2000);
-	assert_true(vm_rig.host_timer == TIMER_NEVER);
+	assert_true(vm_rig.host_timer[0] == TIMER_NEVER);
 	/* Keys are looked at when there are some, before the sleep, once. */
 	assert_int_equal(vm_rig.polls, polls);
 	run_chore(RUN_CHORE_INPUT);
@@ -244,7 +244,7 @@ static void alone_it_runs_without_ticks(void **state)
 	run_once();
 	assert_int_equal(fake_backend_queued(), 0);
 	assert_int_equal(vm_rig.arms, arms);
-	assert_true(vm_rig.host_timer == TIMER_NEVER);
+	assert_true(vm_rig.host_timer[0] == TIMER_NEVER);
 }
 
 static void two_share_the_cpu_in_slices(void **state)
@@ -314,7 +314,7 @@ static void a_wake_up_that_waits_starts_slices(void **state)
 	assert_int_equal(guest_resume(web), HV_OK);
 	fake_backend_push(&yield);
 	run_once();
-	assert_true(vm_rig.host_timer == TIMER_NEVER);
+	assert_true(vm_rig.host_timer[0] == TIMER_NEVER);
 	fake_backend.guest = resume_db_and_go_on;
 	run_once();
 	/* Now it has an end, which brings the other. */
@@ -509,7 +509,7 @@ static void another_guest_gets_its_own_state(void **state)
 	vcpu_of(db)->xcr0 = 7;
 	fake_backend_push(&yield);
 	run_once();
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	assert_ptr_equal(fake_loaded(), vcpu_of(web));
 	assert_int_equal(fake_cpu.xcr0, 1);
 	/* web changes its registers without an exit. */
 	fake_cpu.dr[0] = 0x1234;
@@ -517,7 +517,7 @@ static void another_guest_gets_its_own_state(void **state)
 	saves = fake_cpu.xsave_count;
 	fake_backend_push(&yield);
 	run_once();
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(db));
+	assert_ptr_equal(fake_loaded(), vcpu_of(db));
 	assert_ptr_equal(space_current(), &db->vm.gspace.host);
 	assert_int_equal(fake_cpu.xsave_count, saves + 1);
 	assert_int_equal(fake_cpu.xsave_mask, 7);
@@ -541,17 +541,17 @@ static void forgetting_leaves_nothing_on_the_cpu(void **state)
 	vm_rig_start(db);
 	fake_backend_push(&yield);
 	run_once();
-	ran = fake_backend.loaded == vcpu_of(web) ? web : db;
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(ran));
+	ran = fake_loaded() == vcpu_of(web) ? web : db;
+	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
 	/* Another one's is not touched. */
 	run_forget(ran == web ? &db->vm : &web->vm);
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(ran));
+	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
 	run_forget(&ran->vm);
-	assert_null(fake_backend.loaded);
+	assert_null(fake_loaded());
 	assert_int_equal(vcpu_of(ran)->loaded_on, VCPU_NOT_LOADED);
 	assert_ptr_equal(space_current(), space_core());
 	run_forget(&ran->vm);
-	assert_null(fake_backend.loaded);
+	assert_null(fake_loaded());
 }
 
 /* --- requests and input --- */
@@ -665,7 +665,7 @@ static void attention_is_served_within_the_slice(void **state)
 
 static void look_elsewhere(void)
 {
-	assert_null(fake_backend.loaded);
+	assert_null(fake_loaded());
 	space_switch(space_core());
 }
 
@@ -676,11 +676,11 @@ static void chores_find_the_cpu_empty(void **state)
 	vm_rig_start(web);
 	fake_backend_push(&yield);
 	run_once();
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	assert_ptr_equal(fake_loaded(), vcpu_of(web));
 	vm_rig.on_poll = look_elsewhere;
 	fake_backend_push(&yield);
 	run_once();
-	assert_ptr_equal(fake_backend.loaded, vcpu_of(web));
+	assert_ptr_equal(fake_loaded(), vcpu_of(web));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)

@@ -121,6 +121,96 @@ static void a_moment_beyond_the_clock_never_comes(void **state)
 	assert_int_equal(fired1, 0);
 }
 
+/* --- a function that is on its way on another CPU --- */
+
+/* The other CPU has taken it off its queue and is about to call its function. */
+static void leaves_the_queue(struct vtimer *t)
+{
+	assert_true(t->host.armed);
+	fake_tsc = t->host.deadline;
+	timer_cancel(&t->host);
+}
+
+/* And calls it. */
+static void arrives(struct vtimer *t)
+{
+	t->host.fn(&t->host);
+}
+
+static void cancelled_on_its_way(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	leaves_the_queue(&t1);
+	vtimer_cancel(&t1);
+	arrives(&t1);
+	assert_int_equal(fired1, 0);
+	assert_false(vtimer_armed(&t1));
+}
+
+static void armed_for_later_on_its_way(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	leaves_the_queue(&t1);
+	vtimer_arm(&t1, 80);
+	arrives(&t1);
+	assert_int_equal(fired1, 0);
+	assert_true(vtimer_armed(&t1));
+	run_at(fake_tsc + 30);
+	assert_int_equal(fired1, 1);
+	assert_false(vtimer_armed(&t1));
+}
+
+/* Both the old call and the new one find it due: once is enough. */
+static void armed_for_now_on_its_way(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	leaves_the_queue(&t1);
+	vtimer_arm(&t1, 50);
+	arrives(&t1);
+	assert_int_equal(fired1, 1);
+	run_at(fake_tsc + 10);
+	assert_int_equal(fired1, 1);
+}
+
+/* Its moment had come before the pause. */
+static void paused_on_its_way(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	leaves_the_queue(&t1);
+	vtime_pause(&time);
+	arrives(&t1);
+	assert_int_equal(fired1, 1);
+	vtime_resume(&time);
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+}
+
+/* The pause came first, by the clock: it fires after the resume. */
+static void paused_before_its_way(void **state)
+{
+	uint64_t due;
+
+	(void)state;
+	vtimer_arm(&t1, 50);
+	due = t1.host.deadline;
+	leaves_the_queue(&t1);
+	fake_tsc = due - 1;
+	vtime_pause(&time);
+	fake_tsc = due;
+	arrives(&t1);
+	assert_int_equal(fired1, 0);
+	assert_true(vtimer_armed(&t1));
+	fake_tsc += 1000;
+	vtime_resume(&time);
+	run_at(fake_tsc);
+	assert_int_equal(fired1, 0);
+	run_at(fake_tsc + 1);
+	assert_int_equal(fired1, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +219,11 @@ int main(void)
 		cmocka_unit_test_setup(pause_stops_clock_and_timers, setup),
 		cmocka_unit_test_setup(cancel_while_paused, setup),
 		cmocka_unit_test_setup(a_moment_beyond_the_clock_never_comes, setup),
+		cmocka_unit_test_setup(cancelled_on_its_way, setup),
+		cmocka_unit_test_setup(armed_for_later_on_its_way, setup),
+		cmocka_unit_test_setup(armed_for_now_on_its_way, setup),
+		cmocka_unit_test_setup(paused_on_its_way, setup),
+		cmocka_unit_test_setup(paused_before_its_way, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
