@@ -11,7 +11,8 @@
  * spins for it: who finds it taken goes on, and its holder looks for new chores when it lets go.
  *
  * A vCPU is asked for things by bits in vcpu->requests and run_wake, a CPU by bits of its own; a
- * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and look.
+ * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and
+ *look.
  */
 #pragma once
 
@@ -28,9 +29,9 @@ struct vm;
 struct run_task {
 	struct sched_entity entity; /* under the scheduler's lock */
 	struct vcpu *vcpu;
-	bool held;		 /* not to be woken; under the scheduler's lock */
-	_Atomic bool sleeping;	 /* blocked, or about to: a wake has to take the lock */
-	_Atomic bool on_cpu;	 /* in a slice */
+	bool held;	       /* not to be woken; under the scheduler's lock */
+	_Atomic bool sleeping; /* blocked, or about to: a wake has to take the lock */
+	_Atomic bool on_cpu;   /* in a slice */
 };
 
 /* What the run loop calls out to; all set before run_loop. */
@@ -52,7 +53,8 @@ struct run_ops {
 
 /*
  * For all CPUs that there may be: `cores` has the core of each, siblings the same;
- * `share_cores` lets vCPUs of different guests run on siblings. Called once, on the boot CPU.
+ * `share_cores` lets vCPUs of different guests run on siblings. Called once, on the boot CPU, which
+ * has the baton from then on.
  */
 struct run_config {
 	const struct run_ops *ops;
@@ -61,6 +63,8 @@ struct run_config {
 	bool share_cores;
 };
 void run_init(const struct run_config *config);
+/* The boot CPU has set everything up and lets go of the baton: whoever gets it does chores. */
+void run_open(void);
 /* Makes this CPU one that runs guests; its timer and its backend are ready. */
 void run_cpu_init(void);
 /* The timer queue of this CPU. */
