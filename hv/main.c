@@ -231,5 +231,6 @@ void hv_main(const struct handoff *handoff)
 	run_flush_cpus();
 	setup_autostart();
 	guest_check_idle();
+	run_open();
 	run_loop();
 }

@@ -143,6 +143,8 @@ void run_init(const struct run_config *config)
 	run.cpu_count = config->cpu_count;
 	atomic_store(&run.online_count, 0);
 	atomic_store(&run.chores, 0);
+	run.baton = (struct spinlock){0};
+	(void)lock_try(&run.baton);
 	sched_init(&run.sched, &sched);
 	for (unsigned i = 0; i < config->cpu_count; i++) {
 		struct run_cpu *cpu = &run.cpus[i];
@@ -152,6 +154,11 @@ void run_init(const struct run_config *config)
 		timer_init(&cpu->slice, &cpu->timers, slice_over);
 	}
 	timer_set_local_queue(run_timers);
+}
+
+void run_open(void)
+{
+	lock_release(&run.baton);
 }
 
 void run_cpu_init(void)

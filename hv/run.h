@@ -54,7 +54,8 @@ struct run_ops {
 
 /*
  * For all CPUs that there may be: `cores` has the core of each, siblings the same;
- * `share_cores` lets vCPUs of different guests run on siblings. Called once, on the boot CPU.
+ * `share_cores` lets vCPUs of different guests run on siblings. Called once, on the boot CPU, which
+ * has the baton from then on.
  */
 struct run_config {
 	const struct run_ops *ops;
@@ -63,6 +64,8 @@ struct run_config {
 	bool share_cores;
 };
 void run_init(const struct run_config *config);
+/* The boot CPU has set everything up and lets go of the baton: whoever gets it does chores. */
+void run_open(void);
 /* Makes this CPU one that runs guests; its timer and its backend are ready. */
 void run_cpu_init(void);
 /* The timer queue of this CPU. */

@@ -174,6 +174,7 @@ void vm_rig_machine_of(bool all, unsigned cpus)
 	for (unsigned i = 1; i < cpus; i++) {
 		init_other_cpu(i);
 	}
+	run_open();
 	vm_rig.pool_bytes = pool_bytes_used();
 }
 

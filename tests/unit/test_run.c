@@ -683,6 +683,38 @@ static void chores_find_the_cpu_empty(void **state)
 	assert_ptr_equal(fake_loaded(), vcpu_of(web));
 }
 
+static unsigned boot_polls;
+
+static void poll_at_boot(void)
+{
+	boot_polls++;
+}
+
+static void arm_nothing(uint64_t deadline)
+{
+	(void)deadline;
+}
+
+/* While the first guests are set going another CPU may be in its loop already. Sets up a run loop
+ * of its own: last. */
+static void no_chores_before_all_is_set_up(void **state)
+{
+	static const struct run_ops ops = {.arm_host_timer = arm_nothing, .poll = poll_at_boot};
+	static const uint16_t cores[] = {0};
+	const struct run_config config = {.ops = &ops, .cpu_count = 1, .cores = cores};
+
+	(void)state;
+	fake_cpu.on_idle = poke_cpu;
+	run_init(&config);
+	run_cpu_init();
+	run_chore(RUN_CHORE_INPUT);
+	run_once();
+	assert_int_equal(boot_polls, 0);
+	run_open();
+	run_once();
+	assert_int_equal(boot_polls, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
 int main(void)
@@ -710,6 +742,7 @@ int main(void)
 		TEST(a_key_can_stop_the_guest_that_runs),
 		TEST(attention_is_served_within_the_slice),
 		TEST(chores_find_the_cpu_empty),
+		cmocka_unit_test(no_chores_before_all_is_set_up),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);
