@@ -8,9 +8,10 @@ it must end with status 0 and print no FAIL; `checks` is how many PASS lines it 
 import dataclasses
 
 EVERYWHERE = ("qemu-svm", "bochs-svm", "bochs-vmx")
-SVM = ("qemu-svm", "bochs-svm")
 QEMU = ("qemu-svm",)
-BOCHS = ("bochs-svm", "bochs-vmx")
+VMX = ("bochs-vmx",)
+RYZEN = ("bochs-svm",)
+BOCHS = (*RYZEN, *VMX)
 
 # How a program ends (lib/report.c and lib/abort.c there): all passed, some failed, all skipped, aborted.
 PASSED, FAILED, SKIPPED, ABORTED = 0, 1, 38, 63
@@ -19,11 +20,12 @@ PASSED, FAILED, SKIPPED, ABORTED = 0, 1, 38, 63
 @dataclasses.dataclass
 class But:
     """A way in which a test may fall short, and why. `fails` are patterns of the FAIL lines that may
-    come; `ends` is a pattern of the guest's event line in place of a good end."""
+    come, `ends` is one of the guest's event line in place of a good end."""
     reason: str
     fails: tuple = ()
     ends: str = ""
     platforms: tuple = EVERYWHERE
+    checks: int = -1  # that pass at least, where fewer do than elsewhere
 
 
 @dataclasses.dataclass
@@ -64,13 +66,17 @@ QEMU_FAULT_CODES = ("QEMU 7.2's CPU gives other page-fault error codes; what fai
                     "machine too, and telling it takes hours")
 
 
-def vmexit(name, args="", cpus=1, seconds=60, **keys):
-    return Test(f"vmexit_{name}", "vmexit", args or name, cpus, seconds=seconds, **keys)
+def vmexit(name, args="", cpus=1):
+    slow = "counts cycles for minutes there, and checks nothing"
+    return Test(f"vmexit_{name}", "vmexit", args or name, cpus, seconds=60,
+                left_out={"bochs-svm": slow, "bochs-vmx": slow})
 
 
 TESTS = (
     # ---- interrupt controllers and timers
-    Test("x2apic", "apic", cpus=2, seconds=400),
+    Test("x2apic", "apic", cpus=2, seconds=400, checks=44,
+         but=(But("a guest that moves its local APIC is stopped",
+                  ends="moved the local APIC's registers"),)),
     Test("ioapic", cpus=4, checks=30),
     Test("eventinj", checks=13),
     Test("tscdeadline_latency", left_out=nowhere("measures for ever; nothing to pass")),
@@ -98,6 +104,8 @@ TESTS = (
     # QEMU 7.2 forgets breakpoints at a VM exit without taking them out of its own list: those that a guest
     # left armed stop whichever guest comes to the same address.
     Test("debug", checks=13, seconds=10, alone=True,
+         left_out={"bochs-svm": "an exit of a single-stepped instruction ends Bochs' Ryzen "
+                                "(docs/platforms.md)"},
          but=(But(QEMU_STI_TRAP, (r"STI blocking$",), "no end in time", QEMU),)),
     Test("emulator", checks=148,
          but=(But(QEMU_STACK_FAULT, (r"non-canonical r[sb]p-based access",), platforms=QEMU),)),
@@ -107,21 +115,27 @@ TESTS = (
          but=(But(QEMU_NONCANONICAL, (r"value (ff)?aa.* did NOT fail as expected$",),
                   "triple fault", QEMU),)),
     Test("lam", checks=15),
-    Test("memory", checks=6),
+    Test("memory", checks=6,
+         but=(But("Bochs' Ryzen has no CLWB", platforms=RYZEN, checks=5),)),
     Test("msr", checks=7,
          but=(But(QEMU_NONCANONICAL, (r"WRMSR\(MSR_FS_BASE, 0xaa",), "triple fault", QEMU),)),
     Test("pcid", checks=2),
     Test("pks", but=skips("protection keys for supervisor pages are not offered")),
-    Test("pku", checks=7),
+    Test("pku", checks=7,
+         but=(But("Bochs' CPUs of that age have no protection keys", ends=rf"status {SKIPPED}$",
+                  platforms=BOCHS),)),
     Test("rdpru", checks=1),
     Test("realmode", checks=127),
     Test("rmap_chain", checks=1),
-    Test("s3"),
+    Test("s3", seconds=10, but=(But("guests have no suspend to RAM yet", ends="no end in time"),)),
     Test("setjmp", checks=10),
     Test("sieve", seconds=300),
     Test("smap", checks=18),
-    Test("syscall", checks=2),
-    Test("umip", checks=21),
+    Test("syscall", checks=2,
+         but=(But("Intel's CPUs have no SYSCALL in compatibility mode", ends=rf"status {ABORTED}$",
+                  platforms=VMX),)),
+    Test("umip", checks=21,
+         but=(But("Bochs' CPUs of that age have no UMIP", platforms=BOCHS, checks=11),)),
     Test("xsave", checks=386),
     # ---- paravirtual
     Test("hypercall", checks=2),

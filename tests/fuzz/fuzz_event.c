@@ -53,6 +53,10 @@ static uint64_t get_reg(const struct vcpu *v, enum vcpu_reg reg)
 static void set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 {
 	(void)v;
+	if (reg == VCPU_REG_RFLAGS) {
+		need(value == RFLAGS_RF, "more than RF was changed");
+		return;
+	}
 	need(reg == VCPU_REG_CR2 || reg == VCPU_REG_DR6, "another register was written");
 	*(reg == VCPU_REG_CR2 ? &m.cr2 : &m.dr6) = value;
 }

@@ -244,7 +244,6 @@ static void test_unhandled(void **state)
 	assert_unhandled((const uint8_t[]){0x0f, 0xae, 0x03}, 3);	      /* FXSAVE */
 	assert_unhandled((const uint8_t[]){0xf2, 0x0f, 0x38, 0xf0, 0x03}, 5); /* CRC32 */
 	assert_unhandled((const uint8_t[]){0xd9, 0x03}, 2);		      /* FLD */
-	assert_unhandled((const uint8_t[]){0x8e, 0x1b}, 2);		      /* MOV DS,[RBX] */
 }
 
 int main(void)
