@@ -79,8 +79,7 @@ struct vmx_vcpu {
 	uint32_t event_length;
 	int window_vector; /* -1: none wanted */
 	bool window_nmi;
-	bool flush;	 /* INVEPT before the next entry */
-	bool flush_vpid; /* only this vCPU's own translations are stale here */
+	bool flush; /* INVEPT before the next entry */
 	uint64_t tsc_offset;
 	uint64_t cr2;
 	uint64_t dr6;		      /* while not loaded */

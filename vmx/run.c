@@ -100,17 +100,11 @@ void vmx_tlb_flush(struct vcpu *vcpu)
 static void flush(struct vmx_vcpu *v)
 {
 	const struct vmx_vm *vmx_vm = v->vcpu.vm->backend_vm;
-	enum vmx_result result;
+	enum vmx_result result = vmx_invept(
+		vmx.caps.invept_single ? VMX_INVEPT_SINGLE : VMX_INVEPT_ALL, vmx_vm->eptp);
 
-	if (!v->flush && vmx.caps.invvpid_single && v->vpid != 0) {
-		result = vmx_invvpid(VMX_INVVPID_SINGLE, v->vpid);
-	} else {
-		result = vmx_invept(vmx.caps.invept_single ? VMX_INVEPT_SINGLE : VMX_INVEPT_ALL,
-				    vmx_vm->eptp);
-	}
 	CHECK(result == VMX_OK);
 	v->flush = false;
-	v->flush_vpid = false;
 }
 
 /*
@@ -176,7 +170,7 @@ static void fill_vmcs(struct vmx_vcpu *v)
 		cpu_write_cr2(v->cr2);
 	}
 	vmx_windows_program(v);
-	if (v->flush || v->flush_vpid) {
+	if (v->flush) {
 		flush(v);
 	}
 }

@@ -8,7 +8,7 @@
 #include "hv/base/check.h"
 #include "hv/cpu/desc.h"
 
-/* A descriptor as INVEPT and INVVPID want it. */
+/* A descriptor as INVEPT wants it. */
 struct inv_descriptor {
 	uint64_t low;
 	uint64_t high;
@@ -122,18 +122,6 @@ enum vmx_result vmx_invept(uint64_t type, uint64_t eptp)
 	bool carry, zero;
 
 	__asm__ volatile("invept %2, %3"
-			 : "=@ccc"(carry), "=@ccz"(zero)
-			 : "m"(d), "r"(type)
-			 : "memory");
-	return result_of(carry, zero);
-}
-
-enum vmx_result vmx_invvpid(uint64_t type, uint16_t vpid)
-{
-	struct inv_descriptor d = {.low = vpid};
-	bool carry, zero;
-
-	__asm__ volatile("invvpid %2, %3"
 			 : "=@ccc"(carry), "=@ccz"(zero)
 			 : "m"(d), "r"(type)
 			 : "memory");

@@ -43,9 +43,6 @@ void vmcs_write(enum vmcs_field field, uint64_t value);
 #define VMX_INVEPT_SINGLE 1u
 #define VMX_INVEPT_ALL 2u
 enum vmx_result vmx_invept(uint64_t type, uint64_t eptp);
-#define VMX_INVVPID_SINGLE 1u
-#define VMX_INVVPID_ALL 2u
-enum vmx_result vmx_invvpid(uint64_t type, uint16_t vpid);
 
 /*
  * Enters the guest of the current VMCS until its next VM exit, with the general registers of

@@ -39,9 +39,8 @@ struct fake_vmx {
 	bool entered_by_launch;
 	unsigned vmread_count, vmwrite_count;
 	unsigned vmptrld_count, vmclear_count;
-	unsigned invept_count, invvpid_count;
+	unsigned invept_count;
 	uint64_t invept_type, invept_eptp;
-	uint64_t invvpid_type, invvpid_vpid;
 	unsigned host_nmi_count;
 	unsigned verw_count;
 };

@@ -201,15 +201,6 @@ enum vmx_result vmx_invept(uint64_t type, uint64_t eptp)
 								   : fail(ERROR_INV_OPERAND);
 }
 
-enum vmx_result vmx_invvpid(uint64_t type, uint16_t vpid)
-{
-	need_operation("INVVPID");
-	fake_vmx.invvpid_count++;
-	fake_vmx.invvpid_type = type;
-	fake_vmx.invvpid_vpid = vpid;
-	return type == VMX_INVVPID_SINGLE && vpid == 0 ? fail(ERROR_INV_OPERAND) : VMX_OK;
-}
-
 uint64_t fake_vmcs_get(enum vmcs_field field)
 {
 	return fake_vmx.current->image.value[vmcs_find(field)];

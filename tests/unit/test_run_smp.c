@@ -170,6 +170,8 @@ static void a_request_on_the_way_to_sleep_is_not_lost(void **state)
 	(void)state;
 	configs[0].cpus = 2;
 	start_on_1(web);
+	/* Somebody who may send an NMI: else this HLT would be the guest's end. */
+	atomic_store(&vcpu_of(web, 1)->stranded, false);
 	meddle_with_web(send_nmi);
 	assert_int_equal(smp_exit(1, hlt), SMP_GUEST);
 	meddled_once();

@@ -264,7 +264,6 @@ static void another_cpu_forgets_all_of_the_vm(void **state)
 	run(NULL);
 	assert_int_equal(fake_vmx.invept_count, invepts + 1);
 	/* Without the single kind the larger flush does. */
-	vmx.caps.invvpid_single = false;
 	vmx.caps.invept_single = false;
 	rig.backend->vcpu_put(rig.vcpu);
 	rig.backend->vcpu_load(rig.vcpu, 0);

@@ -122,7 +122,8 @@ static void a_vcpu_without_vpid_runs(void **state)
 	rig.backend->vcpu_put(rig.vcpu);
 	rig.backend->vcpu_load(rig.vcpu, 1);
 	rig.backend->vcpu_run(rig.vcpu, &out);
-	assert_int_equal(fake_vmx.invvpid_count, 0);
+	/* Each entry flushes by itself; what is left is the VM's tables. */
+	assert_int_equal(fake_vmx.invept_count, 1);
 }
 
 static void every_vcpu_has_its_own_vpid(void **state)
