@@ -121,6 +121,7 @@ static void a_vcpu_without_vpid_runs(void **state)
 	assert_int_equal(vmcs_read(VMCS_PROC2_CONTROLS) & VMX_PROC2_VPID, 0);
 	rig.backend->vcpu_put(rig.vcpu);
 	rig.backend->vcpu_load(rig.vcpu, 1);
+	fake_vmx.invept_count = 0;
 	rig.backend->vcpu_run(rig.vcpu, &out);
 	/* Each entry flushes by itself; what is left is the VM's tables. */
 	assert_int_equal(fake_vmx.invept_count, 1);
