@@ -105,6 +105,33 @@ void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi)
 	svm_window_program(v, false);
 }
 
+void svm_detour_begin(struct svm_vcpu *v)
+{
+	const uint64_t all = SVM_INT_V_IRQ | SVM_INT_V_PRIO | SVM_INT_V_IGN_TPR | SVM_INT_V_VECTOR;
+	struct vmcb *vmcb = v->vmcb;
+	uint64_t ctl = (vmcb->_int_ctl & ~all) | SVM_INT_V_IRQ | SVM_INT_V_IGN_TPR;
+
+	if (svm_event_decode(vmcb->event_inj).type != VCPU_EVENT_INTERRUPT ||
+	    (vmcb->rflags & RFLAGS_IF) == 0) {
+		return;
+	}
+	v->detour = vmcb->event_inj;
+	vmcb->event_inj = 0;
+	ctl = bits_set(ctl, SVM_INT_V_PRIO, PRIO_HIGHEST);
+	ctl = bits_set(ctl, SVM_INT_V_VECTOR, bits_get(v->detour, SVM_EVENT_VECTOR));
+	vmcb_set_int_ctl(vmcb, ctl);
+	vmcb_set_intercept(vmcb, SVM_INTERCEPT_VINTR, false);
+}
+
+void svm_detour_end(struct svm_vcpu *v, struct svm_raw_exit *raw)
+{
+	if ((v->vmcb->_int_ctl & SVM_INT_V_IRQ) != 0) {
+		raw->int_info = v->detour;
+	}
+	v->detour = 0;
+	svm_window_program(v, false);
+}
+
 bool svm_window_is_open(const struct svm_vcpu *v)
 {
 	uint64_t tpr = bits_get(v->vmcb->_int_ctl, SVM_INT_V_TPR);

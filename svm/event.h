@@ -17,6 +17,12 @@
  * open before the entry is reported without one: the CPU would exit at once, and Bochs' would not,
  * which lets a virtual interrupt through only after the guest has changed its IF.
  *
+ * The detour: after an injection of an interrupt, QEMU's TCG still has its vector as an exception
+ * to come, and delivers it again, interrupts off or not, when another of its threads stops the CPU
+ * before the next exit (`exception_index` after helper_vmrun). Its virtual interrupts do not have
+ * that; so there, an interrupt is handed in as one that is not intercepted. What is still pending
+ * at the exit was not delivered, which is told as if EXITINTINFO had said so.
+ *
  * Sources: AMD APM volume 2 "Event Injection", "Interrupt and Local APIC Support".
  */
 #pragma once
@@ -31,6 +37,9 @@ void svm_set_windows(struct vcpu *vcpu, int vector, bool nmi);
 
 /* Puts the window for v->window_vector into the VMCB; `any` opens one whatever the TPR says. */
 void svm_window_program(struct svm_vcpu *v, bool any);
+/* Around an entry where interrupts that are injected come twice. */
+void svm_detour_begin(struct svm_vcpu *v);
+void svm_detour_end(struct svm_vcpu *v, struct svm_raw_exit *raw);
 /* Before an entry: true when the window that is wanted would open at once. */
 bool svm_window_is_open(const struct svm_vcpu *v);
 /* After a VINTR exit: true when it came although the TPR masks; corrects the next one. */

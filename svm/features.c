@@ -30,6 +30,9 @@
 #define PHYS_BITS_DEFAULT 40u
 #define PHYS_BITS_MAX 52u
 
+/* "TCGT", the beginning of QEMU's name for its own emulation. */
+#define BELOW_TCG 0x54474354u
+
 static const char *refusal(const struct svm_facts *f)
 {
 	if (f->max_extended_leaf < LEAF_SVM || (f->extended_ecx & ECX_SVM) == 0) {
@@ -82,6 +85,7 @@ const char *svm_features_judge(const struct svm_facts *facts, struct svm_feature
 		.rdtscp = (facts->extended_edx & EDX_RDTSCP) != 0,
 		.rdpru = (facts->sizes_ebx & SIZES_RDPRU) != 0,
 		.pages_1g = (facts->extended_edx & EDX_PAGE_1G) != 0,
+		.injects_twice = facts->below == BELOW_TCG,
 	};
 	return NULL;
 }

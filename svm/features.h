@@ -21,6 +21,7 @@ struct svm_facts {
 	uint32_t svm_edx;	    /* CPUID 8000_000A EDX */
 	uint32_t signature;	    /* CPUID 1 EAX */
 	uint64_t vm_cr;		    /* MSR VM_CR; 0 when it does not exist */
+	uint32_t below;		    /* CPUID 4000_0000 EBX; 0 when no hypervisor shows */
 };
 
 struct svm_features {
@@ -38,6 +39,7 @@ struct svm_features {
 	bool rdtscp;
 	bool rdpru;
 	bool pages_1g;
+	bool injects_twice; /* QEMU's TCG: see svm/event.h */
 };
 
 #define SVM_VM_CR_SVMDIS (1ull << 4)

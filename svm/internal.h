@@ -63,6 +63,7 @@ struct svm_vcpu {
 	struct asid_slot asid;
 	struct svm_nmi nmi;
 	struct svm_raw_exit raw; /* of the last exit; here, not on the stack of each */
+	uint64_t detour;	 /* EVENTINJ that goes as a virtual interrupt; 0: none */
 	int window_vector;	 /* -1: none wanted */
 	bool window_nmi;
 	bool flush; /* before the next entry */

@@ -116,6 +116,10 @@ static __attribute__((noinline)) void refused(struct svm_vcpu *v, uint64_t injec
 	const char *why;
 
 	read_raw(v);
+	if (v->detour != 0) {
+		svm_detour_end(v, &v->raw);
+		v->raw.int_info = 0;
+	}
 	svm_decode(&v->raw, exit);
 	v->vmcb->event_inj = injected;
 	why = svm_check(v->vmcb, svm.features.phys_bits);
@@ -141,6 +145,9 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		exit->kind = VM_EXIT_NMI_WINDOW;
 		return;
 	}
+	if (injected != 0 && svm.features.injects_twice) {
+		svm_detour_begin(v);
+	}
 	fill_vmcb(v);
 	svm_enter(vcpu, v->vmcb_hpa, v->cpu->host_hpa);
 	if ((int32_t)v->vmcb->exit_code < 0) {
@@ -149,6 +156,9 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	drain_vmcb(v);
 	read_raw(v);
+	if (v->detour != 0) {
+		svm_detour_end(v, raw);
+	}
 	if (v->nmi.state != SVM_NMI_OPEN || v->nmi.stepping) {
 		svm_nmi_observe(v, raw);
 	}

@@ -41,6 +41,9 @@ static struct cpuid_regs extended_leaf(uint32_t max, uint32_t leaf)
 	return leaf <= max ? cpu_cpuid(leaf, 0) : (struct cpuid_regs){0};
 }
 
+/* CPUID 1 ECX. */
+#define CPUID_HYPERVISOR BIT32(31)
+
 static struct svm_facts gather(void)
 {
 	uint32_t max = cpu_cpuid(0x80000000u, 0).eax;
@@ -56,6 +59,9 @@ static struct svm_facts gather(void)
 		.svm_ebx = features.ebx,
 		.svm_edx = features.edx,
 		.signature = cpu_cpuid(1, 0).eax,
+		.below = (cpu_cpuid(1, 0).ecx & CPUID_HYPERVISOR) != 0
+				 ? cpu_cpuid(0x40000000u, 0).ebx
+				 : 0,
 	};
 
 	if (!cpu_rdmsr_safe(MSR_AMD_VM_CR, &facts.vm_cr)) {

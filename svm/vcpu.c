@@ -144,6 +144,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	v->nmi = (struct svm_nmi){.state = SVM_NMI_OPEN};
 	v->raw = (struct svm_raw_exit){.has_nrip = svm.features.nrips,
 				       .decode_assist = svm.features.decode_assist};
+	v->detour = 0;
 	v->window_vector = -1;
 	v->window_nmi = false;
 	v->flush = true;

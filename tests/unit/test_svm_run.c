@@ -134,6 +134,69 @@ static void an_event_is_injected_once(void **state)
 	assert_int_equal(fake_svm.entered.event_inj, 0);
 }
 
+static void taking_guest(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->_int_ctl &= ~SVM_INT_V_IRQ;
+	vmcb->exit_code = SVM_EXIT_CPUID;
+}
+
+static void interrupted_guest(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->exit_code = SVM_EXIT_INTR;
+}
+
+/* QEMU's TCG would deliver it twice: it goes as a virtual interrupt, whose vector is told. */
+static void an_interrupt_takes_the_detour(void **state)
+{
+	struct vcpu_event irq = {.type = VCPU_EVENT_INTERRUPT, .vector = 0x31};
+
+	(void)state;
+	svm.features.injects_twice = true;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	rig.backend->inject(rig.vcpu, &irq);
+	assert_int_equal(run(taking_guest)->vectoring.type, VCPU_EVENT_NONE);
+	assert_int_equal(fake_svm.entered.event_inj, 0);
+	assert_int_equal(bits_get(fake_svm.entered._int_ctl, SVM_INT_V_VECTOR), 0x31);
+	assert_true((fake_svm.entered._int_ctl & SVM_INT_V_IRQ) != 0);
+	assert_false(vmcb_intercepts(&fake_svm.entered, SVM_INTERCEPT_VINTR));
+	/* Nothing of it is left for the next entry. */
+	run(cpuid_guest);
+	assert_int_equal(fake_svm.entered._int_ctl & SVM_INT_V_IRQ, 0);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_INTERRUPT), 0);
+}
+
+static void a_detour_that_was_cut_short_comes_again(void **state)
+{
+	struct vcpu_event irq = {.type = VCPU_EVENT_INTERRUPT, .vector = 0x31};
+
+	(void)state;
+	svm.features.injects_twice = true;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	rig.backend->set_windows(rig.vcpu, 0x22, false);
+	rig.backend->inject(rig.vcpu, &irq);
+	assert_int_equal(run(interrupted_guest)->kind, VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(out.vectoring.type, VCPU_EVENT_INTERRUPT);
+	assert_int_equal(out.vectoring.vector, 0x31);
+	/* The window that was wanted before is there again, intercepted. */
+	assert_int_equal(bits_get(v->vmcb->_int_ctl, SVM_INT_V_VECTOR), 0x22);
+	assert_true(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_VINTR));
+}
+
+static void other_events_take_no_detour(void **state)
+{
+	struct vcpu_event gp = {
+		.type = VCPU_EVENT_EXCEPTION, .vector = EXC_GP, .has_error = true, .error = 8};
+
+	(void)state;
+	svm.features.injects_twice = true;
+	rig.backend->inject(rig.vcpu, &gp);
+	run(cpuid_guest);
+	assert_int_equal(fake_svm.entered.event_inj & UINT32_MAX, 0x80000b0d);
+	assert_int_equal(fake_svm.entered._int_ctl & SVM_INT_V_IRQ, 0);
+}
+
 static void what_did_not_change_is_clean(void **state)
 {
 	(void)state;
@@ -334,6 +397,9 @@ int main(void)
 		WITH(start_all, decode_assists_bring_bytes),
 		WITH(start_tcg, without_them_bytes_are_not_believed),
 		WITH(start_tcg, an_event_is_injected_once),
+		WITH(start_tcg, an_interrupt_takes_the_detour),
+		WITH(start_tcg, a_detour_that_was_cut_short_comes_again),
+		WITH(start_tcg, other_events_take_no_detour),
 		WITH(start_tcg, what_did_not_change_is_clean),
 		WITH(start_tcg, a_flush_takes_a_new_asid),
 		WITH(start_all, a_flush_by_asid_keeps_it),
