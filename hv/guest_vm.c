@@ -492,8 +492,10 @@ void guest_vm_destroy(struct guest *g)
 		run_forget(&g->vm);
 	}
 	if (g->board != NULL) {
+		/* A function that runs elsewhere may arm its timer again: in no host queue. */
+		vtime_pause(&g->vm.time);
 		board_fini(g->board);
-		/* Timer functions that were on their way have seen that they are cancelled. */
+		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;

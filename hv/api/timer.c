@@ -184,8 +184,9 @@ void timer_queue_run(struct timer_queue *q, uint64_t now)
 	while (q->root != NULL && q->root->deadline <= now) {
 		struct timer *t = q->root;
 
+		/* Before the timer looks cancelled to anybody: see timer_queue_settle. */
+		atomic_store_explicit(&q->firing, true, memory_order_release);
 		unlink(q, t);
-		atomic_store_explicit(&q->firing, true, memory_order_relaxed);
 		lock_release(&q->lock);
 		t->fn(t);
 		lock_acquire(&q->lock);
