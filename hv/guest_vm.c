@@ -47,9 +47,8 @@ static void board_wants_init(void *ctx, unsigned vcpu)
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
 		return;
 	}
-	/* A start-up message from before counts for nothing. */
-	atomic_fetch_and(&g->vm.vcpus[vcpu]->requests, ~VCPU_REQ_STARTUP);
-	guest_request(g, vcpu, VCPU_REQ_INIT);
+	vcpu_request_init(g->vm.vcpus[vcpu]);
+	guest_kick(g, vcpu);
 }
 
 static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
