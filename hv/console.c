@@ -2,6 +2,7 @@
 /* The multiplexer between the machine's serial port and screen, the monitor and the guests. */
 #include "hv/console.h"
 
+#include "hv/base/bits.h"
 #include "hv/base/fmt.h"
 #include "hv/base/lock.h"
 #include "hv/base/str.h"
@@ -223,10 +224,13 @@ static uint64_t tail_start(const struct ring *r, unsigned lines)
 static void write_tail(const struct ring *r, unsigned lines, void (*out)(const char *, size_t))
 {
 	uint64_t pos = tail_start(r, lines);
+	/* Whoever writes to the ring goes on, maybe faster than this is printed: up to here. */
+	uint64_t end = __atomic_load_n(&r->end, __ATOMIC_RELAXED);
 	char piece[256];
-	size_t n;
 
-	while ((n = ring_read(r, &pos, piece, sizeof(piece))) > 0) {
+	while (pos < end) {
+		size_t n = ring_read(r, &pos, piece, min_u64(sizeof(piece), end - pos));
+
 		out(piece, n);
 	}
 }

@@ -122,22 +122,41 @@ static void on_cpuid(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu->gpr[GPR_RDX] = r.edx;
 }
 
-/*
- * Whether nothing can get this VM going again. Each vCPU says that it is stranded before it looks
- * at the others, so the last one sees it of all.
- */
-static bool all_stranded(const struct vm *vm)
+/* Whether `stranded` holds of each vCPU, and none has been asked for what gets it going. */
+static bool each_stranded(const struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		const struct vcpu *other = vm->vcpus[i];
 
-		if (!atomic_load(&other->stranded) ||
-		    (atomic_load(&other->requests) &
-		     (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_UNHALT)) != 0) {
+		/* In this order: whoever takes such a request clears `stranded` first. */
+		if ((atomic_load(&other->requests) & VCPU_REQ_REVIVE) != 0 ||
+		    !atomic_load(&other->stranded)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+/*
+ * Whether nothing can get this VM going again. Each vCPU says that it is stranded before it looks
+ * at the others, so the last one sees it of all. Twice: one that was still to be looked at may have
+ * asked something of one that had been, and then stranded itself; `revivals` tells if that one has
+ * taken it already.
+ */
+static bool all_stranded(const struct vm *vm)
+{
+	uint32_t revivals = atomic_load(&vm->revivals);
+
+	return each_stranded(vm) && each_stranded(vm) && atomic_load(&vm->revivals) == revivals;
+}
+
+void exit_strand(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->stranded, true);
+	/* With no vCPU left to send an NMI or INIT this is the end, not a pause. */
+	if (all_stranded(vcpu->vm)) {
+		guest_end(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
+	}
 }
 
 static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
@@ -151,11 +170,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	    vcpu->events.nmi_pending || vcpu->pv.unhalt) {
 		return;
 	}
-	atomic_store(&vcpu->stranded, true);
-	/* With no vCPU left to send an NMI or INIT this is the end, not a pause. */
-	if (all_stranded(vcpu->vm)) {
-		guest_end(guest_of(vcpu->vm), GUEST_END_POWER_OFF, "halted with interrupts off");
-	}
+	exit_strand(vcpu);
 }
 
 static void note_unclaimed(const struct vcpu *vcpu, const struct vm_exit_io *io)

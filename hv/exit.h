@@ -33,6 +33,10 @@ bool exit_decode_cr(struct vcpu *vcpu, struct vm_exit *exit);
 /* MOV to and from control registers (hv/exit_cr.c). */
 void exit_cr(struct vcpu *vcpu, struct vm_exit *exit);
 
+/* Only another vCPU gets this one going again: it says so, and if that is true of all of them the
+ * VM ends. */
+void exit_strand(struct vcpu *vcpu);
+
 /* Stops the vCPU's VM because it cannot go on; `reason` is for the event line. */
 void exit_stop(struct vcpu *vcpu, const char *reason);
 

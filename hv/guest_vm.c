@@ -49,15 +49,8 @@ static void board_wants_init(void *ctx, unsigned vcpu)
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
 		return;
 	}
-	/*
-	 * A start-up message from before counts for nothing. In one go: a vCPU that was about to
-	 * sleep and has seen the message must not find itself without requests.
-	 */
-	before = atomic_load(requests);
-	while (!atomic_compare_exchange_weak(requests, &before,
-					     (before & ~VCPU_REQ_STARTUP) | VCPU_REQ_INIT)) {
-	}
-	guest_request(g, vcpu, VCPU_REQ_INIT);
+	vcpu_request_init(g->vm.vcpus[vcpu]);
+	guest_kick(g, vcpu);
 }
 
 static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
@@ -500,8 +493,10 @@ void guest_vm_destroy(struct guest *g)
 		run_forget(&g->vm);
 	}
 	if (g->board != NULL) {
+		/* A function that runs elsewhere may arm its timer again: in no host queue. */
+		vtime_pause(&g->vm.time);
 		board_fini(g->board);
-		/* Timer functions that were on their way have seen that they are cancelled. */
+		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;

@@ -118,11 +118,12 @@ void recorder_format(const struct recorder_entry *e, char *buf, size_t cap)
 void recorder_print(const struct recorder *r, uint64_t count, uint64_t now,
 		    void (*line)(void *ctx, const char *text), void *ctx)
 {
-	uint64_t held = min_u64(r->count, RECORDER_ENTRIES);
+	/* A vCPU that runs records on: up to here. */
+	uint64_t end = __atomic_load_n(&r->count, __ATOMIC_RELAXED);
 	char text[160];
 
-	count = min_u64(count, held);
-	for (uint64_t i = r->count - count; i < r->count; i++) {
+	count = min_u64(count, min_u64(end, RECORDER_ENTRIES));
+	for (uint64_t i = end - count; i < end; i++) {
 		const struct recorder_entry *e = &r->entries[i % RECORDER_ENTRIES];
 		uint64_t age = now > e->tsc ? now - e->tsc : 0;
 		size_t n = fmt_snprintf(text, sizeof(text), "-%8lu us  ",

@@ -8,6 +8,7 @@
 #include "hv/base/check.h"
 #include "hv/base/lock.h"
 #include "hv/cpu/percpu.h"
+#include "hv/cpu/regs.h"
 #include "hv/event.h"
 #include "hv/exit.h"
 #include "hv/fpu.h"
@@ -447,7 +448,7 @@ static void conduct(struct run_cpu *cpu)
 		unload(cpu);
 		do_chores(atomic_exchange(&run.chores, 0));
 		lock_release(&run.baton);
-		/* Who found the baton taken has set its chore before: look after the release. */
+		/* Who asks for a chore and finds the baton taken goes on: it must be seen here. */
 		atomic_thread_fence(memory_order_seq_cst);
 		chores = atomic_load(&run.chores);
 	} while ((chores & ~RUN_CHORE_WORK) != 0);
@@ -498,35 +499,67 @@ static void service(struct run_cpu *cpu)
 	}
 }
 
+/*
+ * Others look at `stranded` and the requests to see whether anybody gets the VM going again
+ * (hv/exit.c): the one falls before the other goes.
+ */
+static uint32_t take_requests(struct vcpu *vcpu)
+{
+	uint32_t requests = atomic_load(&vcpu->requests);
+
+	do {
+		if ((requests & VCPU_REQ_REVIVE) != 0) {
+			atomic_fetch_add(&vcpu->vm->revivals, 1);
+			atomic_store(&vcpu->stranded, false);
+		}
+	} while (!atomic_compare_exchange_weak(&vcpu->requests, &requests, 0));
+	return requests;
+}
+
+/* Whether HLT goes on. The TPR that counts may be in hardware. */
+static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
+{
+	exit_sync_tpr_from_hw(vcpu);
+	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source)) {
+		vcpu->halted = false;
+		atomic_store(&vcpu->stranded, false);
+		return false;
+	}
+	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
+		exit_strand(vcpu);
+	}
+	return true;
+}
+
 /* Work before the next entry; false when the vCPU cannot run on. */
 static bool prepare(struct run_task *task)
 {
 	struct vcpu *vcpu = task->vcpu;
-	uint32_t requests = atomic_exchange(&vcpu->requests, 0);
+	uint32_t requests = take_requests(vcpu);
 	const struct event_source *source = guest_event_source(vcpu->vm);
 
 	if ((requests & VCPU_REQ_STOP) != 0) {
 		run_hold_self(task);
 		return false;
 	}
+	/* An offer that did not come to an entry: what follows looks at the LAPIC. */
+	pv_eoi_settle(vcpu);
+	/* Before it may sleep: nobody asks twice. */
+	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
+		the_backend->tlb_flush(vcpu);
+	}
 	if ((requests & (VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_NMI)) != 0) {
 		guest_vcpu_signals(vcpu, requests);
 	}
 	if (vcpu->wait_for_sipi) {
+		exit_strand(vcpu);
 		return !go_to_sleep(task);
 	}
 	if ((requests & VCPU_REQ_PV) != 0) {
 		pv_requests(vcpu, requests);
 	}
-	if (vcpu->halted) {
-		if (!pv_take_unhalt(vcpu) && !event_wakes(vcpu, the_backend, source)) {
-			return !go_to_sleep(task);
-		}
-		vcpu->halted = false;
-		atomic_store(&vcpu->stranded, false);
-	}
-	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
-		the_backend->tlb_flush(vcpu);
+	if (vcpu->halted && stays_halted(vcpu, source)) {
+		return !go_to_sleep(task);
 	}
 	if (requests != 0) {
 		exit_sync_tpr_from_hw(vcpu);

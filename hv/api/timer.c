@@ -185,8 +185,8 @@ void timer_queue_run(struct timer_queue *q, uint64_t now)
 	while (q->root != NULL && q->root->deadline <= now) {
 		struct timer *t = q->root;
 
-		/* First: who finds it no longer armed must find that it fires. */
-		atomic_store_explicit(&q->firing, true, memory_order_relaxed);
+		/* Before the timer looks cancelled to anybody: see timer_queue_settle. */
+		atomic_store_explicit(&q->firing, true, memory_order_release);
 		unlink(q, t);
 		lock_release(&q->lock);
 		t->fn(t);

@@ -68,6 +68,8 @@ enum gpr {
 #define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
 #define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
 #define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
+/* What gets a vCPU going again that is `stranded`. */
+#define VCPU_REQ_REVIVE (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_UNHALT)
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -170,6 +172,7 @@ struct vm {
 	struct bus mmio;
 	unsigned vcpu_count;
 	struct vcpu *vcpus[VM_VCPUS_MAX];
+	_Atomic uint32_t revivals; /* how often a vCPU has taken a VCPU_REQ_REVIVE */
 	/* Owned by the backend: permission maps. */
 	void *backend_vm;
 };
@@ -181,4 +184,15 @@ struct vm {
 static inline void vcpu_request(struct vcpu *vcpu, uint32_t bits)
 {
 	atomic_fetch_or(&vcpu->requests, bits);
+}
+
+/* An INIT message: a start-up message from before counts for nothing. In one step, as whoever found
+ * a request counts on one being left. */
+static inline void vcpu_request_init(struct vcpu *vcpu)
+{
+	uint32_t old = atomic_load(&vcpu->requests);
+
+	while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
+					     (old & ~VCPU_REQ_STARTUP) | VCPU_REQ_INIT)) {
+	}
 }

@@ -216,6 +216,24 @@ static void a_tail_ends_at_the_rings_beginning(void **state)
 	assert_int_equal(out_len, CONSOLE_SCROLLBACK + 1000 - (101000 - CONSOLE_SCROLLBACK) / 101);
 }
 
+/* A guest that prints faster than the serial port. */
+static void print_on(const char *data, size_t n)
+{
+	take_output(data, n);
+	ring_write(&db.scrollback, "more and more\n", 14);
+}
+
+static void a_tail_ends_though_the_guest_prints_on(void **state)
+{
+	static const struct console_ops slow = {print_on, take_command, give_prompt};
+
+	(void)state;
+	say(&db, "a\nb\nc\n");
+	console_init(&slow, false);
+	console_print_tail(&db.scrollback, 2);
+	assert_output("b\r\nc\r\n");
+}
+
 /* --- console = all --- */
 
 static void lines_are_put_together_and_named(void **state)
@@ -375,6 +393,7 @@ int main(void)
 		cmocka_unit_test_setup(a_guest_cannot_forge_a_line, setup_all),
 		cmocka_unit_test_setup(eight_bit_controls_are_swallowed, setup_all),
 		cmocka_unit_test_setup(tails_are_shown_without_controls, setup),
+		cmocka_unit_test_setup(a_tail_ends_though_the_guest_prints_on, setup),
 		cmocka_unit_test_setup(half_a_line_from_before_is_not_continued, setup_all),
 		cmocka_unit_test_setup(the_last_words_of_a_guest_are_a_line, setup_all),
 		cmocka_unit_test_setup(input_waits_for_the_uart, setup),

@@ -284,6 +284,26 @@ static void its_devices_end_it(void **state)
 }
 
 /* An INIT message to itself: on a PC the BSP begins again in the firmware. */
+static void rearm_itself(struct vtimer *t)
+{
+	vtimer_arm(t, t->deadline + 1);
+}
+
+/* A device's timer function that runs on another CPU when the guest is taken apart. */
+static void no_timer_outlives_the_board(void **state)
+{
+	struct vtimer t;
+
+	(void)state;
+	vm_rig_start(g);
+	vtimer_init(&t, &g->vm.time, rearm_itself);
+	vm_rig_end(g);
+	vtimer_arm(&t, 1);
+	vm_rig_advance(1000);
+	assert_int_equal(timer_queue_next(run_timers()), TIMER_NEVER);
+	vtimer_cancel(&t);
+}
+
 static void init_to_itself_is_a_reset(void **state)
 {
 	unsigned runs;
@@ -545,6 +565,7 @@ int main(void)
 		TEST(the_uart_is_emptied_at_the_end),
 		TEST(the_next_life_begins_clean),
 		TEST(its_devices_end_it),
+		TEST(no_timer_outlives_the_board),
 		TEST(init_to_itself_is_a_reset),
 		TEST(a_message_can_be_an_nmi),
 		TEST(its_console_is_connected),

@@ -213,6 +213,37 @@ static void the_run_loop_offers_and_settles(void **state)
 	run_release(&g->tasks[0]);
 }
 
+static uint32_t flag_at_entry;
+
+static void look_at_the_flag(struct vcpu *v, struct vm_exit *e)
+{
+	(void)v;
+	flag_at_entry = flag();
+	*e = (struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2};
+}
+
+/* Another interrupt came between the offer and the entry, which did not happen. */
+static void an_offer_that_saw_no_entry_is_taken_back(void **state)
+{
+	(void)state;
+	interrupt(0x61);
+	pv_eoi_offer(vcpu);
+	assert_int_equal(flag(), 1);
+	/* It waits for the EOI of the first: that must be an exit. */
+	lapic_interrupt(l, 0x41);
+	assert_true(exit_requested(VCPU_REQ_EVENT));
+	flag_at_entry = ~0u;
+	fake_backend.guest = look_at_the_flag;
+	guest_kick(g, 0);
+	pv_run();
+	fake_backend.guest = NULL;
+	assert_int_equal(flag_at_entry, 0);
+	assert_false(vcpu->pv.eoi_offered);
+	run_hold(&g->tasks[0]);
+	run_forget(&g->vm);
+	run_release(&g->tasks[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +256,7 @@ int main(void)
 		TEST(switched_off_it_is_as_if_it_were_not),
 		TEST(bad_addresses_fault),
 		TEST(the_run_loop_offers_and_settles),
+		TEST(an_offer_that_saw_no_entry_is_taken_back),
 	};
 
 	return cmocka_run_group_tests(tests, pv_machine, NULL);

@@ -129,7 +129,10 @@ static void a_kick_ends_a_halt_in_the_run_loop(void **state)
 	(void)state;
 	fake_backend.guest = halt_with_interrupts_off;
 	cpu->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
-	/* The one that will kick. */
+	/* The one that will kick: it halts until an interrupt. */
+	g->vm.vcpus[1]->wait_for_sipi = false;
+	g->vm.vcpus[1]->halted = true;
+	fake_vcpu(g->vm.vcpus[1])->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
 	atomic_store(&g->vm.vcpus[1]->stranded, false);
 	guest_kick(g, 0);
 	pv_run();

@@ -45,6 +45,29 @@ static void assert_shown(const struct vm_exit *exit, const char *want)
 	assert_string_equal(text, want);
 }
 
+/* The vCPU exits while a line is printed. */
+static void record_on(void *ctx, const char *text)
+{
+	struct vm_exit e = {.kind = VM_EXIT_HLT};
+
+	take_line(ctx, text);
+	assert_true(line_count <= 10);
+	recorder_note(&vcpu, &e, 0);
+	recorder_note(&vcpu, &e, 0);
+}
+
+static void a_vcpu_that_runs_is_printed_once(void **state)
+{
+	struct vm_exit e = {.kind = VM_EXIT_HLT};
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		recorder_note(&vcpu, &e, 0);
+	}
+	recorder_print(&vcpu.recorder, 10, 0, record_on, &vcpu);
+	assert_int_equal(line_count, 10);
+}
+
 static void each_kind_shows_what_matters(void **state)
 {
 	struct vm_exit e = {.kind = VM_EXIT_IO, .io = {.port = 0x3f8, .size = 1}};
@@ -163,6 +186,7 @@ int main(void)
 		cmocka_unit_test_setup(lines_end_in_the_buffer, setup),
 		cmocka_unit_test_setup(only_what_was_recorded_is_printed, setup),
 		cmocka_unit_test_setup(old_entries_give_way, setup),
+		cmocka_unit_test_setup(a_vcpu_that_runs_is_printed_once, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -571,6 +571,92 @@ static void requests_are_served_before_the_entry(void **state)
 	assert_int_equal(atomic_load(&vcpu_of(web)->requests), 0);
 }
 
+static void halt_web(void)
+{
+	fake_backend_push(&hlt);
+	run_once();
+	assert_true(vcpu_of(web)->halted);
+	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
+}
+
+/* What wakes it need not end its HLT; the flush was asked for all the same. */
+static void a_flush_is_not_lost_in_hlt(void **state)
+{
+	unsigned runs;
+
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	halt_web();
+	runs = fake_backend.runs;
+	guest_request(web, 0, VCPU_REQ_TLB_FLUSH);
+	run_once();
+	assert_int_equal(fake_backend.runs, runs);
+	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
+	assert_int_equal(fake_vcpu(vcpu_of(web))->flushes, 1);
+}
+
+/* A guest lowers CR8 without an exit when nothing waits. */
+static void hlt_ends_by_the_hardwares_tpr(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_CR8] = 15;
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(lapic_cr8(board_lapic(web->board, 0)), 15);
+	arm_lapic(web, MS);
+	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_CR8] = 0;
+	halt_web();
+	run_once(); /* sleeps */
+	fake_backend_push(&yield);
+	run_once();
+	assert_false(vcpu_of(web)->halted);
+	assert_int_equal(fake_backend.delivered.vector, 0x40);
+}
+
+static void init_forgets_a_start_up_message(void **state)
+{
+	struct vcpu *vcpu;
+
+	(void)state;
+	vm_rig_start(web);
+	vcpu = vcpu_of(web);
+	atomic_store(&vcpu->requests, VCPU_REQ_STARTUP | VCPU_REQ_NMI);
+	vcpu_request_init(vcpu);
+	assert_int_equal(atomic_load(&vcpu->requests), VCPU_REQ_INIT | VCPU_REQ_NMI);
+	atomic_store(&vcpu->requests, 0);
+}
+
+/* The last vCPU that could have sent anything halts while another is on its way to wait for it. */
+static void nobody_is_left_to_start_anybody(void **state)
+{
+	(void)state;
+	configs[0].cpus = 2;
+	vm_rig_start(web);
+	run_hold(&web->tasks[1]);
+	run_release(&web->tasks[1]);
+	vcpu_request_init(web->vm.vcpus[1]);
+	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
+	fake_backend.guest = NULL;
+	fake_backend_push(&hlt);
+	for (unsigned i = 0; i < 4 && fake_backend_queued() != 0; i++) {
+		run_once();
+	}
+	fake_cpu.on_idle = poke_cpu;
+	for (unsigned i = 0; i < 4; i++) {
+		run_once();
+	}
+	assert_int_not_equal(web->state, GUEST_RUNNING);
+	assert_string_equal(web->reason, "halted with interrupts off");
+	while (web->state != GUEST_STOPPED) {
+		run_once();
+	}
+	configs[0].cpus = 1;
+}
+
 /* A guest that cannot take the interrupt now is given a window. */
 static void a_blocked_interrupt_opens_a_window(void **state)
 {
@@ -738,6 +824,10 @@ int main(void)
 		TEST(another_guest_gets_its_own_state),
 		TEST(forgetting_leaves_nothing_on_the_cpu),
 		TEST(requests_are_served_before_the_entry),
+		TEST(a_flush_is_not_lost_in_hlt),
+		TEST(hlt_ends_by_the_hardwares_tpr),
+		TEST(init_forgets_a_start_up_message),
+		TEST(nobody_is_left_to_start_anybody),
 		TEST(a_blocked_interrupt_opens_a_window),
 		TEST(a_key_can_stop_the_guest_that_runs),
 		TEST(attention_is_served_within_the_slice),
