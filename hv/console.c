@@ -222,11 +222,13 @@ static uint64_t tail_start(const struct ring *r, unsigned lines)
 
 static void write_tail(const struct ring *r, unsigned lines, void (*out)(const char *, size_t))
 {
+	/* Somebody may write on, faster than this is shown. */
+	uint64_t end = r->end;
 	uint64_t pos = tail_start(r, lines);
 	char piece[256];
 	size_t n;
 
-	while ((n = ring_read(r, &pos, piece, sizeof(piece))) > 0) {
+	while (pos < end && (n = ring_read(r, &pos, piece, sizeof(piece))) > 0) {
 		out(piece, n);
 	}
 }

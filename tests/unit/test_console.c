@@ -216,6 +216,26 @@ static void a_tail_ends_at_the_rings_beginning(void **state)
 	assert_int_equal(out_len, CONSOLE_SCROLLBACK + 1000 - (101000 - CONSOLE_SCROLLBACK) / 101);
 }
 
+/* A guest that writes faster than its scrollback is shown. */
+static void write_on(const char *data, size_t n)
+{
+	take_output(data, n);
+	ring_write(&web.scrollback, "more\n", 5);
+}
+
+static void a_tail_of_a_busy_guest_ends(void **state)
+{
+	const struct console_ops busy = {write_on, take_command, give_prompt};
+
+	(void)state;
+	say(&web, "a\nb\n");
+	console_init(&busy, false);
+	console_print_tail(&web.scrollback, 2);
+	assert_int_equal(strncmp(out, "a\r\nb\r\n", 6), 0);
+	assert_true(out_len < 1000);
+	console_init(&ops, false);
+}
+
 /* --- console = all --- */
 
 static void lines_are_put_together_and_named(void **state)
@@ -369,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup(attaching_shows_the_last_lines, setup),
 		cmocka_unit_test_setup(tails_have_the_lines_asked_for, setup),
 		cmocka_unit_test_setup(a_tail_ends_at_the_rings_beginning, setup),
+		cmocka_unit_test_setup(a_tail_of_a_busy_guest_ends, setup),
 		cmocka_unit_test_setup(lines_are_put_together_and_named, setup_all),
 		cmocka_unit_test_setup(typed_text_survives_guests_lines, setup_all),
 		cmocka_unit_test_setup(long_lines_come_in_pieces, setup_all),
