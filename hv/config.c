@@ -218,20 +218,56 @@ static bool add_cpus(struct span text, struct sched_cpumask *set)
 	return true;
 }
 
-static void set_pin(struct config_parser *p, struct span value)
+bool config_parse_cpus(struct span text, struct sched_cpumask *out)
 {
-	struct guest_config *g = p->out;
 	struct sched_cpumask set = {{0}};
-	struct span rest = value;
 	bool more;
 
 	do {
-		if (!add_cpus(take_until(&rest, ',', &more), &set)) {
-			config_fail_value(p, value, "numbers of CPUs from 0 to 255, as 0-3,8");
-			return;
+		if (!add_cpus(take_until(&text, ',', &more), &set)) {
+			return false;
 		}
 	} while (more);
-	g->pin = set;
+	*out = set;
+	return true;
+}
+
+/* The first CPU at or above `from` that is not in the set. */
+static unsigned end_of_run(const struct sched_cpumask *cpus, unsigned from)
+{
+	while (from < SCHED_CPUS_MAX && sched_cpumask_has(cpus, from)) {
+		from++;
+	}
+	return from;
+}
+
+void config_format_cpus(const struct sched_cpumask *cpus, char *buf, size_t cap)
+{
+	unsigned from = sched_cpumask_next(cpus, 0);
+	size_t n = 0;
+
+	(void)fmt_snprintf(buf, cap, "%s", sched_cpumask_full(cpus) ? "all" : "");
+	if (sched_cpumask_full(cpus)) {
+		return;
+	}
+	while (from < SCHED_CPUS_MAX && n < cap) {
+		unsigned end = end_of_run(cpus, from);
+
+		n += fmt_snprintf(buf + n, cap - n, "%s%u", n > 0 ? "," : "", from);
+		if (end - from > 1 && n < cap) {
+			n += fmt_snprintf(buf + n, cap - n, "-%u", end - 1);
+		}
+		from = sched_cpumask_next(cpus, end);
+	}
+}
+
+static void set_pin(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	if (!config_parse_cpus(value, &g->pin)) {
+		config_fail_value(p, value, "numbers of CPUs from 0 to 255, as 0-3,8");
+	}
 }
 
 static void set_weight(struct config_parser *p, struct span value)

@@ -157,5 +157,11 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 				 const struct config_reporter *reporter,
 				 struct guest_config *out) HV_MUST_CHECK;
 
+/* Reads a list of CPUs as `pin` has it: 0-3,8. False when it is none; *out is unchanged then. */
+bool config_parse_cpus(struct span text, struct sched_cpumask *out);
+#define CONFIG_CPUS_TEXT_MAX 256u /* room for any list that is not contrived */
+/* The inverse; `all` for all. Cut at `cap`. */
+void config_format_cpus(const struct sched_cpumask *cpus, char *buf, size_t cap);
+
 /* Whether a guest is to be started with the machine. */
 bool config_starts(const struct machine_config *machine, const struct guest_config *guest);

@@ -371,6 +371,28 @@ enum hv_status guest_resume(struct guest *g)
 	return HV_OK;
 }
 
+/* --- its share of the CPUs --- */
+
+struct guest_share guest_share(const struct guest *g)
+{
+	if (g->share_changed) {
+		return g->share;
+	}
+	return (struct guest_share){g->config->weight, g->config->cap, g->config->pin};
+}
+
+void guest_set_share(struct guest *g, const struct guest_share *share)
+{
+	g->share = *share;
+	g->share_changed = true;
+	if (g->vm.vcpu_count > 0) {
+		run_group_set(&g->group, share->weight, share->cap);
+	}
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		run_task_pin(&g->tasks[i], &share->pin);
+	}
+}
+
 /* --- adding --- */
 
 struct guest *guest_add(const struct guest_config *config, struct guest_file kernel,

@@ -61,9 +61,18 @@ struct guest_file {
 	uint64_t size;
 };
 
+/* What it gets of the CPUs; as in its configuration, where each key is explained. */
+struct guest_share {
+	unsigned weight;
+	unsigned cap; /* 0: none */
+	struct sched_cpumask pin;
+};
+
 struct guest {
 	struct vm vm;
 	const struct guest_config *config;
+	bool share_changed; /* `share` holds instead of the configuration */
+	struct guest_share share;
 	struct guest_file kernel;
 	struct guest_file initrd;
 	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
@@ -141,6 +150,11 @@ enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;
 enum hv_status guest_resume(struct guest *g) HV_MUST_CHECK;
 /* Starts it again from the beginning, whatever state it is in. */
 void guest_reset(struct guest *g, const char *reason);
+
+/* What it gets of the CPUs, running or not. */
+struct guest_share guest_share(const struct guest *g);
+/* Changes that, at once and for all starts to come. Within the limits of the configuration. */
+void guest_set_share(struct guest *g, const struct guest_share *share);
 
 const char *guest_state_name(enum guest_state state);
 /* Where the VM's interrupts come from. */

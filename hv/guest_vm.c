@@ -42,8 +42,6 @@ static void board_wants_nmi(void *ctx, unsigned vcpu)
 static void board_wants_init(void *ctx, unsigned vcpu)
 {
 	struct guest *g = ctx;
-	_Atomic uint32_t *requests = &g->vm.vcpus[vcpu]->requests;
-	uint32_t before;
 
 	if (vcpu == 0) {
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
@@ -139,7 +137,9 @@ static enum hv_status declare_ram(struct guest *g)
 
 static enum hv_status create_vcpus(struct guest *g)
 {
-	run_group_init(&g->group, g->config->weight, g->config->cap);
+	const struct guest_share share = guest_share(g);
+
+	run_group_init(&g->group, share.weight, share.cap);
 	for (unsigned i = 0; i < g->config->cpus; i++) {
 		struct vcpu *vcpu = vcpu_new(&g->vm, i);
 
@@ -148,7 +148,7 @@ static enum hv_status create_vcpus(struct guest *g)
 		}
 		g->vm.vcpus[i] = vcpu;
 		g->vm.vcpu_count = i + 1;
-		run_task_init(&g->tasks[i], vcpu, &g->group, &g->config->pin);
+		run_task_init(&g->tasks[i], vcpu, &g->group, &share.pin);
 	}
 	return HV_OK;
 }
@@ -258,9 +258,10 @@ static bool enough_memory(struct guest *g)
 /* Whether `pin` names a CPU of this machine; says so when not. */
 static bool pinned_somewhere(struct guest *g)
 {
+	const struct guest_share share = guest_share(g);
 	char reason[GUEST_REASON_MAX];
 
-	if (run_has_cpu(&g->config->pin)) {
+	if (run_has_cpu(&share.pin)) {
 		return true;
 	}
 	fmt_snprintf(reason, sizeof(reason),

@@ -89,6 +89,7 @@ static void take_input(void)
 {
 	platform_poll();
 	guest_offer_keys();
+	monitor_poll();
 }
 
 static const struct run_ops run_ops = {

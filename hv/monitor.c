@@ -59,7 +59,7 @@ size_t monitor_prompt(char *buf, size_t cap)
 {
 	size_t n;
 
-	if (mon.executing || (!mon.show_prompt && mon.len == 0)) {
+	if (mon.executing || monitor_top_active() || (!mon.show_prompt && mon.len == 0)) {
 		return 0;
 	}
 	n = fmt_snprintf(buf, cap, "%s%.*s", mon.show_prompt ? PROMPT : "", (int)mon.len, mon.line);
@@ -68,7 +68,7 @@ size_t monitor_prompt(char *buf, size_t cap)
 
 static void draw_prompt(void)
 {
-	if (mon.show_prompt && console_front() == NULL) {
+	if (mon.show_prompt && console_front() == NULL && !monitor_top_active()) {
 		monitor_print(PROMPT);
 	}
 }
@@ -173,8 +173,32 @@ static bool in_escape(char c)
 	return false;
 }
 
+/* A key ends `top` and does nothing else. LF is not one: it may belong to the CR that began it. */
+static void end_top(char c)
+{
+	if (c != '\n') {
+		(void)in_escape(c);
+		monitor_top_end();
+		draw_prompt();
+	}
+}
+
+void monitor_poll(void)
+{
+	if (monitor_top_active()) {
+		monitor_top_refresh();
+		if (!monitor_top_active()) {
+			draw_prompt();
+		}
+	}
+}
+
 void monitor_key(char c)
 {
+	if (monitor_top_active()) {
+		end_top(c);
+		return;
+	}
 	if (in_escape(c)) {
 		return;
 	}

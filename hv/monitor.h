@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hv/base/fmt.h"
 #include "hv/base/str.h"
@@ -24,6 +26,8 @@ struct monitor_ops {
 void monitor_init(const struct monitor_ops *ops, bool show_prompt);
 /* One key for the monitor. */
 void monitor_key(char c);
+/* Goes on with a command that takes its time; now and then, after RUN_CHORE_INPUT. */
+void monitor_poll(void);
 /* The prompt and what was typed so far, to be drawn again after other text. */
 size_t monitor_prompt(char *buf, size_t cap);
 /* Text of a command's answer. */
@@ -46,3 +50,16 @@ void monitor_info(struct span args);
 void monitor_stats(struct span args);
 /* The guest an argument names; says so and returns NULL when there is none. */
 struct guest *monitor_guest(struct span *args);
+/* The number in `args`, or `fallback` when there is none; says so and returns false when it is not
+ * a number. */
+bool monitor_number(struct span args, uint64_t fallback, uint64_t *out);
+/* `set NAME KEY VALUE` (hv/monitor_set.c). */
+void monitor_set(struct span args);
+/* `top [N]` (hv/monitor_top.c): begins to count; the answer comes from monitor_top_refresh. */
+void monitor_top(struct span args);
+/* Whether its answer is still to come: there is no prompt until then. */
+bool monitor_top_active(void);
+/* Prints when it is time to; not active any more after the last time. */
+void monitor_top_refresh(void);
+/* Harmless when it is not active. */
+void monitor_top_end(void);

@@ -31,8 +31,10 @@ static void list_one(struct guest *g)
 	uint64_t exits = 0;
 
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_account(&g->tasks[i]);
-		ticks += g->tasks[i].entity.run_ticks;
+		struct run_task_info info;
+
+		run_task_info(&g->tasks[i], &info);
+		ticks += info.run_ticks;
 		exits += g->vm.vcpus[i]->exit_count;
 	}
 	monitor_print("%-16s %-9s %5u %7lu MiB %9lu ms %10lu  %s\n", g->vm.name,
@@ -164,8 +166,7 @@ static void trace_line(void *ctx, const char *text)
 	monitor_print("  %s\n", text);
 }
 
-/* The number in `args`, or `fallback` when there is none; false when it is not a number. */
-static bool optional_number(struct span args, uint64_t fallback, uint64_t *out)
+bool monitor_number(struct span args, uint64_t fallback, uint64_t *out)
 {
 	struct span word;
 
@@ -182,7 +183,7 @@ static void cmd_trace(struct span args)
 	struct guest *g = monitor_guest(&args);
 	uint64_t count;
 
-	if (g == NULL || !optional_number(args, TRACE_DEFAULT, &count)) {
+	if (g == NULL || !monitor_number(args, TRACE_DEFAULT, &count)) {
 		return;
 	}
 	if (g->vm.vcpu_count == 0) {
@@ -211,7 +212,7 @@ static void cmd_log(struct span args)
 			args = rest;
 		}
 	}
-	if (optional_number(args, LOG_LINES_DEFAULT, &lines)) {
+	if (monitor_number(args, LOG_LINES_DEFAULT, &lines)) {
 		console_print_tail(ring, (unsigned)min_u64(lines, 100000));
 		monitor_print("\n");
 	}
@@ -240,10 +241,12 @@ static const struct monitor_command commands[] = {
 	{"resume", "NAME", "let a paused guest go on", cmd_resume},
 	{"console", "NAME", "show a guest's serial console and type into it", cmd_console},
 	{"send", "NAME TEXT", "type a line into a guest's console", cmd_send},
+	{"top", "[N]", "what guests and CPUs do in a second, N times", monitor_top},
 	{"stats", "NAME", "counters of a guest, one `key value` a line", monitor_stats},
+	{"set", "NAME KEY VALUE", "change a guest's weight, cap or pin", monitor_set},
 	{"trace", "NAME [N]", "the last N exits of a guest", cmd_trace},
 	{"log", "[NAME] [N]", "the last N lines of the log, or of a guest's console", cmd_log},
-	{"info", "WHAT", "machine, memory, isolation or policy", monitor_info},
+	{"info", "WHAT", "machine, cpus, memory, isolation or policy", monitor_info},
 	{"reboot", "", "end all guests and restart the machine", cmd_reboot},
 	{"poweroff", "", "end all guests and switch the machine off", cmd_poweroff},
 };

@@ -1,14 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The monitor's `info` and `stats`. */
 #include "hv/api/clock.h"
+#include "hv/cpu/percpu.h"
+#include "hv/cpus.h"
 #include "hv/guest.h"
 #include "hv/monitor.h"
+#include "hv/watchdog.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
 
 static void info_machine(void)
 {
 	monitor_actions()->describe_machine();
+}
+
+/* What a CPU does right now. */
+static const char *doing(const struct cpu_local *cpu, const struct run_cpu_info *info)
+{
+	static const char *const states[] = {[CPU_OFFLINE] = "offline",
+					     [CPU_STARTING] = "starting",
+					     [CPU_PARKED] = "parked",
+					     [CPU_FAILED] = "failed"};
+	static const char *const phases[] = {[WATCHDOG_OFF] = "starting",
+					     [WATCHDOG_GUEST] = "guest",
+					     [WATCHDOG_IDLE] = "idle",
+					     [WATCHDOG_HOST] = "host"};
+	unsigned state = cpu_get_state(cpu);
+
+	if (info->online) {
+		return phases[atomic_load_explicit(&cpu->phase, memory_order_relaxed) &
+			      WATCHDOG_PHASE_MASK];
+	}
+	return state != CPU_ONLINE && state < ARRAY_SIZE(states) ? states[state] : "starting";
+}
+
+static void info_cpu(const struct cpu_local *cpu, unsigned core)
+{
+	struct run_cpu_info info;
+	uint64_t busy;
+	char runs[VM_NAME_MAX + 8] = "-";
+
+	run_cpu_info(cpu->index, &info);
+	busy = info.up_ticks != 0 ? clock_muldiv(info.busy_ticks, 1000, info.up_ticks) : 0;
+	if (info.current != NULL) {
+		fmt_snprintf(runs, sizeof(runs), "%s/%u", info.current->vm->name,
+			     info.current->index);
+	}
+	monitor_print("%3u %7u %4u %-8s %3lu.%lu %9lu %9lu %9lu %4lu %6ld  %s\n", cpu->index,
+		      cpu->apic_id, core, doing(cpu, &info), busy / 10, busy % 10,
+		      info.switch_count, info.kick_count, cpu->irq_count,
+		      atomic_load_explicit(&cpu->nmi_count, memory_order_relaxed), cpu->tsc_offset,
+		      runs);
+}
+
+static void info_cpus(void)
+{
+	uint16_t cores[CPU_MAX];
+
+	cpus_cores(cores);
+	monitor_print("CPU APIC-ID CORE STATE    BUSY%%  SWITCHES     KICKS      IRQS NMIS    TSC  "
+		      "RUNS\n");
+	for (unsigned i = 0; i < percpu_count(); i++) {
+		info_cpu(percpu_get(i), cores[i]);
+	}
 }
 
 static void info_memory(void)
@@ -76,10 +130,8 @@ static const struct {
 	const char *name;
 	void (*print)(void);
 } topics[] = {
-	{"machine", info_machine},
-	{"memory", info_memory},
-	{"isolation", info_isolation},
-	{"policy", info_policy},
+	{"machine", info_machine},     {"cpus", info_cpus},	{"memory", info_memory},
+	{"isolation", info_isolation}, {"policy", info_policy},
 };
 
 void monitor_info(struct span args)
@@ -90,10 +142,27 @@ void monitor_info(struct span args)
 			return;
 		}
 	}
-	monitor_print("info about what? machine, memory, isolation or policy\n");
+	monitor_print("info about what? machine, cpus, memory, isolation or policy\n");
 }
 
-static void stats_vcpu(const struct vcpu *vcpu, const struct run_task *task)
+/* What a vCPU does right now. */
+static const char *activity(const struct vcpu *vcpu, enum run_state state)
+{
+	static const char *const names[] = {[RUN_HELD] = "held",
+					    [RUN_BLOCKED] = "halted",
+					    [RUN_READY] = "ready",
+					    [RUN_CAPPED] = "capped",
+					    [RUN_RUNNING] = "running"};
+
+	return state == RUN_BLOCKED && vcpu->wait_for_sipi ? "wait-for-sipi" : names[state];
+}
+
+static uint64_t to_us(uint64_t ticks)
+{
+	return clock_ticks_to_ns(ticks) / 1000;
+}
+
+static void stats_exits(const struct vcpu *vcpu)
 {
 	unsigned v = vcpu->index;
 
@@ -106,9 +175,52 @@ static void stats_vcpu(const struct vcpu *vcpu, const struct run_task *task)
 				      vcpu->exits_by_kind[k]);
 		}
 	}
-	monitor_print("vcpu%u.run_us %lu\n", v, clock_ticks_to_ns(task->entity.run_ticks) / 1000);
-	monitor_print("vcpu%u.wait_us %lu\n", v, clock_ticks_to_ns(task->entity.wait_ticks) / 1000);
+}
+
+static void stats_vcpu(struct run_task *task)
+{
+	const struct vcpu *vcpu = task->vcpu;
+	unsigned v = vcpu->index;
+	struct run_task_info info;
+	char cpu[8] = "none";
+
+	run_task_info(task, &info);
+	if (info.cpu != SCHED_NO_CPU) {
+		fmt_snprintf(cpu, sizeof(cpu), "%u", info.cpu);
+	}
+	stats_exits(vcpu);
+	monitor_print("vcpu%u.run_us %lu\n", v, to_us(info.run_ticks));
+	monitor_print("vcpu%u.wait_us %lu\n", v, to_us(info.wait_ticks));
+	monitor_print("vcpu%u.state %s\n", v, activity(vcpu, info.state));
+	monitor_print("vcpu%u.cpu %s\n", v, cpu);
+	monitor_print("vcpu%u.wake_count %lu\n", v, info.wake_count);
+	monitor_print("vcpu%u.wake_us_mean %lu\n", v,
+		      info.wake_count != 0 ? to_us(info.wake_ticks / info.wake_count) : 0);
+	monitor_print("vcpu%u.wake_us_max %lu\n", v, to_us(info.wake_ticks_max));
+	monitor_print("vcpu%u.switches %lu\n", v, info.switch_count);
+	monitor_print("vcpu%u.migrations %lu\n", v, info.migration_count);
 	monitor_print("vcpu%u.rip 0x%lx\n", v, vcpu->rip);
+}
+
+static void stats_share(const struct guest *g)
+{
+	const struct guest_share share = guest_share(g);
+	char pin[CONFIG_CPUS_TEXT_MAX];
+
+	config_format_cpus(&share.pin, pin, sizeof(pin));
+	monitor_print("weight %u\n", share.weight);
+	monitor_print("cap %u\n", share.cap);
+	monitor_print("pin %s\n", pin);
+}
+
+static void stats_group(const struct guest *g)
+{
+	struct run_group_info info;
+
+	run_group_info(&g->group, &info);
+	monitor_print("throttle_count %lu\n", info.throttle_count);
+	monitor_print("yields %lu\n", info.yield_count);
+	monitor_print("yields_to_sibling %lu\n", info.yield_sibling_count);
 }
 
 void monitor_stats(struct span args)
@@ -123,6 +235,7 @@ void monitor_stats(struct span args)
 	monitor_print("starts %lu\n", g->start_count);
 	monitor_print("started_ticks %lu\n", g->started_ticks);
 	monitor_print("memory_bytes %lu\n", g->config->memory);
+	stats_share(g);
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}
@@ -133,8 +246,8 @@ void monitor_stats(struct span args)
 	monitor_print("unknown_msrs %lu\n", g->unknown_msrs);
 	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
 	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
+	stats_group(g);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		run_account(&g->tasks[i]);
-		stats_vcpu(g->vm.vcpus[i], &g->tasks[i]);
+		stats_vcpu(&g->tasks[i]);
 	}
 }

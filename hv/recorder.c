@@ -2,6 +2,8 @@
 /* The flight recorder. */
 #include "hv/recorder.h"
 
+#include <stdatomic.h>
+
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
 #include "hv/base/fmt.h"
@@ -115,21 +117,36 @@ void recorder_format(const struct recorder_entry *e, char *buf, size_t cap)
 	}
 }
 
+/* The vCPU may run meanwhile, elsewhere, and record on. */
+static uint64_t recorded(const struct recorder *r)
+{
+	return *(const volatile uint64_t *)&r->count;
+}
+
+/* Copies exit `i`; false when it has been overwritten. */
+static bool take_entry(const struct recorder *r, uint64_t i, struct recorder_entry *out)
+{
+	*out = r->entries[i % RECORDER_ENTRIES];
+	atomic_signal_fence(memory_order_seq_cst);
+	return recorded(r) <= i + RECORDER_ENTRIES;
+}
+
 void recorder_print(const struct recorder *r, uint64_t count, uint64_t now,
 		    void (*line)(void *ctx, const char *text), void *ctx)
 {
-	/* A vCPU that runs records on: up to here. */
-	uint64_t end = __atomic_load_n(&r->count, __ATOMIC_RELAXED);
+	uint64_t end = recorded(r);
+	struct recorder_entry e;
 	char text[160];
 
 	count = min_u64(count, min_u64(end, RECORDER_ENTRIES));
 	for (uint64_t i = end - count; i < end; i++) {
-		const struct recorder_entry *e = &r->entries[i % RECORDER_ENTRIES];
-		uint64_t age = now > e->tsc ? now - e->tsc : 0;
-		size_t n = fmt_snprintf(text, sizeof(text), "-%8lu us  ",
-					clock_ticks_to_ns(age) / 1000);
+		if (take_entry(r, i, &e)) {
+			uint64_t age = now > e.tsc ? now - e.tsc : 0;
+			size_t n = fmt_snprintf(text, sizeof(text), "-%8lu us  ",
+						clock_ticks_to_ns(age) / 1000);
 
-		recorder_format(e, text + n, sizeof(text) - n);
-		line(ctx, text);
+			recorder_format(&e, text + n, sizeof(text) - n);
+			line(ctx, text);
+		}
 	}
 }

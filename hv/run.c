@@ -39,6 +39,7 @@ struct run_cpu {
 	_Atomic bool open;	/* runs a guest or sleeps: only an interrupt gets through */
 	_Atomic bool idle;
 	const char *_Atomic last_guest;
+	uint64_t online_since;
 	struct run_stats stats;
 };
 
@@ -165,7 +166,8 @@ void run_open(void)
 void run_cpu_init(void)
 {
 	lock_acquire(&run.lock);
-	sched_cpu_online(&run.sched, cpu_this()->index, clock_now());
+	this_cpu()->online_since = clock_now();
+	sched_cpu_online(&run.sched, cpu_this()->index, this_cpu()->online_since);
 	lock_release(&run.lock);
 	atomic_fetch_add(&run.online_count, 1);
 }
@@ -352,10 +354,17 @@ void run_settle_timers(void)
 	}
 }
 
-void run_account(struct run_task *t)
+void run_group_set(struct sched_group *g, unsigned weight, unsigned cap)
 {
 	lock_acquire(&run.lock);
-	sched_account(&run.sched, &t->entity, clock_now());
+	sched_group_set(&run.sched, g, weight, cap, clock_now());
+	lock_release(&run.lock);
+}
+
+void run_task_pin(struct run_task *t, const struct sched_cpumask *allowed)
+{
+	lock_acquire(&run.lock);
+	sched_entity_pin(&run.sched, &t->entity, allowed, clock_now());
 	lock_release(&run.lock);
 }
 
@@ -385,6 +394,87 @@ void run_flush_cpus(void)
 			ask(i, ASK_FLUSH);
 		}
 	}
+}
+
+/* --- for people --- */
+
+static enum run_state state_of(const struct run_task *t)
+{
+	const struct sched_entity *e = &t->entity;
+
+	if (t->held) {
+		return RUN_HELD;
+	}
+	if (e->state == SCHED_QUEUED) {
+		return e->parked ? RUN_CAPPED : RUN_READY;
+	}
+	return e->state == SCHED_RUNNING ? RUN_RUNNING : RUN_BLOCKED;
+}
+
+void run_task_info(struct run_task *t, struct run_task_info *out)
+{
+	const struct sched_entity *e = &t->entity;
+
+	lock_acquire(&run.lock);
+	sched_account(&run.sched, &t->entity, clock_now());
+	*out = (struct run_task_info){
+		.state = state_of(t),
+		.cpu = e->cpu,
+		.run_ticks = e->run_ticks,
+		.wait_ticks = e->wait_ticks,
+		.wake_count = e->wake_count,
+		.wake_ticks = e->wake_ticks_total,
+		.wake_ticks_max = e->wake_ticks_max,
+		.switch_count = e->switch_count,
+		.migration_count = e->migration_count,
+	};
+	lock_release(&run.lock);
+}
+
+uint64_t run_take_wake_peak(struct run_task *t)
+{
+	uint64_t peak;
+
+	lock_acquire(&run.lock);
+	peak = t->wake_peak;
+	t->wake_peak = 0;
+	lock_release(&run.lock);
+	return peak;
+}
+
+void run_group_info(const struct sched_group *g, struct run_group_info *out)
+{
+	lock_acquire(&run.lock);
+	*out = (struct run_group_info){
+		.throttle_count = g->throttle_count,
+		.yield_count = g->yield_count,
+		.yield_sibling_count = g->yield_sibling_count,
+	};
+	lock_release(&run.lock);
+}
+
+void run_cpu_info(unsigned index, struct run_cpu_info *out)
+{
+	const struct run_cpu *cpu = &run.cpus[index];
+	struct sched_entity *current;
+	uint64_t now;
+
+	lock_acquire(&run.lock);
+	now = clock_now();
+	current = run.sched.cpus[index].current;
+	*out = (struct run_cpu_info){
+		.online = sched_cpumask_has(&run.sched.online, index),
+		.busy_ticks = sched_cpu_load(&run.sched, index, now).busy_ticks,
+		.switch_count = cpu->stats.switches,
+		.kick_count = cpu->stats.kicks,
+	};
+	if (out->online) {
+		out->up_ticks = now - cpu->online_since;
+	}
+	if (current != NULL) {
+		out->current = container_of(current, struct run_task, entity)->vcpu;
+	}
+	lock_release(&run.lock);
 }
 
 /* --- chores --- */
@@ -661,21 +751,35 @@ static void idle(struct run_cpu *cpu, uint64_t until)
 	cpu->stats.idle_ticks += clock_now() - since;
 }
 
-static struct sched_entity *pick(struct run_cpu *cpu, uint64_t *until)
+/* The task has been picked: how long that took if it was woken for it. */
+static void note_wake(struct run_task *t)
+{
+	uint64_t total = t->entity.wake_ticks_total;
+
+	t->wake_peak = max_u64(t->wake_peak, total - t->wake_seen);
+	t->wake_seen = total;
+}
+
+static struct run_task *pick(struct run_cpu *cpu, uint64_t *until)
 {
 	struct sched_entity *next;
+	struct run_task *task = NULL;
 
 	atomic_fetch_and(&cpu->asked, ~ASK_RESCHED);
 	lock_acquire(&run.lock);
 	next = sched_pick(&run.sched, cpu_this()->index, clock_now(), until);
+	if (next != NULL) {
+		task = container_of(next, struct run_task, entity);
+		note_wake(task);
+	}
 	lock_release(&run.lock);
-	return next;
+	return task;
 }
 
 void run_once(void)
 {
 	struct run_cpu *cpu = this_cpu();
-	struct sched_entity *next;
+	struct run_task *next;
 	uint64_t until;
 
 	cpu->stats.loops++;
@@ -694,7 +798,7 @@ void run_once(void)
 		wake_idle_cpu();
 		until = min_u64(until, clock_now() + run.slice_ticks);
 	}
-	run_slice(cpu, container_of(next, struct run_task, entity), until);
+	run_slice(cpu, next, until);
 }
 
 _Noreturn void run_loop(void)

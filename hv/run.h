@@ -31,6 +31,8 @@ struct run_task {
 	struct sched_entity entity; /* under the scheduler's lock */
 	struct vcpu *vcpu;
 	bool held;	       /* not to be woken; under the scheduler's lock */
+	uint64_t wake_seen;    /* entity.wake_ticks_total at its last start; under that lock, too */
+	uint64_t wake_peak;    /* longest wake-up since run_take_wake_peak; likewise */
 	_Atomic bool sleeping; /* blocked, or about to: a wake has to take the lock */
 	_Atomic bool on_cpu;   /* in a slice */
 };
@@ -39,7 +41,7 @@ struct run_task {
 struct run_ops {
 	/* Sets the CPU's one-shot timer; TIMER_NEVER disarms it. */
 	void (*arm_host_timer)(uint64_t deadline);
-	/* Reads what people typed; with the baton. */
+	/* Reads what people typed, goes on with what the monitor does; with the baton. */
 	void (*poll)(void);
 	/* Interrupts another CPU; its handler has nothing to do but acknowledge. */
 	void (*send_kick)(unsigned cpu);
@@ -48,7 +50,7 @@ struct run_ops {
 };
 
 /* What to do with the baton. */
-#define RUN_CHORE_INPUT 1u  /* somebody typed, or a guest has room for more */
+#define RUN_CHORE_INPUT 1u  /* somebody typed, a guest has room for more, `top` is due */
 #define RUN_CHORE_GUESTS 2u /* a guest wants to end */
 #define RUN_CHORE_WORK 4u   /* hv/work.h has steps to take */
 
@@ -91,8 +93,10 @@ void run_forget(struct vm *vm);
 /* Waits for the timer functions that run on other CPUs: what was cancelled is then over. With the
  * baton. */
 void run_settle_timers(void);
-/* Brings the counters of the task's entity up to now, for those who print them. */
-void run_account(struct run_task *t);
+/* Changes weight and cap of a group whose tasks may be running. */
+void run_group_set(struct sched_group *g, unsigned weight, unsigned cap);
+/* Changes where a task may run, at once. */
+void run_task_pin(struct run_task *t, const struct sched_cpumask *allowed);
 /* The current vCPU spins: it gives the CPU to somebody who gets on. */
 void run_yield(void);
 /* As above if `t` waits for a CPU: a hint. */
@@ -120,6 +124,49 @@ struct run_stats {
 	uint64_t kicks; /* sent to others */
 };
 const struct run_stats *run_stats(unsigned cpu);
+
+/* --- for people: counters as of now, of what runs on any CPU; with the baton --- */
+
+enum run_state {
+	RUN_HELD,    /* not to be woken: its guest starts, is paused or ends */
+	RUN_BLOCKED, /* waits for an event */
+	RUN_READY,   /* waits for a CPU */
+	RUN_CAPPED,  /* its guest has used up its cap */
+	RUN_RUNNING,
+};
+
+struct run_task_info {
+	enum run_state state;
+	uint16_t cpu; /* where it runs or ran last; SCHED_NO_CPU: nowhere yet */
+	uint64_t run_ticks;
+	uint64_t wait_ticks; /* ready or capped: steal */
+	uint64_t wake_count;
+	uint64_t wake_ticks; /* from being woken to running, all wake-ups together */
+	uint64_t wake_ticks_max;
+	uint64_t switch_count;
+	uint64_t migration_count;
+};
+void run_task_info(struct run_task *t, struct run_task_info *out);
+/* The longest wake-up of the task, in ticks, since this was called last. */
+uint64_t run_take_wake_peak(struct run_task *t);
+
+struct run_group_info {
+	uint64_t throttle_count;
+	uint64_t yield_count;
+	uint64_t yield_sibling_count; /* of these, handed to a sibling */
+};
+void run_group_info(const struct sched_group *g, struct run_group_info *out);
+
+struct run_cpu_info {
+	bool online;		    /* runs guests */
+	const struct vcpu *current; /* NULL: none */
+	uint64_t busy_ticks;	    /* with a vCPU on it */
+	uint64_t up_ticks;	    /* since it runs guests */
+	uint64_t switch_count;
+	uint64_t kick_count; /* sent to others */
+};
+/* `cpu` < percpu_count(). */
+void run_cpu_info(unsigned cpu, struct run_cpu_info *out);
 /* The guest whose vCPU `cpu` ran last; NULL: none yet. From any CPU. */
 const char *run_last_guest(const struct cpu_local *cpu);
 /* Whether a CPU in `set` runs guests. */

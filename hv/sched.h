@@ -89,6 +89,11 @@ static inline bool sched_cpumask_empty(const struct sched_cpumask *m)
 	return (m->bits[0] | m->bits[1] | m->bits[2] | m->bits[3]) == 0;
 }
 
+static inline bool sched_cpumask_full(const struct sched_cpumask *m)
+{
+	return (m->bits[0] & m->bits[1] & m->bits[2] & m->bits[3]) == ~0ull;
+}
+
 /* The first CPU of `m` at or above `from`; SCHED_CPUS_MAX where there is none. */
 static inline unsigned sched_cpumask_next(const struct sched_cpumask *m, unsigned from)
 {

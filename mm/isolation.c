@@ -131,6 +131,9 @@ void gspace_isolation_check(struct gspace *const *spaces, unsigned count,
 	pt_walk(core, 0, BIT(47), check_core_leaf, out);
 	pt_walk(core, HV_DIRECT_BASE, BIT(47), check_core_leaf, out);
 	for (unsigned i = 0; i < count; i++) {
+		/* Its vCPUs may be running: what they fault in changes both tables. */
+		lock_acquire(&spaces[i]->lock);
 		check_vm(spaces[i], out);
+		lock_release(&spaces[i]->lock);
 	}
 }

@@ -44,7 +44,8 @@ static inline void pv_poke(uint64_t offset, const void *src, size_t n)
 	assert_int_equal(guest_mem_write(&g->vm, gpa(PV_PAGE + offset), src, n), HV_OK);
 }
 
-/* As long as it takes all vCPUs, of which the others wait for a start-up message, to have a turn. */
+/* As long as it takes all vCPUs, of which the others wait for a start-up message, to have a turn.
+ */
 static inline void pv_run(void)
 {
 	for (unsigned i = 0; i < PV_CPUS; i++) {

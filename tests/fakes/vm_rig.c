@@ -56,6 +56,7 @@ static void poll(void)
 		vm_rig.on_poll();
 	}
 	guest_offer_keys();
+	monitor_poll();
 }
 
 static void send_kick(unsigned cpu)

@@ -17,9 +17,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const words[] = {
-	"web ", "db ",	"nobody ", "machine ", "memory ", "isolation ", "policy ",
-	"1 ",	"0 ",	"999 ",	   "0xffff ",  "\r",	  "\x1b[A",	"\x1d",
-	"\b",	"\x03", "log 5",   "help",     "-1 ",	  "send web ",	"console web\r",
+	"web ",	 "db ",	    "nobody ", "machine ", "memory ", "isolation ", "policy ",
+	"1 ",	 "0 ",	    "999 ",    "0xffff ",  "\r",      "\x1b[A",	    "\x1d",
+	"\b",	 "\x03",    "log 5",   "help",	   "-1 ",     "send web ",  "console web\r",
+	"cpus ", "weight ", "cap ",    "pin ",	   "all ",    "none ",	    "0-3,8 ",
 };
 
 static struct guest_config configs[2];

@@ -58,6 +58,24 @@ def cpus(name, left_out, guest, alive):
         timeout=240, cpus=4, memory="2G", left_out=left_out)
 
 
+# What the monitor tells of two CPUs, and changes, while guests run on them.
+TOP = Case(
+    "top", stick(ALL, payload("heart", "heartbeat"), payload("hog", "spin", interrupts=1),
+                 payload("pig", "spin", interrupts=1)),
+    [READY, started("heart", "hog", "pig"), Send("top 2"),
+     Expect(r"^top: \d+ ms, 2 CPUs, 3 guests, \d+ of \d+ MiB free"), Expect(r"^CPU +BUSY%"),
+     Expect(r"^  0 +\d+\.\d +\d+ +\d+  \S"), Expect(r"^hog: running, \d+ MiB, exits/s: \S"),
+     Expect(r"^  0 on [01] +[1-9]\d*\.\d"), Expect(r"^top: \d+ ms"), Expect(r"^pig: running"),
+     Send("set hog pin 1"), Expect(r"^hog: weight 100, cap none, pin 1$"),
+     Send("set pig pin 1"), Expect(r"^pig: weight 100, cap none, pin 1$"),
+     Send("set hog cap 10"), Expect(r"^hog: weight 100, cap 10, pin 1$"), Idle(3),
+     Send("top"), Expect(r"^hog: running"), Expect(r"^  0 on 1 +(9|1[01])\.\d"),
+     Expect(r"^pig: running"), Expect(r"^  0 on 1 +(8\d|9\d)\.\d"),
+     Send("stats hog"), Expect(r"^throttle_count [1-9]"), Expect(r"^vcpu0\.cpu 1$"),
+     Send("info cpus"), Expect(r"^  0 +\d+ +0 host +\d+\.\d"),
+     Expect(r"^  1 +\d+ +1 guest +.* (hog|pig)/0$"), POWER_OFF],
+    timeout=120, cpus=2, linux=False)
+
 # As many as a large server has, two threads to a core.
 MANY = Case(
     "many-cpus", stick(ALL, payload("heart", "heartbeat")),
@@ -101,4 +119,4 @@ NAMED_MISSING = Case("named-missing", {"web/guest.conf": "memory = 16M\nkernel =
 def cases():
     linux_guest = {"guest": linux("web"), "alive": Expect(r"^web\| web: Linux", LINUX_BOOT)}
     bare_guest = {"guest": payload("heart", "heartbeat"), "alive": Expect(r"^heart\| beat 5 ")}
-    return [FAIR, BIG, *in_two_sizes(cpus, "cpus", linux_guest, bare_guest), MANY, BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]
+    return [FAIR, BIG, *in_two_sizes(cpus, "cpus", linux_guest, bare_guest), MANY, TOP, BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]

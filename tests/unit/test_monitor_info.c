@@ -78,8 +78,9 @@ static void other_topics_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		assert_string_equal(info(wrong[i]),
-				    "info about what? machine, memory, isolation or policy\r\n");
+		assert_string_equal(
+			info(wrong[i]),
+			"info about what? machine, cpus, memory, isolation or policy\r\n");
 	}
 	/* The monitor hands the rest of the line over without blanks around it. */
 	vm_rig_clear();
@@ -256,7 +257,7 @@ static void a_stopped_guest_has_few_numbers(void **state)
 	(void)state;
 	(void)snprintf(want, sizeof(want),
 		       "name db\r\nstate stopped\r\nstarts %llu\r\nstarted_ticks %llu\r\n"
-		       "memory_bytes 16777216\r\n",
+		       "memory_bytes 16777216\r\nweight 100\r\ncap 0\r\npin all\r\n",
 		       (unsigned long long)other->start_count,
 		       (unsigned long long)other->started_ticks);
 	assert_string_equal(stats("db"), want);

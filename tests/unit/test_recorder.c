@@ -178,6 +178,33 @@ static void old_entries_give_way(void **state)
 	}
 }
 
+/* The vCPU runs on, elsewhere, and makes more exits than are printed meanwhile. */
+static void take_line_and_go_on(void *ctx, const char *text)
+{
+	struct vm_exit e = {.kind = VM_EXIT_CPUID};
+
+	take_line(ctx, text);
+	for (unsigned i = 0; i < RECORDER_ENTRIES / 4; i++) {
+		recorder_note(&vcpu, &e, 0);
+	}
+}
+
+static void a_vcpu_that_runs_on_makes_no_endless_list(void **state)
+{
+	struct vm_exit e = {.kind = VM_EXIT_HLT};
+
+	(void)state;
+	for (unsigned i = 0; i < RECORDER_ENTRIES; i++) {
+		recorder_note(&vcpu, &e, 0);
+	}
+	/* By the time the fifth would be printed, it has been overwritten. */
+	recorder_print(&vcpu.recorder, 5, 0, take_line_and_go_on, &vcpu);
+	assert_int_equal(line_count, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_non_null(strstr(lines[i], " hlt "));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +214,7 @@ int main(void)
 		cmocka_unit_test_setup(only_what_was_recorded_is_printed, setup),
 		cmocka_unit_test_setup(old_entries_give_way, setup),
 		cmocka_unit_test_setup(a_vcpu_that_runs_is_printed_once, setup),
+		cmocka_unit_test_setup(a_vcpu_that_runs_on_makes_no_endless_list, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
