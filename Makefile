@@ -240,7 +240,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
-	tests/payloads/rt_smp.c tests/payloads/rt_time.c tests/payloads/smp.c tests/payloads/time.c hv/base/fmt.c hv/base/str.c
+	tests/payloads/rt_smp.c tests/payloads/rt_time.c tests/payloads/share.c tests/payloads/smp.c tests/payloads/time.c hv/base/fmt.c hv/base/str.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \

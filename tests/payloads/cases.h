@@ -81,3 +81,7 @@ void case_memory_search(void);
 /* smp.c */
 void case_smp(void);
 void case_smp_load(void);
+
+/* share.c */
+void case_count(void);
+void case_wake(void);

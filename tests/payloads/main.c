@@ -50,6 +50,8 @@ const struct rt_case rt_cases[] = {
 	{"memory-zero", case_memory_zero},
 	{"memory-fill", case_memory_fill},
 	{"memory-search", case_memory_search},
+	{"count", case_count},
+	{"wake", case_wake},
 	{"smp", case_smp},
 	{"smp-load", case_smp_load},
 	{NULL, NULL},
