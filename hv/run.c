@@ -373,6 +373,10 @@ void run_account(struct run_task *t)
 
 void run_yield(void)
 {
+	/* Nobody to yield to: a spinning guest must not keep the other CPUs from the lock. */
+	if (__atomic_load_n(&run.sched.queued_count, __ATOMIC_RELAXED) == 0) {
+		return;
+	}
 	lock_acquire(&run.lock);
 	sched_spin(&run.sched, cpu_this()->index, clock_now());
 	lock_release(&run.lock);
