@@ -150,6 +150,7 @@ static void init_cpus(const struct handoff *handoff)
 	cpus_cores(cores);
 	config.cpu_count = percpu_count();
 	run_init(&config);
+	run_take_baton();
 	watchdog_init(&watchdog_ops);
 	run_cpu_init();
 	wait_for_cpus(cpus_start());
@@ -229,5 +230,6 @@ void hv_main(const struct handoff *handoff)
 	run_flush_cpus();
 	setup_autostart();
 	guest_check_idle();
+	run_give_baton();
 	run_loop();
 }

@@ -7,6 +7,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/base/lock.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/event.h"
@@ -128,6 +129,16 @@ static void slice_over(struct timer *t)
 	struct run_cpu *cpu = container_of(t, struct run_cpu, slice);
 
 	atomic_fetch_or(&cpu->asked, ASK_RESCHED);
+}
+
+void run_take_baton(void)
+{
+	lock_acquire(&run.baton);
+}
+
+void run_give_baton(void)
+{
+	lock_release(&run.baton);
 }
 
 void run_init(const struct run_config *config)
@@ -623,14 +634,16 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 			break;
 		}
 		program_host_timer(cpu);
-		if (!enter(cpu, local, vcpu, &exit)) {
-			continue;
+		if (enter(cpu, local, vcpu, &exit)) {
+			now = clock_now();
+			watchdog_host(local, now);
+			recorder_note(vcpu, &exit, now);
+			pv_eoi_settle(vcpu);
+			exit_handle(vcpu, &exit);
+		} else {
+			/* Many others may ask again and again: the slice's end must get through. */
+			cpu_interrupt_window();
 		}
-		now = clock_now();
-		watchdog_host(local, now);
-		recorder_note(vcpu, &exit, now);
-		pv_eoi_settle(vcpu);
-		exit_handle(vcpu, &exit);
 		if (cpu->attention) {
 			service(cpu);
 		}

@@ -63,6 +63,12 @@ struct run_config {
 	bool share_cores;
 };
 void run_init(const struct run_config *config);
+/*
+ * For the boot CPU, which sets up guests and consoles while others are in their run loops already:
+ * from before they are started until it enters its own, which does what chores there are by then.
+ */
+void run_take_baton(void);
+void run_give_baton(void);
 /* Makes this CPU one that runs guests; its timer and its backend are ready. */
 void run_cpu_init(void);
 /* The timer queue of this CPU. */
