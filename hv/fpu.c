@@ -21,21 +21,26 @@ static struct {
 	uint32_t size;
 } host;
 
+/* Each CPU finds the same. Others may be switching vCPUs by it: it never holds anything else. */
 void fpu_cpu_init(void)
 {
+	bool xsave = (cpu_cpuid(1, 0).ecx & LEAF1_ECX_XSAVE) != 0;
+	uint64_t mask = XCR0_X87 | XCR0_SSE;
+	uint32_t size = FXSAVE_BYTES;
+
 	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
 	cpu_write_cr4(cpu_read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
-	host.xsave = (cpu_cpuid(1, 0).ecx & LEAF1_ECX_XSAVE) != 0;
-	host.mask = XCR0_X87 | XCR0_SSE;
-	host.size = FXSAVE_BYTES;
-	if (host.xsave) {
+	if (xsave) {
 		struct cpuid_regs leaf = cpu_cpuid(0xd, 0);
 
 		cpu_write_cr4(cpu_read_cr4() | CR4_OSXSAVE);
-		host.mask = leaf.eax | (uint64_t)leaf.edx << 32;
-		cpu_xsetbv(0, host.mask);
-		host.size = cpu_cpuid(0xd, 0).ebx;
+		mask = leaf.eax | (uint64_t)leaf.edx << 32;
+		cpu_xsetbv(0, mask);
+		size = cpu_cpuid(0xd, 0).ebx;
 	}
+	host.xsave = xsave;
+	host.mask = mask;
+	host.size = size;
 }
 
 uint64_t fpu_supported(void)

@@ -7,6 +7,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/base/lock.h"
+#include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/event.h"
@@ -370,6 +371,10 @@ void run_task_pin(struct run_task *t, const struct sched_cpumask *allowed)
 
 void run_yield(void)
 {
+	/* Nobody to yield to: a spinning guest must not keep the other CPUs from the lock. */
+	if (__atomic_load_n(&run.sched.queued_count, __ATOMIC_RELAXED) == 0) {
+		return;
+	}
 	lock_acquire(&run.lock);
 	sched_spin(&run.sched, cpu_this()->index, clock_now());
 	lock_release(&run.lock);
@@ -697,14 +702,16 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 			break;
 		}
 		program_host_timer(cpu);
-		if (!enter(cpu, local, vcpu, &exit)) {
-			continue;
+		if (enter(cpu, local, vcpu, &exit)) {
+			now = clock_now();
+			watchdog_host(local, now);
+			recorder_note(vcpu, &exit, now);
+			pv_eoi_settle(vcpu);
+			exit_handle(vcpu, &exit);
+		} else {
+			/* Many others may ask again and again: the slice's end must get through. */
+			cpu_interrupt_window();
 		}
-		now = clock_now();
-		watchdog_host(local, now);
-		recorder_note(vcpu, &exit, now);
-		pv_eoi_settle(vcpu);
-		exit_handle(vcpu, &exit);
 		if (cpu->attention) {
 			service(cpu);
 		}

@@ -61,6 +61,7 @@ void vmx_vcpu_load(struct vcpu *vcpu, unsigned cpu)
 		/* What was done elsewhere, by this vCPU and to its VM's tables, has not reached
 		 * this CPU's TLB: both kinds of translations go. */
 		v->flush = true;
+		v->bound_end = 0; /* by the other CPU's TSC */
 		v->last_cpu = v->cpu;
 	}
 	if (v->cpu->last_vm != vcpu->vm->id) {

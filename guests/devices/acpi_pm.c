@@ -52,7 +52,8 @@ static void notice_carry(struct acpi_pm *p)
 {
 	uint64_t half_turns = timer_count(p) >> HALF_TURN_SHIFT;
 
-	if (half_turns != p->half_turns) {
+	/* A CPU whose TSC is a little behind sees no carry. */
+	if (half_turns > p->half_turns) {
 		p->half_turns = half_turns;
 		p->pm1_sts |= ACPI_PM1_TMR;
 	}

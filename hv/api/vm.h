@@ -9,10 +9,10 @@
  *
  *	the baton (hv/run.c)	guests' lives, monitor, input, work. Only ever tried, never
  *				waited for; its holder may wait for other CPUs to leave a guest
- *	a guest's `ending`	hv/guest.c
  *	a device model		vdev.lock; those that others wire to: 8254 before 8259 and IOAPIC
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
+ *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
  *	the log, the console	in this order; then the real serial port and screen
  *	a timer queue		no two at once

@@ -127,6 +127,21 @@ static void memory_size_is_told(void **state)
 	assert_int_equal(get(0x5d), 0xff);
 }
 
+/* Two vCPUs read on CPUs whose TSCs are a little apart. */
+static void a_step_back_is_no_step(void **state)
+{
+	(void)state;
+	rig_to(&rig, HZ);
+	assert_int_equal(get(RTC_C) & RTC_C_AF, 0);
+	fake_tsc -= 2;
+	assert_int_equal(get(RTC_C), 0);
+	assert_int_equal(hms(), 0x135959);
+	assert_int_equal(date(), 0x20261122);
+	assert_int_equal(get(RTC_WEEKDAY), 1);
+	rig_to(&rig, 2 * HZ);
+	assert_int_equal(hms(), 0x140000);
+}
+
 static void the_clock_runs(void **state)
 {
 	(void)state;
@@ -609,6 +624,7 @@ int main(void)
 		T(power_on_state),
 		T(memory_size_is_told),
 		T(the_clock_runs),
+		T(a_step_back_is_no_step),
 		T(century_turns),
 		T(wall_clock_is_of_guest_time_0),
 		T(uip_promises_244_us),

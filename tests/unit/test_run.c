@@ -381,6 +381,50 @@ static void a_yield_gives_the_cpu_to_the_other(void **state)
 	assert_ptr_not_equal(fake_backend.ran_last, first);
 }
 
+static unsigned asked;
+
+/* Another vCPU asks before each entry. */
+static void ask_again(struct vcpu *vcpu)
+{
+	if (++asked < 1000) {
+		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+	}
+}
+
+static void a_while_later(void)
+{
+	fake_tsc += MS;
+	take_timer();
+}
+
+/* With interrupts off between requests the slice would have no end. */
+static void requests_without_end_do_not_keep_the_cpu(void **state)
+{
+	struct hv_backend backend = fake_hv_backend;
+	unsigned runs;
+
+	(void)state;
+	backend.tlb_flush = ask_again;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	fake_backend_push(&yield);
+	run_once();
+	fake_cpu.on_window = a_while_later;
+	vcpu_set_backend(&backend);
+	asked = 0;
+	vcpu_request(vcpu_of(web), VCPU_REQ_TLB_FLUSH);
+	vcpu_request(vcpu_of(db), VCPU_REQ_TLB_FLUSH);
+	runs = fake_backend.runs;
+	run_once();
+	vcpu_set_backend(&fake_hv_backend);
+	assert_int_equal(fake_backend.runs, runs);
+	assert_in_range(asked, 2, 10);
+	/* Nothing is left that was asked. */
+	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
+	fake_backend_push(&yield);
+	run_once();
+}
+
 /* --- the host timer --- */
 
 static void it_is_programmed_only_when_that_changes(void **state)
@@ -817,6 +861,7 @@ int main(void)
 		TEST(a_wake_up_that_waits_starts_slices),
 		TEST(a_wake_up_preempts),
 		TEST(a_yield_gives_the_cpu_to_the_other),
+		TEST(requests_without_end_do_not_keep_the_cpu),
 		TEST(it_is_programmed_only_when_that_changes),
 		TEST(work_goes_on_beside_a_spinning_guest),
 		TEST(work_is_done_at_once_while_idle),
