@@ -361,8 +361,8 @@ fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%) ## fuzz targets, FUZZ_SECONDS each (2)
 # boot and runs loops.
 BENCH := $(BUILD)/bench
 BENCH_SRCS := hv/base/fmt.c hv/base/str.c tests/payloads/rt.c tests/payloads/rt_apic.c \
-	tests/payloads/rt_time.c tests/bench/micro.c
-BENCH_ASM := tests/payloads/entry.S tests/bench/header.S hv/cpu/mem.S
+	tests/payloads/rt_smp.c tests/payloads/rt_time.c tests/bench/micro.c
+BENCH_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/bench/header.S hv/cpu/mem.S
 BENCH_FLAGS := $(TARGET_FLAGS) -fno-stack-protector
 BENCH_OBJS := $(BENCH_SRCS:%.c=$(BENCH)/%.o) $(BENCH_ASM:%.S=$(BENCH)/%.S.o)
 

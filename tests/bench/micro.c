@@ -19,6 +19,7 @@
 #include "tests/payloads/cases.h"
 #include "tests/payloads/hw.h"
 #include "tests/payloads/rt.h"
+#include "tests/payloads/rt_smp.h"
 
 #define REPEATS 1000u
 #define WARM_UP 4u
@@ -34,7 +35,11 @@
 #define IPI_VECTOR 0x50u
 #define APIC_BASE_EXTD BIT(10)
 #define CPUID1_ECX_X2APIC BIT(21)
+#define X2APIC_EOI 0x80bu
+#define X2APIC_ICR 0x830u
 #define X2APIC_SELF_IPI 0x83fu
+#define PING_VECTOR 0x51u
+#define PONG_VECTOR 0x52u
 #define VENDOR_GENU 0x756e6547u /* "GenuineIntel" begins so */
 
 static uint64_t samples[REPEATS];
@@ -279,7 +284,80 @@ static void case_micro(void)
 	out16(QEMU_PM1_CNT, QEMU_S5);
 }
 
+/* --- between processors --- */
+
+static volatile unsigned ping_count, pong_count;
+
+static void send_x2apic(uint32_t apic_id, uint8_t vector)
+{
+	wrmsr(X2APIC_ICR, (uint64_t)apic_id << 32 | ICR_ASSERT | vector);
+}
+
+static void on_ping(struct rt_frame *frame)
+{
+	(void)frame;
+	ping_count++;
+	wrmsr(X2APIC_EOI, 0);
+	send_x2apic(0, PONG_VECTOR);
+}
+
+static void on_pong(struct rt_frame *frame)
+{
+	(void)frame;
+	pong_count++;
+	wrmsr(X2APIC_EOI, 0);
+}
+
+static void go_x2apic(unsigned cpu)
+{
+	(void)cpu;
+	wrmsr(MSR_IA32_APIC_BASE, rdmsr(MSR_IA32_APIC_BASE) | APIC_BASE_EXTD);
+}
+
+/* Runs on, so that each ping finds it in the guest. */
+static void await_pings(unsigned cpu)
+{
+	(void)cpu;
+	interrupts_on();
+	while (ping_count < WARM_UP + REPEATS) {
+	}
+	interrupts_off();
+}
+
+/*
+ * An IPI to a processor that runs on another CPU, and one back: half of that. All instructions
+ * count, of both processors, guests and hypervisor, where the machine has its CPUs take turns.
+ */
+static void case_ipi(void)
+{
+	out8(LAYOUT_PIC_MASTER + 1, 0xff);
+	out8(LAYOUT_PIC_SLAVE + 1, 0xff);
+	rt_handle(PING_VECTOR, on_ping);
+	rt_handle(PONG_VECTOR, on_pong);
+	apic_enable();
+	rt_start_others();
+	rt_on_all(go_x2apic);
+	measure_unit();
+	rt_give(1, await_pings);
+	interrupts_on();
+	for (unsigned i = 0; i < WARM_UP + REPEATS; i++) {
+		uint64_t start = rdtsc();
+
+		send_x2apic(1, PING_VECTOR);
+		while (pong_count == i) {
+		}
+		if (i >= WARM_UP) {
+			samples[i - WARM_UP] = (rdtsc() - start) / 2;
+		}
+	}
+	interrupts_off();
+	sort_samples();
+	rt_print("BENCH op nothing 0 0 0\nBENCH op ipi-other-cpu %lu %lu 0\nBENCH end\n",
+		 samples[REPEATS / 2], samples[0]);
+}
+
 const struct rt_case rt_cases[] = {
 	{"micro", case_micro},
+	{"ipi", case_ipi},
 	{NULL, NULL},
 };
