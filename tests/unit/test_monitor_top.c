@@ -273,7 +273,7 @@ static void several_vcpus_are_summed_up(void **state)
 		e->wake_count += 1;
 		e->wake_ticks_total += SECOND / 1000000 * 10 * i;
 		g->tasks[i].wake_peak = SECOND / 1000000 * (10 - i);
-		exits(i, VM_EXIT_HLT, 10 * i);
+		exits(i, VM_EXIT_HLT, 10ull * i);
 	}
 	exits(2, VM_EXIT_IO, 21);
 	pass(SECOND);
