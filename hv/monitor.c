@@ -10,6 +10,7 @@
 #define KEY_BACKSPACE 0x08
 #define KEY_CTRL_U 0x15
 #define KEY_ESC 0x1b
+#define KEY_QUIT 'q' /* of `top` */
 #define KEY_DELETE 0x7f
 
 /* Where the editor is in an escape sequence of an arrow key. */
@@ -173,14 +174,20 @@ static bool in_escape(char c)
 	return false;
 }
 
-/* A key ends `top` and does nothing else. LF is not one: it may belong to the CR that began it. */
-static void end_top(char c)
+/*
+ * A key ends `top`; returns whether that is all it does. What can begin a command does, so that
+ * nothing is lost of what a script types. LF is no key: it may belong to the CR that began it.
+ */
+static bool ends_top(char c)
 {
+	if (!monitor_top_active()) {
+		return false;
+	}
 	if (c != '\n') {
-		(void)in_escape(c);
 		monitor_top_end();
 		draw_prompt();
 	}
+	return (c <= ' ' && c != KEY_ESC) || c == KEY_QUIT || c == KEY_DELETE;
 }
 
 void monitor_poll(void)
@@ -195,11 +202,7 @@ void monitor_poll(void)
 
 void monitor_key(char c)
 {
-	if (monitor_top_active()) {
-		end_top(c);
-		return;
-	}
-	if (in_escape(c)) {
+	if (ends_top(c) || in_escape(c)) {
 		return;
 	}
 	switch (c) {

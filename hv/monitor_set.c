@@ -3,7 +3,8 @@
 #include "hv/guest.h"
 #include "hv/monitor.h"
 
-#define CAP_MAX (100u * VM_VCPUS_MAX)
+#define CAP_MAX 6400u
+static_assert(CAP_MAX == 100 * VM_VCPUS_MAX, "all of the largest guest's vCPUs, as in guest.conf");
 
 /* Each takes `value` over into the share, or says what is allowed and returns false. */
 

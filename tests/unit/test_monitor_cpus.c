@@ -150,7 +150,7 @@ static void counters_of_scheduling(void **state)
 	(void)state;
 	run_hold(&g->tasks[0]);
 	e->wake_count = 4;
-	e->wake_ticks_total = 4 * 30 * US;
+	e->wake_ticks_total = US * 4 * 30;
 	e->wake_ticks_max = 70 * US;
 	e->switch_count = 11;
 	e->migration_count = 3;
