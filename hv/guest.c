@@ -357,7 +357,8 @@ enum hv_status guest_pause(struct guest *g)
 
 enum hv_status guest_resume(struct guest *g)
 {
-	if (g->state != GUEST_PAUSED) {
+	/* One that has asked to end must not enter again; it is stopped in a moment. */
+	if (g->state != GUEST_PAUSED || g->wants_end) {
 		return HV_E_BUSY;
 	}
 	vtime_resume(&g->vm.time);

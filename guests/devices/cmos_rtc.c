@@ -216,8 +216,8 @@ static void catch_up(struct cmos_rtc *r)
 	if (divider_held(r)) {
 		return;
 	}
-	/* The CPUs' TSCs may differ a little: time stands still then, as a step back would be read as
-	 * one forward by ages. */
+	/* The CPUs' TSCs may differ a little: time stands still then, as a step back would be read
+	 * as one forward by ages. */
 	now = max_u64(divider_now(r), before);
 	r->cycles_seen = now;
 	if (shift != 0 && now >> shift != before >> shift) {
