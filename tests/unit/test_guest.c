@@ -126,8 +126,8 @@ static void the_first_end_counts(void **state)
 	(void)state;
 	vm_rig_start(g);
 	runs = fake_backend.runs;
-	guest_end(g, GUEST_END_POWER_OFF, "power-off");
-	guest_end(g, GUEST_END_CRASH, "triple fault");
+	assert_true(guest_end(g, GUEST_END_POWER_OFF, "power-off"));
+	assert_false(guest_end(g, GUEST_END_CRASH, "triple fault"));
 	assert_int_equal(g->state, GUEST_RUNNING);
 	run_once();
 	assert_int_equal(fake_backend.runs, runs);
