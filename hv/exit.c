@@ -295,8 +295,10 @@ static void stop_with(struct vcpu *vcpu, const char *what, uint64_t a, uint64_t 
 
 	fmt_snprintf(reason, sizeof(reason), "%s (0x%lx, 0x%lx) at rip 0x%lx", what, a, b,
 		     vcpu->rip);
-	the_backend->dump(vcpu);
-	exit_stop(vcpu, reason);
+	/* Once: all vCPUs of a guest at the same time would keep their CPUs for many seconds. */
+	if (guest_end(guest_of(vcpu->vm), GUEST_END_CRASH, reason)) {
+		the_backend->dump(vcpu);
+	}
 }
 
 static void on_task_switch(struct vcpu *vcpu, struct vm_exit *exit)

@@ -242,10 +242,13 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 	work_start(&g->work);
 }
 
-void guest_end(struct guest *g, enum guest_end end, const char *reason)
+bool guest_end(struct guest *g, enum guest_end end, const char *reason)
 {
+	bool first;
+
 	lock_acquire(&g->ending);
-	if (!g->wants_end) {
+	first = !g->wants_end;
+	if (first) {
 		g->wants_end = true;
 		g->wanted_end = end;
 		(void)str_copy(g->wanted_reason, sizeof(g->wanted_reason), span_of(reason));
@@ -255,6 +258,7 @@ void guest_end(struct guest *g, enum guest_end end, const char *reason)
 		guest_request(g, i, VCPU_REQ_STOP);
 	}
 	run_chore(RUN_CHORE_GUESTS);
+	return first;
 }
 
 void guest_end_wanted(void)
@@ -357,7 +361,8 @@ enum hv_status guest_pause(struct guest *g)
 
 enum hv_status guest_resume(struct guest *g)
 {
-	if (g->state != GUEST_PAUSED) {
+	/* One that has asked to end must not enter again; it is stopped in a moment. */
+	if (g->state != GUEST_PAUSED || g->wants_end) {
 		return HV_E_BUSY;
 	}
 	vtime_resume(&g->vm.time);

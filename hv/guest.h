@@ -140,9 +140,10 @@ enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
 void guest_stop(struct guest *g, enum guest_end end, const char *reason);
 /*
  * The guest ends by itself: as guest_stop, soon. Its vCPUs do not enter again. Without the baton,
- * from exit handlers and device callbacks; of several reasons the first counts.
+ * from exit handlers and device callbacks; of several reasons the first counts. Whether this one
+ * is.
  */
-void guest_end(struct guest *g, enum guest_end end, const char *reason);
+bool guest_end(struct guest *g, enum guest_end end, const char *reason);
 /* Stops those for which guest_end was called. */
 void guest_end_wanted(void);
 /* HV_E_BUSY when not running, or not paused. */

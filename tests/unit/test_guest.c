@@ -126,8 +126,8 @@ static void the_first_end_counts(void **state)
 	(void)state;
 	vm_rig_start(g);
 	runs = fake_backend.runs;
-	guest_end(g, GUEST_END_POWER_OFF, "power-off");
-	guest_end(g, GUEST_END_CRASH, "triple fault");
+	assert_true(guest_end(g, GUEST_END_POWER_OFF, "power-off"));
+	assert_false(guest_end(g, GUEST_END_CRASH, "triple fault"));
 	assert_int_equal(g->state, GUEST_RUNNING);
 	run_once();
 	assert_int_equal(fake_backend.runs, runs);
@@ -307,6 +307,20 @@ static void time_stands_still_while_paused(void **state)
 	assert_int_equal(fake_tsc + cpu()->tsc_offset, before);
 }
 
+/* It ended itself when the pause came, and nobody has looked yet. */
+static void one_that_has_ended_does_not_go_on(void **state)
+{
+	(void)state;
+	vm_rig_start(g);
+	guest_end(g, GUEST_END_CRASH, "triple fault");
+	assert_int_equal(guest_pause(g), HV_OK);
+	assert_int_equal(guest_resume(g), HV_E_BUSY);
+	guest_end_wanted();
+	assert_int_equal(g->state, GUEST_STOPPING);
+	assert_string_equal(g->reason, "triple fault");
+	vm_rig_work();
+}
+
 static void a_paused_guest_does_not_run(void **state)
 {
 	unsigned runs;
@@ -412,6 +426,7 @@ int main(void)
 		TEST(reset_works_in_every_state),
 		TEST(time_stands_still_while_paused),
 		TEST(a_paused_guest_does_not_run),
+		TEST(one_that_has_ended_does_not_go_on),
 		TEST(timers_go_on_where_they_stood),
 		TEST(the_last_stop_is_told),
 		TEST(guests_are_found_by_name),
