@@ -195,6 +195,7 @@ class Table(unittest.TestCase):
     def test_operations_are_those_of_the_payload(self):
         source = (ROOT / "tests/bench/micro.c").read_text()
         names = set(re.findall(r'"([a-z0-9-]+)", op_', source)) - {"nothing"}
+        names |= set(re.findall(r'BENCH op ([a-z][a-z0-9-]*) %lu', source))
         self.assertEqual(names, {name for name, _, _ in report.OPERATIONS})
 
 
