@@ -147,7 +147,12 @@ static bool all_stranded(const struct vm *vm)
 {
 	uint32_t revivals = atomic_load(&vm->revivals);
 
-	return each_stranded(vm) && each_stranded(vm) && atomic_load(&vm->revivals) == revivals;
+	for (unsigned look = 0; look < 2; look++) {
+		if (!each_stranded(vm)) {
+			return false;
+		}
+	}
+	return atomic_load(&vm->revivals) == revivals;
 }
 
 void exit_strand(struct vcpu *vcpu)
