@@ -260,9 +260,7 @@ static void on_xsetbv(struct vcpu *vcpu, struct vm_exit *exit)
 		vcpu_raise_error(vcpu, EXC_GP, 0);
 		return;
 	}
-	if (!vcpu_skip(vcpu, exit, INSN_XSETBV)) {
-		log_debug("%s: XSETBV changed under the exit", vcpu->vm->name);
-	}
+	(void)vcpu_skip(vcpu, exit, INSN_XSETBV);
 }
 
 static void on_pause(struct vcpu *vcpu, struct vm_exit *exit)
