@@ -147,7 +147,12 @@ static bool all_stranded(const struct vm *vm)
 {
 	uint32_t revivals = atomic_load(&vm->revivals);
 
-	return each_stranded(vm) && each_stranded(vm) && atomic_load(&vm->revivals) == revivals;
+	for (unsigned look = 0; look < 2; look++) {
+		if (!each_stranded(vm)) {
+			return false;
+		}
+	}
+	return atomic_load(&vm->revivals) == revivals;
 }
 
 void exit_strand(struct vcpu *vcpu)
@@ -255,9 +260,7 @@ static void on_xsetbv(struct vcpu *vcpu, struct vm_exit *exit)
 		vcpu_raise_error(vcpu, EXC_GP, 0);
 		return;
 	}
-	if (!vcpu_skip(vcpu, exit, INSN_XSETBV)) {
-		log_debug("%s: XSETBV changed under the exit", vcpu->vm->name);
-	}
+	(void)vcpu_skip(vcpu, exit, INSN_XSETBV);
 }
 
 static void on_pause(struct vcpu *vcpu, struct vm_exit *exit)

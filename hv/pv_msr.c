@@ -73,12 +73,21 @@ bool pv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	}
 }
 
+/* Field by field: other vCPUs look at tsc_adjust, and the counters go on. */
 void pv_reset(struct vcpu *vcpu)
 {
-	uint64_t eoi_saved = vcpu->pv.eoi_saved;
+	struct vcpu_pv *pv = &vcpu->pv;
 
-	vcpu->pv = (struct vcpu_pv){.poll_control = POLL_ON, .eoi_saved = eoi_saved};
-	atomic_init(&vcpu->pv.tsc_adjust, vcpu->tsc_adjust);
+	pv->system_time = 0;
+	pv->steal_time = 0;
+	pv->eoi = 0;
+	pv->poll_control = POLL_ON;
+	atomic_store_explicit(&pv->tsc_adjust, vcpu->tsc_adjust, memory_order_relaxed);
+	pv->steal_ticks = 0;
+	pv->eoi_offered = false;
+	pv->told_preempted = false;
+	pv->was_paused = false;
+	pv->unhalt = false;
 }
 
 void pv_resumed(struct vcpu *vcpu)

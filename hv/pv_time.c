@@ -13,6 +13,8 @@
 #include "hv/pv.h"
 #include "hv/pvclock.h"
 
+#define COMPLAINTS_MAX 4u /* of each vCPU */
+
 /*
  * Writes the `size` bytes behind a version that the guest reads before and after them: it is odd
  * while they change. Stores become visible in order on x86; the fences are for the compiler.
@@ -38,9 +40,13 @@ static bool write_versioned(struct vm *vm, gpa_t version_at, gpa_t at, const voi
 	return guest_mem_write(vm, version_at, &version, sizeof(version)) == HV_OK;
 }
 
-static void note_no_ram(const struct vcpu *vcpu, const char *what, uint64_t address)
+/* A guest must not fill the log. */
+static void note_no_ram(struct vcpu *vcpu, const char *what, uint64_t address)
 {
-	log_debug("%s: %s at 0x%lx is not RAM", vcpu->vm->name, what, address);
+	if (vcpu->pv.complaints < COMPLAINTS_MAX) {
+		vcpu->pv.complaints++;
+		log_debug("%s: %s at 0x%lx is not RAM", vcpu->vm->name, what, address);
+	}
 }
 
 /* --- the wall clock --- */

@@ -60,7 +60,6 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->tsc_adjust = 0;
 	vcpu->tsc_aux = 0;
 	vcpu->misc_enable = MISC_ENABLE_RESET;
-	pv_reset(vcpu);
 	fpu_reset(vcpu);
 	vcpu_init(vcpu);
 	vcpu->wait_for_sipi = vcpu->index != 0;
@@ -74,6 +73,7 @@ void vcpu_init(struct vcpu *vcpu)
 	vcpu->wait_for_sipi = true;
 	atomic_store(&vcpu->stranded, true);
 	vcpu->fetch.page = FETCH_NO_PAGE;
+	pv_reset(vcpu);
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);
 	if (atomic_load_explicit(&vcpu->loaded_on, memory_order_relaxed) != VCPU_NOT_LOADED) {

@@ -112,6 +112,7 @@ struct vcpu_pv {
 	_Atomic uint64_t tsc_adjust; /* vcpu->tsc_adjust, for the other vCPUs to read */
 	uint64_t steal_ticks;	     /* what the steal-time page tells */
 	uint64_t eoi_saved;	     /* EOIs that were no exit */
+	unsigned complaints;	     /* logged about addresses that are not RAM */
 	bool eoi_offered;	     /* the guest may end the interrupt in service by itself */
 	bool told_preempted;	     /* in the steal-time page */
 	bool was_paused;	     /* to be told in the clock's page */

@@ -97,6 +97,11 @@ static void a_reset_forgets_all(void **state)
 	vcpu->pv.eoi_saved = 7;
 	vcpu_reset(vcpu);
 	assert_int_equal(vcpu->pv.system_time | vcpu->pv.steal_time | vcpu->pv.eoi, 0);
+	/* INIT as well: what runs next knows nothing of the pages. */
+	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE | 1));
+	assert_true(pv_put(MSR_KVM_EOI_EN, PV_PAGE | 1));
+	vcpu_init(vcpu);
+	assert_int_equal(vcpu->pv.steal_time | vcpu->pv.eoi, 0);
 	assert_int_equal(vcpu->pv.poll_control, 1);
 	assert_false(pv_take_unhalt(vcpu));
 	assert_int_equal(vcpu->pv.eoi_saved, 7); /* a counter */

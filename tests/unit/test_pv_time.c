@@ -299,6 +299,10 @@ static void pages_outside_of_memory_are_harmless(void **state)
 	assert_true(pv_put(MSR_KVM_SYSTEM_TIME_NEW, (VM_RIG_GUEST_MEMORY - 8) | 1));
 	assert_non_null(strstr(vm_rig_text(), "is not RAM"));
 	assert_int_equal(g->state, GUEST_RUNNING);
+	/* That has been said. */
+	vm_rig_clear();
+	assert_true(pv_put(MSR_KVM_WALL_CLOCK_NEW, pv_not_ram[0]));
+	assert_null(strstr(vm_rig_text(), "is not RAM"));
 }
 
 int main(void)
