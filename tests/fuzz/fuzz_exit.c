@@ -264,8 +264,8 @@ static void begin_input(void)
 	}
 	lapic_reset(board_lapic(g->board, 0));
 	lapic_virtual_wire(board_lapic(g->board, 0));
-	run_block(&g->tasks[0]);
-	run_forget(vcpu);
+	run_hold(&g->tasks[0]);
+	run_forget(&g->vm);
 	vcpu_reset(vcpu);
 	cpu->shadow = cpu->nmi_blocked = false;
 	mtrr_reset(&g->mtrr);
@@ -277,7 +277,7 @@ static void begin_input(void)
 	cpu->regs[VCPU_REG_RFLAGS] = entry.rflags;
 	memcpy(cpu->segs, entry.segments, sizeof(cpu->segs));
 	guest_apply_tsc(g, vcpu);
-	guest_kick(g, 0);
+	run_release(&g->tasks[0]);
 }
 
 static void fill_guest(void)

@@ -90,6 +90,8 @@ static void test_start(void)
 	atomic_store(&stop, true);
 }
 
+#define SETTLE_US 300000u
+
 /* INIT whatever it does, then a start from the beginning. */
 static void restart(unsigned cpu, rt_job job)
 {
@@ -101,7 +103,8 @@ static void restart(unsigned cpu, rt_job job)
 	RT_WAIT(atomic_load(&per[cpu].count) != 0, "CPU %u does not begin", cpu);
 	rt_ipi(cpu, ICR_LEVEL | ICR_ASSERT | ICR_INIT);
 	rt_ipi(cpu, ICR_LEVEL | ICR_INIT); /* the de-assert of old */
-	rt_delay_us(20000);
+	/* Long enough for the machine below to have given each of its CPUs a turn. */
+	rt_delay_us(SETTLE_US);
 	count = atomic_load(&per[cpu].count);
 	rt_ipi(cpu, ICR_ASSERT | VECTOR); /* its APIC is off: for nobody */
 	rt_delay_us(20000);
