@@ -132,8 +132,7 @@ static bool all_stranded(const struct vm *vm)
 		const struct vcpu *other = vm->vcpus[i];
 
 		if (!atomic_load(&other->stranded) ||
-		    (atomic_load(&other->requests) &
-		     (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_UNHALT)) != 0) {
+		    (atomic_load(&other->requests) & (VCPU_REQ_SIGNALS | VCPU_REQ_UNHALT)) != 0) {
 			return false;
 		}
 	}

@@ -38,26 +38,31 @@ static void board_wants_nmi(void *ctx, unsigned vcpu)
 	guest_request(g, vcpu, VCPU_REQ_NMI);
 }
 
+/*
+ * INIT, or the like: what was to start the vCPU counts for nothing any more. In one go: a vCPU that
+ * was about to sleep and has seen that must not find itself without requests.
+ */
+static void request_stop(struct guest *g, unsigned vcpu, uint32_t request)
+{
+	_Atomic uint32_t *requests = &g->vm.vcpus[vcpu]->requests;
+	uint32_t before = atomic_load(requests);
+
+	while (!atomic_compare_exchange_weak(
+		requests, &before, (before & ~(VCPU_REQ_STARTUP | VCPU_REQ_WAKE)) | request)) {
+	}
+	guest_request(g, vcpu, request);
+}
+
 /* The BSP begins again where firmware would be. */
 static void board_wants_init(void *ctx, unsigned vcpu)
 {
 	struct guest *g = ctx;
-	_Atomic uint32_t *requests = &g->vm.vcpus[vcpu]->requests;
-	uint32_t before;
 
 	if (vcpu == 0) {
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
 		return;
 	}
-	/*
-	 * A start-up message from before counts for nothing. In one go: a vCPU that was about to
-	 * sleep and has seen the message must not find itself without requests.
-	 */
-	before = atomic_load(requests);
-	while (!atomic_compare_exchange_weak(requests, &before,
-					     (before & ~VCPU_REQ_STARTUP) | VCPU_REQ_INIT)) {
-	}
-	guest_request(g, vcpu, VCPU_REQ_INIT);
+	request_stop(g, vcpu, VCPU_REQ_INIT);
 }
 
 static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
@@ -66,6 +71,24 @@ static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
 
 	atomic_store(&g->vm.vcpus[vcpu]->startup_vector, vector);
 	guest_request(g, vcpu, VCPU_REQ_STARTUP);
+}
+
+static void board_wants_suspend(void *ctx)
+{
+	struct guest *g = ctx;
+
+	log_event("guest %s: suspended", g->vm.name);
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		request_stop(g, i, VCPU_REQ_SUSPEND);
+	}
+}
+
+static void board_wants_wake(void *ctx)
+{
+	struct guest *g = ctx;
+
+	log_event("guest %s: woke up", g->vm.name);
+	guest_request(g, 0, VCPU_REQ_WAKE);
 }
 
 static void board_wants_power_off(void *ctx)
@@ -113,6 +136,8 @@ static const struct board_ops board_ops = {
 	.nmi = board_wants_nmi,
 	.init = board_wants_init,
 	.startup = board_wants_startup,
+	.suspend = board_wants_suspend,
+	.wake = board_wants_wake,
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.debug_exit = board_wants_debug_exit,

@@ -509,7 +509,7 @@ static bool prepare(struct run_task *task)
 		run_hold_self(task);
 		return false;
 	}
-	if ((requests & (VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_NMI)) != 0) {
+	if ((requests & VCPU_REQ_SIGNALS) != 0) {
 		guest_vcpu_signals(vcpu, requests);
 	}
 	if (vcpu->wait_for_sipi) {

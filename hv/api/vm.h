@@ -10,7 +10,8 @@
  *	the baton (hv/run.c)	guests' lives, monitor, input, work. Only ever tried, never
  *				waited for; its holder may wait for other CPUs to leave a guest
  *	a guest's `ending`	hv/guest.c
- *	a device model		vdev.lock; those that others wire to: 8254 before 8259 and IOAPIC
+ *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both and
+ *				8254 before 8259 and IOAPIC
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	gspace			second stage and VM window of a VM
@@ -67,7 +68,13 @@ enum gpr {
 #define VCPU_REQ_INIT BIT32(4)	  /* an INIT message; goes before a STARTUP */
 #define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
 #define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
+#define VCPU_REQ_SUSPEND BIT32(6) /* S3: as INIT, for every vCPU; goes before WAKE */
+#define VCPU_REQ_WAKE BIT32(7)	  /* S3 is over: to the guest's waking vector */
 #define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
+
+/* Those that change what the vCPU executes (guest_vcpu_signals). */
+#define VCPU_REQ_SIGNALS \
+	(VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_SUSPEND | VCPU_REQ_WAKE)
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
