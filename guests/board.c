@@ -39,6 +39,17 @@ static struct irq_line isa_irq(struct board *b, unsigned irq)
 	return (struct irq_line){set_isa_irq, b, irq};
 }
 
+/* The RTC's interrupt is also a fixed event of ACPI: what ends a sleep with nobody to answer it. */
+static void set_rtc_irq(void *ctx, unsigned irq, bool level)
+{
+	struct board *b = ctx;
+
+	set_isa_irq(b, irq, level);
+	if (level) {
+		acpi_pm_rtc_event(&b->pm);
+	}
+}
+
 static void on_eoi(void *ctx, uint8_t vector)
 {
 	struct board *b = ctx;
@@ -90,6 +101,20 @@ static void wants_power_off(void *ctx)
 	const struct board *b = ctx;
 
 	b->cfg.ops->power_off(b->cfg.ctx);
+}
+
+static void wants_suspend(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->suspend(b->cfg.ctx);
+}
+
+static void wants_wake(void *ctx)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->wake(b->cfg.ctx);
 }
 
 static void reset_by_acpi(void *ctx)
@@ -161,7 +186,7 @@ static void init_rtc(struct board *b, uint64_t seconds)
 	uint64_t low = min_u64(b->cfg.memory, LAYOUT_MMIO_BASE);
 	struct cmos_rtc_config rtc = {
 		.time = b->cfg.time,
-		.irq = isa_irq(b, LAYOUT_IRQ_RTC),
+		.irq = {set_rtc_irq, b, LAYOUT_IRQ_RTC},
 		.wall_seconds = seconds,
 		.ram_below_4g = low,
 		.ram_above_4g = b->cfg.memory - low,
@@ -192,6 +217,8 @@ static void init_platform(struct board *b)
 		.sci = isa_irq(b, LAYOUT_IRQ_SCI),
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
+		.suspend = wants_suspend,
+		.wake = wants_wake,
 		.ctx = b,
 	};
 	struct i8042_config keyboard = {

@@ -33,6 +33,10 @@ struct board_ops {
 	void (*init)(void *ctx, unsigned vcpu);
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
 	void (*power_off)(void *ctx);
+	/* S3: all vCPUs stop, their LAPICs as after power-on; the first goes on where firmware
+	 * would. */
+	void (*suspend)(void *ctx);
+	void (*wake)(void *ctx);
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
 	void (*debug_exit)(void *ctx, uint32_t status);
 	void (*serial_output)(void *ctx, const char *data, size_t n);

@@ -66,8 +66,9 @@
 #define LAYOUT_RESET_VALUE 6u
 #define LAYOUT_PCI_CONFIG_DATA 0xcfcu
 
-/* SLP_TYP of PM1_CNT as \_S0 and \_S5 name them. */
+/* SLP_TYP of PM1_CNT as \_S0, \_S3 and \_S5 name them. */
 #define LAYOUT_SLP_TYP_S0 0u
+#define LAYOUT_SLP_TYP_S3 1u
 #define LAYOUT_SLP_TYP_S5 5u
 
 /* Where CMOS keeps the century, as the FADT says. */

@@ -152,7 +152,7 @@ static bool all_stranded(const struct vm *vm)
 			return false;
 		}
 	}
-	return atomic_load(&vm->revivals) == revivals;
+	return !atomic_load(&vm->suspended) && atomic_load(&vm->revivals) == revivals;
 }
 
 void exit_strand(struct vcpu *vcpu)

@@ -2,7 +2,10 @@
 /* The life of a guest, from its configuration to its end. */
 #include "hv/guest.h"
 
+#include "guests/tables/acpi.h"
 #include "hv/api/clock.h"
+#include "hv/api/gmem.h"
+#include "hv/base/acpi_format.h"
 #include "hv/base/lock.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
@@ -119,13 +122,36 @@ void guest_kick(struct guest *g, unsigned vcpu)
 	guest_request(g, vcpu, VCPU_REQ_EVENT);
 }
 
+/* The first vCPU, as firmware hands it over: the others wait for the guest to start them. */
+static void wake(struct vcpu *vcpu)
+{
+	struct guest *g = guest_of(vcpu->vm);
+	uint32_t vector;
+	enum hv_status status = guest_mem_read(&g->vm, gpa(GUEST_FACS + FACS_WAKING_VECTOR),
+					       &vector, sizeof(vector));
+
+	if (status != HV_OK || vector == 0 || vector >= LAYOUT_HIGH_BASE) {
+		guest_end(g, GUEST_END_RESET, "woke up without a waking vector");
+		return;
+	}
+	lapic_virtual_wire(board_lapic(g->board, vcpu->index));
+	vcpu_wake(vcpu, vector);
+}
+
 void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests)
 {
 	const struct guest *g = guest_of(vcpu->vm);
 
+	if ((requests & VCPU_REQ_SUSPEND) != 0) {
+		lapic_reset(board_lapic(g->board, vcpu->index));
+		vcpu_init(vcpu);
+	}
 	if ((requests & VCPU_REQ_INIT) != 0) {
 		lapic_init_reset(board_lapic(g->board, vcpu->index));
 		vcpu_init(vcpu);
+	}
+	if ((requests & VCPU_REQ_WAKE) != 0) {
+		wake(vcpu);
 	}
 	if ((requests & VCPU_REQ_STARTUP) != 0) {
 		vcpu_startup(vcpu, atomic_load(&vcpu->startup_vector));

@@ -164,7 +164,7 @@ const struct event_source *guest_event_source(struct vm *vm);
 void guest_request(struct guest *g, unsigned vcpu, uint32_t requests);
 /* The same for its interrupt state, which changed. From anywhere. */
 void guest_kick(struct guest *g, unsigned vcpu);
-/* Carries out INIT, start-up and NMI requests; on the CPU that runs the vCPU. */
+/* Carries out the requests of VCPU_REQ_SIGNALS; on the CPU that runs the vCPU. */
 void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests);
 /* Offers keys that found no room to the guests again. */
 void guest_offer_keys(void);

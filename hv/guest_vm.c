@@ -47,7 +47,7 @@ static void board_wants_init(void *ctx, unsigned vcpu)
 		guest_end(g, GUEST_END_RESET, "by an INIT message");
 		return;
 	}
-	vcpu_request_init(g->vm.vcpus[vcpu]);
+	vcpu_request_stop(g->vm.vcpus[vcpu], VCPU_REQ_INIT);
 	guest_kick(g, vcpu);
 }
 
@@ -57,6 +57,27 @@ static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
 
 	atomic_store(&g->vm.vcpus[vcpu]->startup_vector, vector);
 	guest_request(g, vcpu, VCPU_REQ_STARTUP);
+}
+
+static void board_wants_suspend(void *ctx)
+{
+	struct guest *g = ctx;
+
+	log_event("guest %s: suspended", g->vm.name);
+	atomic_store(&g->vm.suspended, true);
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		vcpu_request_stop(g->vm.vcpus[i], VCPU_REQ_SUSPEND);
+		guest_kick(g, i);
+	}
+}
+
+static void board_wants_wake(void *ctx)
+{
+	struct guest *g = ctx;
+
+	log_event("guest %s: woke up", g->vm.name);
+	guest_request(g, 0, VCPU_REQ_WAKE);
+	atomic_store(&g->vm.suspended, false);
 }
 
 static void board_wants_power_off(void *ctx)
@@ -104,6 +125,8 @@ static const struct board_ops board_ops = {
 	.nmi = board_wants_nmi,
 	.init = board_wants_init,
 	.startup = board_wants_startup,
+	.suspend = board_wants_suspend,
+	.wake = board_wants_wake,
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.debug_exit = board_wants_debug_exit,
@@ -211,6 +234,7 @@ static enum hv_status create_vm(struct guest *g)
 	enum hv_status status;
 
 	atomic_init(&g->wall_clock_msr, 0);
+	atomic_store(&vm->suspended, false);
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
 	vtime_pause(&vm->time);

@@ -643,7 +643,7 @@ static bool prepare(struct run_task *task)
 	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
 		the_backend->tlb_flush(vcpu);
 	}
-	if ((requests & (VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_NMI)) != 0) {
+	if ((requests & VCPU_REQ_SIGNALS) != 0) {
 		guest_vcpu_signals(vcpu, requests);
 	}
 	if (vcpu->wait_for_sipi) {

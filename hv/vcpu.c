@@ -81,7 +81,7 @@ void vcpu_init(struct vcpu *vcpu)
 	}
 }
 
-void vcpu_startup(struct vcpu *vcpu, uint8_t vector)
+static void start_real_mode(struct vcpu *vcpu, uint16_t selector, uint16_t ip)
 {
 	struct vcpu_segment cs;
 
@@ -91,10 +91,21 @@ void vcpu_startup(struct vcpu *vcpu, uint8_t vector)
 	vcpu->wait_for_sipi = false;
 	atomic_store(&vcpu->stranded, false);
 	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
-	cs.selector = (uint16_t)(vector << 8);
-	cs.base = (uint64_t)vector << PAGE_SHIFT;
+	cs.selector = selector;
+	cs.base = (uint64_t)selector << 4;
 	the_backend->set_seg(vcpu, VCPU_SEG_CS, &cs);
-	vcpu->rip = 0;
+	vcpu->rip = ip;
+}
+
+void vcpu_startup(struct vcpu *vcpu, uint8_t vector)
+{
+	start_real_mode(vcpu, (uint16_t)(vector << 8), 0);
+}
+
+/* Source: ACPI specification, "Firmware ACPI Control Structure (FACS)", Firmware_Waking_Vector. */
+void vcpu_wake(struct vcpu *vcpu, uint32_t address)
+{
+	start_real_mode(vcpu, (uint16_t)(address >> 4), address & 0xf);
 }
 
 static void raise(struct vcpu *vcpu, const struct vcpu_event *event, uint64_t payload)

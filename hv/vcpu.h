@@ -28,6 +28,8 @@ void vcpu_reset(struct vcpu *vcpu);
 void vcpu_init(struct vcpu *vcpu);
 /* A start-up message: real-mode code at `vector` << 12. Ignored unless it waits for one. */
 void vcpu_startup(struct vcpu *vcpu, uint8_t vector);
+/* The end of S3: as a start-up message, to real-mode code at any `address` below 1 MiB. */
+void vcpu_wake(struct vcpu *vcpu, uint32_t address);
 
 /* Queues an exception without and with an error code. A triple fault stops the VM. */
 void vcpu_raise(struct vcpu *vcpu, uint8_t vector);

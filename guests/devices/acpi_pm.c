@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ACPI fixed hardware. Sources: ACPI specification, "Fixed Hardware Registers" (PM1, PM timer,
- * GPE), and the ICH9 data sheet for the reset register ("Reset Control Register").
+ * GPE) and "Waking and Sleeping", and the ICH9 data sheet for the reset register ("Reset Control
+ * Register").
  *
  * The PM timer is computed from guest time by one multiplication, without the lock: guests read it
  * often. Its carry is noticed when somebody looks; a timer is armed only to interrupt for it.
@@ -25,6 +26,8 @@ static_assert(GPE0_EN + 2 <= LAYOUT_PM_SIZE, "the block holds all registers");
 
 #define PM1_EN_WRITABLE \
 	(ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
+/* What ends S3 while it is enabled; the power button does anyway. */
+#define PM1_WAKES (ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
 #define PM1_CNT_WRITABLE (ACPI_PM1_CNT_BM_RLD | ACPI_PM1_CNT_SLP_TYP)
 #define RESET_STORED (ACPI_PM_RESET_SYS_RST | ACPI_PM_RESET_RST_CPU | ACPI_PM_RESET_FULL_RST)
 
@@ -71,10 +74,25 @@ static void arm_carry(struct acpi_pm *p)
 	}
 }
 
+static void wake(struct acpi_pm *p)
+{
+	if (p->asleep) {
+		p->asleep = false;
+		p->pm1_sts |= ACPI_PM1_WAK;
+		p->cfg.wake(p->cfg.ctx);
+	}
+}
+
+/* What the events of now amount to: the SCI, and the end of S3. */
 static void update_sci(struct acpi_pm *p)
 {
-	bool level = (p->pm1_sts & p->pm1_en) != 0 || (p->gpe_sts & p->gpe_en) != 0;
+	uint16_t fixed = p->pm1_sts & p->pm1_en;
+	uint16_t general = p->gpe_sts & p->gpe_en;
+	bool level = fixed != 0 || general != 0;
 
+	if ((fixed & PM1_WAKES) != 0 || general != 0) {
+		wake(p);
+	}
 	if (level != p->sci_level) {
 		p->sci_level = level;
 		irq_line_set(&p->cfg.sci, level);
@@ -92,22 +110,21 @@ static void carry_fired(struct vtimer *t)
 	lock_release(&p->dev.lock);
 }
 
-static void raise_pm1(struct acpi_pm *p, uint16_t event)
+void acpi_pm_press_power_button(struct acpi_pm *p)
 {
 	lock_acquire(&p->dev.lock);
-	p->pm1_sts |= event;
+	p->pm1_sts |= ACPI_PM1_PWRBTN;
+	wake(p);
 	update_sci(p);
 	lock_release(&p->dev.lock);
 }
 
-void acpi_pm_press_power_button(struct acpi_pm *p)
-{
-	raise_pm1(p, ACPI_PM1_PWRBTN);
-}
-
 void acpi_pm_rtc_event(struct acpi_pm *p)
 {
-	raise_pm1(p, ACPI_PM1_RTC);
+	lock_acquire(&p->dev.lock);
+	p->pm1_sts |= ACPI_PM1_RTC;
+	update_sci(p);
+	lock_release(&p->dev.lock);
 }
 
 void acpi_pm_gpe(struct acpi_pm *p, unsigned gpe)
@@ -156,14 +173,27 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	return (uint8_t)(read_word(p, offset & ~1ull) >> (offset & 1) * 8);
 }
 
-/* Acts on the byte with SLP_EN; SLP_TYP travels in the same one. Sleep states are not offered. */
+/* An event that is there already ends it at once, by update_sci. */
+static void suspend(struct acpi_pm *p)
+{
+	if (p->cfg.suspend != NULL) {
+		p->asleep = true;
+		p->cfg.suspend(p->cfg.ctx);
+	}
+}
+
+/* Acts on the byte with SLP_EN; SLP_TYP travels in the same one. */
 static void write_control(struct acpi_pm *p, uint16_t value, uint16_t mask)
 {
 	mask &= PM1_CNT_WRITABLE;
 	p->pm1_cnt = (uint16_t)((p->pm1_cnt & ~mask) | (value & mask));
-	if ((value & ACPI_PM1_CNT_SLP_EN) != 0 &&
-	    bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S5) {
+	if ((value & ACPI_PM1_CNT_SLP_EN) == 0) {
+		return;
+	}
+	if (bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S5) {
 		p->wants_off = true;
+	} else if (bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S3) {
+		suspend(p);
 	}
 }
 
@@ -264,6 +294,7 @@ static void pm_reset(struct vdev *dev)
 	p->gpe_sts = 0;
 	p->gpe_en = 0;
 	p->reset_control = 0;
+	p->asleep = false;
 	p->half_turns = timer_count(p) >> HALF_TURN_SHIFT;
 	vtimer_cancel(&p->carry);
 	update_sci(p);

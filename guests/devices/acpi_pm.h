@@ -2,7 +2,7 @@
 /*
  * ACPI fixed hardware at the ports of an ICH9 (guests/layout.h): PM1 events and control, the 32-bit
  * power management timer, GPE0 and the reset register. The machine is always in ACPI mode: SCI_EN
- * reads one and there is no SMI command port.
+ * reads one and there is no SMI command port. S3 and S5 are the sleep states.
  *
  *	+0x00 PM1_STS   +0x02 PM1_EN   +0x04 PM1_CNT   +0x08 PM_TMR   +0x20 GPE0_STS   +0x22 GPE0_EN
  */
@@ -20,6 +20,7 @@
 #define ACPI_PM1_PWRBTN 0x0100u
 #define ACPI_PM1_SLPBTN 0x0200u
 #define ACPI_PM1_RTC 0x0400u
+#define ACPI_PM1_WAK 0x8000u /* status only */
 
 /* PM1_CNT. */
 #define ACPI_PM1_CNT_SCI_EN 0x0001u
@@ -42,6 +43,12 @@ struct acpi_pm_config {
 	/* The guest enters S5, or writes the reset register. Lock not held. May be NULL. */
 	void (*power_off)(void *ctx);
 	void (*reset)(void *ctx);
+	/*
+	 * The guest enters S3, and what ends that has happened: one after the other, so the lock is
+	 * held. Both or none; without them S3 does nothing.
+	 */
+	void (*suspend)(void *ctx);
+	void (*wake)(void *ctx);
 	void *ctx;
 };
 
@@ -56,6 +63,7 @@ struct acpi_pm {
 	struct vtimer carry;  /* armed while the next such change is to interrupt */
 	uint32_t timer_latch; /* the timer at this access, for narrow reads */
 	bool sci_level;
+	bool asleep;		     /* in S3 */
 	bool wants_off, wants_reset; /* callbacks to make when the lock is released */
 };
 
@@ -65,7 +73,7 @@ struct acpi_pm {
  * there is no configuration port.
  */
 void acpi_pm_init(struct acpi_pm *p, const struct acpi_pm_config *cfg);
-/* The user pushes the power button. */
+/* The user pushes the power button; it ends S3 whatever is enabled. */
 void acpi_pm_press_power_button(struct acpi_pm *p);
 /* The RTC's alarm rings: sets RTC_STS. */
 void acpi_pm_rtc_event(struct acpi_pm *p);

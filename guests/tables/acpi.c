@@ -13,7 +13,7 @@
 #define CREATOR_ID "BLKH"
 
 #define RSDP_AT 0u
-#define FACS_AT 0x40u
+#define FACS_AT (GUEST_FACS - LAYOUT_ACPI_BASE)
 #define TABLES_AT LAYOUT_ACPI_NVS_SIZE
 #define TABLE_ALIGN 16u
 #define ROOT_ENTRIES_MAX 8u
@@ -147,20 +147,22 @@ static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 	return b->table;
 }
 
-/* "Firmware ACPI Control Structure (FACS)": no waking vector is ever used, but it must be there. */
+/*
+ * "Firmware ACPI Control Structure (FACS)". Version 0 has only the waking vector for real mode,
+ * which is the one that systems use; hv/guest.c reads it.
+ */
 static void build_facs(struct builder *b)
 {
 	b->table = b->at;
 	append_zeros(b, FACS_SIZE);
 	set_bytes(b, 0, "FACS", 4);
 	set_number(b, FACS_LENGTH, FACS_SIZE, 4);
-	set_number(b, FACS_VERSION, 1, 1);
 }
 
 /* No flag says that the power button is missing, so it is in PM1. */
 #define FADT_FLAGS_HERE \
-	(FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON | \
-	 FADT_FLAG_NO_FIXED_RTC | FADT_FLAG_TMR_32BIT | FADT_FLAG_RESET_REG)
+	(FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON | FADT_FLAG_TMR_32BIT | \
+	 FADT_FLAG_RESET_REG)
 #define FADT_BOOT_ARCH_HERE (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_8042 | FADT_BOOT_NO_VGA)
 
 /* The register blocks, once as plain port numbers and once as generic addresses. */

@@ -18,6 +18,7 @@
 #include "hv/base/status.h"
 
 #define GUEST_RSDP LAYOUT_ACPI_BASE
+#define GUEST_FACS (LAYOUT_ACPI_BASE + 0x40u)
 #define ACPI_VCPUS_MAX 64u
 
 /*

@@ -14,6 +14,7 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 
 	/* SLP_TYPa, SLP_TYPb, two reserved. */
 	Name (\_S0, Package () { 0, 0, 0, 0 })
+	Name (\_S3, Package () { 1, 0, 0, 0 })
 	Name (\_S5, Package () { 5, 0, 0, 0 })
 
 	Scope (\_SB)

@@ -9,7 +9,8 @@
  *
  *	the baton (hv/run.c)	guests' lives, monitor, input, work. Only ever tried, never
  *				waited for; its holder may wait for other CPUs to leave a guest
- *	a device model		vdev.lock; those that others wire to: 8254 before 8259 and IOAPIC
+ *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both and
+ *				8254 before 8259 and IOAPIC
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
@@ -66,10 +67,15 @@ enum gpr {
 #define VCPU_REQ_NMI BIT32(3)
 #define VCPU_REQ_INIT BIT32(4)	  /* an INIT message; goes before a STARTUP */
 #define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
+#define VCPU_REQ_SUSPEND BIT32(6) /* S3: as INIT, for every vCPU; goes before WAKE */
+#define VCPU_REQ_WAKE BIT32(7)	  /* S3 is over: to the guest's waking vector */
 #define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
 #define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
+/* Those that change what the vCPU executes (guest_vcpu_signals). */
+#define VCPU_REQ_SIGNALS \
+	(VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_SUSPEND | VCPU_REQ_WAKE)
 /* What gets a vCPU going again that is `stranded`. */
-#define VCPU_REQ_REVIVE (VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_UNHALT)
+#define VCPU_REQ_REVIVE (VCPU_REQ_SIGNALS | VCPU_REQ_UNHALT)
 
 /* One exit in the flight recorder: 64 bytes. */
 struct recorder_entry {
@@ -174,6 +180,7 @@ struct vm {
 	unsigned vcpu_count;
 	struct vcpu *vcpus[VM_VCPUS_MAX];
 	_Atomic uint32_t revivals; /* how often a vCPU has taken a VCPU_REQ_REVIVE */
+	_Atomic bool suspended;	   /* S3: a device will wake it */
 	/* Owned by the backend: permission maps. */
 	void *backend_vm;
 };
@@ -187,13 +194,15 @@ static inline void vcpu_request(struct vcpu *vcpu, uint32_t bits)
 	atomic_fetch_or(&vcpu->requests, bits);
 }
 
-/* An INIT message: a start-up message from before counts for nothing. In one step, as whoever found
- * a request counts on one being left. */
-static inline void vcpu_request_init(struct vcpu *vcpu)
+/*
+ * INIT or SUSPEND: what was to start the vCPU counts for nothing any more. In one step, as whoever
+ * found a request counts on one being left.
+ */
+static inline void vcpu_request_stop(struct vcpu *vcpu, uint32_t request)
 {
 	uint32_t old = atomic_load(&vcpu->requests);
 
-	while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
-					     (old & ~VCPU_REQ_STARTUP) | VCPU_REQ_INIT)) {
+	while (!atomic_compare_exchange_weak(
+		&vcpu->requests, &old, (old & ~(VCPU_REQ_STARTUP | VCPU_REQ_WAKE)) | request)) {
 	}
 }

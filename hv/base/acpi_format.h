@@ -92,6 +92,7 @@
 
 /* "Firmware ACPI Control Structure (FACS)". */
 #define FACS_LENGTH 4u
+#define FACS_WAKING_VECTOR 12u
 #define FACS_VERSION 32u
 #define FACS_SIZE 64u
 

@@ -127,7 +127,7 @@ TESTS = (
     Test("rdpru", checks=1),
     Test("realmode", checks=127),
     Test("rmap_chain", checks=1),
-    Test("s3", seconds=10, but=(But("guests have no suspend to RAM yet", ends="no end in time"),)),
+    Test("s3", seconds=10),
     Test("setjmp", checks=10),
     Test("sieve", seconds=300),
     Test("smap", checks=18),

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accesses, events and time against the ACPI registers; the SCI must follow status and enable. */
+/*
+ * Accesses, events and time against the ACPI registers; the SCI must follow status and enable, and
+ * what ends S3 must not wait.
+ */
 #include "guests/devices/acpi_pm.h"
 #include "tests/fakes/device_rig.h"
 #include "tests/fuzz/device_input.h"
@@ -7,11 +10,35 @@
 static struct device_rig rig;
 static struct acpi_pm pm;
 static unsigned calls;
+static bool asleep;
 
 static void called(void *ctx)
 {
 	(void)ctx;
 	calls++;
+}
+
+static void suspended(void *ctx)
+{
+	(void)ctx;
+	asleep = true;
+}
+
+static void woken(void *ctx)
+{
+	(void)ctx;
+	assert(asleep);
+	asleep = false;
+}
+
+static void check_sleep(void)
+{
+	uint16_t wakes = ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC;
+
+	assert(pm.asleep == asleep);
+	if (asleep) {
+		assert((pm.pm1_sts & pm.pm1_en & wakes) == 0 && (pm.gpe_sts & pm.gpe_en) == 0);
+	}
 }
 
 static uint16_t take_port(struct input *in)
@@ -49,6 +76,7 @@ static void step(struct input *in)
 	default:
 		if (op >> 3 == 0) {
 			pm.dev.ops->reset(&pm.dev);
+			asleep = false;
 		} else if ((op & 8) != 0) {
 			acpi_pm_press_power_button(&pm);
 		} else {
@@ -63,8 +91,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	struct acpi_pm_config cfg = {.time = &rig.time, .power_off = called, .reset = called};
+	struct acpi_pm_config cfg = {.time = &rig.time,
+				     .power_off = called,
+				     .reset = called,
+				     .suspend = suspended,
+				     .wake = woken};
 
+	asleep = false;
 	rig_init(&rig, 1000000 + take(&in, 4));
 	cfg.sci = rig_irq(&rig.line);
 	acpi_pm_init(&pm, &cfg);
@@ -74,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       ((pm.pm1_sts & pm.pm1_en) != 0 || (pm.gpe_sts & pm.gpe_en) != 0));
 		assert((pm.pm1_cnt & ~(ACPI_PM1_CNT_BM_RLD | ACPI_PM1_CNT_SLP_TYP)) == 0);
 		assert(!pm.wants_off && !pm.wants_reset);
+		check_sleep();
 	}
 	pm.dev.ops->fini(&pm.dev);
 	assert(timer_queue_next(&rig.queue) == TIMER_NEVER);

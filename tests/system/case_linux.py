@@ -4,8 +4,8 @@ import re
 import time
 
 from harness import Case, Check, Expect, ExpectAll, Poll, Send
-from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, in_two_sizes, isolated, linux, payload,
-                    started, stick, stopped, unbroken)
+from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, gone, in_two_sizes, isolated, linux,
+                    payload, started, stick, stopped, unbroken)
 
 ESCAPE = Send("\x1d", end="")
 ALL = "console = all\n"
@@ -149,6 +149,27 @@ IDLE = Case(
     timeout=240, linux=False)
 
 
+def suspend(name, left_out, cpus, rounds):
+    """Suspends to RAM and is woken by its power button, again and again, with all its CPUs back each
+    time. (Its clock could ring before a slow machine sleeps; the conformance test `s3` wakes by that.)"""
+    task = f"task=suspend rounds={rounds}"
+    step = [Expect(r"^bulkhead: guest web: suspended", LINUX_BOOT), Send("shutdown web"),
+            Expect(r"^bulkhead: guest web: woke up", 60)]
+    return Case(
+        name, stick(ALL, linux("web", task, cpus=cpus)),
+        [READY, started("web"), *(step * rounds),
+         Expect(rf"^web\| suspend: awake {rounds}, CPUs {cpus}", LINUX_BOOT),
+         stopped("web", "power-off"), gone("web"), *isolated(), POWER_OFF],
+        timeout=LINUX_BOOT * 2 + 100 * rounds, cpus=2, left_out=left_out,
+        must=(r"^web\| .*PM: suspend exit",))
+
+
+def suspends():
+    big, small = in_two_sizes(suspend, "suspend", {"cpus": 4, "rounds": 3}, {"cpus": 2, "rounds": 1})
+    small.left_out["bochs-vmx"] = "Bochs refuses to enter real mode at Linux' selector (docs/platforms.md)"
+    return [big, small]
+
+
 def cases():
     return [SHELLS, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
-            PANIC, IDLE, paravirt("paravirt", {})]
+            *suspends(), PANIC, IDLE, paravirt("paravirt", {})]

@@ -22,6 +22,8 @@ static struct device_rig rig;
 static struct acpi_pm pm;
 static unsigned offs;
 static unsigned resets;
+static unsigned suspends;
+static unsigned wakes;
 
 static void count(void *ctx)
 {
@@ -42,15 +44,35 @@ static void count_reset(void *ctx)
 	count(&resets);
 }
 
+/* These come with the lock held: one after the other. */
+static void count_suspend(void *ctx)
+{
+	assert_ptr_equal(ctx, &rig);
+	suspends++;
+}
+
+static void count_wake(void *ctx)
+{
+	assert_ptr_equal(ctx, &rig);
+	wakes++;
+	assert_int_equal(wakes, suspends);
+}
+
 static void start(uint64_t hz)
 {
-	struct acpi_pm_config cfg = {
-		.time = &rig.time, .power_off = count_off, .reset = count_reset, .ctx = &rig};
+	struct acpi_pm_config cfg = {.time = &rig.time,
+				     .power_off = count_off,
+				     .reset = count_reset,
+				     .suspend = count_suspend,
+				     .wake = count_wake,
+				     .ctx = &rig};
 
 	rig_init(&rig, hz);
 	cfg.sci = rig_irq(&rig.line);
 	offs = 0;
 	resets = 0;
+	suspends = 0;
+	wakes = 0;
 	acpi_pm_init(&pm, &cfg);
 }
 
@@ -274,14 +296,94 @@ static void soft_off(void **state)
 	assert_int_equal(offs, 2);
 	assert_int_equal(in16(CNT), s5 | 3);
 	for (uint16_t type = 0; type < 8; type++) {
-		if (type != LAYOUT_SLP_TYP_S5) {
+		if (type != LAYOUT_SLP_TYP_S5 && type != LAYOUT_SLP_TYP_S3) {
 			out16(CNT, (uint16_t)(type << 10) | ACPI_PM1_CNT_SLP_EN);
 		}
 	}
 	assert_int_equal(offs, 2);
 	assert_int_equal(resets, 0);
+	assert_int_equal(suspends, 0);
 	out16(CNT, 0);
 	assert_int_equal(in16(CNT), ACPI_PM1_CNT_SCI_EN);
+}
+
+static void suspend(void)
+{
+	out16(CNT, LAYOUT_SLP_TYP_S3 << 10 | ACPI_PM1_CNT_SLP_EN);
+}
+
+static void an_enabled_event_ends_s3(void **state)
+{
+	(void)state;
+	out16(CNT, LAYOUT_SLP_TYP_S3 << 10); /* type alone */
+	assert_int_equal(suspends, 0);
+	out16(EN, ACPI_PM1_RTC | ACPI_PM1_TMR);
+	suspend();
+	assert_int_equal(suspends, 1);
+	assert_int_equal(in16(STS), 0);
+	/* The timer's carry interrupts, but wakes nobody. */
+	rig_advance(&rig, 700 * HZ);
+	assert_true(rig.line.level);
+	assert_int_equal(wakes, 0);
+	acpi_pm_rtc_event(&pm);
+	assert_int_equal(wakes, 1);
+	assert_int_equal(in16(STS), ACPI_PM1_WAK | ACPI_PM1_RTC | ACPI_PM1_TMR);
+	/* Once. */
+	acpi_pm_rtc_event(&pm);
+	assert_int_equal(wakes, 1);
+	/* WAK_STS interrupts nobody. */
+	out16(STS, ACPI_PM1_RTC | ACPI_PM1_TMR);
+	assert_int_equal(in16(STS), ACPI_PM1_WAK);
+	assert_false(rig.line.level);
+	out16(STS, ACPI_PM1_WAK);
+	assert_int_equal(in16(STS), 0);
+	assert_int_equal(offs, 0);
+}
+
+static void only_the_power_button_needs_no_enable_bit(void **state)
+{
+	(void)state;
+	suspend();
+	acpi_pm_rtc_event(&pm);
+	acpi_pm_gpe(&pm, 3);
+	assert_int_equal(wakes, 0);
+	acpi_pm_press_power_button(&pm);
+	assert_int_equal(wakes, 1);
+	assert_int_equal(in16(STS), ACPI_PM1_WAK | ACPI_PM1_PWRBTN | ACPI_PM1_RTC);
+	assert_false(rig.line.level);
+	out16(GPE_EN, 0x0010);
+	suspend();
+	acpi_pm_gpe(&pm, 4);
+	assert_int_equal(wakes, 2);
+}
+
+static void an_event_that_waits_ends_s3_at_once(void **state)
+{
+	(void)state;
+	acpi_pm_rtc_event(&pm);
+	out16(EN, ACPI_PM1_RTC);
+	suspend();
+	assert_int_equal(suspends, 1);
+	assert_int_equal(wakes, 1);
+	assert_int_equal(in16(STS), ACPI_PM1_WAK | ACPI_PM1_RTC);
+	/* A reset ends it without waking anybody. */
+	out16(STS, 0xffff);
+	suspend();
+	pm.dev.ops->reset(&pm.dev);
+	acpi_pm_press_power_button(&pm);
+	assert_int_equal(wakes, 1);
+	assert_int_equal(in16(STS), ACPI_PM1_PWRBTN);
+}
+
+static void without_callbacks_there_is_no_s3(void **state)
+{
+	struct acpi_pm_config cfg = {.time = &rig.time};
+
+	(void)state;
+	acpi_pm_init(&pm, &cfg);
+	suspend();
+	acpi_pm_press_power_button(&pm);
+	assert_int_equal(in16(STS), ACPI_PM1_PWRBTN);
 }
 
 static void general_purpose_events(void **state)
@@ -371,6 +473,10 @@ int main(void)
 		T(rtc_event),
 		T(byte_and_dword_accesses),
 		T(soft_off),
+		T(an_enabled_event_ends_s3),
+		T(only_the_power_button_needs_no_enable_bit),
+		T(an_event_that_waits_ends_s3_at_once),
+		T(without_callbacks_there_is_no_s3),
 		T(general_purpose_events),
 		T(reset_register),
 		T(reset_returns_to_power_on),

@@ -26,6 +26,7 @@ static struct board *board;
 static struct {
 	unsigned kicks[CPUS], nmis[CPUS], inits[CPUS];
 	unsigned startups, startup_vcpu, startup_vector;
+	unsigned suspends, wakes;
 	unsigned power_offs, resets, rooms, debug_exits;
 	uint32_t status;
 	const char *how;
@@ -57,6 +58,18 @@ static void startup(void *ctx, unsigned vcpu, uint8_t vector)
 	seen.startups++;
 	seen.startup_vcpu = vcpu;
 	seen.startup_vector = vector;
+}
+
+static void suspend(void *ctx)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.suspends++;
+}
+
+static void wake(void *ctx)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.wakes++;
 }
 
 static void power_off(void *ctx)
@@ -98,6 +111,8 @@ static const struct board_ops ops = {
 	.nmi = nmi,
 	.init = init,
 	.startup = startup,
+	.suspend = suspend,
+	.wake = wake,
 	.power_off = power_off,
 	.reset = reset,
 	.debug_exit = debug_exit,
@@ -559,6 +574,28 @@ static void soft_off_powers_off(void **state)
 	assert_int_equal(seen.resets, 0);
 }
 
+/* As an operating system that wants to be woken by the clock. */
+static void the_alarm_ends_s3(void **state)
+{
+	(void)state;
+	for (uint8_t alarm = 1; alarm <= 5; alarm += 2) {
+		outb(0x70, alarm);
+		outb(0x71, 0xff); /* at any time: in a second */
+	}
+	outb(0x70, 0x0b);
+	outb(0x71, 0x22);
+	assert_true(bus_write(&pio, 0x602, 2, 0, ACPI_PM1_RTC));
+	assert_true(bus_write(&pio, 0x604, 2, 0, LAYOUT_SLP_TYP_S3 << 10 | ACPI_PM1_CNT_SLP_EN));
+	assert_int_equal(seen.suspends, 1);
+	rig_advance_ns(&rig, 900000000);
+	assert_int_equal(seen.wakes, 0);
+	rig_advance_ns(&rig, 200000000);
+	assert_int_equal(seen.wakes, 1);
+	assert_int_equal(in(0x600, 2), ACPI_PM1_WAK | ACPI_PM1_RTC);
+	/* And interrupts as ever. */
+	assert_int_equal(board->pic.chips[1].irr & 1, 1);
+}
+
 /* --- COM1 --- */
 
 static void serial_output_comes_in_lines(void **state)
@@ -674,6 +711,7 @@ int main(void)
 		TEST(the_reset_register),
 		TEST(the_keyboard_controller_resets),
 		TEST(soft_off_powers_off),
+		TEST(the_alarm_ends_s3),
 		TEST(serial_output_comes_in_lines),
 		TEST(serial_input_is_taken_as_far_as_it_fits),
 		TEST(the_clock_shows_the_wall_time),

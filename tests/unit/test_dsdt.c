@@ -103,13 +103,15 @@ static void test_memory_windows(void **state)
 	assert_int_equal(occurrences(window, sizeof(window)), 1);
 }
 
-static void test_soft_off(void **state)
+static void test_sleep_states(void **state)
 {
 	const uint8_t s5[] = {'_', 'S', '5', '_', 0x12, 7, 4, 0x0a, LAYOUT_SLP_TYP_S5, 0, 0};
+	const uint8_t s3[] = {'_', 'S', '3', '_', 0x12, 6, 4, LAYOUT_SLP_TYP_S3, 0, 0, 0};
 	const uint8_t s0[] = {'_', 'S', '0', '_', 0x12, 6, 4, LAYOUT_SLP_TYP_S0, 0, 0, 0};
 
 	(void)state;
 	assert_int_equal(occurrences(s5, sizeof(s5)), 1);
+	assert_int_equal(occurrences(s3, sizeof(s3)), 1);
 	assert_int_equal(occurrences(s0, sizeof(s0)), 1);
 }
 
@@ -150,7 +152,7 @@ int main(void)
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_ports_and_lines),
 		cmocka_unit_test(test_memory_windows),
-		cmocka_unit_test(test_soft_off),
+		cmocka_unit_test(test_sleep_states),
 		cmocka_unit_test(test_interrupt_routing),
 		cmocka_unit_test(test_isa_bridge_address),
 	};

@@ -669,7 +669,7 @@ static void init_forgets_a_start_up_message(void **state)
 	vm_rig_start(web);
 	vcpu = vcpu_of(web);
 	atomic_store(&vcpu->requests, VCPU_REQ_STARTUP | VCPU_REQ_NMI);
-	vcpu_request_init(vcpu);
+	vcpu_request_stop(vcpu, VCPU_REQ_INIT);
 	assert_int_equal(atomic_load(&vcpu->requests), VCPU_REQ_INIT | VCPU_REQ_NMI);
 	atomic_store(&vcpu->requests, 0);
 }
@@ -682,7 +682,7 @@ static void nobody_is_left_to_start_anybody(void **state)
 	vm_rig_start(web);
 	run_hold(&web->tasks[1]);
 	run_release(&web->tasks[1]);
-	vcpu_request_init(web->vm.vcpus[1]);
+	vcpu_request_stop(web->vm.vcpus[1], VCPU_REQ_INIT);
 	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
 	fake_backend.guest = NULL;
 	fake_backend_push(&hlt);

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "guests/layout.h"
+#include "hv/api/gmem.h"
 #include "tests/fakes/smp_rig.h"
 
 /* --- INIT and start-up messages --- */
@@ -217,6 +219,119 @@ static void interrupts_reach_a_running_sibling(void **state)
 	assert_int_equal(fake_backend.delivered.vector, 0x61);
 }
 
+/* --- suspend to RAM --- */
+
+#define PM1_CNT 0x604u
+#define S3 (LAYOUT_SLP_TYP_S3 << 10 | ACPI_PM1_CNT_SLP_EN)
+
+/* Where the guest wants to wake up. */
+static void set_waking_vector(uint32_t vector)
+{
+	space_switch(&web->vm.gspace.host);
+	assert_int_equal(guest_mem_write(&web->vm, gpa(0xe004c), &vector, sizeof(vector)), HV_OK);
+	space_switch(space_core());
+}
+
+static void suspend(unsigned vcpu)
+{
+	assert_true(bus_write(&web->vm.pio, PM1_CNT, 2, vcpu, S3));
+	smp_settle();
+}
+
+static void s3_stops_all_and_the_first_goes_on_at_the_vector(void **state)
+{
+	struct vcpu *bsp;
+	uint64_t value;
+
+	(void)state;
+	start_both();
+	bsp = vcpu_of(web, 0);
+	assert_true(bus_write(&web->vm.mmio, LAPIC_SVR, 4, 0, 0x1e7));
+	fake_vcpu(bsp)->regs[VCPU_REG_CR0] |= CR0_PE | CR0_PG;
+	set_waking_vector(0x9a102);
+	vm_rig_clear();
+	suspend(0);
+	assert_non_null(strstr(vm_rig_text(), "guest web: suspended"));
+	assert_int_equal(web->state, GUEST_RUNNING);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(vcpu_of(web, i)->wait_for_sipi);
+		pin(web, i, i + 1);
+	}
+	/* Nothing else wakes it. */
+	guest_request(web, 0, VCPU_REQ_NMI);
+	guest_kick(web, 0);
+	smp_until(1, SMP_IDLE);
+	board_press_power_button(web->board);
+	assert_non_null(strstr(vm_rig_text(), "guest web: woke up"));
+	smp_until(1, SMP_GUEST);
+	assert_ptr_equal(smp_guest(1), bsp);
+	assert_int_equal(fake_vcpu(bsp)->regs[VCPU_REG_CR0] & (CR0_PE | CR0_PG), 0);
+	assert_int_equal(fake_vcpu(bsp)->segs[VCPU_SEG_CS].selector, 0x9a10);
+	assert_int_equal(fake_vcpu(bsp)->segs[VCPU_SEG_CS].base, 0x9a100);
+	assert_int_equal(bsp->rip, 2);
+	/* Its LAPIC lets the 8259s through, as firmware leaves it. */
+	assert_true(bus_read(&web->vm.mmio, LAPIC_SVR, 4, 0, &value));
+	assert_int_equal(value, 0x1ff);
+	assert_true(bus_read(&web->vm.mmio, 0xfee00350, 4, 0, &value));
+	assert_int_equal(value, 0x700);
+	/* The other is started as ever. */
+	assert_true(vcpu_of(web, 1)->wait_for_sipi);
+	send_ipi(web, 0, 1, ICR_STARTUP | 0x20);
+	smp_until(2, SMP_GUEST);
+	assert_ptr_equal(smp_guest(2), vcpu_of(web, 1));
+}
+
+/* The first is in its code when another one suspends; what wakes it is there already. */
+static void any_vcpu_may_suspend(void **state)
+{
+	(void)state;
+	start_both();
+	set_waking_vector(0x1000);
+	assert_true(bus_write(&web->vm.pio, 0x602, 2, 1, ACPI_PM1_RTC));
+	acpi_pm_rtc_event(&web->board->pm);
+	memset(vm_rig.kicks, 0, sizeof(vm_rig.kicks));
+	assert_true(bus_write(&web->vm.pio, PM1_CNT, 2, 1, S3));
+	assert_true(vm_rig.kicks[1] > 0 && vm_rig.kicks[2] > 0);
+	smp_until(2, SMP_IDLE);
+	assert_int_equal(smp_go(1), SMP_GUEST);
+	assert_ptr_equal(smp_guest(1), vcpu_of(web, 0));
+	assert_int_equal(fake_vcpu(vcpu_of(web, 0))->segs[VCPU_SEG_CS].base, 0x1000);
+	assert_int_equal(vcpu_of(web, 0)->rip, 0);
+	assert_true(vcpu_of(web, 1)->wait_for_sipi);
+}
+
+/* A start-up message or a wake-up from before a suspend is none after it. */
+static void s3_wipes_what_came_before_it(void **state)
+{
+	(void)state;
+	start_both();
+	set_waking_vector(0x1000);
+	assert_true(bus_write(&web->vm.pio, PM1_CNT, 2, 1, S3));
+	board_press_power_button(web->board);
+	send_ipi(web, 0, 1, ICR_STARTUP | 0x20);
+	suspend(1);
+	assert_true(vcpu_of(web, 0)->wait_for_sipi);
+	assert_true(vcpu_of(web, 1)->wait_for_sipi);
+}
+
+static void a_bad_waking_vector_is_a_reset(void **state)
+{
+	static const uint32_t bad[] = {0, 0x100000, 0xffffffff};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		start_on_1(web);
+		set_waking_vector(bad[i]);
+		vm_rig_clear();
+		suspend(0);
+		board_press_power_button(web->board);
+		smp_settle();
+		assert_non_null(
+			strstr(vm_rig_text(), "guest web: reset: woke up without a waking"));
+		vm_rig_end(web);
+	}
+}
+
 /* --- timers --- */
 
 static struct timer raw;
@@ -374,6 +489,10 @@ int main(void)
 		TEST(init_ends_a_halt),
 		TEST(nmis_go_to_the_vcpu_they_are_for),
 		TEST(interrupts_reach_a_running_sibling),
+		TEST(s3_stops_all_and_the_first_goes_on_at_the_vector),
+		TEST(any_vcpu_may_suspend),
+		TEST(s3_wipes_what_came_before_it),
+		TEST(a_bad_waking_vector_is_a_reset),
 		TEST(a_timer_belongs_to_the_cpu_that_arms_it),
 		TEST(a_lapic_timer_wakes_its_vcpu_from_another_cpu),
 		TEST(settling_waits_for_what_runs_elsewhere),

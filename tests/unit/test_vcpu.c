@@ -46,6 +46,25 @@ static void creation_that_fails_leaves_nothing(void **state)
 	assert_int_equal(fake_backend.vcpus, 1);
 }
 
+/* An address that is in the middle of a paragraph: the selector is rounded down. */
+static void wakes_in_real_mode_at_any_address(void **state)
+{
+	struct vcpu_segment cs;
+
+	(void)state;
+	vcpu_init(vcpu);
+	vcpu_wake(vcpu, 0x9a123);
+	assert_false(vcpu->wait_for_sipi);
+	assert_false(atomic_load(&vcpu->stranded));
+	the_backend->get_seg(vcpu, VCPU_SEG_CS, &cs);
+	assert_int_equal(cs.selector, 0x9a12);
+	assert_int_equal(cs.base, 0x9a120);
+	assert_int_equal(vcpu->rip, 3);
+	/* One that runs is not disturbed. */
+	vcpu_wake(vcpu, 0x1000);
+	assert_int_equal(vcpu->rip, 3);
+}
+
 static void reset_forgets_everything(void **state)
 {
 	uint64_t sum = 0;
@@ -243,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EXIT_TEST(a_new_vcpu_has_what_it_needs),
 		EXIT_TEST(creation_that_fails_leaves_nothing),
+		EXIT_TEST(wakes_in_real_mode_at_any_address),
 		EXIT_TEST(reset_forgets_everything),
 		EXIT_TEST(exceptions_carry_what_they_should),
 		EXIT_TEST(the_third_fault_in_a_row_stops_the_vm),
