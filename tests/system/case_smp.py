@@ -96,9 +96,9 @@ def count_at(told, moment):
 
 
 def one_to_three(lines):
-    """While both run, the one of weight 300 does three times as much."""
+    """While both run and neither starts or ends, the one of weight 300 does three times as much."""
     light, heavy = counts(lines, "light"), counts(lines, "heavy")
-    start, end = max(light[0][0], heavy[0][0]), min(light[-1][0], heavy[-1][0])
+    start, end = max(light[2][0], heavy[2][0]), min(light[-2][0], heavy[-2][0])
     done = [count_at(t, end) - count_at(t, start) for t in (light, heavy)]
     ratio = done[1] / done[0]
     print(f"        weights 100 and 300: 1 : {ratio:.3f}")
