@@ -15,7 +15,9 @@
 #include "hv/vcpu.h"
 #include "mm/pool.h"
 
+/* Lines of each vCPU's last exits, and of all: printing them takes a serial port its time. */
 #define DEATH_TRACE 16u
+#define DEATH_TRACE_ALL 64u
 /* A guest that ends this soon this often is not started again. */
 #define QUICK_END_NS 2000000000ull
 #define QUICK_END_MAX 5u
@@ -215,10 +217,12 @@ static void print_trace_line(void *ctx, const char *text)
 
 static void print_last_exits(struct guest *g)
 {
-	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+	unsigned count = g->vm.vcpu_count;
+	uint64_t lines = min_u64(DEATH_TRACE, max_u64(DEATH_TRACE_ALL / max_u64(count, 1), 1));
+
+	for (unsigned i = 0; i < count; i++) {
 		log_info("%s: last exits of vCPU %u:", g->vm.name, i);
-		recorder_print(&g->vm.vcpus[i]->recorder, DEATH_TRACE, clock_now(),
-			       print_trace_line, g);
+		recorder_print(&g->vm.vcpus[i]->recorder, lines, clock_now(), print_trace_line, g);
 	}
 }
 

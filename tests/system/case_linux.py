@@ -3,7 +3,7 @@
 import re
 import time
 
-from harness import Case, Check, Expect, ExpectAll, Poll, Send
+from harness import NO_VENDOR, Case, Check, Expect, ExpectAll, Poll, Send
 from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, gone, in_two_sizes, isolated, linux,
                     payload, started, stick, stopped, unbroken)
 
@@ -172,4 +172,4 @@ def suspends():
 
 def cases():
     return [SHELLS, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
-            *suspends(), PANIC, IDLE, paravirt("paravirt", {})]
+            *suspends(), PANIC, IDLE, paravirt("paravirt", NO_VENDOR)]

@@ -7,7 +7,7 @@ import os
 import random
 import re
 
-from harness import BOCHS, Case, Check, Expect, ExpectAll, Idle, Poll, Send, Trial
+from harness import BOCHS, NO_VENDOR, Case, Check, Expect, ExpectAll, Idle, Poll, Send, Trial
 from sticks import (LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes,
                     payload, started, stick)
 
@@ -149,7 +149,7 @@ SHARES = Case(
      *(Send(f"start {n}") for n in HOGS), started(*HOGS), passes("sleeper", 300),
      Trial("wake", [Check(in_time)]), POWER_OFF],
     timeout=900, linux=False, run_args=("--icount",),
-    left_out=dict.fromkeys(BOCHS, "a scheduler does not know the vendor; Bochs takes minutes"))
+    left_out=NO_VENDOR)
 
 
 # ---------------------------------------------------------------- two threads of one core
@@ -188,7 +188,7 @@ def smt(name, conf, least, most):
         name, stick(ALL + conf, *(payload(n, "spin", interrupts=1) for n in HOGS_OF_TWO)),
         [Expect(r"^info: CPUs: 2, .*; 2 threads per core", 120), READY, started(*HOGS_OF_TWO), Idle(2),
          *stats_twice(HOGS_OF_TWO, 8), Check(together), POWER_OFF],
-        timeout=300, cpus="2,threads=2", linux=False, never=(STUCK,))
+        timeout=300, cpus="2,threads=2", linux=False, left_out=NO_VENDOR, never=(STUCK,))
 
 
 # ---------------------------------------------------------------- guests that rest
