@@ -294,7 +294,7 @@ static void begin_input(void)
 	for (unsigned i = 0; i < CPUS; i++) {
 		struct vcpu *vcpu = g->vm.vcpus[i];
 
-		run_block(&g->tasks[i]);
+		run_hold(&g->tasks[i]);
 		g->tasks[i].entity.wait_ticks = 0;
 		vcpu_reset(vcpu);
 		atomic_store(&vcpu->requests, 0);
