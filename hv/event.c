@@ -106,8 +106,10 @@ static void inject_exception(struct vcpu *vcpu, const struct hv_backend *backend
 		uint64_t dr6 = backend->get_reg(vcpu, VCPU_REG_DR6);
 		uint64_t dr7 = backend->get_reg(vcpu, VCPU_REG_DR7);
 
+		/* Which breakpoints were met is told anew each time, the other causes pile up. */
+		dr6 = (dr6 & ~DR6_TRAPS) | ev->exception_payload;
+		backend->set_reg(vcpu, VCPU_REG_DR6, dr6);
 		/* The handler may use the debug registers: a #DB ends their protection. */
-		backend->set_reg(vcpu, VCPU_REG_DR6, dr6 | ev->exception_payload);
 		if ((dr7 & DR7_GD) != 0) {
 			backend->set_reg(vcpu, VCPU_REG_DR7, dr7 & ~DR7_GD);
 		}

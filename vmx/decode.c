@@ -159,6 +159,10 @@ static void fill_exception(const struct vmx_raw_exit *raw, struct vm_exit *out)
 	} else if (vector == EXC_DB) {
 		out->exception.dr6 = raw->qualification & DBQ_DR6;
 	}
+	if (type == VMX_EVENT_PRIV_SOFT_EXC) {
+		/* INT1 is no single step, whatever waited for its end. */
+		out->exception.dr6 &= ~DR6_BS;
+	}
 	if (type == VMX_EVENT_PRIV_SOFT_EXC || type == VMX_EVENT_SOFT_EXC) {
 		out->insn_len = insn_length(raw->insn_length);
 	}

@@ -64,6 +64,7 @@
 #define RFLAGS_AC BIT(18)
 
 #define DR6_RESET 0xffff0ff0ull
+#define DR6_TRAPS MASK(3, 0) /* B0 .. B3 */
 #define DR6_BS BIT(14)
 #define DR7_RESET 0x400ull
 #define DR7_GD BIT(13)

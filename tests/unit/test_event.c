@@ -189,13 +189,14 @@ static void page_fault_sets_cr2(void **state)
 	assert_int_equal(fake.injections, 1);
 }
 
-static void debug_trap_keeps_old_dr6_bits(void **state)
+/* As CPUs do: only B0 .. B3 are cleared as well as set. */
+static void debug_trap_keeps_old_dr6_bits_but_b0_to_b3(void **state)
 {
 	(void)state;
-	fake.dr6 = 1;
-	assert_int_equal(raise(EXC_DB, DR6_BS), EVENT_QUEUED);
+	fake.dr6 = DR6_RESET | DR6_BS | 0xb;
+	assert_int_equal(raise(EXC_DB, 4), EVENT_QUEUED);
 	deliver();
-	assert_int_equal(fake.dr6, DR6_BS | 1);
+	assert_int_equal(fake.dr6, DR6_RESET | DR6_BS | 4);
 }
 
 /* Its handler reads DR6: with GD set that would be the next #DB, for ever. */
@@ -429,7 +430,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(nothing_pending_injects_nothing, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
-		cmocka_unit_test_setup(debug_trap_keeps_old_dr6_bits, setup),
+		cmocka_unit_test_setup(debug_trap_keeps_old_dr6_bits_but_b0_to_b3, setup),
 		cmocka_unit_test_setup(debug_trap_ends_general_detect, setup),
 		cmocka_unit_test_setup(faults_push_the_resume_flag, setup),
 		cmocka_unit_test_setup(double_fault_matrix, setup),

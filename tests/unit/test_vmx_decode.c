@@ -192,6 +192,10 @@ static void exceptions(void **state)
 	raw.insn_length = 1;
 	raw.qualification = 0;
 	assert_int_equal(decode(&raw)->insn_len, 1);
+	assert_int_equal(out.exception.dr6, 0);
+	/* Bochs tells the step that would have come behind it; breakpoints are another matter. */
+	raw.qualification = DR6_BS | 2;
+	assert_int_equal(decode(&raw)->exception.dr6, 2);
 	/* No exception has such a vector. */
 	raw.interruption = VMX_EVENT_VALID | 3u << 8 | 32;
 	assert_int_equal(decode(&raw)->kind, VM_EXIT_UNKNOWN);
