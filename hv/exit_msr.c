@@ -21,9 +21,11 @@ static struct lapic *lapic_of(struct vcpu *vcpu)
 
 static void set_tsc_adjust(struct vcpu *vcpu, uint64_t adjust)
 {
-	vcpu->tsc_adjust = adjust;
-	guest_apply_tsc(guest_of(vcpu->vm), vcpu);
-	pv_tsc_changed(vcpu);
+	if (adjust != vcpu->tsc_adjust) {
+		vcpu->tsc_adjust = adjust;
+		guest_apply_tsc(guest_of(vcpu->vm), vcpu);
+		pv_tsc_changed(vcpu);
+	}
 }
 
 /* --- EFER --- */

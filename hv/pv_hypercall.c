@@ -27,7 +27,6 @@ enum hypercall {
 
 /* A call's registers, as wide as the caller's mode has them. */
 struct call {
-	uint64_t number;
 	uint64_t arg[4];
 	bool wide; /* 64-bit code */
 };
@@ -135,39 +134,37 @@ static int64_t (*const calls[HC_COUNT])(struct vcpu *, const struct call *) = {
 	[HC_SCHED_YIELD] = yield_to,
 };
 
-static void read_call(const struct vcpu *vcpu, bool wide, struct call *call)
+/* One that there is. Out of line: what it takes to ask would cost those that there are not. */
+static __attribute__((noinline)) int64_t known_call(struct vcpu *vcpu, uint64_t number, bool wide)
 {
-	static const uint8_t args[] = {GPR_RBX, GPR_RCX, GPR_RDX, GPR_RSI};
 	uint64_t mask = wide ? ~0ull : 0xffffffffull;
+	struct call call = {.arg = {vcpu->gpr[GPR_RBX] & mask, vcpu->gpr[GPR_RCX] & mask,
+				    vcpu->gpr[GPR_RDX] & mask, vcpu->gpr[GPR_RSI] & mask},
+			    .wide = wide};
 
-	call->wide = wide;
-	call->number = vcpu->gpr[GPR_RAX] & mask;
-	for (unsigned i = 0; i < ARRAY_SIZE(args); i++) {
-		call->arg[i] = vcpu->gpr[args[i]] & mask;
-	}
+	return vcpu_cpl(vcpu) != 0 ? PV_EPERM : calls[number](vcpu, &call);
 }
 
+/* A number that nobody knows is that to user mode, too, where KVM speaks of permission. */
 void pv_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
 {
-	struct vcpu_context context;
-	struct call call;
 	int64_t result = PV_ENOSYS;
+	uint64_t number;
+	bool wide;
 
 	if (!guest_of(vcpu->vm)->config->paravirt) {
 		vcpu_raise(vcpu, EXC_UD);
 		return;
 	}
-	the_backend->get_context(vcpu, &context);
 	if (!vcpu_skip(vcpu, exit, INSN_VMMCALL)) {
 		return;
 	}
-	read_call(vcpu, vcpu_insn_mode(&context) == INSN_LONG64, &call);
-	if (context.cpl != 0) {
-		result = PV_EPERM;
-	} else if (call.number < HC_COUNT && calls[call.number] != NULL) {
-		result = calls[call.number](vcpu, &call);
+	wide = the_backend->code_root(vcpu) != CODE_ROOT_NONE;
+	number = wide ? vcpu->gpr[GPR_RAX] : (uint32_t)vcpu->gpr[GPR_RAX];
+	if (number < HC_COUNT && calls[number] != NULL) {
+		result = known_call(vcpu, number, wide);
 	}
-	vcpu->gpr[GPR_RAX] = call.wide ? (uint64_t)result : (uint32_t)result;
+	vcpu->gpr[GPR_RAX] = wide ? (uint64_t)result : (uint32_t)result;
 }
 
 #define HYPERCALL_LENGTH 3u

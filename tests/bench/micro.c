@@ -325,8 +325,8 @@ static void await_pings(unsigned cpu)
 }
 
 /*
- * An IPI to a processor that runs on another CPU, and one back: half of that. All instructions
- * count, of both processors, guests and hypervisor, where the machine has its CPUs take turns.
+ * An IPI to a processor that runs on another CPU, and one back: half of that, in instructions that
+ * each of the machine's CPUs executes meanwhile, if they take turns as those of Bochs do.
  */
 static void case_ipi(void)
 {

@@ -21,7 +21,7 @@ OPERATIONS = (
     ("ioapic-read", "IOAPIC read (second-stage fault)", None),
     ("self-ipi", "self-IPI and its handler, xAPIC", None),
     ("x2apic-self-ipi", "self-IPI and its handler, x2APIC", None),
-    ("ipi-other-cpu", "IPI to a vCPU that runs on another CPU, and its handler", 3000),
+    ("ipi-other-cpu", "IPI to a vCPU that runs on another CPU, and its handler (Bochs, AMD-V)", 3000),
 )
 LOOPS = (("integer", "integer loop"), ("memory", "memory loop"), ("page-faults", "page-fault loop"))
 BUDGET_EXITS = 4000

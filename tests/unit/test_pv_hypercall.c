@@ -65,8 +65,11 @@ static void user_mode_has_none(void **state)
 	(void)state;
 	cpu->segs[VCPU_SEG_SS].attr |= 3 << 5;
 	told_length = 3;
+	/* -EPERM for those that there are, -ENOSYS for the others. */
 	for (unsigned n = 0; n < 16; n++) {
-		assert_int_equal((int64_t)call(n, 0, 2, 0, 0), -1);
+		bool known = n == 1 || n == 5 || n == 9 || n == 10 || n == 11;
+
+		assert_int_equal((int64_t)call(n, 0, 2, 0, 0), known ? -1 : -1000);
 	}
 	told_length = 0;
 	assert_int_equal(atomic_load(&g->vm.vcpus[2]->requests) & VCPU_REQ_UNHALT, 0);
