@@ -99,7 +99,7 @@ static const struct run_ops run_ops = {
 	.end_guests = guest_end_wanted,
 };
 
-static const struct watchdog_ops watchdog_ops = {host_apic_send_nmi, run_last_guest};
+static const struct watchdog_ops watchdog_ops = {host_apic_send_nmi, run_last_guest, run_wake_late};
 
 /* CPUs that have come as far as the run loop, or as they will come. */
 static _Atomic unsigned entered_count;

@@ -24,6 +24,8 @@
 #define WAKE_CREDIT_NS 4000000ull
 #define CAP_PERIOD_NS 10000000ull
 #define BALANCE_NS 10000000ull
+/* A timer that is this late has lost its interrupt. */
+#define LATE_NS 500000000ull
 
 /* What a CPU is asked for by others. */
 #define ASK_RESCHED BIT32(0) /* give the CPU back to the scheduler */
@@ -390,6 +392,28 @@ void run_yield_to(const struct run_task *t)
 uint64_t run_wait_ticks(const struct run_task *t)
 {
 	return t->entity.wait_ticks;
+}
+
+/* Whether CPU `index` should have come out of its guest, or out of its sleep, long ago. */
+static bool is_late(unsigned index, uint64_t now)
+{
+	const struct run_cpu *cpu = &run.cpus[index];
+	uint64_t phase = atomic_load_explicit(&percpu_get(index)->phase, memory_order_relaxed) &
+			 WATCHDOG_PHASE_MASK;
+	uint64_t next = timer_queue_next(&cpu->timers);
+	bool overdue = next < now && now - next > clock_ns_to_ticks(LATE_NS);
+
+	return (phase == WATCHDOG_GUEST || phase == WATCHDOG_IDLE) &&
+	       (overdue || !atomic_load(&cpu->open));
+}
+
+void run_wake_late(uint64_t now)
+{
+	for (unsigned i = 0; i < run.cpu_count; i++) {
+		if (i != cpu_this()->index && is_late(i, now)) {
+			run.ops->send_kick(i);
+		}
+	}
 }
 
 void run_flush_cpus(void)

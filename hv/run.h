@@ -110,6 +110,12 @@ void run_chore(unsigned chores);
 void run_attention(void);
 /* Called by the host timer's handler: what was armed has fired. */
 void run_timer_fired(void);
+/*
+ * Interrupts other CPUs again that have missed an interrupt: their timer's or a kick. QEMU's TCG
+ * loses one now and then (docs/platforms.md); a CPU that has missed none is at worst interrupted
+ * once for nothing.
+ */
+void run_wake_late(uint64_t now);
 /* All other CPUs drop their translations of core memory soon. */
 void run_flush_cpus(void);
 

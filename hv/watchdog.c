@@ -155,6 +155,7 @@ static void look_again(struct timer *t)
 	uint64_t now = clock_now();
 
 	watchdog_check(now);
+	ops->wake_late(now);
 	timer_arm(t, now + clock_ns_to_ticks(WATCHDOG_PERIOD_NS));
 }
 

@@ -28,6 +28,8 @@ struct watchdog_ops {
 	void (*send_nmi)(uint32_t apic_id);
 	/* The name of the guest that `cpu` ran last, NULL when there is none; from another CPU. */
 	const char *(*last_guest)(const struct cpu_local *cpu);
+	/* Called at each check; interrupts CPUs that have missed an interrupt. */
+	void (*wake_late)(uint64_t now);
 };
 
 /* Before the first check. */

@@ -15,7 +15,7 @@ ALL = "console = all\n"
 ONE_CPU = {"pin": 0}
 STUCK = r"(?i)is stuck"
 SMP_SECONDS = int(os.environ.get("SMP_SECONDS", "30"))
-CHAOS_SECONDS = int(os.environ.get("CHAOS_SECONDS", "60"))
+CHAOS_SECONDS = int(os.environ.get("CHAOS_SECONDS", "30"))
 CHAOS_SEED = int(os.environ.get("CHAOS_SEED", "4"))
 
 

@@ -104,6 +104,40 @@ static void a_guest_that_runs_is_interrupted_once(void **state)
 	assert_int_equal(all_kicks(), 2);
 }
 
+static struct timer late;
+
+static void nothing_late(struct timer *t)
+{
+	(void)t;
+}
+
+/* An emulator that forgets an interrupt: whoever looks after others sends another one. */
+static void a_lost_interrupt_is_sent_again(void **state)
+{
+	(void)state;
+	start_on_1(web);
+	run_wake_late(fake_tsc);
+	assert_int_equal(vm_rig.kicks[1], 0);
+	/* A kick that did not get through. */
+	guest_kick(web, 0);
+	assert_int_equal(vm_rig.kicks[1], 1);
+	run_wake_late(fake_tsc);
+	assert_int_equal(vm_rig.kicks[1], 2);
+	assert_int_equal(smp_go(1), SMP_GUEST);
+	run_wake_late(fake_tsc);
+	assert_int_equal(vm_rig.kicks[1], 2);
+	/* A timer that should have fired: CPU 1 arms one of its own. */
+	fake_cpu_switch(1);
+	timer_init(&late, run_timers(), nothing_late);
+	timer_arm(&late, fake_tsc + MS);
+	fake_cpu_switch(0);
+	run_wake_late(fake_tsc + 100 * MS);
+	assert_int_equal(vm_rig.kicks[1], 2);
+	run_wake_late(fake_tsc + 600 * MS);
+	assert_int_equal(vm_rig.kicks[1], 3);
+	timer_cancel(&late);
+}
+
 /* While its CPU is not in the guest it need not be interrupted: it looks before it enters. */
 static void between_two_entries_nobody_is_interrupted(void **state)
 {
@@ -737,6 +771,7 @@ int main(void)
 		TEST(vcpus_of_one_guest_run_at_once),
 		TEST(a_wake_up_interrupts_one_idle_cpu_once),
 		TEST(a_guest_that_runs_is_interrupted_once),
+		TEST(a_lost_interrupt_is_sent_again),
 		TEST(between_two_entries_nobody_is_interrupted),
 		TEST(a_request_on_the_way_to_sleep_is_not_lost),
 		TEST(a_request_on_the_way_in_is_served_first),
