@@ -67,11 +67,11 @@ void case_ports_write(void)
 	write_all(0xa55aa55a);
 }
 
-/* What stands beside power-off and reset in the same registers must do neither. */
+/* What stands beside power-off, suspend and reset in the same registers must do none of them. */
 void case_port_sleep_types(void)
 {
 	for (unsigned type = 0; type < 8; type++) {
-		if (type != LAYOUT_SLP_TYP_S5) {
+		if (type != LAYOUT_SLP_TYP_S3 && type != LAYOUT_SLP_TYP_S5) {
 			out16(LAYOUT_PM1_CNT, (uint16_t)(0x2000 | type << 10));
 			out8(LAYOUT_PM1_CNT + 1, (uint8_t)(0x20 | type << 2));
 		}
