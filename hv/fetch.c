@@ -70,10 +70,17 @@ static bool note_path(struct fetch_cache *c, struct vm *vm, uint64_t cr3, uint64
 	return true;
 }
 
+void fetch_clear(struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < FETCH_PAGES; i++) {
+		vcpu->fetch[i].page = FETCH_NO_PAGE;
+	}
+}
+
 bool fetch_fill(struct vcpu *vcpu, uint64_t root)
 {
-	struct fetch_cache *c = &vcpu->fetch;
 	uint64_t linear = vcpu->rip;
+	struct fetch_cache *c = &vcpu->fetch[(linear >> PAGE_SHIFT) % FETCH_PAGES];
 	struct vcpu_context context;
 	struct vcpu_walk walk;
 	struct gwalk_result at;

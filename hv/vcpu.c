@@ -72,7 +72,7 @@ void vcpu_init(struct vcpu *vcpu)
 	vcpu->halted = false;
 	vcpu->wait_for_sipi = true;
 	atomic_store(&vcpu->stranded, true);
-	vcpu->fetch.page = FETCH_NO_PAGE;
+	fetch_clear(vcpu);
 	pv_reset(vcpu);
 	event_reset(vcpu);
 	the_backend->vcpu_reset(vcpu);

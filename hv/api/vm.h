@@ -126,10 +126,11 @@ struct vcpu_pv {
 };
 
 #define FETCH_LEVELS 4u
+#define FETCH_PAGES 8u
 
 #define FETCH_NO_PAGE (~0ull)
 
-/* The last code page and the page-table entries that led there; owned by hv/fetch.c. */
+/* A code page and the page-table entries that led there; owned by hv/fetch.c. */
 struct fetch_cache {
 	const uint8_t *code; /* in the VM window */
 	uint64_t page;	     /* linear address >> PAGE_SHIFT; FETCH_NO_PAGE: empty */
@@ -167,7 +168,7 @@ struct vcpu {
 	uint64_t exit_count;
 	uint64_t exits_by_kind[VM_EXIT_KIND_COUNT];
 	struct recorder recorder;
-	struct fetch_cache fetch;
+	struct fetch_cache fetch[FETCH_PAGES]; /* at the page's number modulo their number */
 };
 
 struct vm {

@@ -96,13 +96,33 @@ static void the_second_fetch_needs_no_walk(void **state)
 {
 	(void)state;
 	assert_quick(0);
-	assert_int_equal(vcpu->fetch.page, VA >> PAGE_SHIFT);
+	assert_non_null(fetch_held(vcpu, the_backend->code_root(vcpu)));
 	vcpu->rip = VA + 0x124;
 	assert_quick(0x11111111);
 	vcpu->rip = VA + 0x123; /* at any offset */
 	assert_quick(0x11111100);
 	vcpu->rip = VA + PAGE_SIZE + 0x124;
 	assert_quick(0x22222222);
+}
+
+static void two_pages_in_turn_are_both_held(void **state)
+{
+	(void)state;
+	vcpu->rip = VA;
+	assert_quick(0);
+	vcpu->rip = VA + PAGE_SIZE;
+	assert_quick(0);
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu->rip = VA + PAGE_SIZE * (i & 1) + 4;
+		assert_non_null(fetch_held(vcpu, the_backend->code_root(vcpu)));
+		assert_quick((i & 1) == 0 ? 0x11111111 : 0x22222222);
+	}
+	/* Of another page in the same place nothing is told. */
+	vcpu->rip = VA + PAGE_SIZE * FETCH_PAGES;
+	assert_null(fetch_held(vcpu, the_backend->code_root(vcpu)));
+	fetch_clear(vcpu);
+	vcpu->rip = VA;
+	assert_null(fetch_held(vcpu, the_backend->code_root(vcpu)));
 }
 
 static void the_end_of_a_page_goes_the_long_way(void **state)
@@ -265,12 +285,12 @@ static void random_changes_never_fool_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_second_fetch_needs_no_walk), TEST(the_end_of_a_page_goes_the_long_way),
-		TEST(a_changed_page_table_is_seen),   TEST(changed_rights_in_the_tables_are_seen),
-		TEST(rights_are_the_cpus_affair),     TEST(another_address_space_is_seen),
-		TEST(changed_code_is_seen),	      TEST(large_pages_are_remembered_too),
-		TEST(other_modes_go_the_long_way),    TEST(code_outside_of_memory_is_none),
-		TEST(random_changes_never_fool_it),
+		TEST(the_second_fetch_needs_no_walk),	     TEST(two_pages_in_turn_are_both_held),
+		TEST(the_end_of_a_page_goes_the_long_way),   TEST(a_changed_page_table_is_seen),
+		TEST(changed_rights_in_the_tables_are_seen), TEST(rights_are_the_cpus_affair),
+		TEST(another_address_space_is_seen),	     TEST(changed_code_is_seen),
+		TEST(large_pages_are_remembered_too),	     TEST(other_modes_go_the_long_way),
+		TEST(code_outside_of_memory_is_none),	     TEST(random_changes_never_fool_it),
 	};
 
 	return cmocka_run_group_tests(tests, exit_machine, NULL);
