@@ -193,7 +193,11 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, 
 	if (status != HV_OK) {
 		return status;
 	}
+	find_region(g, addr)->device = true;
 	CHECK(pt_lookup(&g->stage2, addr, &leaf));
+	leaf.attr.rights = PT_RW;
+	status = pt_protect(&g->stage2, addr, PAGE_SIZE, leaf.attr);
+	CHECK(status == HV_OK);
 	window_copy_frame(leaf.pa, contents);
 	*frame = leaf.pa;
 	g->ram_bytes -= PAGE_SIZE; /* not RAM */
@@ -328,6 +332,9 @@ enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
 	enum gspace_fault fault = gspace_fault(g, addr, false);
 	enum hv_status status;
 
+	if (fault == GSPACE_FAULT_RETRY && find_region(g, addr.v)->device) {
+		return GSPACE_FAULT_MMIO;
+	}
 	if (fault != GSPACE_FAULT_RETRY || g->code_level == PT_LEVEL_1G) {
 		return fault;
 	}

@@ -3,8 +3,9 @@
  * A guest's physical address space: its second-stage tables (EPT or NPT) and the hypervisor's own
  * view of the same RAM, the VM window of its space, kept in step. RAM is taken in the largest
  * blocks that fit. Frames shared copy-on-write are mapped read-only in both. The window is never
- * executable; the guest may execute all of its RAM, where the CPU wants that (gspace_limit_code) by
- * small pages only, which a large one becomes when the guest first executes there.
+ * executable; the guest may execute all of its RAM, but no page that stands for a device, where the
+ * CPU wants that (gspace_limit_code) by small pages only, which a large one becomes when the guest
+ * first executes there.
  *
  * Translations that a CPU may hold: this CPU's view of the window is flushed here. For the second
  * stage, and for the window on other CPUs that run this VM, stage2.changed and host.pt.changed say
@@ -28,6 +29,7 @@ struct gspace_region {
 	uint64_t size;
 	uint64_t populated; /* bytes from base on that are mapped */
 	bool writable;	    /* false: ROM, also for guest_mem_write */
+	bool device;	    /* gspace_add_page: no code */
 };
 
 struct gspace {
@@ -78,8 +80,8 @@ enum hv_status gspace_add_region(struct gspace *g, uint64_t base, uint64_t size,
 enum hv_status gspace_populate(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
 /*
  * Declares and populates one page that is the guest's as RAM is, but stands for a device: the
- * backend gives accesses to it a meaning. It begins as a copy of the frame `contents`; *frame is
- * where it lies.
+ * backend gives accesses to it a meaning. It is not executable, and begins as a copy of the frame
+ * `contents`; *frame is where it lies.
  */
 enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents,
 			       hpa_t *frame) HV_MUST_CHECK;
@@ -95,7 +97,10 @@ enum gspace_fault {
 };
 /* Decides what a second-stage fault at `addr` means; breaks copy-on-write when that is it. */
 enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
-/* The same for an instruction fetch; splits a large page that may not be executable as a whole. */
+/*
+ * The same for an instruction fetch; splits a large page that may not be executable as a whole.
+ * A page that stands for a device is no memory to fetch from: GSPACE_FAULT_MMIO.
+ */
 enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr);
 
 /*

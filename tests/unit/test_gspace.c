@@ -218,6 +218,9 @@ static void a_page_for_a_device(void **state)
 	assert_true(pt_lookup(&a.stage2, 0xfee00000, &leaf));
 	assert_int_equal(leaf.pa.v, frame.v);
 	assert_int_equal(leaf.size, PAGE_SIZE);
+	assert_int_equal(leaf.attr.rights & (PT_R | PT_W | PT_X), PT_R | PT_W);
+	assert_int_equal(gspace_fetch_fault(&a, gpa(0xfee00010)), GSPACE_FAULT_MMIO);
+	assert_int_equal(gspace_fetch_fault(&a, gpa(0x1000)), GSPACE_FAULT_RETRY);
 	assert_int_equal(frame_info(frame)->owner, 1);
 	assert_memory_equal(fake_ram(frame), contents, PAGE_SIZE);
 	expect_isolated();
