@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "guests/tables/e820.h"
+#include "hv/api/vm.h"
 #include "hv/config.h"
 
 #define ENTRIES_MAX 32u
@@ -35,10 +37,42 @@ static void check_error(void *ctx, const struct config_error *error)
 
 static const struct config_reporter reporter = {check_error, NULL};
 
+static bool is_entry(const struct config_tree *tree, unsigned entry)
+{
+	return entry < tree->count && !tree->entries[entry].directory;
+}
+
+/* What the code that starts a guest takes for granted. */
+static bool is_startable(const struct config_tree *tree, const struct guest_config *guest)
+{
+	struct ram_layout ram;
+	struct sched_cpumask again;
+	char pin[CONFIG_CPUS_TEXT_MAX];
+
+	if (guest->cpus < 1 || guest->cpus > VM_VCPUS_MAX || guest->weight < SCHED_WEIGHT_MIN ||
+	    guest->weight > SCHED_WEIGHT_MAX || guest->cap > SCHED_CAP_MAX ||
+	    guest->module_count > CONFIG_MODULES_MAX) {
+		return false;
+	}
+	for (unsigned i = 0; i < guest->module_count; i++) {
+		if (!is_entry(tree, guest->modules[i].file)) {
+			return false;
+		}
+	}
+	config_format_cpus(&guest->pin, pin, sizeof(pin));
+	if (strcmp(pin, "all") != 0 && strlen(pin) + 1 < sizeof(pin) &&
+	    (!config_parse_cpus((struct span){pin, strlen(pin)}, &again) ||
+	     memcmp(&again, &guest->pin, sizeof(again)) != 0)) {
+		return false; /* a list as it is printed is read back as the same list */
+	}
+	return is_entry(tree, guest->kernel) &&
+	       (guest->initrd == CONFIG_NO_ENTRY || is_entry(tree, guest->initrd)) &&
+	       ram_layout_build(guest->memory, &ram) == HV_OK;
+}
+
 static void check_guest(const struct config_tree *tree, struct span name, struct span text)
 {
 	static struct guest_config guest;
-	struct ram_layout ram;
 
 	reported = 0;
 	if (config_load_guest(tree, name, text, &reporter, &guest) != HV_OK) {
@@ -47,9 +81,7 @@ static void check_guest(const struct config_tree *tree, struct span name, struct
 		}
 		return;
 	}
-	if (reported != 0 || guest.kernel >= tree->count || guest.cpus != 1 ||
-	    (guest.initrd != CONFIG_NO_ENTRY && guest.initrd >= tree->count) ||
-	    ram_layout_build(guest.memory, &ram) != HV_OK) {
+	if (reported != 0 || !is_startable(tree, &guest)) {
 		abort();
 	}
 }
