@@ -42,7 +42,7 @@ static void yield_reinject(struct vcpu_events *ev)
 	if (ev->reinject.type == VCPU_EVENT_INTERRUPT) {
 		ev->late_vector = ev->reinject.vector;
 	} else if (ev->reinject.type == VCPU_EVENT_NMI) {
-		ev->nmi_pending = true;
+		ev->nmi_pending++;
 	}
 	ev->reinject.type = VCPU_EVENT_NONE;
 }
@@ -70,9 +70,13 @@ enum event_result event_exception(struct vcpu *vcpu, const struct vcpu_event *ex
 	return EVENT_QUEUED;
 }
 
-void event_nmi(struct vcpu *vcpu)
+void event_nmi(struct vcpu *vcpu, const struct hv_backend *backend)
 {
-	vcpu->events.nmi_pending = true;
+	bool handling = (backend->blocked(vcpu, VCPU_EVENT_NMI) & VCPU_BLOCKED_NMI) != 0;
+
+	if (vcpu->events.nmi_pending < (handling ? 1 : 2)) {
+		vcpu->events.nmi_pending++;
+	}
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
@@ -145,8 +149,8 @@ static void inject_external(struct vcpu *vcpu, const struct hv_backend *backend,
 	struct vcpu_events *ev = &vcpu->events;
 	struct vcpu_event event = {.type = VCPU_EVENT_NMI, .vector = EXC_NMI};
 
-	if (ev->nmi_pending && backend->blocked(vcpu, VCPU_EVENT_NMI) == 0) {
-		ev->nmi_pending = false;
+	if (ev->nmi_pending != 0 && backend->blocked(vcpu, VCPU_EVENT_NMI) == 0) {
+		ev->nmi_pending--;
 		backend->inject(vcpu, &event);
 		return;
 	}
@@ -191,7 +195,7 @@ void event_deliver(struct vcpu *vcpu, const struct hv_backend *backend,
 		inject_external(vcpu, backend, source);
 	}
 	vector = ev->late_vector >= 0 ? ev->late_vector : source->requested(source->ctx, vcpu);
-	want_windows(vcpu, backend, vector, ev->nmi_pending);
+	want_windows(vcpu, backend, vector, ev->nmi_pending != 0);
 }
 
 bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
@@ -199,7 +203,7 @@ bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
 {
 	const struct vcpu_events *ev = &vcpu->events;
 
-	if (ev->nmi_pending || ev->exception.type != VCPU_EVENT_NONE ||
+	if (ev->nmi_pending != 0 || ev->exception.type != VCPU_EVENT_NONE ||
 	    ev->reinject.type != VCPU_EVENT_NONE) {
 		return true;
 	}

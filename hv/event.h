@@ -47,7 +47,11 @@ void event_note_vectoring(struct vcpu *vcpu, const struct vcpu_event *vectoring)
  */
 enum event_result event_exception(struct vcpu *vcpu, const struct vcpu_event *exception,
 				  uint64_t payload) HV_MUST_CHECK;
-void event_nmi(struct vcpu *vcpu);
+/*
+ * Latches an NMI. A CPU takes one at once and latches another while it handles the first; a vCPU
+ * may be late to take it, and by then two may have come.
+ */
+void event_nmi(struct vcpu *vcpu, const struct hv_backend *backend);
 /* Forgets everything: RESET and INIT. */
 void event_reset(struct vcpu *vcpu);
 

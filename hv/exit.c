@@ -28,14 +28,14 @@ static struct lapic *lapic_of(const struct vcpu *vcpu)
 
 void exit_sync_tpr_from_hw(struct vcpu *vcpu)
 {
-	if (!the_backend->info.virtual_interrupts) {
+	if (lapic_of(vcpu)->page == NULL) {
 		lapic_set_cr8(lapic_of(vcpu), the_backend->get_reg(vcpu, VCPU_REG_CR8));
 	}
 }
 
 void exit_sync_tpr_to_hw(struct vcpu *vcpu)
 {
-	if (!the_backend->info.virtual_interrupts) {
+	if (lapic_of(vcpu)->page == NULL) {
 		the_backend->set_reg(vcpu, VCPU_REG_CR8, lapic_cr8(lapic_of(vcpu)));
 	}
 }
@@ -172,7 +172,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu->halted = true;
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) != 0 ||
-	    vcpu->events.nmi_pending || vcpu->pv.unhalt) {
+	    vcpu->events.nmi_pending != 0 || vcpu->pv.unhalt) {
 		return;
 	}
 	exit_strand(vcpu);
@@ -334,19 +334,28 @@ static void on_tpr_below(struct vcpu *vcpu, struct vm_exit *exit)
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
+static void on_unhandled(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	stop_with(vcpu, "unhandled exit", exit->raw.reason, exit->raw.info);
+}
+
+/* These two come only from a CPU that was given the LAPIC's page to work on. */
 static void on_apic_write(struct vcpu *vcpu, struct vm_exit *exit)
 {
+	if (lapic_of(vcpu)->page == NULL) {
+		on_unhandled(vcpu, exit);
+		return;
+	}
 	lapic_page_written(lapic_of(vcpu), exit->apic.offset);
 }
 
 static void on_virtual_eoi(struct vcpu *vcpu, struct vm_exit *exit)
 {
+	if (lapic_of(vcpu)->page == NULL) {
+		on_unhandled(vcpu, exit);
+		return;
+	}
 	lapic_page_eoi(lapic_of(vcpu), exit->apic.vector);
-}
-
-static void on_unhandled(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	stop_with(vcpu, "unhandled exit", exit->raw.reason, exit->raw.info);
 }
 
 static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit *) = {

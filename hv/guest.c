@@ -119,6 +119,16 @@ void guest_request(struct guest *g, unsigned vcpu, uint32_t requests)
 	run_wake(&g->tasks[vcpu]);
 }
 
+void guest_nmi(struct guest *g, unsigned vcpu)
+{
+	uint32_t before = atomic_fetch_or(&g->vm.vcpus[vcpu]->requests, VCPU_REQ_NMI);
+
+	if ((before & VCPU_REQ_NMI) != 0) {
+		vcpu_request(g->vm.vcpus[vcpu], VCPU_REQ_NMI_AGAIN);
+	}
+	run_wake(&g->tasks[vcpu]);
+}
+
 void guest_kick(struct guest *g, unsigned vcpu)
 {
 	guest_request(g, vcpu, VCPU_REQ_EVENT);
@@ -158,8 +168,8 @@ void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests)
 	if ((requests & VCPU_REQ_STARTUP) != 0) {
 		vcpu_startup(vcpu, atomic_load(&vcpu->startup_vector));
 	}
-	if ((requests & VCPU_REQ_NMI) != 0) {
-		event_nmi(vcpu);
+	for (uint32_t nmis = requests & VCPU_REQ_NMIS; nmis != 0; nmis &= nmis - 1) {
+		event_nmi(vcpu, the_backend);
 	}
 }
 

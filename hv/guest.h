@@ -164,6 +164,8 @@ const struct event_source *guest_event_source(struct vm *vm);
 void guest_request(struct guest *g, unsigned vcpu, uint32_t requests);
 /* The same for its interrupt state, which changed. From anywhere. */
 void guest_kick(struct guest *g, unsigned vcpu);
+/* An NMI to a vCPU. Two that come before it has taken the first are two. From anywhere. */
+void guest_nmi(struct guest *g, unsigned vcpu);
 /* Carries out the requests of VCPU_REQ_SIGNALS; on the CPU that runs the vCPU. */
 void guest_vcpu_signals(struct vcpu *vcpu, uint32_t requests);
 /* Offers keys that found no room to the guests again. */

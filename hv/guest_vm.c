@@ -33,9 +33,7 @@ static void board_wants_kick(void *ctx, unsigned vcpu)
 
 static void board_wants_nmi(void *ctx, unsigned vcpu)
 {
-	struct guest *g = ctx;
-
-	guest_request(g, vcpu, VCPU_REQ_NMI);
+	guest_nmi(ctx, vcpu);
 }
 
 /* The BSP begins again where firmware would be. */

@@ -53,6 +53,11 @@ static void end_step(struct svm_vcpu *v, struct svm_raw_exit *raw, bool iret_don
 		v->vmcb->rflags &= ~RFLAGS_TF;
 	}
 	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB) {
+		/* QEMU's VMRUN does not take the shadow over: at its second exit it would be gone.
+		 */
+		if (v->nmi.state == SVM_NMI_OPEN && raw->rip == v->nmi.rip) {
+			v->vmcb->int_state |= SVM_INT_SHADOW;
+		}
 		return;
 	}
 	/* Ours unless DR6 names another cause. Bochs intercepts before it sets even BS. */

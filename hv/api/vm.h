@@ -65,15 +65,17 @@ enum gpr {
 #define VCPU_REQ_STOP BIT32(1)	/* the VM stops: do not enter again */
 #define VCPU_REQ_TLB_FLUSH BIT32(2)
 #define VCPU_REQ_NMI BIT32(3)
-#define VCPU_REQ_INIT BIT32(4)	  /* an INIT message; goes before a STARTUP */
-#define VCPU_REQ_STARTUP BIT32(5) /* a start-up message, with vcpu->startup_vector */
-#define VCPU_REQ_SUSPEND BIT32(6) /* S3: as INIT, for every vCPU; goes before WAKE */
-#define VCPU_REQ_WAKE BIT32(7)	  /* S3 is over: to the guest's waking vector */
-#define VCPU_REQ_CLOCK BIT32(8)	  /* the paravirtual clock's page is to be written */
-#define VCPU_REQ_UNHALT BIT32(9)  /* another vCPU ends this one's HLT, or the next one */
+#define VCPU_REQ_INIT BIT32(4)	     /* an INIT message; goes before a STARTUP */
+#define VCPU_REQ_STARTUP BIT32(5)    /* a start-up message, with vcpu->startup_vector */
+#define VCPU_REQ_SUSPEND BIT32(6)    /* S3: as INIT, for every vCPU; goes before WAKE */
+#define VCPU_REQ_WAKE BIT32(7)	     /* S3 is over: to the guest's waking vector */
+#define VCPU_REQ_CLOCK BIT32(8)	     /* the paravirtual clock's page is to be written */
+#define VCPU_REQ_UNHALT BIT32(9)     /* another vCPU ends this one's HLT, or the next one */
+#define VCPU_REQ_NMI_AGAIN BIT32(10) /* an NMI that came while VCPU_REQ_NMI was set */
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
+#define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
 #define VCPU_REQ_SIGNALS \
-	(VCPU_REQ_NMI | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_SUSPEND | VCPU_REQ_WAKE)
+	(VCPU_REQ_NMIS | VCPU_REQ_INIT | VCPU_REQ_STARTUP | VCPU_REQ_SUSPEND | VCPU_REQ_WAKE)
 /* What gets a vCPU going again that is `stranded`. */
 #define VCPU_REQ_REVIVE (VCPU_REQ_SIGNALS | VCPU_REQ_UNHALT)
 
@@ -100,7 +102,8 @@ struct vcpu_events {
 	struct vcpu_event reinject;  /* delivery was interrupted: comes first */
 	uint64_t exception_payload;  /* CR2 for #PF, DR6 bits for #DB */
 	int late_vector;	     /* interrupt that an exception overtook: waits for IF; -1 */
-	bool nmi_pending;
+	/* NMIs to deliver: one, or two while none is being handled. */
+	uint8_t nmi_pending;
 	/* The windows asked for last: vector or -1, and whether for an NMI. */
 	int window_vector;
 	bool window_nmi;

@@ -31,7 +31,7 @@ static struct {
 	/* Accepted, and not yet taken by the guest: at most one at a time is on its way. */
 	int on_its_way;
 	bool nmi_on_its_way;
-	unsigned nmis_wanted; /* collapsed into one, as the pin does */
+	unsigned nmis_pending; /* one while another is handled, else two */
 } m;
 
 static void need(bool ok, const char *what)
@@ -125,22 +125,20 @@ static const struct event_source source = {
 /* One run: what was injected is taken, or interrupted and handed back. */
 static void run(bool interrupt_it)
 {
-	bool nmi_before = vcpu.events.nmi_pending;
 	struct vcpu_event e;
 
 	event_deliver(&vcpu, &backend, &source);
 	e = m.injected;
 	if (e.type == VCPU_EVENT_INTERRUPT) {
 		need(e.vector == m.on_its_way, "an interrupt nobody accepted");
-	} else if (e.type == VCPU_EVENT_NMI && nmi_before && !vcpu.events.nmi_pending) {
-		/* The one that was latched, and with it one that an exception pushed back. */
+	} else if (e.type == VCPU_EVENT_NMI && !m.nmi_on_its_way) {
 		need(m.blocked[VCPU_EVENT_NMI] == 0, "a blocked NMI");
-		m.nmis_wanted = 0;
+		need(m.nmis_pending > 0, "an NMI nobody wanted");
+		m.nmis_pending--;
 		m.nmi_on_its_way = true;
-	} else if (e.type == VCPU_EVENT_NMI) {
-		need(m.nmi_on_its_way, "an NMI nobody wanted");
 	}
-	need(m.window_nmi == vcpu.events.nmi_pending, "no window for the NMI");
+	need(vcpu.events.nmi_pending == m.nmis_pending, "the count of NMIs");
+	need(m.window_nmi == (m.nmis_pending > 0), "no window for the NMI");
 	need(m.waiting < 0 || m.window_vector >= 0, "no window for the interrupt");
 	m.injected.type = VCPU_EVENT_NONE;
 	if (e.type != VCPU_EVENT_NONE && interrupt_it) {
@@ -166,7 +164,19 @@ static void raise(struct input *in)
 		set_windows(&vcpu, -1, false);
 		m.on_its_way = -1;
 		m.nmi_on_its_way = false;
-		m.nmis_wanted = 0;
+		m.nmis_pending = 0;
+	} else if (m.nmi_on_its_way) {
+		m.nmi_on_its_way = false; /* it waits behind the exception */
+		m.nmis_pending++;
+	}
+}
+
+static void latch_nmi(void)
+{
+	bool handling = (m.blocked[VCPU_EVENT_NMI] & VCPU_BLOCKED_NMI) != 0;
+
+	if (m.nmis_pending < (handling ? 1 : 2)) {
+		m.nmis_pending++;
 	}
 }
 
@@ -179,8 +189,8 @@ static void step(struct input *in)
 		raise(in);
 		break;
 	case 1:
-		event_nmi(&vcpu);
-		m.nmis_wanted++;
+		event_nmi(&vcpu, &backend);
+		latch_nmi();
 		break;
 	case 2:
 		m.waiting = op >> 3 == 31 ? -1 : 0x20 + (op >> 3);
@@ -210,7 +220,7 @@ static void drain(void)
 		run(false);
 	}
 	need(m.waiting < 0 && m.on_its_way < 0, "an interrupt was lost");
-	need(m.nmis_wanted == 0 && !m.nmi_on_its_way, "an NMI was lost");
+	need(m.nmis_pending == 0 && !m.nmi_on_its_way, "an NMI was lost");
 	need(vcpu.events.exception.type == VCPU_EVENT_NONE, "an exception waits for ever");
 	need(m.window_vector < 0 && !m.window_nmi, "a window for nothing");
 	need(!event_wakes(&vcpu, &backend, &source), "nothing wakes");

@@ -337,7 +337,7 @@ static void nmi_goes_before_interrupt_and_interrupt_gets_a_window(void **state)
 {
 	(void)state;
 	fake.pending = fake.requested = 0x40;
-	event_nmi(&vcpu);
+	event_nmi(&vcpu, &backend);
 	deliver();
 	assert_int_equal(fake.injected.type, VCPU_EVENT_NMI);
 	assert_int_equal(fake.window_vector, 0x40);
@@ -345,6 +345,41 @@ static void nmi_goes_before_interrupt_and_interrupt_gets_a_window(void **state)
 	deliver();
 	assert_int_equal(fake.injected.vector, 0x40);
 	assert_int_equal(fake.window_vector, -1);
+}
+
+/* A late vCPU gets the NMI that it would have taken, and the one that it would have latched. */
+static void two_nmis_wait_while_none_is_handled(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		event_nmi(&vcpu, &backend);
+	}
+	deliver();
+	assert_int_equal(fake.injected.type, VCPU_EVENT_NMI);
+	assert_true(fake.window_nmi);
+	fake.blocked = VCPU_BLOCKED_NMI;
+	deliver();
+	assert_int_equal(fake.injections, 1);
+	event_nmi(&vcpu, &backend);
+	fake.blocked = 0;
+	deliver();
+	assert_int_equal(fake.injections, 2);
+	assert_int_equal(fake.injected.type, VCPU_EVENT_NMI);
+	assert_false(fake.window_nmi);
+	deliver();
+	assert_int_equal(fake.injections, 2);
+}
+
+static void one_nmi_is_latched_while_another_is_handled(void **state)
+{
+	(void)state;
+	fake.blocked = VCPU_BLOCKED_NMI;
+	event_nmi(&vcpu, &backend);
+	event_nmi(&vcpu, &backend);
+	fake.blocked = 0;
+	deliver();
+	deliver();
+	assert_int_equal(fake.injections, 1);
 }
 
 static void blocked_interrupt_asks_for_a_window_once(void **state)
@@ -377,7 +412,7 @@ static void wakes_from_hlt(void **state)
 	assert_true(event_wakes(&vcpu, &backend, &source));
 	fake.blocked = VCPU_BLOCKED_IF;
 	assert_false(event_wakes(&vcpu, &backend, &source));
-	event_nmi(&vcpu);
+	event_nmi(&vcpu, &backend);
 	assert_true(event_wakes(&vcpu, &backend, &source));
 }
 
@@ -403,7 +438,7 @@ static void virtual_interrupts_are_handed_over(void **state)
 	fake.pending = fake.requested = 0x20;
 	deliver();
 	assert_int_equal(fake.injected.vector, 0x20);
-	event_nmi(&vcpu);
+	event_nmi(&vcpu, &backend);
 	deliver();
 	assert_int_equal(fake.injected.type, VCPU_EVENT_NMI);
 	assert_int_equal(fake.handed_over, 4);
@@ -442,6 +477,8 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(nmi_goes_before_interrupt_and_interrupt_gets_a_window,
 				       setup),
+		cmocka_unit_test_setup(two_nmis_wait_while_none_is_handled, setup),
+		cmocka_unit_test_setup(one_nmi_is_latched_while_another_is_handled, setup),
 		cmocka_unit_test_setup(blocked_interrupt_asks_for_a_window_once, setup),
 		cmocka_unit_test_setup(interrupt_below_tpr_still_gets_a_window, setup),
 		cmocka_unit_test_setup(wakes_from_hlt, setup),

@@ -264,7 +264,7 @@ static void hlt_without_interrupts_is_the_end(void **state)
 static void hlt_without_interrupts_may_wait_for_an_nmi(void **state)
 {
 	(void)state;
-	event_nmi(vcpu);
+	event_nmi(vcpu, the_backend);
 	vm_rig_exit(g, kind(VM_EXIT_HLT, 1));
 	assert_int_equal(g->state, GUEST_RUNNING);
 }
@@ -580,6 +580,15 @@ static void an_xsetbv_that_is_none_any_more_runs_on(void **state)
 
 /* --- a LAPIC in the CPU's hands --- */
 
+/* Bad news from a CPU that was never given the page. */
+static void exits_of_a_page_that_is_not_there_stop_the_guest(void **state)
+{
+	(void)state;
+	vm_rig_exit(g, kind(VM_EXIT_APIC_WRITE, 0));
+	assert_int_equal(g->state, GUEST_STOPPING);
+	assert_non_null(strstr(g->reason, "unhandled exit (0x"));
+}
+
 static void the_cpus_side_of_the_lapic(void **state)
 {
 	struct lapic *l = board_lapic(g->board, 0);
@@ -629,6 +638,7 @@ int main(void)
 		TEST(the_other_vendors_hypercall_works),
 		TEST(cache_flushes_do_nothing),
 		TEST(xsetbv_is_for_the_kernel_and_what_cpuid_shows),
+		TEST(exits_of_a_page_that_is_not_there_stop_the_guest),
 		TEST(the_cpus_side_of_the_lapic),
 		TEST(an_xsetbv_that_is_none_any_more_runs_on),
 	};

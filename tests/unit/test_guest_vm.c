@@ -334,7 +334,7 @@ static void a_message_can_be_an_nmi(void **state)
 	assert_true(bus_write(&g->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
 	assert_true(bus_write(&g->vm.mmio, 0xfee00300, 4, 0, 0x4400));
 	/* From the device's side only a request: the vCPU's own CPU carries it out. */
-	assert_false(g->vm.vcpus[0]->events.nmi_pending);
+	assert_int_equal(g->vm.vcpus[0]->events.nmi_pending, 0);
 	assert_int_equal(fake_backend.delivered.type, VCPU_EVENT_NONE);
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2});
 	run_once();

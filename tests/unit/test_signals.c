@@ -138,7 +138,7 @@ static void init_resets_a_running_vcpu(void **state)
 	f->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
 	ap->dr[0] = 0x4711;
 	ap->tsc_adjust = 99;
-	ap->events.nmi_pending = true;
+	ap->events.nmi_pending = 1;
 	ap->rip = 0x1234;
 	fake_cpu_switch(2);
 	fake_cpu.dr[0] = 0x4711;
@@ -152,7 +152,7 @@ static void init_resets_a_running_vcpu(void **state)
 	assert_int_equal(web->tasks[1].entity.state, SCHED_BLOCKED);
 	assert_int_equal(f->regs[VCPU_REG_CR0] & (CR0_PE | CR0_PG), 0);
 	assert_int_equal(f->regs[VCPU_REG_CR3], 0);
-	assert_false(ap->events.nmi_pending);
+	assert_int_equal(ap->events.nmi_pending, 0);
 	fake_cpu_switch(2);
 	assert_int_equal(fake_cpu.dr[0], 0);
 	fake_cpu_switch(0);
@@ -203,6 +203,12 @@ static void nmis_go_to_the_vcpu_they_are_for(void **state)
 	assert_int_equal(vm_rig.kicks[1], 1);
 	assert_int_equal(smp_go(1), SMP_GUEST);
 	assert_int_equal(fake_backend.delivered_count, 2);
+	/* Two before it looks are two. */
+	send_ipi(web, 0, 1, ICR_NMI);
+	send_ipi(web, 0, 1, ICR_NMI);
+	assert_int_equal(smp_go(2), SMP_GUEST);
+	assert_int_equal(fake_backend.delivered_count, 3);
+	assert_int_equal(vcpu_of(web, 1)->events.nmi_pending, 1);
 }
 
 /* An interrupt from one vCPU to another that runs: exit, and in it goes. */

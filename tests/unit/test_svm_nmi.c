@@ -190,6 +190,24 @@ static void a_shadow_is_stepped_over(void **state)
 	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
 }
 
+static void loses_the_shadow(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->int_state = 0;
+}
+
+/* QEMU's VMRUN enters without it. */
+static void a_shadow_lasts_until_its_instruction_is_over(void **state)
+{
+	(void)state;
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	rig.backend->set_windows(rig.vcpu, -1, true);
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), VCPU_BLOCKED_SHADOW);
+	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
+}
+
 /* Bochs' ryzen. */
 static void a_step_without_bs_is_ours_too(void **state)
 {
@@ -275,6 +293,7 @@ int main(void)
 		WITH_VCPU(tf_is_taken_back_when_the_iret_did_not_run),
 		WITH_VCPU(an_open_window_costs_no_entry),
 		WITH_VCPU(a_shadow_is_stepped_over),
+		WITH_VCPU(a_shadow_lasts_until_its_instruction_is_over),
 		WITH_VCPU(a_step_without_bs_is_ours_too),
 		WITH_VCPU(a_breakpoint_in_the_step_is_the_guests),
 		WITH_VCPU(a_guest_that_traces_itself_gets_its_trap),

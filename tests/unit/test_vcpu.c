@@ -75,7 +75,7 @@ static void reset_forgets_everything(void **state)
 	memset(vcpu->fpu, 0xff, 512);
 	vcpu->halted = true;
 	vcpu->tsc_adjust = vcpu->tsc_aux = vcpu->xcr0 = vcpu->misc_enable = 7;
-	event_nmi(vcpu);
+	event_nmi(vcpu, the_backend);
 	vcpu_raise(vcpu, EXC_UD);
 	vcpu_reset(vcpu);
 	for (unsigned i = 0; i < GPR_COUNT; i++) {
@@ -88,7 +88,7 @@ static void reset_forgets_everything(void **state)
 	assert_int_equal(vcpu->misc_enable, 0x1801);
 	assert_int_equal(vcpu->xcr0, XCR0_X87);
 	assert_false(vcpu->halted);
-	assert_false(vcpu->events.nmi_pending);
+	assert_int_equal(vcpu->events.nmi_pending, 0);
 	exit_raised_nothing();
 	assert_int_equal(((const uint8_t *)vcpu->fpu)[100], 0);
 	assert_int_equal(vcpu->rip, 0xfff0);
