@@ -149,6 +149,18 @@ static void set_smt(struct config_parser *p, struct span value)
 	m->smt_shared = word < 0 ? m->smt_shared : word == 1;
 }
 
+static void set_virtual_interrupts(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {[CONFIG_VIRTUAL_INTERRUPTS_AUTO] = "auto",
+					    [CONFIG_VIRTUAL_INTERRUPTS_ON] = "on",
+					    [CONFIG_VIRTUAL_INTERRUPTS_OFF] = "off"};
+	struct machine_config *m = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "auto, on, off");
+
+	m->virtual_interrupts =
+		word < 0 ? m->virtual_interrupts : (enum config_virtual_interrupts)word;
+}
+
 /* ---------------------------------------------------------------- guest.conf */
 
 static void set_memory(struct config_parser *p, struct span value)
@@ -422,6 +434,7 @@ static const struct config_key machine_keys[] = {
 	{"autostart", set_autostart, false},
 	{"when-idle", set_when_idle, false},
 	{"smt", set_smt, false},
+	{"virtual-interrupts", set_virtual_interrupts, false},
 };
 
 enum guest_key { KEY_KERNEL, KEY_INITRD };

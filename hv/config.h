@@ -14,6 +14,7 @@
  *	autostart  all (default) | none | NAMES of guests, in this order
  *	when-idle  stay (default) | poweroff
  *	smt	   private (default): siblings of a core never run different guests at once | shared
+ *	virtual-interrupts  auto (default): where the CPU has them and does them right | on | off
  *
  * guest.conf
  *	memory     16M .. 1T, whole MiB; default 512M
@@ -86,12 +87,19 @@ enum config_console { CONFIG_CONSOLE_MONITOR, CONFIG_CONSOLE_ALL, CONFIG_CONSOLE
 enum config_autostart { CONFIG_AUTOSTART_ALL, CONFIG_AUTOSTART_NONE, CONFIG_AUTOSTART_LIST };
 enum config_idle { CONFIG_IDLE_STAY, CONFIG_IDLE_POWEROFF };
 
+enum config_virtual_interrupts {
+	CONFIG_VIRTUAL_INTERRUPTS_AUTO,
+	CONFIG_VIRTUAL_INTERRUPTS_ON,
+	CONFIG_VIRTUAL_INTERRUPTS_OFF,
+};
+
 struct machine_config {
 	enum config_console console;
 	char console_guest[CONFIG_NAME_MAX]; /* for CONFIG_CONSOLE_GUEST */
 	enum log_level log;
 	enum config_idle when_idle;
 	bool smt_shared;
+	enum config_virtual_interrupts virtual_interrupts;
 	enum config_autostart autostart;
 	unsigned autostart_count; /* for CONFIG_AUTOSTART_LIST */
 	char autostart_names[CONFIG_AUTOSTART_MAX][CONFIG_NAME_MAX];

@@ -23,6 +23,7 @@
 #include "hv/monitor.h"
 #include "hv/msr_policy.h"
 #include "hv/platform.h"
+#include "hv/probe.h"
 #include "hv/run.h"
 #include "hv/setup.h"
 #include "hv/vcpu.h"
@@ -138,6 +139,26 @@ static void wait_for_cpus(unsigned count)
 	}
 }
 
+/* Whose hands the guests' LAPICs are in: hv/api/apic_page.h. */
+static void choose_interrupts(void)
+{
+	enum config_virtual_interrupts wanted = setup_machine()->virtual_interrupts;
+	bool used = the_backend->info.virtual_interrupts;
+
+	if (!used) {
+		return;
+	}
+	if (wanted == CONFIG_VIRTUAL_INTERRUPTS_AUTO) {
+		used = probe_virtual_interrupts(platform_kick);
+	} else {
+		used = wanted == CONFIG_VIRTUAL_INTERRUPTS_ON;
+	}
+	if (!used) {
+		the_backend->forgo_virtual_interrupts();
+	}
+	log_info("virtual interrupts: %s", used ? "by the CPU" : "not used");
+}
+
 /* The run loop before the other CPUs: they enter it as they come. */
 static void init_cpus(const struct handoff *handoff)
 {
@@ -157,6 +178,7 @@ static void init_cpus(const struct handoff *handoff)
 	watchdog_start(run_timers());
 	wait_for_cpus(cpus_start());
 }
+
 static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
 static const struct monitor_ops monitor_ops = {
 	.power_off = platform_power_off,
@@ -223,6 +245,7 @@ void hv_main(const struct handoff *handoff)
 		platform_power_off();
 	}
 	init_cpus(handoff);
+	choose_interrupts();
 	platform_input();
 	init_consoles();
 	greet(handoff);

@@ -154,19 +154,26 @@ static bool build_words(const struct vmx_facts *f, struct vmx_caps *out)
 	       build(&entry_word, f->entry, &out->entry);
 }
 
+#define APIC_ALWAYS (VMX_PROC2_APIC_REGISTERS | VMX_PROC2_VIRTUAL_INTERRUPTS)
+
 /*
  * APIC virtualization: all of it or nothing, as a LAPIC of which one part is in the CPU's hands and
  * another in the hypervisor's would need a third way. What a vCPU's mode decides starts at 0.
  */
 static void judge_apic(const struct vmx_facts *f, struct vmx_caps *out)
 {
-	const uint32_t always = VMX_PROC2_APIC_REGISTERS | VMX_PROC2_VIRTUAL_INTERRUPTS;
-	const uint32_t needed = always | VMX_PROC2_APIC_ACCESSES | VMX_PROC2_X2APIC;
+	const uint32_t needed = APIC_ALWAYS | VMX_PROC2_APIC_ACCESSES | VMX_PROC2_X2APIC;
 
 	out->virtual_interrupts = ((uint32_t)(f->proc2 >> 32) & needed) == needed;
 	if (out->virtual_interrupts) {
-		out->proc2 |= always;
+		out->proc2 |= APIC_ALWAYS;
 	}
+}
+
+void vmx_caps_forgo_apic(struct vmx_caps *caps)
+{
+	caps->virtual_interrupts = false;
+	caps->proc2 &= ~APIC_ALWAYS;
 }
 
 const char *vmx_caps_judge(const struct vmx_facts *f, struct vmx_caps *out)

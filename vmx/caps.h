@@ -152,6 +152,10 @@ struct vmx_caps {
  * is one. The text stays valid until the next call.
  */
 const char *vmx_caps_judge(const struct vmx_facts *facts, struct vmx_caps *out);
+/*
+ * Leaves the APIC virtualization controls off, as for a CPU without them; before any use of them.
+ */
+void vmx_caps_forgo_apic(struct vmx_caps *caps);
 
 /* Whether the optional control is in use. */
 static inline bool vmx_caps_has(uint32_t word, uint32_t control)

@@ -18,6 +18,14 @@
 
 struct vmx vmx;
 
+static struct hv_backend backend;
+
+static void forgo_virtual_interrupts(void)
+{
+	vmx_caps_forgo_apic(&vmx.caps);
+	backend.info.virtual_interrupts = false;
+}
+
 static struct hv_backend backend = {
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,
@@ -40,6 +48,7 @@ static struct hv_backend backend = {
 	.code_root = vmx_code_root,
 	.clear_shadow = vmx_clear_shadow,
 	.set_windows = vmx_set_windows,
+	.forgo_virtual_interrupts = forgo_virtual_interrupts,
 	.apic_page = vmx_apic_page,
 	.apic_load = vmx_apic_load,
 	.tlb_flush = vmx_tlb_flush,

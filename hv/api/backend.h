@@ -161,7 +161,9 @@ struct hv_backend {
 	/* Asks for INTERRUPT_WINDOW when an interrupt of this vector's priority class could be
 	 * taken (-1: no longer), and for NMI_WINDOW. */
 	void (*set_windows)(struct vcpu *vcpu, int vector, bool nmi);
-	/* The next two exist where info.virtual_interrupts says so. */
+	/* The next three exist where info.virtual_interrupts says so. */
+	/* Leaves interrupts to hv/ as if the CPU had no such thing; before there are vCPUs. */
+	void (*forgo_virtual_interrupts)(void);
 	/* The vCPU's page of LAPIC registers (hv/api/apic_page.h), zero at first. Until apic_load
 	 * says more the LAPIC is in xAPIC mode; a reset of the vCPU leaves the mode as it is. */
 	uint32_t *(*apic_page)(struct vcpu *vcpu);

@@ -445,15 +445,18 @@ static void test_machine_defaults(void **state)
 	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_ALL);
 	assert_int_equal(machine.when_idle, CONFIG_IDLE_STAY);
 	assert_false(machine.smt_shared);
+	assert_int_equal(machine.virtual_interrupts, CONFIG_VIRTUAL_INTERRUPTS_AUTO);
 }
 
 static void test_machine_keys(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("console=all\nlog = debug\nautostart = db  web\n"
-			       "when-idle = poweroff\nsmt = shared\n"),
+			       "when-idle = poweroff\nsmt = shared\n"
+			       "virtual-interrupts = off\n"),
 			 HV_OK);
 	assert_true(machine.smt_shared);
+	assert_int_equal(machine.virtual_interrupts, CONFIG_VIRTUAL_INTERRUPTS_OFF);
 	assert_int_equal(machine.console, CONFIG_CONSOLE_ALL);
 	assert_int_equal(machine.log, LOG_DEBUG);
 	assert_int_equal(machine.autostart, CONFIG_AUTOSTART_LIST);

@@ -242,6 +242,27 @@ static void without_it_all_is_as_before(void **state)
 	assert_int_equal(fake_vmx.entered.value[VMCS_AT_PROC2_CONTROLS] & 0x311, 0);
 }
 
+/* The CPU has it and does it wrong: vCPUs from then on are as on one that has it not. */
+static void it_can_be_forgone(void **state)
+{
+	struct vcpu *vcpu;
+
+	(void)state;
+	rig.backend->forgo_virtual_interrupts();
+	assert_false(rig.backend->info.virtual_interrupts);
+	assert_false(vmx.caps.virtual_interrupts);
+	vcpu = rig.backend->vcpu_create(&rig.vm);
+	assert_non_null(vcpu);
+	rig.backend->vcpu_put(rig.vcpu);
+	rig.backend->vcpu_load(vcpu, 0);
+	rig.backend->vcpu_reset(vcpu);
+	rig.backend->vcpu_run(vcpu, &out);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_PROC2_CONTROLS] & 0x311, 0);
+	rig.backend->vcpu_put(vcpu);
+	rig.backend->vcpu_destroy(vcpu);
+	rig.backend->vcpu_load(rig.vcpu, 0);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -252,7 +273,7 @@ int main(void)
 		WITH(what_waits_is_written_each_time), WITH(eoi_exits),
 		WITH(it_works_while_not_loaded),       WITH(reset_keeps_the_mode_alone),
 		WITH(windows_do_not_look_at_the_tpr),  WITH(x2apic_registers_that_need_no_exit),
-		WITH(without_it_all_is_as_before),
+		WITH(without_it_all_is_as_before),     WITH(it_can_be_forgone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
