@@ -217,8 +217,9 @@ static void build_topology(struct cpuid_table *t, const struct cpuid_config *c)
 }
 
 /* Leaf 0xd. The sizes in EBX of subleaf 0 follow XCR0 and are computed by the reader. */
-static void build_xsave(struct cpuid_table *t)
+static void build_xsave(struct cpuid_table *t, const struct cpuid_config *c)
 {
+	uint32_t forms = LEAFD1_EAX & ~(c->no_xsavec ? LEAFD1_EAX_XSAVEC : 0);
 	uint32_t largest = 576;
 
 	if ((t->basic[1].ecx & LEAF1_ECX_XSAVE) == 0) {
@@ -235,7 +236,7 @@ static void build_xsave(struct cpuid_table *t)
 		(struct cpuid_regs){(uint32_t)t->xcr0_mask, 576, largest,
 				    (uint32_t)(t->xcr0_mask >> 32)});
 	add_sub(t, LEAF_XSAVE, 1,
-		(struct cpuid_regs){host_leaf(LEAF_XSAVE, 1).eax & LEAFD1_EAX, 0, 0, 0});
+		(struct cpuid_regs){host_leaf(LEAF_XSAVE, 1).eax & forms, 0, 0, 0});
 	for (uint32_t i = 2; i < 32; i++) {
 		if ((t->xcr0_mask & BIT(i)) != 0) {
 			struct cpuid_regs r = host_leaf(LEAF_XSAVE, i);
@@ -428,7 +429,7 @@ void cpuid_table_build(struct cpuid_table *t, const struct cpuid_config *config)
 		build_caches(t, LEAF_CACHE, config);
 	}
 	build_topology(t, config);
-	build_xsave(t);
+	build_xsave(t, config);
 	build_frequency(t, config);
 	build_hypervisor(t, config);
 	build_extended(t, config);

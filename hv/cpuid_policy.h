@@ -73,6 +73,7 @@ struct cpuid_config {
 	/* What the CPU has, and cannot give to a guest. */
 	bool no_rdtscp; /* nor RDPID */
 	bool no_invpcid;
+	bool no_xsavec; /* the CPU has it and does it wrong */
 };
 
 /* Per-vCPU state that some leaves reflect. */

@@ -4,6 +4,7 @@
 
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
+#include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/regs.h"
@@ -46,6 +47,48 @@ void fpu_cpu_init(void)
 uint64_t fpu_supported(void)
 {
 	return host.mask;
+}
+
+#define AVX_OFFSET 576u
+#define AVX_BYTES 256u
+#define HEADER_OFFSET 512u
+#define LEAFD1_EAX_XSAVEC BIT32(1)
+
+static bool xsavec_fails;
+
+bool fpu_xsavec_works(void)
+{
+	return !xsavec_fails;
+}
+
+void fpu_try_xsavec(void)
+{
+	static _Alignas(64) uint8_t in[AVX_OFFSET + AVX_BYTES];
+	static _Alignas(64) uint8_t out[AVX_OFFSET + AVX_BYTES];
+	const uint64_t mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	uint64_t in_use = XCR0_AVX;
+	uint32_t mxcsr = MXCSR_INIT;
+
+	xsavec_fails = false;
+	if (!host.xsave || (host.mask & XCR0_AVX) == 0 ||
+	    (cpu_cpuid(0xd, 1).eax & LEAFD1_EAX_XSAVEC) == 0) {
+		return;
+	}
+	memcpy(in + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+	memcpy(in + HEADER_OFFSET, &in_use, sizeof(in_use));
+	for (unsigned i = 0; i < AVX_BYTES; i++) {
+		in[AVX_OFFSET + i] = (uint8_t)~i;
+	}
+	memset(out, 0, sizeof(out));
+	cpu_xrstor(in, mask);
+	cpu_xsavec(out, mask);
+	xsavec_fails = memcmp(in + AVX_OFFSET, out + AVX_OFFSET, AVX_BYTES) != 0;
+	in_use = 0;
+	memcpy(in + HEADER_OFFSET, &in_use, sizeof(in_use));
+	cpu_xrstor(in, mask);
+	if (xsavec_fails) {
+		log_info("cpu: XSAVEC misplaces AVX state: guests are not offered it");
+	}
 }
 
 uint32_t fpu_area_size(void)

@@ -19,6 +19,14 @@ void fpu_cpu_init(void);
 uint64_t fpu_supported(void);
 /* Bytes of a save area. */
 uint32_t fpu_area_size(void);
+/*
+ * Tries whether XSAVEC writes components where XRSTOR reads them, once per machine, behind
+ * fpu_cpu_init; the registers are in their initial state afterwards. Bochs 2.7 writes AVX and what
+ * is behind it 160 bytes too low.
+ */
+void fpu_try_xsavec(void);
+/* What that found; true where there is no XSAVEC, or no AVX. */
+bool fpu_xsavec_works(void);
 /* Puts the reset state into vcpu->fpu, xcr0 and xss; the vCPU is not loaded. */
 void fpu_reset(struct vcpu *vcpu);
 /* XCR0 as the guest has it now; the vCPU is loaded on this CPU. */

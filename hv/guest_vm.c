@@ -219,6 +219,7 @@ static void describe_cpu(struct guest *g)
 		.xcr0_supported = fpu_supported(),
 		.no_rdtscp = the_backend->info.no_rdtscp,
 		.no_invpcid = the_backend->info.no_invpcid,
+		.no_xsavec = !fpu_xsavec_works(),
 	};
 
 	cpuid_table_build(&g->cpuid, &config);

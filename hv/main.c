@@ -65,6 +65,7 @@ static void init_cpu(void)
 	trap_set_hooks(&hooks);
 	trap_load();
 	fpu_cpu_init();
+	fpu_try_xsavec();
 	log_info("cpu: %s%s%s", cpu_features()->brand, cpu_features()->hypervisor ? ", below " : "",
 		 cpu_features()->hypervisor_name);
 }

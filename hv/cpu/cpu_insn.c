@@ -223,6 +223,14 @@ void cpu_xsave(void *area, uint64_t mask)
 			 : "memory");
 }
 
+void cpu_xsavec(void *area, uint64_t mask)
+{
+	__asm__ volatile("xsavec64 (%0)"
+			 :
+			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+			 : "memory");
+}
+
 void cpu_xrstor(const void *area, uint64_t mask)
 {
 	__asm__ volatile("xrstor64 (%0)"

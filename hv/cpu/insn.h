@@ -54,6 +54,7 @@ uint64_t cpu_xgetbv(uint32_t index);
 void cpu_xsetbv(uint32_t index, uint64_t value);
 /* `area` is 64-byte aligned and as large as CPUID leaf 0xD says for `mask`. */
 void cpu_xsave(void *area, uint64_t mask);
+void cpu_xsavec(void *area, uint64_t mask);
 void cpu_xrstor(const void *area, uint64_t mask);
 /* For CPUs without XSAVE: `area` is 512 bytes, 16-byte aligned. */
 void cpu_fxsave(void *area);

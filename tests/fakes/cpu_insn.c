@@ -424,9 +424,29 @@ void cpu_xsave(void *area, uint64_t mask)
 	fake_cpu.xsave_mask = mask;
 }
 
+/* The AVX component only, of what was loaded last. */
+void cpu_xsavec(void *area, uint64_t mask)
+{
+	need_aligned(area, 64);
+	if ((mask & 4) != 0) {
+		memcpy((uint8_t *)area + 576 - fake_cpu.xsavec_error, fake_cpu.ymm_high,
+		       sizeof(fake_cpu.ymm_high));
+	}
+}
+
 void cpu_xrstor(const void *area, uint64_t mask)
 {
 	need_aligned(area, 64);
+	if ((mask & 4) != 0) {
+		uint64_t in_use;
+
+		memcpy(&in_use, (const uint8_t *)area + 512, sizeof(in_use));
+		memset(fake_cpu.ymm_high, 0, sizeof(fake_cpu.ymm_high));
+		if ((in_use & 4) != 0) {
+			memcpy(fake_cpu.ymm_high, (const uint8_t *)area + 576,
+			       sizeof(fake_cpu.ymm_high));
+		}
+	}
 	fake_cpu.xrstor_count++;
 	fake_cpu.xrstor_mask = mask;
 }

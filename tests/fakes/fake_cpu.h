@@ -49,6 +49,8 @@ struct fake_cpu {
 	uint8_t fx[512];      /* as FXSAVE stores it */
 	unsigned xsave_count, xrstor_count, fxsave_count, fxrstor_count, fninit_count;
 	uint64_t xsave_mask, xrstor_mask; /* of the last one */
+	uint8_t ymm_high[256];
+	unsigned xsavec_error; /* bytes by which XSAVEC misses the AVX component's place */
 	unsigned call_ms_count;
 	uint64_t call_ms_fn; /* of the last one */
 	uint64_t call_ms_args[4];

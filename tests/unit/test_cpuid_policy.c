@@ -505,6 +505,18 @@ static void what_hardware_keeps_from_guests_is_hidden(void **state)
 	assert_true((leaf(7, 0).ebx & B(10)) == 0);
 }
 
+static void a_form_of_xsave_that_fails_is_hidden(void **state)
+{
+	(void)state;
+	host_amd();
+	build();
+	assert_int_equal(leaf(0xd, 1).eax & 7, 7);
+	config.no_xsavec = true;
+	build();
+	assert_int_equal(leaf(0xd, 1).eax & 7, 5);
+	assert_int_equal(leaf(0xd, 1).ebx, 0);
+}
+
 static void the_tsc_is_invariant_where_ours_stands_on_it(void **state)
 {
 	(void)state;
@@ -600,6 +612,7 @@ int main(void)
 		cmocka_unit_test(the_hypervisor_leaves_are_kvms),
 		cmocka_unit_test(without_paravirt_no_kvm_shows),
 		cmocka_unit_test(what_hardware_keeps_from_guests_is_hidden),
+		cmocka_unit_test(a_form_of_xsave_that_fails_is_hidden),
 		cmocka_unit_test(the_tsc_is_invariant_where_ours_stands_on_it),
 		cmocka_unit_test(leaves_not_called_dynamic_do_not_change),
 		cmocka_unit_test(short_ways_say_the_same),

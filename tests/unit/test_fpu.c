@@ -121,6 +121,29 @@ static void saving_and_loading_move_everything(void **state)
 	assert_int_equal(fake_cpu.xcr0, X87_SSE_AVX);
 }
 
+/* As XRSTOR finds it, or 160 bytes lower as Bochs has it. */
+static void xsavec_is_tried_out(void **state)
+{
+	(void)state;
+	cpu_with(true, X87_SSE_AVX);
+	fpu_try_xsavec();
+	assert_int_equal(fake_cpu.xrstor_count, 0);
+	assert_true(fpu_xsavec_works());
+	fake_cpuid_set(0xd, 1, (struct cpuid_regs){.eax = 2});
+	fpu_try_xsavec();
+	assert_true(fpu_xsavec_works());
+	fake_cpu.xsavec_error = 160;
+	fpu_try_xsavec();
+	assert_false(fpu_xsavec_works());
+	/* Nothing of it stays in the registers. */
+	for (unsigned i = 0; i < sizeof(fake_cpu.ymm_high); i++) {
+		assert_int_equal(fake_cpu.ymm_high[i], 0);
+	}
+	cpu_with(true, XCR0_X87 | XCR0_SSE);
+	fpu_try_xsavec();
+	assert_true(fpu_xsavec_works());
+}
+
 static void xcr0_follows_the_manuals_rules(void **state)
 {
 	static const struct {
@@ -163,6 +186,7 @@ int main(void)
 		cmocka_unit_test_teardown(old_cpus_have_fxsave, teardown),
 		cmocka_unit_test_teardown(reset_state_is_the_manuals, teardown),
 		cmocka_unit_test_teardown(saving_and_loading_move_everything, teardown),
+		cmocka_unit_test_teardown(xsavec_is_tried_out, teardown),
 		cmocka_unit_test_teardown(xcr0_follows_the_manuals_rules, teardown),
 	};
 
