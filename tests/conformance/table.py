@@ -77,7 +77,7 @@ def vmexit(name, args="", cpus=1):
 
 TESTS = (
     # ---- interrupt controllers and timers
-    Test("x2apic", "apic", cpus=2, seconds=400, checks=44,
+    Test("x2apic", "apic", cpus=2, seconds=900, checks=44,
          but=(But("a guest that moves its local APIC is stopped",
                   ends="moved the local APIC's registers"),)),
     Test("ioapic", cpus=4, checks=30),
