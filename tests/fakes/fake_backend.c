@@ -160,6 +160,18 @@ static void vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 }
 
+static uint32_t *apic_page(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return fake_backend.apic_page;
+}
+
+static void apic_load(struct vcpu *vcpu, const struct apic_entry *entry)
+{
+	(void)vcpu;
+	fake_backend.apic_loaded = *entry;
+}
+
 static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 {
 	need((unsigned)reg < VCPU_REG_COUNT, "no such register");
@@ -312,6 +324,8 @@ const struct hv_backend fake_hv_backend = {
 	.code_root = code_root,
 	.clear_shadow = clear_shadow,
 	.set_windows = set_windows,
+	.apic_page = apic_page,
+	.apic_load = apic_load,
 	.tlb_flush = tlb_flush,
 	.dump = dump,
 };

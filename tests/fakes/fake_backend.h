@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/api/apic_page.h"
 #include "hv/api/vm.h"
 #include "tests/fakes/fake_cpu.h"
 
@@ -40,6 +41,10 @@ struct fake_backend {
 	unsigned runs, loads, puts, dumps;
 	struct vcpu *loaded[FAKE_CPUS_MAX];
 	struct vcpu *ran_last;
+	/* The one page of LAPIC registers, and what apic_load told last; used where a test's own
+	 * table says info.virtual_interrupts. */
+	uint32_t apic_page[APIC_PAGE_SIZE / 4];
+	struct apic_entry apic_loaded;
 	/* Events that entered a guest. */
 	unsigned delivered_count;
 	struct vcpu_event delivered;

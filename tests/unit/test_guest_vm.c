@@ -41,21 +41,6 @@ static void a_started_guest_has_all_it_was_promised(void **state)
 	assert_ptr_equal(guest_event_source(&g->vm), &g->events);
 }
 
-static uint32_t lapic_page[APIC_PAGE_SIZE / 4];
-static struct apic_entry loaded;
-
-static uint32_t *apic_page(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return lapic_page;
-}
-
-static void apic_load(struct vcpu *vcpu, const struct apic_entry *entry)
-{
-	(void)vcpu;
-	loaded = *entry;
-}
-
 /* From a device's request to what the CPU is told, and out of HLT. */
 static void a_cpu_that_delivers_shares_the_lapic(void **state)
 {
@@ -65,13 +50,11 @@ static void a_cpu_that_delivers_shares_the_lapic(void **state)
 
 	(void)state;
 	backend.info.virtual_interrupts = true;
-	backend.apic_page = apic_page;
-	backend.apic_load = apic_load;
 	vcpu_set_backend(&backend);
 	vm_rig_start(g);
 	l = board_lapic(g->board, 0);
-	assert_ptr_equal(l->page, lapic_page);
-	assert_int_equal(lapic_page[0xf0 / 4], 0x1ff); /* virtual wire */
+	assert_ptr_equal(l->page, fake_backend.apic_page);
+	assert_int_equal(fake_backend.apic_page[0xf0 / 4], 0x1ff); /* virtual wire */
 	atomic_store(&g->vm.vcpus[0]->requests, 0);
 	assert_false(event_wakes(g->vm.vcpus[0], &backend, source));
 	lapic_interrupt(l, 0x41);
@@ -79,8 +62,8 @@ static void a_cpu_that_delivers_shares_the_lapic(void **state)
 	cpu()->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
 	assert_true(event_wakes(g->vm.vcpus[0], &backend, source));
 	event_deliver(g->vm.vcpus[0], &backend, source);
-	assert_int_equal(loaded.requested, 0x41);
-	assert_int_equal(loaded.mode, APIC_MODE_XAPIC);
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
+	assert_int_equal(fake_backend.apic_loaded.mode, APIC_MODE_XAPIC);
 	assert_int_equal(cpu()->injected.type, VCPU_EVENT_NONE);
 	vcpu_set_backend(&fake_hv_backend);
 }

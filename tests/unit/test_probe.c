@@ -20,23 +20,9 @@
 #define CLI 0xfau
 
 static struct hv_backend backend;
-static uint32_t lapic_page[APIC_PAGE_SIZE / 4];
-static struct apic_entry loaded;
 static unsigned interrupts; /* sent to this CPU */
 static unsigned taken;	    /* of them, by the host */
 static uint64_t frames_before;
-
-static uint32_t *apic_page(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return lapic_page;
-}
-
-static void apic_load(struct vcpu *vcpu, const struct apic_entry *entry)
-{
-	(void)vcpu;
-	loaded = *entry;
-}
 
 static void interrupt(unsigned cpu)
 {
@@ -64,11 +50,9 @@ static int start(void **state)
 	vm_rig_machine(true);
 	backend = fake_hv_backend;
 	backend.info.virtual_interrupts = true;
-	backend.apic_page = apic_page;
-	backend.apic_load = apic_load;
 	vcpu_set_backend(&backend);
 	fake_cpu.on_window = take;
-	memset(lapic_page, 0, sizeof(lapic_page));
+	memset(fake_backend.apic_page, 0, sizeof(fake_backend.apic_page));
 	interrupts = taken = 0;
 	frames_before = frames_free();
 	return 0;
@@ -101,9 +85,9 @@ static uint64_t handler_of(struct vcpu *vcpu)
 {
 	uint16_t entry[2];
 
-	assert_int_equal(
-		guest_mem_read(vcpu->vm, gpa(loaded.requested * 4ull), entry, sizeof(entry)),
-		HV_OK);
+	assert_int_equal(guest_mem_read(vcpu->vm, gpa(fake_backend.apic_loaded.requested * 4ull),
+					entry, sizeof(entry)),
+			 HV_OK);
 	return entry[1] * 16ull + entry[0];
 }
 
@@ -113,11 +97,12 @@ static uint64_t handler_of(struct vcpu *vcpu)
 static void does_it_right(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct fake_vcpu *f = fake_vcpu(vcpu);
-	unsigned vector = loaded.requested;
+	unsigned vector = fake_backend.apic_loaded.requested;
 
 	assert_int_equal(interrupts, 1);
-	assert_int_equal(loaded.mode, APIC_MODE_XAPIC);
-	assert_true((lapic_page[(0x200 + vector / 32 * 16) / 4] >> vector % 32 & 1) != 0);
+	assert_int_equal(fake_backend.apic_loaded.mode, APIC_MODE_XAPIC);
+	assert_true((fake_backend.apic_page[(0x200 + vector / 32 * 16) / 4] >> vector % 32 & 1) !=
+		    0);
 	assert_int_equal(f->segs[VCPU_SEG_CS].base, 0);
 	assert_int_equal(f->regs[VCPU_REG_RFLAGS] & RFLAGS_IF, 0);
 	assert_int_equal(byte_at(vcpu, vcpu->rip), STI);
