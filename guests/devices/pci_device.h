@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
+ * MSI-X messages, or INTx while those are off. Embedded by virtio devices, AHCI, NVMe and the like.
+ *
+ * Locking: the host's lock (pci_host) covers configuration space; bar_read and bar_write are called
+ * without it, `msix_lock` covers the table and comes after a model's own lock. What a model asks
+ * for while it works (bus mastering, whether messages are on) is published in atomics.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/pci_config.h"
+#include "guests/devices/pci_host.h"
+#include "hv/api/vdev.h"
+#include "hv/base/lock.h"
+#include "hv/base/status.h"
+
+#define PCI_MSIX_VECTORS_MAX 64u
+#define PCI_MSIX_NO_VECTOR 0xffffu
+
+struct pci_device;
+
+struct pci_device_ops {
+	const char *name; /* "virtio-blk": for `info` and the log */
+	/* Accesses to a BAR of the model's own (not the one with the MSI-X table); `size` is 1, 2,
+	 * 4 or (memory) 8, and the access ends inside the BAR. No lock is held. */
+	uint64_t (*bar_read)(struct pci_device *d, unsigned bar, uint64_t offset, unsigned size);
+	void (*bar_write)(struct pci_device *d, unsigned bar, uint64_t offset, unsigned size,
+			  uint64_t value);
+	/* To the state after power-on: reset of the machine, function-level reset. No lock held. */
+	void (*reset)(struct pci_device *d);
+	/* The guest switched bus mastering on or off. Host's lock held. May be NULL. */
+	void (*master_changed)(struct pci_device *d, bool master);
+};
+
+struct pci_msix_entry {
+	uint64_t address;
+	uint32_t data;
+	uint32_t control; /* bit 0: masked */
+};
+
+struct pci_device {
+	const struct pci_device_ops *ops;
+	struct pci_host *host;
+	unsigned devfn;
+	struct pci_function function; /* under the host's lock */
+	struct pci_extended extended;
+	/* Published. */
+	_Atomic bool master;
+	_Atomic bool msix_on;	  /* enabled */
+	_Atomic bool msix_masked; /* the function as a whole */
+	_Atomic bool intx_off;	  /* the command register forbids it */
+	_Atomic bool intx_asserted;
+	/* Where a message goes: apic_bus_msi. False: nobody took it. */
+	bool (*message)(void *ctx, uint64_t address, uint32_t data);
+	void *message_ctx;
+	struct irq_line intx;
+	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
+	unsigned msix_count;
+	unsigned msix_capability; /* its place in configuration space */
+	struct spinlock msix_lock;
+	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
+	uint64_t msix_pending; /* a bit per vector */
+};
+
+struct pci_device_config {
+	const struct pci_device_ops *ops;
+	struct pci_identity identity;
+	struct pci_host *host;
+	unsigned devfn;
+	unsigned msix_count; /* 0 .. PCI_MSIX_VECTORS_MAX; table and PBA get a BAR of 4 KiB */
+	unsigned msix_bar;
+	bool intx; /* has INTA */
+	/* Connections of the board. */
+	bool (*message)(void *ctx, uint64_t address, uint32_t data);
+	void *message_ctx;
+	struct irq_line intx_line;
+};
+
+/*
+ * Sets up configuration space with capabilities (PCI Express endpoint of the root complex with FLR,
+ * power management, MSI-X) and adds the function to the host. The model then declares its BARs and
+ * further capabilities with pci_function_* on d->function, before the guest runs. HV_E_EXISTS,
+ * HV_E_RANGE as pci_host_add.
+ */
+enum hv_status pci_device_init(struct pci_device *d,
+			       const struct pci_device_config *cfg) HV_MUST_CHECK;
+
+/* Whether the device may reach into memory and send messages. */
+static inline bool pci_device_is_master(const struct pci_device *d)
+{
+	return atomic_load_explicit(&d->master, memory_order_acquire);
+}
+
+/* Whether interrupts are MSI-X messages now. */
+static inline bool pci_device_uses_msix(const struct pci_device *d)
+{
+	return atomic_load_explicit(&d->msix_on, memory_order_acquire);
+}
+
+/*
+ * Sends the vector's message, or keeps it pending while it is masked. Out of range, or messages
+ * off: nothing. May be called with the model's lock held.
+ */
+void pci_device_msix(struct pci_device *d, unsigned vector);
+/* The level of INTA; kept while INTx is off or messages are on, and shown in the status register.
+ */
+void pci_device_intx(struct pci_device *d, bool level);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work that a device model can do only in its VM's space: what completes elsewhere (a disk of the
+ * machine, a frame from another guest) is finished by one of the VM's own vCPUs before it enters
+ * the guest. Asking is cheap, from anywhere and any space, and counts once until the work begins.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "hv/base/list.h"
+#include "hv/base/lock.h"
+
+struct vwork;
+
+/* One per VM. */
+struct vwork_queue {
+	struct spinlock lock; /* covers `waiting`; nothing is taken under it */
+	struct list_node waiting;
+	/* Has vCPU `vcpu` call vwork_run soon: before its next entry, waking it if it halts. */
+	void (*ask)(void *ctx, unsigned vcpu);
+	void *ctx;
+};
+
+struct vwork {
+	struct list_node node;
+	struct vwork_queue *queue;
+	void (*fn)(struct vwork *w);
+	bool waiting; /* under the queue's lock */
+};
+
+void vwork_queue_init(struct vwork_queue *q, void (*ask)(void *ctx, unsigned vcpu), void *ctx);
+void vwork_init(struct vwork *w, struct vwork_queue *q, void (*fn)(struct vwork *w));
+/*
+ * `vcpu`: which one had better do it. From anywhere, also with the device's lock held: fn runs
+ * later, with no lock held, never on two CPUs for one asking; asked for again while it runs, it
+ * runs again.
+ */
+void vwork_ask(struct vwork *w, unsigned vcpu);
+/* Not waiting any more; it may still be running elsewhere. */
+void vwork_cancel(struct vwork *w);
+/* Does what waits; the VM's space is current. */
+void vwork_run(struct vwork_queue *q);
