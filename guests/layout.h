@@ -71,6 +71,7 @@
 /* BARs; below are the board's own devices. */
 #define LAYOUT_PCI_IO_BASE 0x1000u
 #define LAYOUT_PCI_IO_END 0x10000u
+#define LAYOUT_PCI_IO_FIRMWARE 0xc000u /* where firmware begins to place them */
 
 /* SLP_TYP of PM1_CNT as \_S0, \_S3 and \_S5 name them. */
 #define LAYOUT_SLP_TYP_S0 0u
@@ -88,6 +89,9 @@
 #define LAYOUT_IRQ_RTC 8u
 #define LAYOUT_IRQ_SCI 9u
 #define LAYOUT_IRQ_MOUSE 12u
+/* Inputs of the 8259s that PCI lines are routed to, level-triggered. */
+#define LAYOUT_IRQ_PCI_A 10u
+#define LAYOUT_IRQ_PCI_C 11u
 #define LAYOUT_GSI_PCI_FIRST 16u
 
 /* PCI functions of the chipset, device << 3 | function. */

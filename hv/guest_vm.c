@@ -465,6 +465,7 @@ static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
+	board_set_firmware_state(g->board, kernel_expects_bios(&g->plan));
 	if (kernel_expects_bios(&g->plan)) {
 		board_set_bios_state(g->board);
 	}
