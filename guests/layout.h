@@ -39,6 +39,10 @@
 /* Any address above 4 GiB that is not RAM may be a BAR's; what is advertised is less. */
 #define LAYOUT_PCI_MMIO64_BASE LAYOUT_4G
 #define LAYOUT_PCI_MMIO64_END 0x10000000000000ull /* what a physical address can say */
+#define LAYOUT_PCI_WINDOW64_SIZE_MAX 0x1000000000ull
+/* Guests with fewer bits of physical address have no window; more bits do not move it. */
+#define LAYOUT_PHYSICAL_BITS_MIN 36u
+#define LAYOUT_PHYSICAL_BITS_MAX 42u
 #define LAYOUT_ECAM_BASE 0xe0000000ull
 #define LAYOUT_ECAM_SIZE 0x100000ull /* 1 MiB per bus */
 #define LAYOUT_IOAPIC_BASE 0xfec00000ull
@@ -98,6 +102,28 @@
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
 #define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+
+/*
+ * Where a guest is told to put BARs above 4 GiB, if its physical addresses have that many bits: in
+ * the middle of what they reach, as the top is not free on all CPUs (AMD's HyperTransport below
+ * 1 TiB). 0: nowhere.
+ */
+static inline uint64_t layout_pci_window64(unsigned physical_bits)
+{
+	if (physical_bits < LAYOUT_PHYSICAL_BITS_MIN) {
+		return 0;
+	}
+	if (physical_bits > LAYOUT_PHYSICAL_BITS_MAX) {
+		physical_bits = LAYOUT_PHYSICAL_BITS_MAX;
+	}
+	return 1ull << (physical_bits - 1);
+}
+
+/* The window's size, from its place: at most half of what lies above. */
+static inline uint64_t layout_pci_window64_size(uint64_t base)
+{
+	return base / 2 < LAYOUT_PCI_WINDOW64_SIZE_MAX ? base / 2 : LAYOUT_PCI_WINDOW64_SIZE_MAX;
+}
 
 /* The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. */
 static inline unsigned layout_pci_gsi(unsigned device, unsigned pin)

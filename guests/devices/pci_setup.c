@@ -19,9 +19,10 @@ struct pool {
 static void config_write(struct pci_host *h, unsigned devfn, unsigned reg, unsigned size,
 			 uint32_t value)
 {
+	uint64_t offset = (uint64_t)devfn * PCI_EXPRESS_BYTES + reg;
 	struct vdev_access a = {.space = BUS_MMIO,
-				.addr = h->cfg.ecam_base + devfn * PCI_EXPRESS_BYTES + reg,
-				.offset = devfn * PCI_EXPRESS_BYTES + reg,
+				.addr = h->cfg.ecam_base + offset,
+				.offset = offset,
 				.size = size};
 
 	h->dev.ops->write(&h->dev, &a, value);
