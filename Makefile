@@ -242,6 +242,7 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
 	tests/payloads/hypercall.c \
+	tests/payloads/pci.c \
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
