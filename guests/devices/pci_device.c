@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What all PCI device models have in common. Sources: PCI Express Base Specification, "PCI Express
- * Capability Structure", "Function-Level Reset"; PCI Bus Power Management Interface Specification,
- * "Power Management Register Block Definition"; PCI Local Bus Specification, "MSI-X Capability and
- * Table Structures", "Device Control", "Device Status".
+ * Capability Structure", "Function-Level Reset"; Advanced Capabilities for Conventional PCI ECN;
+ * PCI Bus Power Management Interface Specification, "Power Management Register Block Definition";
+ * PCI Local Bus Specification, "MSI-X Capability and Table Structures", "Device Control", "Device
+ * Status".
  */
 #include "guests/devices/pci_device.h"
 
@@ -16,6 +17,7 @@
 #define CAPABILITY_POWER 0x01u
 #define CAPABILITY_EXPRESS 0x10u
 #define CAPABILITY_MSIX 0x11u
+#define CAPABILITY_ADVANCED 0x13u
 
 /* PCI Express capability, version 2. */
 #define EXPRESS_SIZE 0x3cu
@@ -28,6 +30,15 @@
 #define CONTROL_INITIAL 0x2810u	 /* relaxed ordering, no snoop, reads of 512 bytes */
 #define CONTROL_WRITABLE 0x78ffu /* those, error reporting, payload size */
 #define CONTROL_FLR 0x8000u
+
+/* Advanced features capability. */
+#define ADVANCED_SIZE 6u
+#define ADVANCED_LENGTH 2u
+#define ADVANCED_FEATURES 3u
+#define FEATURES_PENDING 0x1u /* transactions pending can be asked for */
+#define FEATURES_FLR 0x2u
+#define ADVANCED_CONTROL 4u
+#define ADVANCED_FLR 0x1u
 
 /* Power management capability. */
 #define POWER_SIZE 8u
@@ -225,11 +236,10 @@ static void take_power_state(struct pci_device *d)
 /* The bit that asks for a reset reads zero. Host's lock held. */
 static void take_reset(struct pci_device *d)
 {
-	unsigned reg = d->express_capability + EXPRESS_CONTROL;
-	uint32_t control = get_u16(d, reg);
+	uint32_t control = get_u16(d, d->reset_register);
 
-	if ((control & CONTROL_FLR) != 0) {
-		pci_function_set(&d->function, reg, 2, control & ~CONTROL_FLR);
+	if ((control & d->reset_bit) != 0) {
+		pci_function_set(&d->function, d->reset_register, 2, control & ~d->reset_bit);
 		d->reset_asked = true;
 	}
 }
@@ -334,17 +344,37 @@ struct pci_device *pci_device_of(struct pci_function *f)
 static enum hv_status add_express(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
-	enum hv_status status = pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE,
-							    &d->express_capability);
-	unsigned at = d->express_capability;
+	unsigned at;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE, &at);
 
 	if (status != HV_OK) {
 		return status;
 	}
+	d->reset_register = at + EXPRESS_CONTROL;
+	d->reset_bit = CONTROL_FLR;
 	pci_function_define(f, at + EXPRESS_FLAGS, 2, EXPRESS_ROOT_ENDPOINT, 0);
 	pci_function_define(f, at + EXPRESS_DEVICE, 4, DEVICE_FLR | DEVICE_ROLE_BASED_ERRORS, 0);
 	pci_function_define(f, at + EXPRESS_CONTROL, 2, CONTROL_INITIAL,
 			    CONTROL_WRITABLE | CONTROL_FLR);
+	return HV_OK;
+}
+
+static enum hv_status add_advanced(struct pci_device *d)
+{
+	struct pci_function *f = &d->function;
+	unsigned at;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_ADVANCED, ADVANCED_SIZE, &at);
+
+	if (status != HV_OK) {
+		return status;
+	}
+	d->reset_register = at + ADVANCED_CONTROL;
+	d->reset_bit = ADVANCED_FLR;
+	pci_function_define(f, at + ADVANCED_LENGTH, 1, ADVANCED_SIZE, 0);
+	pci_function_define(f, at + ADVANCED_FEATURES, 1, FEATURES_PENDING | FEATURES_FLR, 0);
+	pci_function_define(f, at + ADVANCED_CONTROL, 1, 0, ADVANCED_FLR);
 	return HV_OK;
 }
 
@@ -383,9 +413,9 @@ static enum hv_status add_msix(struct pci_device *d)
 	return HV_OK;
 }
 
-static enum hv_status add_capabilities(struct pci_device *d)
+static enum hv_status add_capabilities(struct pci_device *d, bool express)
 {
-	enum hv_status status = add_express(d);
+	enum hv_status status = express ? add_express(d) : add_advanced(d);
 
 	if (status == HV_OK) {
 		status = add_power(d);
@@ -411,7 +441,8 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	d->message_ctx = cfg->message_ctx;
 	d->msix_bar = cfg->msix_bar;
 	d->msix_count = cfg->msix_count;
-	pci_function_init(&d->function, &cfg->identity, &function_ops, &d->extended);
+	pci_function_init(&d->function, &cfg->identity, &function_ops,
+			  cfg->express ? &d->extended : NULL);
 	pci_function_define(&d->function, PCI_COMMAND, 2, 0,
 			    PCI_COMMAND_MASTER | COMMAND_PARITY | COMMAND_SERR);
 	if (cfg->intx) {
@@ -420,6 +451,6 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	}
 	msix_reset(d);
 	atomic_store(&d->msix_masked, true);
-	status = add_capabilities(d);
+	status = add_capabilities(d, cfg->express);
 	return status == HV_OK ? pci_host_add(d->host, d->devfn, &d->function) : status;
 }

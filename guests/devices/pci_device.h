@@ -55,7 +55,7 @@ struct pci_device {
 	struct pci_host *host;
 	unsigned devfn;
 	struct pci_function function; /* under the host's lock */
-	struct pci_extended extended;
+	struct pci_extended extended; /* only when it is a PCI Express function */
 	/* Published. */
 	_Atomic bool master;
 	_Atomic bool msix_on;	  /* enabled */
@@ -72,7 +72,8 @@ struct pci_device {
 	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
 	/* Places in configuration space. */
-	unsigned express_capability;
+	unsigned reset_register; /* and the bit in it that asks for function-level reset */
+	uint32_t reset_bit;
 	unsigned power_capability;
 	unsigned msix_capability;
 	struct spinlock msix_lock; /* the table, and all that decides whether a message goes */
@@ -88,6 +89,12 @@ struct pci_device_config {
 	unsigned msix_count; /* 0 .. PCI_MSIX_VECTORS_MAX; table and PBA get a BAR of 4 KiB */
 	unsigned msix_bar;
 	bool intx; /* has INTA */
+	/*
+	 * A PCI Express endpoint, for devices whose specification asks for one (NVMe). Otherwise a
+	 * conventional function: a system looks for some twenty capabilities in the extended
+	 * configuration space of the former, each an emulated access.
+	 */
+	bool express;
 	/* Connections of the board. */
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
@@ -95,10 +102,10 @@ struct pci_device_config {
 };
 
 /*
- * Sets up configuration space with capabilities (PCI Express endpoint of the root complex with FLR,
- * power management, MSI-X) and adds the function to the host. The model then declares its BARs and
- * further capabilities with pci_function_* on d->function, before the guest runs. HV_E_EXISTS,
- * HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
+ * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
+ * advanced features, both with FLR; power management; MSI-X) and adds the function to the host. The
+ * model then declares its BARs and further capabilities with pci_function_* on d->function, before
+ * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;

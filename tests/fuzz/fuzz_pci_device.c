@@ -16,9 +16,11 @@
 #define DEVICES 2u
 #define VECTORS 7u
 #define MSIX_BAR 1u
-#define EXPRESS 0x40u
-#define POWER 0x7cu
-#define MSIX 0x84u
+/* Where the capabilities lie: of the first device, which is PCI Express, and of the other. */
+#define EXPRESS_CONTROL 0x48u
+#define EXPRESS_POWER 0x7cu
+#define ADVANCED_CONTROL 0x44u
+#define ADVANCED_POWER 0x48u
 
 static struct pci_host host;
 static struct pci_window window;
@@ -57,16 +59,26 @@ static void reset(struct pci_device *d)
 	pci_device_intx(d, false);
 }
 
+static unsigned power(const struct pci_device *d)
+{
+	return d == &devices[0] ? EXPRESS_POWER : ADVANCED_POWER;
+}
+
+static unsigned msix(const struct pci_device *d)
+{
+	return power(d) + 8;
+}
+
 static bool message(void *ctx, uint64_t address, uint32_t data)
 {
 	const struct pci_device *d = ctx;
-	uint64_t control = pci_function_read(&d->function, MSIX + 2, 2);
+	uint64_t control = pci_function_read(&d->function, msix(d) + 2, 2);
 
 	(void)data;
 	assert((address & 3) == 0);
 	assert((control & 0xc000) == 0x8000);
 	assert((pci_function_read(&d->function, PCI_COMMAND, 2) & PCI_COMMAND_MASTER) != 0);
-	assert((pci_function_read(&d->function, POWER + 4, 2) & 3) == 0);
+	assert((pci_function_read(&d->function, power(d) + 4, 2) & 3) == 0);
 	return (address & 4) != 0;
 }
 
@@ -96,13 +108,13 @@ static void setup(void)
 							 .msix_count = VECTORS,
 							 .msix_bar = MSIX_BAR,
 							 .intx = true,
+							 .express = i == 0,
 							 .message = message,
 							 .message_ctx = d,
 							 .intx_line = {set_line, NULL, i}};
 
 		assert(pci_device_init(d, &device) == HV_OK);
-		assert(d->express_capability == EXPRESS && d->power_capability == POWER &&
-		       d->msix_capability == MSIX);
+		assert(d->power_capability == power(d) && d->msix_capability == power(d) + 8);
 		assert(pci_function_add_bar(&d->function, 0, PCI_BAR_IO, 16u << i * 2) == HV_OK);
 		assert(pci_function_add_bar(&d->function, 2, 0, 64) == HV_OK);
 		assert(pci_function_add_bar(&d->function, 4, PCI_BAR_64, 0x4000u << i) == HV_OK);
@@ -111,17 +123,20 @@ static void setup(void)
 
 static void write_config(struct input *in)
 {
-	static const uint8_t registers[] = {PCI_COMMAND, 0x10,	      0x14,	  0x18,
-					    0x20,	 0x24,	      MSIX + 2,	  POWER + 4,
-					    EXPRESS + 8, EXPRESS + 9, PCI_STATUS, 0x3c};
+	static const uint8_t registers[DEVICES][12] = {
+		{PCI_COMMAND, 0x10, 0x14, 0x18, 0x20, 0x24, EXPRESS_POWER + 10, EXPRESS_POWER + 4,
+		 EXPRESS_CONTROL, EXPRESS_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE},
+		{PCI_COMMAND, 0x10, 0x14, 0x18, 0x20, 0x24, ADVANCED_POWER + 10, ADVANCED_POWER + 4,
+		 ADVANCED_CONTROL, ADVANCED_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE},
+	};
 	uint8_t which = (uint8_t)take(in, 1);
-	unsigned reg = which < 0xf0 ? registers[which / 2 % sizeof(registers)]
+	unsigned device = which % DEVICES;
+	unsigned reg = which < 0xf0 ? registers[device][which / 2 % 12]
 				    : (unsigned)take(in, 2) % PCI_EXPRESS_BYTES;
-	unsigned size = take_size(in);
-	struct vdev_access a = {.space = BUS_MMIO, .size = size};
+	struct vdev_access a = {.space = BUS_MMIO, .size = take_size(in)};
 
-	a.offset = (uint64_t)devices[which % DEVICES].devfn * PCI_EXPRESS_BYTES + reg;
-	host.dev.ops->write(&host.dev, &a, take(in, size));
+	a.offset = (uint64_t)devices[device].devfn * PCI_EXPRESS_BYTES + reg;
+	host.dev.ops->write(&host.dev, &a, take(in, a.size));
 }
 
 /* The BAR that ought to answer: the first in order that holds the byte. */
@@ -176,18 +191,18 @@ static void access_window(struct input *in)
 static void check(const struct pci_device *d, bool line)
 {
 	uint64_t command = pci_function_read(&d->function, PCI_COMMAND, 2);
-	uint64_t power = pci_function_read(&d->function, POWER + 4, 2) & 3;
-	bool on = (pci_function_read(&d->function, MSIX + 2, 2) & 0x8000) != 0;
+	uint64_t state = pci_function_read(&d->function, power(d) + 4, 2) & 3;
+	bool on = (pci_function_read(&d->function, msix(d) + 2, 2) & 0x8000) != 0;
 	bool shown = (pci_function_read(&d->function, PCI_STATUS, 2) & PCI_STATUS_INTX) != 0;
 
-	assert(power == 0 || power == 3);
-	assert(pci_device_is_master(d) == (power == 0 && (command & PCI_COMMAND_MASTER) != 0));
+	assert(state == 0 || state == 3);
+	assert(pci_device_is_master(d) == (state == 0 && (command & PCI_COMMAND_MASTER) != 0));
 	assert(pci_device_uses_msix(d) == on);
-	assert(line == (shown && !on && power == 0 && (command & PCI_COMMAND_INTX_OFF) == 0));
-	assert((pci_function_read(&d->function, EXPRESS + 8, 2) & 0x8000) == 0);
+	assert(line == (shown && !on && state == 0 && (command & PCI_COMMAND_INTX_OFF) == 0));
+	assert((pci_function_read(&d->function, d->reset_register, 2) & d->reset_bit) == 0);
 	assert(d->msix_pending >> VECTORS == 0);
 	for (unsigned i = 0; i < PCI_BARS; i++) {
-		assert(power == 0 || !d->function.bars[i].mapped);
+		assert(state == 0 || !d->function.bars[i].mapped);
 	}
 }
 

@@ -13,10 +13,14 @@
 #define LPC_PIRQ_A 0x60u
 #define CAPABILITY_EXPRESS 0x10u
 #define CAPABILITY_MSIX 0x11u
+#define CAPABILITY_ADVANCED 0x13u
 #define EXPRESS_CAPABILITIES 4u
 #define EXPRESS_CONTROL 8u
 #define FLR_CAPABLE BIT32(28)
 #define FLR_START BIT32(15)
+#define ADVANCED_FLR_CAPABLE BIT32(25) /* of its first dword */
+#define ADVANCED_CONTROL 4u
+#define ADVANCED_FLR_START BIT32(0)
 #define MSIX_TABLE 4u
 #define ENTRY_CONTROL 12u
 #define FREE_MEMORY 0xd8000000u
@@ -153,39 +157,52 @@ static void move_table(unsigned devfn, unsigned at)
 
 /* --- reset --- */
 
-static void reset_function(unsigned devfn, unsigned at)
+/* Writes the bit that starts a reset. False: the function has no such thing. */
+static bool start_reset(unsigned devfn)
+{
+	unsigned express = capability(devfn, CAPABILITY_EXPRESS);
+	unsigned advanced = capability(devfn, CAPABILITY_ADVANCED);
+
+	if (express != 0 && (config(devfn, express + EXPRESS_CAPABILITIES) & FLR_CAPABLE) != 0) {
+		set_config(devfn, express + EXPRESS_CONTROL, FLR_START);
+		return true;
+	}
+	if (advanced != 0 && (config(devfn, advanced) & ADVANCED_FLR_CAPABLE) != 0) {
+		set_config(devfn, advanced + ADVANCED_CONTROL, ADVANCED_FLR_START);
+		return true;
+	}
+	return false;
+}
+
+static void reset_function(unsigned devfn)
 {
 	uint32_t bars[PCI_BARS];
 
-	if ((config(devfn, at + EXPRESS_CAPABILITIES) & FLR_CAPABLE) == 0) {
-		return;
-	}
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		bars[i] = config(devfn, PCI_BAR0 + i * 4);
 	}
 	set_config(devfn, PCI_COMMAND, PCI_COMMAND_MEMORY);
-	set_config(devfn, at + EXPRESS_CONTROL, config(devfn, at + EXPRESS_CONTROL) | FLR_START);
-	EXPECT((config(devfn, PCI_COMMAND) & 0xffff) == 0, "function 0x%x decodes after a reset",
-	       devfn);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		EXPECT((config(devfn, PCI_BAR0 + i * 4) & ~15u) == 0,
-		       "function 0x%x: BAR %u after a reset", devfn, i);
-		set_config(devfn, PCI_BAR0 + i * 4, bars[i]);
+	if (start_reset(devfn)) {
+		EXPECT((config(devfn, PCI_COMMAND) & 0xffff) == 0,
+		       "function 0x%x decodes after a reset", devfn);
+		for (unsigned i = 0; i < PCI_BARS; i++) {
+			EXPECT((config(devfn, PCI_BAR0 + i * 4) & ~15u) == 0,
+			       "function 0x%x: BAR %u after a reset", devfn, i);
+			set_config(devfn, PCI_BAR0 + i * 4, bars[i]);
+		}
 	}
+	set_config(devfn, PCI_COMMAND, 0);
 }
 
 static void check_function(unsigned devfn)
 {
-	unsigned express = capability(devfn, CAPABILITY_EXPRESS);
 	unsigned msix = capability(devfn, CAPABILITY_MSIX);
 
 	check_bars(devfn);
 	if (msix != 0) {
 		move_table(devfn, msix);
 	}
-	if (express != 0) {
-		reset_function(devfn, express);
-	}
+	reset_function(devfn);
 }
 
 void case_pci(void)

@@ -95,6 +95,7 @@ static struct pci_device_config config(void)
 		.msix_count = VECTORS,
 		.msix_bar = MSIX_BAR,
 		.intx = true,
+		.express = true,
 		.message = message,
 		.message_ctx = &messages,
 		.intx_line = rig_irq(&line),
@@ -267,6 +268,29 @@ static void a_device_without_interrupts_has_neither_pin_nor_messages(void **stat
 	pci_device_msix(&other, 0);
 	assert_int_equal(line.rises + messages, 0);
 	assert_int_equal(pci_function_read(&other.function, PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
+}
+
+/* Reset by the advanced features capability, and nothing behind the first 256 bytes. */
+static void a_conventional_function_is_reset_as_well(void **state)
+{
+	struct pci_device_config cfg = config();
+	unsigned at;
+
+	(void)state;
+	host.functions[DEVFN] = NULL;
+	cfg.express = false;
+	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	at = capability(0x13);
+	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
+	assert_int_equal(get(0x100, 4), 0xffffffff);
+	assert_int_equal(get(capability(0x11) + 2, 2), VECTORS - 1);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	put(at + 4, 1, 0xfe);
+	assert_int_equal(resets, 0);
+	put(at + 4, 1, 1);
+	assert_int_equal(resets, 1);
+	assert_int_equal(get(at + 4, 2), 0);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
 }
 
 /* ---- BARs ---- */
@@ -587,6 +611,7 @@ int main(void)
 		cmocka_unit_test_setup(what_does_not_fit_is_refused, setup),
 		cmocka_unit_test_setup(a_device_without_interrupts_has_neither_pin_nor_messages,
 				       setup),
+		cmocka_unit_test_setup(a_conventional_function_is_reset_as_well, setup),
 		cmocka_unit_test_setup(accesses_to_own_bars_reach_the_model, setup),
 		cmocka_unit_test_setup(the_table_is_memory_with_read_only_bits, setup),
 		cmocka_unit_test_setup(odd_writes_and_what_lies_behind_the_table_do_nothing, setup),
