@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
- * MSI-X messages, or INTx while those are off. Embedded by virtio devices, AHCI, NVMe and the like.
+ * MSI-X messages, or while those are off INTx or one MSI in its place. Embedded by virtio devices,
+ *AHCI, NVMe and the like.
  *
  *	model's lock -> host's lock (pci_host) -> msix_lock -> message(), the interrupt line
  *
@@ -63,6 +64,7 @@ struct pci_device {
 	_Atomic bool intx_asserted;
 	/* Under the host's lock. */
 	bool intx_level;     /* of the line */
+	bool msi_told;	     /* the interrupt that lasts was sent as a message */
 	bool reset_asked;    /* function-level reset, to be done without the lock */
 	uint8_t power_state; /* 0: D0, 3: D3hot */
 	/* Where a message goes: apic_bus_msi. False: nobody took it. */
@@ -75,6 +77,7 @@ struct pci_device {
 	unsigned reset_register; /* and the bit in it that asks for function-level reset */
 	uint32_t reset_bit;
 	unsigned power_capability;
+	unsigned msi_capability; /* 0: none */
 	unsigned msix_capability;
 	struct spinlock msix_lock; /* the table, and all that decides whether a message goes */
 	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
@@ -89,6 +92,7 @@ struct pci_device_config {
 	unsigned msix_count; /* 0 .. PCI_MSIX_VECTORS_MAX; table and PBA get a BAR of 4 KiB */
 	unsigned msix_bar;
 	bool intx; /* has INTA */
+	bool msi;  /* has one MSI, sent by pci_device_intx */
 	/*
 	 * A PCI Express endpoint, for devices whose specification asks for one (NVMe). Otherwise a
 	 * conventional function: a system looks for some twenty capabilities in the extended
@@ -130,6 +134,14 @@ static inline bool pci_device_uses_msix(const struct pci_device *d)
  * off: nothing. May be called with the model's lock held.
  */
 void pci_device_msix(struct pci_device *d, unsigned vector);
-/* The level of INTA; kept while INTx is off or messages are on, and shown in the status register.
+/*
+ * The vCPU that the vector's message goes to, as far as its address tells: a hint, for vwork_ask.
+ * The index may be beyond the last vCPU.
+ */
+unsigned pci_device_target(struct pci_device *d, unsigned vector);
+/*
+ * The level of INTA; kept while INTx is off or MSI-X is on, and shown in the status register. While
+ * the guest has MSI on, a rise is a message instead. For a given device from one place at a time:
+ * with the model's lock held.
  */
 void pci_device_intx(struct pci_device *d, bool level);

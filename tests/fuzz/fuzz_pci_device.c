@@ -21,6 +21,7 @@
 #define EXPRESS_POWER 0x7cu
 #define ADVANCED_CONTROL 0x44u
 #define ADVANCED_POWER 0x48u
+#define ADVANCED_MSI 0x5cu
 
 static struct pci_host host;
 static struct pci_window window;
@@ -69,6 +70,12 @@ static unsigned msix(const struct pci_device *d)
 	return power(d) + 8;
 }
 
+static bool msi_is_on(const struct pci_device *d)
+{
+	return d->msi_capability != 0 &&
+	       (pci_function_read(&d->function, d->msi_capability + 2, 2) & 1) != 0;
+}
+
 static bool message(void *ctx, uint64_t address, uint32_t data)
 {
 	const struct pci_device *d = ctx;
@@ -76,7 +83,7 @@ static bool message(void *ctx, uint64_t address, uint32_t data)
 
 	(void)data;
 	assert((address & 3) == 0);
-	assert((control & 0xc000) == 0x8000);
+	assert((control & 0xc000) == 0x8000 || ((control & 0x8000) == 0 && msi_is_on(d)));
 	assert((pci_function_read(&d->function, PCI_COMMAND, 2) & PCI_COMMAND_MASTER) != 0);
 	assert((pci_function_read(&d->function, power(d) + 4, 2) & 3) == 0);
 	return (address & 4) != 0;
@@ -109,12 +116,14 @@ static void setup(void)
 							 .msix_bar = MSIX_BAR,
 							 .intx = true,
 							 .express = i == 0,
+							 .msi = i == 1,
 							 .message = message,
 							 .message_ctx = d,
 							 .intx_line = {set_line, NULL, i}};
 
 		assert(pci_device_init(d, &device) == HV_OK);
 		assert(d->power_capability == power(d) && d->msix_capability == power(d) + 8);
+		assert(d->msi_capability == (i == 1 ? ADVANCED_MSI : 0));
 		assert(pci_function_add_bar(&d->function, 0, PCI_BAR_IO, 16u << i * 2) == HV_OK);
 		assert(pci_function_add_bar(&d->function, 2, 0, 64) == HV_OK);
 		assert(pci_function_add_bar(&d->function, 4, PCI_BAR_64, 0x4000u << i) == HV_OK);
@@ -123,15 +132,17 @@ static void setup(void)
 
 static void write_config(struct input *in)
 {
-	static const uint8_t registers[DEVICES][12] = {
+	static const uint8_t registers[DEVICES][13] = {
 		{PCI_COMMAND, 0x10, 0x14, 0x18, 0x20, 0x24, EXPRESS_POWER + 10, EXPRESS_POWER + 4,
-		 EXPRESS_CONTROL, EXPRESS_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE},
+		 EXPRESS_CONTROL, EXPRESS_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE,
+		 PCI_COMMAND + 1},
 		{PCI_COMMAND, 0x10, 0x14, 0x18, 0x20, 0x24, ADVANCED_POWER + 10, ADVANCED_POWER + 4,
-		 ADVANCED_CONTROL, ADVANCED_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE},
+		 ADVANCED_CONTROL, ADVANCED_CONTROL + 1, PCI_STATUS, PCI_INTERRUPT_LINE,
+		 ADVANCED_MSI + 2},
 	};
 	uint8_t which = (uint8_t)take(in, 1);
 	unsigned device = which % DEVICES;
-	unsigned reg = which < 0xf0 ? registers[device][which / 2 % 12]
+	unsigned reg = which < 0xf0 ? registers[device][which / 2 % 13]
 				    : (unsigned)take(in, 2) % PCI_EXPRESS_BYTES;
 	struct vdev_access a = {.space = BUS_MMIO, .size = take_size(in)};
 
@@ -193,12 +204,13 @@ static void check(const struct pci_device *d, bool line)
 	uint64_t command = pci_function_read(&d->function, PCI_COMMAND, 2);
 	uint64_t state = pci_function_read(&d->function, power(d) + 4, 2) & 3;
 	bool on = (pci_function_read(&d->function, msix(d) + 2, 2) & 0x8000) != 0;
+	bool messages = on || msi_is_on(d);
 	bool shown = (pci_function_read(&d->function, PCI_STATUS, 2) & PCI_STATUS_INTX) != 0;
 
 	assert(state == 0 || state == 3);
 	assert(pci_device_is_master(d) == (state == 0 && (command & PCI_COMMAND_MASTER) != 0));
 	assert(pci_device_uses_msix(d) == on);
-	assert(line == (shown && !on && state == 0 && (command & PCI_COMMAND_INTX_OFF) == 0));
+	assert(line == (shown && !messages && state == 0 && (command & PCI_COMMAND_INTX_OFF) == 0));
 	assert((pci_function_read(&d->function, d->reset_register, 2) & d->reset_bit) == 0);
 	assert(d->msix_pending >> VECTORS == 0);
 	for (unsigned i = 0; i < PCI_BARS; i++) {
