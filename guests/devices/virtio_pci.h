@@ -117,12 +117,15 @@ struct virtio_pci_queue {
 	struct spinlock lock; /* covers ring, and what the model keeps for this queue */
 	struct virtqueue ring;
 	struct virtio_pci *device;
-	struct virtqueue_setup setup; /* as the driver writes it; registers' lock */
-	_Atomic uint16_t vector;      /* PCI_MSIX_NO_VECTOR: none */
+	/* Under the registers' lock, as the driver writes them. */
+	struct virtqueue_setup setup;
+	bool enabled;
+	_Atomic uint16_t vector; /* PCI_MSIX_NO_VECTOR: none */
 };
 
 struct virtio_pci {
 	struct pci_device pci;
+	struct pci_device_ops pci_ops; /* by the model's name */
 	const struct virtio_device_ops *ops;
 	const char *guest; /* whose it is, for the log */
 	struct vm *vm;
@@ -137,9 +140,9 @@ struct virtio_pci {
 	uint32_t device_feature_select;
 	uint32_t driver_feature_select;
 	uint16_t queue_select;
+	uint8_t generation; /* of the configuration */
 
 	_Atomic uint8_t status; /* written under `lock`, but for NEEDS_RESET */
-	_Atomic uint8_t generation;
 	_Atomic uint16_t config_vector;
 	_Atomic uint32_t complaints; /* logged so far */
 	struct spinlock isr_lock;    /* covers isr and the level of INTx; comes after a queue's */
