@@ -76,3 +76,5 @@ void *host_pci_map(const struct host_pci *f, unsigned bar, uint64_t min_size);
  */
 enum hv_status host_pci_interrupts(struct host_pci *f, unsigned *count,
 				   void (*fn)(void *ctx, unsigned index), void *ctx) HV_MUST_CHECK;
+/* Whether its messages are MSI-X. */
+bool host_pci_uses_msix(const struct host_pci *f);

@@ -159,3 +159,10 @@ enum hv_status host_pci_interrupts(struct host_pci *f, unsigned *count,
 	*count = got;
 	return status;
 }
+
+bool host_pci_uses_msix(const struct host_pci *f)
+{
+	unsigned cap = host_pci_capability(f, PCI_CAP_MSIX, 0);
+
+	return cap != 0 && (host_pci_read(f, cap + PCI_MSIX_CONTROL, 2) & PCI_MSIX_ENABLE) != 0;
+}

@@ -64,7 +64,7 @@
 #define PCI_MSIX_MASK BIT32(14)
 #define PCI_MSIX_ENABLE BIT32(15)
 #define PCI_MSIX_BIR 7u
-#define PCI_MSIX_ENTRY 16u /* bytes: address, address high, data, control */
+#define PCI_MSIX_ENTRY 16ull /* bytes: address, address high, data, control */
 #define PCI_MSIX_ENTRY_MASKED BIT32(0)
 
 /* Where the local APICs take messages: Intel SDM volume 3, "Message Signalled Interrupts". */
