@@ -85,7 +85,8 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_fmt test_log test_ring test_status test_str test_console test_pv_eoi test_pv_hypercall test_pv_msr test_pv_time test_pvclock test_recorder \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
-	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
+	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -95,7 +96,8 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
-	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
+	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c \
+	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c
 
 # ---------------------------------------------------------------- flags
 

@@ -103,18 +103,20 @@ static bool has_line(const struct host_pci *f)
 	       f->irq_line < ISA_LINES;
 }
 
+static void clear_control(const struct host_pci *f, uint8_t id, unsigned reg, uint32_t bits)
+{
+	unsigned cap = host_pci_capability(f, id, 0);
+
+	if (cap != 0) {
+		host_pci_write(f, cap + reg, 2, host_pci_read(f, cap + reg, 2) & ~bits);
+	}
+}
+
 /* Firmware may have left messages on, which would go nowhere. */
 static void messages_off(const struct host_pci *f)
 {
-	unsigned msix = host_pci_capability(f, PCI_CAP_MSIX, 0);
-	unsigned msi = host_pci_capability(f, PCI_CAP_MSI, 0);
-
-	if (msix != 0) {
-		host_pci_write(f, msix + PCI_MSIX_CONTROL, 2, 0);
-	}
-	if (msi != 0) {
-		host_pci_write(f, msi + PCI_MSI_CONTROL, 2, 0);
-	}
+	clear_control(f, PCI_CAP_MSIX, PCI_MSIX_CONTROL, PCI_MSIX_ENABLE);
+	clear_control(f, PCI_CAP_MSI, PCI_MSI_CONTROL, PCI_MSI_ENABLE);
 }
 
 static enum hv_status use_line(const struct host_pci *f, const struct host_irq_handler *h)
