@@ -230,13 +230,24 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(call say,KERNEL,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp && \
-		find "$$kernel/lib/modules" '(' -name button.ko -o -name evdev.ko ')' \
-			-exec cp '{}' $(@D) ';'
+	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
 	$(Q)mv $@.tmp $@
+
+# What that kernel has as modules: the power button, and what drives virtio devices, for guests with some.
+GUEST_BUTTON := button evdev
+GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virtio_balloon
+
+$(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
+$(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+# And in Debian's root file system.
+ROOT_TASKS := $(wildcard tests/system/root/*)
 
 # What keeps all CPUs of a Linux guest busy: one static program without libc.
 $(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
@@ -245,12 +256,19 @@ $(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
-$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/vmlinuz
+GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+
+$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		--file $(@D)/button.ko:/lib/button.ko:644 --file $(@D)/evdev.ko:/lib/evdev.ko:644 \
+		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
+# A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
+$(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
+	$(call say,ROOT,$@)
+	$(Q)tools/guest-root $@ $(ROOT_TASKS)
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
