@@ -19,7 +19,6 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c \
 	hv/api/vwork.c
-HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 # Frames, networks and what they carry.
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
@@ -29,8 +28,8 @@ VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c
 	vmx/permissions.c vmx/run.c vmx/state.c vmx/vcpu.c vmx/vmcs.c vmx/vmx.c vmx/vpid.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
-	drivers/tsc.c drivers/uart.c \
-	drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
+	drivers/tsc.c drivers/uart.c
+DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -91,13 +90,13 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_i8042 test_ps2_keyboard test_scancode test_load test_kernel test_multiboot test_multiboot_image \
 	test_debug_exit test_test_device test_legacy \
 	test_fmt test_log test_ring test_status test_str test_console test_pv_eoi test_pv_hypercall test_pv_msr test_pv_time test_pvclock test_recorder \
-	test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
-	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
-	test_vwork test_pci_device test_pci_window \
-	test_virtqueue test_virtio_pci
-	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
+UNIT_TESTS += test_vwork test_pci_device test_pci_window
+UNIT_TESTS += test_virtqueue test_virtio_pci
+UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
+UNIT_TESTS += test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -105,14 +104,12 @@ UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/un
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
-	fuzz_net_offload \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
-FAKE_SRCS := tests/fakes/net_oracle.c \
-	tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
-	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
+FUZZ_TARGETS += fuzz_net_offload
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
-	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c \
-	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c
+	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
+FAKE_SRCS += tests/fakes/net_oracle.c
+FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c
 
 # ---------------------------------------------------------------- flags
 
