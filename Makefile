@@ -41,6 +41,8 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/test_device.c guests/board.c \
 	guests/devices/pci_device.c guests/devices/pci_window.c \
 	guests/devices/virtqueue.c guests/devices/virtio_pci.c
+	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
+	guests/devices/pci_setup.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -97,6 +99,8 @@ UNIT_TESTS += test_vwork test_pci_device test_pci_window
 UNIT_TESTS += test_virtqueue test_virtio_pci
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 UNIT_TESTS += test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
+	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -106,6 +110,8 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_net_offload
+	fuzz_i8042 fuzz_multiboot fuzz_test_device \
+	fuzz_pci_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/net_oracle.c
@@ -270,6 +276,7 @@ $(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
 	tests/payloads/hypercall.c \
+	tests/payloads/pci.c \
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
