@@ -12,7 +12,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 
 # ---------------------------------------------------------------- sources, one list per floor
 
-HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
+HV_BASE_SRCS := hv/base/chacha20.c hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -36,10 +36,10 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
 	guests/devices/test_device.c guests/board.c \
-	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c \
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c \
 	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
 	guests/devices/pci_setup.c
-HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
+HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
@@ -90,7 +90,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
-	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk \
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_chacha20 test_random \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
