@@ -34,6 +34,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  */
 #pragma once
 
@@ -43,6 +44,7 @@
 #include "hv/base/log.h"
 #include "hv/base/status.h"
 #include "hv/base/str.h"
+#include "hv/config_disk.h"
 #include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
@@ -130,6 +132,8 @@ struct guest_config {
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
+	unsigned disk_count;
+	struct config_disk disks[CONFIG_DISKS_MAX];
 };
 
 /* `file:line: key: text`, with what is missing left out; returns the length as fmt_snprintf. */
