@@ -38,8 +38,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
 	guests/devices/test_device.c guests/board.c \
-	guests/devices/pci_device.c guests/devices/pci_window.c \
-	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c \
 	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
 	guests/devices/pci_setup.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
@@ -98,6 +97,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_virtqueue test_virtio_pci test_blk \
 	test_blk_image test_config_disk test_gpt test_limit test_overlay test_partition test_registry
 	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
