@@ -58,6 +58,8 @@
 
 #define CONFIG_MACHINE_FILE "bulkhead.conf"
 #define CONFIG_GUEST_FILE "guest.conf"
+/* The folder of files that several guests use: not a guest's. */
+#define CONFIG_IMAGES_FOLDER "images"
 
 /* One file or folder below \bulkhead\. */
 struct config_entry {
@@ -147,7 +149,7 @@ unsigned config_find(const struct config_tree *tree, struct span path);
 unsigned config_find_in(const struct config_tree *tree, struct span folder, const char *file);
 /*
  * Finds the guests' folders one by one: *cursor starts at 0, *name is the folder as it is spelt.
- * Folders that begin with '.' are skipped. False when there are no more.
+ * Folders that begin with '.' and CONFIG_IMAGES_FOLDER are skipped. False when there are no more.
  */
 bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct span *name);
 
