@@ -47,9 +47,10 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
-	hv/config.c hv/config_disk.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
+	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
-	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c \
+	hv/config_disk.c hv/guest_disks.c hv/monitor_disks.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -93,10 +94,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
-	test_vwork test_pci_device test_pci_window \
-	test_virtqueue test_virtio_pci test_blk \
-	test_blk_image test_config_disk test_gpt test_limit test_overlay test_partition test_registry
-	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk
+	test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks test_overlay test_partition test_registry \
 	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
@@ -223,13 +221,17 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 
 # ---------------------------------------------------------------- guests and images
 
+# What the sample initrd has of the kernel's modules.
+GUEST_MODULES := button evdev \
+	virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
+
 # An unmodified Debian kernel, fetched once and kept outside the tree.
 $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(call say,KERNEL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp && \
-		find "$$kernel/lib/modules" '(' -name button.ko -o -name evdev.ko ')' \
-			-exec cp '{}' $(@D) ';'
+		for m in $(GUEST_MODULES); do \
+			find "$$kernel/lib/modules" -name $$m.ko -exec cp '{}' $(@D) ';'; done
 	$(Q)mv $@.tmp $@
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
@@ -246,8 +248,15 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		--file $(@D)/button.ko:/lib/button.ko:644 --file $(@D)/evdev.ko:/lib/evdev.ko:644 \
+		$(foreach m,$(GUEST_MODULES),--file $(@D)/$m.ko:/lib/$m.ko:644) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
+# A disk image with a file system, for guests that have disks.
+$(BUILD)/guest/disk.img: tests/system/guest/disk
+	$(call say,MKE2FS,$@)
+	$(Q)rm -rf $@.d $@.tmp && mkdir -p $@.d && cp $< $@.d/base
+	$(Q)PATH=$$PATH:/usr/sbin mke2fs -q -t ext4 -d $@.d $@.tmp 16M >/dev/null
+	$(Q)mv $@.tmp $@
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -455,7 +464,7 @@ check: ## build with both compilers, unit and short fuzz tests, format, tidy, in
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload ## boot every case of tests/system on emulated machines
+system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -469,7 +478,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload
+	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

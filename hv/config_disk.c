@@ -5,6 +5,7 @@
 #include "hv/api/blk.h"
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
+#include "hv/blk/gpt.h"
 #include "hv/config_text.h"
 #include "hv/config_tree.h"
 
@@ -13,6 +14,9 @@
 #define IOPS_MAX 10000000ull
 #define BANDWIDTH_MIN KIB(64)
 #define BANDWIDTH_MAX GIB(100)
+
+static_assert(CONFIG_DISK_NAME_MAX >= GPT_LABEL_MAX && CONFIG_DISK_NAME_MAX >= BLK_SERIAL_MAX,
+	      "all names fit");
 
 #define SOURCES "FILE, partition:LABEL, partition:UUID, disk:SERIAL"
 
@@ -48,6 +52,7 @@ static void set_image(struct config_parser *p, struct config_disk *d, struct spa
 	if (d->file == CONFIG_NO_ENTRY) {
 		return;
 	}
+	(void)str_copy(d->name, sizeof(d->name), p->tree->entries[d->file].path);
 	size = p->tree->entries[d->file].size;
 	if (!is_raw(name)) {
 		config_fail_value(p, name, "raw disk images, as qemu-img convert -O raw makes");

@@ -22,12 +22,12 @@
 #include <stdint.h>
 
 #include "hv/base/str.h"
-#include "hv/blk/gpt.h"
 
 struct config_parser;
 
 /* Disks of one guest. */
 #define CONFIG_DISKS_MAX 8u
+#define CONFIG_DISK_NAME_MAX 128u
 #define CONFIG_DISK_SERIAL_MAX 21u /* with terminator; virtio has room for 20 */
 
 enum config_disk_source { CONFIG_DISK_IMAGE, CONFIG_DISK_PARTITION, CONFIG_DISK_WHOLE };
@@ -35,8 +35,9 @@ enum config_disk_bus { CONFIG_DISK_VIRTIO };
 
 struct config_disk {
 	enum config_disk_source source;
-	unsigned file;		  /* of an image: index into the tree's entries */
-	char name[GPT_LABEL_MAX]; /* label or UUID, or serial number of the machine's disk */
+	unsigned file; /* of an image: index into the tree's entries */
+	/* Label or UUID of a partition, serial number of a disk; an image's path, to be shown. */
+	char name[CONFIG_DISK_NAME_MAX];
 	bool overlay;
 	uint64_t overlay_limit; /* bytes; 0: none */
 	bool readonly;

@@ -248,7 +248,7 @@ static void look_for_disk(const struct span *serial, struct answer *a)
 static enum hv_status find(struct span name, void (*look)(const struct span *, struct answer *),
 			   struct blk_extent *out, char why[BLK_WHY_MAX])
 {
-	static const char none[] = "there is none";
+	static const char none[] = "none";
 	struct blk_extent unused;
 	struct answer found = {.out = out, .why = why};
 	struct answer all = {.out = &unused, .why = why};

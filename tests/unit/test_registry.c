@@ -133,7 +133,7 @@ static void what_is_not_one_is_refused(void **state)
 	assert_string_equal(e.name, "nvme1");
 	blk_registry_init();
 	assert_int_equal(blk_registry_find_disk(span_of("S2"), &e, why), HV_E_NOT_FOUND);
-	assert_string_equal(why, "there is none");
+	assert_string_equal(why, "none");
 }
 
 static void assert_claim(const struct blk_extent *e, bool writes, const char *owner,
