@@ -43,6 +43,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
 	hv/emul/decode_tables.c hv/emul/emul_arith.c hv/emul/emul_mem.c hv/emul/emul_moves.c \
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
+	hv/config_net.c hv/setup_net.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
@@ -86,6 +87,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_i8042 test_ps2_keyboard test_scancode test_load test_kernel test_multiboot test_multiboot_image \
 	test_debug_exit test_test_device test_legacy \
 	test_fmt test_log test_ring test_status test_str test_console test_pv_eoi test_pv_hypercall test_pv_msr test_pv_time test_pvclock test_recorder \
+	test_config_net test_setup_net \
 	test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket \
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \

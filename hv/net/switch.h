@@ -99,7 +99,7 @@ struct network {
 
 /* What the networks need of the core. */
 struct networks_config {
-	struct timer_queue *timers; /* of the CPU that calls */
+	struct timer_queue *timers; /* for the switch's, until CPUs have their own; may be NULL */
 	uint64_t (*wallclock)(uint32_t *nanoseconds);
 };
 
