@@ -76,7 +76,12 @@ static int config_write(struct pci_host *h, unsigned devfn, unsigned reg, unsign
 {
 	struct pci_function *f = h->functions[devfn];
 
-	return f != NULL && pci_function_write(f, reg, size, value) ? (int)devfn : -1;
+	if (f == NULL || !pci_function_write(f, reg, size, value)) {
+		return -1;
+	}
+	/* Any register may be the one that a device takes its BARs off the bus for. */
+	h->bars_version++;
+	return (int)devfn;
 }
 
 /* Whether port accesses reach bus 0; others find no bus. */
@@ -170,6 +175,19 @@ static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 	return value;
 }
 
+/* What a write left to do without the lock. */
+static void after_write(struct pci_host *h, unsigned devfn)
+{
+	struct pci_function *f = h->functions[devfn];
+
+	if (f->ops != NULL && f->ops->settle != NULL) {
+		f->ops->settle(f);
+	}
+	if (h->cfg.changed != NULL) {
+		h->cfg.changed(h->cfg.ctx, devfn);
+	}
+}
+
 static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
 	struct pci_host *h = to_host(dev);
@@ -189,8 +207,21 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 				       value);
 	}
 	lock_release(&dev->lock);
-	if (changed >= 0 && h->cfg.changed != NULL) {
-		h->cfg.changed(h->cfg.ctx, (unsigned)changed);
+	if (changed >= 0) {
+		after_write(h, (unsigned)changed);
+	}
+}
+
+/* The rest of a function's reset, without the lock. */
+static void after_reset(struct pci_host *h, unsigned devfn)
+{
+	struct pci_function *f = h->functions[devfn];
+
+	if (f->ops != NULL && f->ops->reset != NULL) {
+		f->ops->reset(f);
+	}
+	if (h->cfg.changed != NULL) {
+		h->cfg.changed(h->cfg.ctx, devfn);
 	}
 }
 
@@ -200,17 +231,26 @@ static void host_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	h->address = 0;
+	h->bars_version++;
 	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
 		if (h->functions[i] != NULL) {
 			pci_function_reset(h->functions[i]);
 		}
 	}
 	lock_release(&dev->lock);
-	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS && h->cfg.changed != NULL; i++) {
+	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
 		if (h->functions[i] != NULL) {
-			h->cfg.changed(h->cfg.ctx, i);
+			after_reset(h, i);
 		}
 	}
+}
+
+void pci_host_reset_function(struct pci_host *h, struct pci_function *f)
+{
+	lock_acquire(&h->dev.lock);
+	h->bars_version++;
+	pci_function_reset(f);
+	lock_release(&h->dev.lock);
 }
 
 static const struct vdev_ops host_ops = {
@@ -265,6 +305,7 @@ enum hv_status pci_host_add(struct pci_host *h, unsigned devfn, struct pci_funct
 	}
 	lock_acquire(&h->dev.lock);
 	h->functions[devfn] = f;
+	h->bars_version++;
 	mark_multi_function(h, devfn & ~7u);
 	lock_release(&h->dev.lock);
 	return HV_OK;
