@@ -42,6 +42,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/test_device.c guests/board.c \
 	guests/devices/pci_device.c guests/devices/pci_window.c \
 	guests/devices/virtqueue.c guests/devices/virtio_pci.c
+	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -99,6 +100,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_vwork test_pci_device test_pci_window \
 	test_virtqueue test_virtio_pci test_blk
+	test_vwork test_pci_device test_pci_irq test_pci_window test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

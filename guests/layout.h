@@ -36,6 +36,9 @@
 /* Memory-mapped registers. */
 #define LAYOUT_PCI_MMIO_BASE LAYOUT_MMIO_BASE
 #define LAYOUT_PCI_MMIO_SIZE 0x20000000ull
+/* Any address above 4 GiB that is not RAM may be a BAR's; what is advertised is less. */
+#define LAYOUT_PCI_MMIO64_BASE LAYOUT_4G
+#define LAYOUT_PCI_MMIO64_END 0x10000000000000ull /* what a physical address can say */
 #define LAYOUT_ECAM_BASE 0xe0000000ull
 #define LAYOUT_ECAM_SIZE 0x100000ull /* 1 MiB per bus */
 #define LAYOUT_IOAPIC_BASE 0xfec00000ull
@@ -65,6 +68,9 @@
 #define LAYOUT_RESET_PORT 0xcf9u
 #define LAYOUT_RESET_VALUE 6u
 #define LAYOUT_PCI_CONFIG_DATA 0xcfcu
+/* BARs; below are the board's own devices. */
+#define LAYOUT_PCI_IO_BASE 0x1000u
+#define LAYOUT_PCI_IO_END 0x10000u
 
 /* SLP_TYP of PM1_CNT as \_S0, \_S3 and \_S5 name them. */
 #define LAYOUT_SLP_TYP_S0 0u
@@ -86,6 +92,7 @@
 
 /* PCI functions of the chipset, device << 3 | function. */
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
+#define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
 
 /* The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. */

@@ -10,6 +10,7 @@
 #include "guests/tables/legacy.h"
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
+#include "hv/base/check.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
@@ -109,6 +110,14 @@ static void board_has_room(void *ctx)
 {
 	(void)ctx;
 	run_chore(RUN_CHORE_INPUT);
+}
+
+/* A device model's idea of who had better do its work may name a vCPU that there is not. */
+static void work_waits(void *ctx, unsigned vcpu)
+{
+	struct guest *g = ctx;
+
+	guest_request(g, vcpu < g->vm.vcpu_count ? vcpu : 0, VCPU_REQ_DEVICE);
 }
 
 static size_t console_to_board(void *ctx, const char *data, size_t n)
@@ -237,6 +246,7 @@ static enum hv_status create_vm(struct guest *g)
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
 	vtime_pause(&vm->time);
+	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);
 	bus_init(&vm->mmio, BUS_MMIO);
 	status = gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
@@ -522,6 +532,8 @@ void guest_vm_destroy(struct guest *g)
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
+		CHECK(list_empty(&g->vm.work.waiting));
+		board_release(g->board);
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;
 	}

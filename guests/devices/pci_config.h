@@ -66,7 +66,7 @@ struct pci_bar {
 
 struct pci_function;
 
-/* Each may be NULL. */
+/* Each may be NULL; the last two only together. */
 struct pci_function_ops {
 	/* With the host's lock held: a BAR appeared, moved or vanished, see f->bars[bar]. */
 	void (*bar_changed)(struct pci_function *f, unsigned bar);

@@ -46,12 +46,13 @@
 #define LPC_SERIRQ 0x64u
 #define LPC_PIRQ_E 0x68u
 #define LPC_PIRQ_COUNT 4u
-#define PIRQ_OFF 0x80u
-#define PIRQ_WRITABLE 0x8fu
+#define PIRQ_WRITABLE (PCI_IRQ_ROUTE_OFF | PCI_IRQ_ROUTE_INPUT)
 #define LPC_ENABLES 0x82u
 #define LPC_ENABLE_COM1 0x0001u
 #define LPC_ENABLE_KBC 0x0400u
 #define BASE_IS_IO 0x1u
+
+#define PCI_PINS 4u
 
 static_assert(LAYOUT_IRQ_SCI == 9, "SCI_IRQ_SEL of ACPI_CNTL says so");
 
@@ -311,6 +312,20 @@ enum hv_status pci_host_add(struct pci_host *h, unsigned devfn, struct pci_funct
 	return HV_OK;
 }
 
+static void set_intx(void *ctx, unsigned line, bool level)
+{
+	struct pci_host *h = ctx;
+
+	pci_irq_set(&h->irq, line / PCI_PINS, line % PCI_PINS, level);
+}
+
+struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin)
+{
+	return (struct irq_line){set_intx, h, devfn / 8 * PCI_PINS + pin};
+}
+
+/* ---- the bridges ---- */
+
 static void init_bridge(struct pci_host *h)
 {
 	static const struct pci_identity id = {.vendor = VENDOR_INTEL,
@@ -337,6 +352,33 @@ static void init_bridge(struct pci_host *h)
 	pci_function_define(f, MCH_TOLUD, 2, (uint32_t)(LAYOUT_PCI_MMIO_BASE >> 16), 0);
 }
 
+static uint8_t pirq_route(const struct pci_function *lpc, unsigned line)
+{
+	unsigned first = line < LPC_PIRQ_COUNT ? LPC_PIRQ_A : LPC_PIRQ_E;
+
+	return (uint8_t)pci_function_read(lpc, first + line % LPC_PIRQ_COUNT, 1);
+}
+
+static void lpc_written(struct pci_function *lpc, unsigned reg, unsigned size)
+{
+	struct pci_host *h = container_of(lpc, struct pci_host, lpc);
+
+	(void)reg;
+	(void)size;
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		pci_irq_route(&h->irq, i, pirq_route(lpc, i));
+	}
+}
+
+static void lpc_reset(struct pci_function *lpc)
+{
+	struct pci_host *h = container_of(lpc, struct pci_host, lpc);
+
+	lock_acquire(&h->dev.lock);
+	lpc_written(lpc, 0, 0);
+	lock_release(&h->dev.lock);
+}
+
 static void init_lpc(struct pci_host *h)
 {
 	static const struct pci_identity id = {.vendor = VENDOR_INTEL,
@@ -345,17 +387,18 @@ static void init_lpc(struct pci_host *h)
 					       .revision = 2,
 					       .subsystem_vendor = SUBSYSTEM_VENDOR,
 					       .subsystem = SUBSYSTEM_MACHINE};
+	static const struct pci_function_ops ops = {.written = lpc_written, .reset = lpc_reset};
 	struct pci_function *f = &h->lpc;
 
-	pci_function_init(f, &id, NULL, NULL);
+	pci_function_init(f, &id, &ops, NULL);
 	pci_function_define(f, PCI_COMMAND, 2,
 			    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
 	pci_function_define(f, LPC_PMBASE, 4, LAYOUT_PM_BASE | BASE_IS_IO, 0);
 	pci_function_define(f, LPC_ACPI_CNTL, 1, ACPI_CNTL_ENABLE, 0);
 	pci_function_define(f, LPC_GPIOBASE, 4, BASE_IS_IO, 0);
 	for (unsigned i = 0; i < LPC_PIRQ_COUNT; i++) {
-		pci_function_define(f, LPC_PIRQ_A + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
-		pci_function_define(f, LPC_PIRQ_E + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
+		pci_function_define(f, LPC_PIRQ_A + i, 1, PCI_IRQ_ROUTE_OFF, PIRQ_WRITABLE);
+		pci_function_define(f, LPC_PIRQ_E + i, 1, PCI_IRQ_ROUTE_OFF, PIRQ_WRITABLE);
 	}
 	pci_function_define(f, LPC_SERIRQ, 1, 0x10, 0);
 	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
@@ -364,6 +407,7 @@ static void init_lpc(struct pci_host *h)
 void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg)
 {
 	*h = (struct pci_host){.dev.ops = &host_ops, .cfg = *cfg};
+	pci_irq_init(&h->irq, &cfg->irq);
 	init_bridge(h);
 	init_lpc(h);
 	h->functions[LAYOUT_DEVFN_HOST_BRIDGE] = &h->bridge;

@@ -92,7 +92,7 @@ static bool find(struct pci_window *w, const struct vdev_access *a, struct pci_w
 	return true;
 }
 
-/* The BAR that holds the whole access, and where in it. */
+/* The BAR that holds the whole access, and where in it; false: nobody answers. */
 static bool claim(struct pci_window *w, const struct vdev_access *a, struct pci_window_hint *found,
 		  uint64_t *offset)
 {
@@ -103,9 +103,13 @@ static bool claim(struct pci_window *w, const struct vdev_access *a, struct pci_
 		const struct pci_bar *b = &found->function->bars[found->bar];
 
 		*offset = a->addr - b->address;
-		fits = range_fits(*offset, a->size, b->size);
+		fits = range_fits(*offset, a->size, b->size) && found->function->ops != NULL &&
+		       found->function->ops->bar_read != NULL;
 	}
 	lock_release(&w->host->dev.lock);
+	if (!fits && a->nobody != NULL) {
+		*a->nobody = true;
+	}
 	return fits;
 }
 
@@ -114,8 +118,7 @@ static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 	struct pci_window_hint at;
 	uint64_t offset;
 
-	if (!claim(to_window(dev), a, &at, &offset) || at.function->ops == NULL ||
-	    at.function->ops->bar_read == NULL) {
+	if (!claim(to_window(dev), a, &at, &offset)) {
 		return ~0ull;
 	}
 	return at.function->ops->bar_read(at.function, at.bar, offset, a->size);
@@ -126,8 +129,7 @@ static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 	struct pci_window_hint at;
 	uint64_t offset;
 
-	if (claim(to_window(dev), a, &at, &offset) && at.function->ops != NULL &&
-	    at.function->ops->bar_write != NULL) {
+	if (claim(to_window(dev), a, &at, &offset)) {
 		at.function->ops->bar_write(at.function, at.bar, offset, a->size, value);
 	}
 }
