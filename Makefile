@@ -18,6 +18,8 @@ HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c \
+	hv/api/vwork.c
 # Frames, networks and what they carry.
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
@@ -31,6 +33,7 @@ VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
+DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -100,6 +103,13 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_virtqueue test_virtio_pci test_blk \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_board_pci test_device_work
+	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
+	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
+UNIT_TESTS += test_vwork test_pci_device test_pci_window
+UNIT_TESTS += test_virtqueue test_virtio_pci
+UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
+UNIT_TESTS += test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -109,9 +119,11 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_net_offload fuzz_virtio_net \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
-FAKE_SRCS := tests/fakes/net_oracle.c \
-	tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
+FUZZ_TARGETS += fuzz_net_offload
+FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
+FAKE_SRCS += tests/fakes/net_oracle.c
+FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c
 
 # ---------------------------------------------------------------- flags
 
@@ -229,13 +241,24 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(call say,KERNEL,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp && \
-		find "$$kernel/lib/modules" '(' -name button.ko -o -name evdev.ko ')' \
-			-exec cp '{}' $(@D) ';'
+	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
 	$(Q)mv $@.tmp $@
+
+# What that kernel has as modules: the power button, and what drives virtio devices, for guests with some.
+GUEST_BUTTON := button evdev
+GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virtio_balloon
+
+$(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
+$(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+# And in Debian's root file system.
+ROOT_TASKS := $(wildcard tests/system/root/*)
 
 # What keeps all CPUs of a Linux guest busy: one static program without libc.
 $(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
@@ -244,12 +267,19 @@ $(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
-$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/vmlinuz
+GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+
+$(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		--file $(@D)/button.ko:/lib/button.ko:644 --file $(@D)/evdev.ko:/lib/evdev.ko:644 \
+		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
+# A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
+$(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
+	$(call say,ROOT,$@)
+	$(Q)tools/guest-root $@ $(ROOT_TASKS)
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \

@@ -293,18 +293,47 @@ void cpu_out32(uint16_t port, uint32_t value)
 	__asm__ volatile("outl %0, %w1" : : "a"(value), "Nd"(port) : "memory");
 }
 
-/* A plain MOV: where we run nested, the hypervisor below must decode this access. */
+/*
+ * Plain MOVs from and to the accumulator: where we run nested, the hypervisor below must decode the
+ * access, and some AMD CPUs reach configuration space by this form alone.
+ */
+uint8_t cpu_mmio_read8(hva_t addr)
+{
+	uint8_t value;
+
+	__asm__ volatile("movb (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
+	return value;
+}
+
+uint16_t cpu_mmio_read16(hva_t addr)
+{
+	uint16_t value;
+
+	__asm__ volatile("movw (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
+	return value;
+}
+
 uint32_t cpu_mmio_read32(hva_t addr)
 {
 	uint32_t value;
 
-	__asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(addr.v) : "memory");
+	__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
 	return value;
+}
+
+void cpu_mmio_write8(hva_t addr, uint8_t value)
+{
+	__asm__ volatile("movb %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
+}
+
+void cpu_mmio_write16(hva_t addr, uint16_t value)
+{
+	__asm__ volatile("movw %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
 }
 
 void cpu_mmio_write32(hva_t addr, uint32_t value)
 {
-	__asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(addr.v) : "memory");
+	__asm__ volatile("movl %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
 }
 
 void cpu_invlpg(hva_t addr)

@@ -68,8 +68,12 @@ void cpu_out8(uint16_t port, uint8_t value);
 void cpu_out16(uint16_t port, uint16_t value);
 void cpu_out32(uint16_t port, uint32_t value);
 
-/* Device registers behind an uncached mapping. */
+/* Device registers behind an uncached mapping, in one access of just this width. */
+uint8_t cpu_mmio_read8(hva_t addr);
+uint16_t cpu_mmio_read16(hva_t addr);
 uint32_t cpu_mmio_read32(hva_t addr);
+void cpu_mmio_write8(hva_t addr, uint8_t value);
+void cpu_mmio_write16(hva_t addr, uint16_t value);
 void cpu_mmio_write32(hva_t addr, uint32_t value);
 
 void cpu_invlpg(hva_t addr);

@@ -500,17 +500,56 @@ void cpu_out32(uint16_t port, uint32_t value)
 	port_out(port, 4, value);
 }
 
+uint8_t cpu_mmio_read8(hva_t addr)
+{
+	if (fake_cpu.on_mmio_in != NULL) {
+		return (uint8_t)fake_cpu.on_mmio_in(addr, 1);
+	}
+	return *(const volatile uint8_t *)hva_ptr(addr);
+}
+
+uint16_t cpu_mmio_read16(hva_t addr)
+{
+	if (fake_cpu.on_mmio_in != NULL) {
+		return (uint16_t)fake_cpu.on_mmio_in(addr, 2);
+	}
+	return *(const volatile uint16_t *)hva_ptr(addr);
+}
+
 uint32_t cpu_mmio_read32(hva_t addr)
 {
+	if (fake_cpu.on_mmio_in != NULL) {
+		return fake_cpu.on_mmio_in(addr, 4);
+	}
 	if (fake_cpu.on_mmio_read != NULL) {
 		return fake_cpu.on_mmio_read(addr);
 	}
 	return *(const volatile uint32_t *)hva_ptr(addr);
 }
 
+void cpu_mmio_write8(hva_t addr, uint8_t value)
+{
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 1, value);
+	} else {
+		*(volatile uint8_t *)hva_ptr(addr) = value;
+	}
+}
+
+void cpu_mmio_write16(hva_t addr, uint16_t value)
+{
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 2, value);
+	} else {
+		*(volatile uint16_t *)hva_ptr(addr) = value;
+	}
+}
+
 void cpu_mmio_write32(hva_t addr, uint32_t value)
 {
-	if (fake_cpu.on_mmio_write != NULL) {
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 4, value);
+	} else if (fake_cpu.on_mmio_write != NULL) {
 		fake_cpu.on_mmio_write(addr, value);
 	} else {
 		*(volatile uint32_t *)hva_ptr(addr) = value;
