@@ -12,7 +12,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 
 # ---------------------------------------------------------------- sources, one list per floor
 
-HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
+HV_BASE_SRCS := hv/base/chacha20.c hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -47,6 +47,10 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
 	guests/devices/virtqueue.c guests/devices/virtio_pci.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c \
+	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
+	guests/devices/pci_setup.c
+HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
@@ -110,6 +114,8 @@ UNIT_TESTS += test_vwork test_pci_device test_pci_window
 UNIT_TESTS += test_virtqueue test_virtio_pci
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 UNIT_TESTS += test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_chacha20 test_random \
+	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

@@ -2,6 +2,7 @@
 /* The board of a guest's machine: which devices there are, where, and how they are wired. */
 #include "guests/board.h"
 
+#include "guests/devices/pci_setup.h"
 #include "guests/layout.h"
 #include "guests/tables/e820.h"
 #include "guests/tables/legacy.h"
@@ -417,6 +418,18 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	init_rtc(b, seconds);
+}
+
+void board_set_firmware_state(struct board *b, bool decode)
+{
+	uint16_t inputs = pci_setup(&b->pci, decode);
+
+	for (unsigned i = 0; i < PIC_PORTS; i++) {
+		const struct vdev_access a = {
+			.space = BUS_PIO, .addr = LAYOUT_PIC_ELCR + i, .offset = i, .size = 1};
+
+		b->pic.dev.ops->write(&b->pic.dev, &a, inputs >> (i * 8) & 0xff);
+	}
 }
 
 /* ICW1 to ICW4 and the masks; channel 0 as a square wave at the lowest rate, 18.2 Hz. */

@@ -118,6 +118,11 @@ void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
 
+/*
+ * Leaves PCI as firmware does (guests/devices/pci_setup.h); when all devices are in place, before
+ * the guest runs. `decode`: BARs are switched on.
+ */
+void board_set_firmware_state(struct board *b, bool decode);
 /* Programs 8259s and timer as a BIOS leaves them; for kernels that expect one. */
 void board_set_bios_state(struct board *b);
 

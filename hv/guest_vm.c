@@ -353,9 +353,22 @@ static enum hv_status write_guest(void *ctx, uint64_t address, const void *src, 
 	return guest_mem_write(ctx, gpa(address), src, n);
 }
 
+/* Where the guest's 64-bit PCI window is; 0 when its addresses do not reach beyond its RAM. */
+static uint64_t pci_window64(const struct guest *g)
+{
+	const struct ram_range *last = &g->ram.ranges[g->ram.count - 1];
+	struct cpuid_regs sizes =
+		cpuid_read(&g->cpuid, &(struct cpuid_vcpu_state){0}, CPUID_LEAF_ADDRESS_SIZES, 0);
+	uint64_t base = layout_pci_window64(sizes.eax & 0xff);
+
+	return last->base + last->size <= base ? base : 0;
+}
+
 static enum hv_status write_tables(struct guest *g)
 {
-	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count, .serial = g->config->serial};
+	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
+				     .serial = g->config->serial,
+				     .window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
 	size_t used = 0;
 	enum hv_status status = HV_E_NO_MEMORY;
@@ -465,6 +478,7 @@ static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
+	board_set_firmware_state(g->board, kernel_expects_bios(&g->plan));
 	if (kernel_expects_bios(&g->plan)) {
 		board_set_bios_state(g->board);
 	}

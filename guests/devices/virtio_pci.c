@@ -561,28 +561,24 @@ static void init_state(struct virtio_pci *d, const struct virtio_pci_config *cfg
 enum hv_status virtio_pci_init(struct virtio_pci *d, const struct virtio_pci_config *cfg,
 			       const struct virtio_pci_wiring *w)
 {
-	struct pci_device_config pci = {
-		.ops = &d->pci_ops,
-		.identity = {.vendor = VIRTIO_VENDOR,
-			     .device = (uint16_t)(VIRTIO_DEVICE_BASE + cfg->type),
-			     .class_code = cfg->class_code,
-			     .revision = VIRTIO_REVISION,
-			     .subsystem_vendor = VIRTIO_VENDOR,
-			     .subsystem = VIRTIO_SUBSYSTEM},
-		.host = w->host,
-		.devfn = w->devfn,
-		.msix_count = cfg->queue_count + 1,
-		.msix_bar = VIRTIO_PCI_BAR_MSIX,
-		.intx = true,
-		.message = w->message,
-		.message_ctx = w->message_ctx,
-		.intx_line = w->intx,
-	};
+	struct pci_device_config pci = w->place;
 	enum hv_status status;
 
 	CHECK(cfg->queue_count >= 1 && cfg->queue_count <= VIRTIO_QUEUES_MAX &&
 	      cfg->queue_size <= VIRTQUEUE_SIZE_MAX && cfg->config_size <= CONFIG_BYTES_MAX);
 	init_state(d, cfg, w);
+	pci.ops = &d->pci_ops;
+	pci.identity = (struct pci_identity){
+		.vendor = VIRTIO_VENDOR,
+		.device = (uint16_t)(VIRTIO_DEVICE_BASE + cfg->type),
+		.class_code = cfg->class_code,
+		.revision = VIRTIO_REVISION,
+		.subsystem_vendor = VIRTIO_VENDOR,
+		.subsystem = VIRTIO_SUBSYSTEM,
+	};
+	pci.msix_count = cfg->queue_count + 1;
+	pci.msix_bar = VIRTIO_PCI_BAR_MSIX;
+	pci.intx = true;
 	status = pci_device_init(&d->pci, &pci);
 	if (status == HV_OK) {
 		status = add_bars(&d->pci.function);

@@ -154,11 +154,8 @@ struct virtio_pci {
 struct virtio_pci_wiring {
 	struct vm *vm;
 	const char *guest; /* name for the log; stays */
-	struct pci_host *host;
-	unsigned devfn;
-	bool (*message)(void *ctx, uint64_t address, uint32_t data);
-	void *message_ctx;
-	struct irq_line intx;
+	/* Host, devfn, message, message_ctx and intx_line: what board_place_pci tells. */
+	struct pci_device_config place;
 };
 
 /* What the model provides. */

@@ -19,6 +19,7 @@
 
 #define RDRAND_ATTEMPTS 10
 #define CPUID_1_ECX_RDRAND (1u << 30)
+#define CPUID_7_EBX_RDSEED (1u << 18)
 
 struct fixup {
 	uint64_t faulting;
@@ -126,6 +127,26 @@ bool cpu_rdrand(uint64_t *out)
 			*out = value;
 			return true;
 		}
+	}
+	return false;
+}
+
+bool cpu_rdseed(uint64_t *out)
+{
+	if (cpu_cpuid(0, 0).eax < 7 || (cpu_cpuid(7, 0).ebx & CPUID_7_EBX_RDSEED) == 0) {
+		return false;
+	}
+	for (int i = 0; i < RDRAND_ATTEMPTS; i++) {
+		uint64_t value;
+		uint8_t carry;
+
+		__asm__ volatile("rdseed %0\n\tsetc %1" : "=r"(value), "=qm"(carry) : : "cc");
+		if (carry != 0) {
+			*out = value;
+			return true;
+		}
+		/* It is slower than a program that asks. */
+		__asm__ volatile("pause");
 	}
 	return false;
 }

@@ -36,6 +36,8 @@ uint64_t cpu_rdtsc(void);
 uint64_t cpu_rdtsc_ordered(void);
 /* A random number from RDRAND; false when the CPU lacks it or it failed 10 times. */
 bool cpu_rdrand(uint64_t *out);
+/* The same of RDSEED, which hands out what RDRAND's generator is seeded with. */
+bool cpu_rdseed(uint64_t *out);
 
 uint64_t cpu_read_cr0(void);
 uint64_t cpu_read_cr2(void);

@@ -32,7 +32,7 @@ struct msr_entry {
 	uint64_t value;
 };
 
-struct fake_cpu fake_cpu = {.rdrand_works = true};
+struct fake_cpu fake_cpu = {.rdrand_works = true, .rdseed_works = true};
 
 static struct cpuid_entry cpuid_table[CPUID_MAX];
 static size_t cpuid_count;
@@ -90,7 +90,7 @@ __attribute__((constructor)) static void default_msrs(void)
 
 void fake_cpu_reset(void)
 {
-	fake_cpu = (struct fake_cpu){.rdrand_works = true};
+	fake_cpu = (struct fake_cpu){.rdrand_works = true, .rdseed_works = true};
 	cpuid_count = 0;
 	hook_count = 0;
 	port_log_count = 0;
@@ -340,6 +340,14 @@ bool cpu_rdrand(uint64_t *out)
 		*out = ++fake_cpu.rdrand_next;
 	}
 	return fake_cpu.rdrand_works;
+}
+
+bool cpu_rdseed(uint64_t *out)
+{
+	if (fake_cpu.rdseed_works) {
+		*out = ++fake_cpu.rdseed_next;
+	}
+	return fake_cpu.rdseed_works;
 }
 
 uint64_t cpu_read_cr0(void)

@@ -34,6 +34,8 @@ struct fake_cpu {
 	uint16_t tr, cs, ds;
 	bool rdrand_works;
 	uint64_t rdrand_next; /* counts up */
+	bool rdseed_works;
+	uint64_t rdseed_next;
 
 	/* What was executed. */
 	unsigned invlpg_count;

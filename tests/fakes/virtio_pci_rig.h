@@ -38,10 +38,10 @@ static inline struct virtio_pci_wiring rig_wiring(void)
 	pci_host_init(&rig_host, &host);
 	return (struct virtio_pci_wiring){
 		.guest = "rig",
-		.host = &rig_host,
-		.devfn = RIG_DEVFN,
-		.message = rig_message,
-		.intx = rig_irq(&rig_intx),
+		.place = {.host = &rig_host,
+			  .devfn = RIG_DEVFN,
+			  .message = rig_message,
+			  .intx_line = rig_irq(&rig_intx)},
 	};
 }
 

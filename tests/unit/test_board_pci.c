@@ -276,6 +276,22 @@ static void a_pin_reaches_the_8259_where_it_is_routed(void **state)
 	assert_int_equal(board->pic.chips[1].shared, 0);
 }
 
+static void firmware_leaves_all_in_place(void **state)
+{
+	const struct pci_device *d = plug();
+
+	(void)state;
+	board_set_firmware_state(board, true);
+	assert_true(d->function.bars[IO_BAR].mapped);
+	assert_int_equal(d->function.bars[IO_BAR].address, 0xc000);
+	assert_int_equal(d->function.bars[BIG_BAR].address, 0xc0000000);
+	assert_int_equal(pci_function_read(&d->function, PCI_INTERRUPT_LINE, 1), 11);
+	assert_int_equal(board->pic.chips[0].elcr, 0);
+	assert_int_equal(board->pic.chips[1].elcr, 0x0c);
+	outb(0xc000, 1);
+	assert_int_equal(board->pic.chips[1].shared, 0x08);
+}
+
 static void messages_reach_the_lapic(void **state)
 {
 	struct pci_device *d = plug();
@@ -332,6 +348,7 @@ int main(void)
 		TEST(a_pin_reaches_its_gsi),
 		TEST(devices_of_one_line_share_it),
 		TEST(a_pin_reaches_the_8259_where_it_is_routed),
+		TEST(firmware_leaves_all_in_place),
 		TEST(messages_reach_the_lapic),
 		TEST(function_level_reset_frees_the_line),
 		TEST(the_end_stops_and_then_releases),
