@@ -131,7 +131,7 @@ static const struct {
 	void (*print)(void);
 } topics[] = {
 	{"machine", info_machine},     {"cpus", info_cpus},	{"memory", info_memory},
-	{"isolation", info_isolation}, {"policy", info_policy},
+	{"isolation", info_isolation}, {"policy", info_policy}, {"networks", monitor_networks},
 };
 
 void monitor_info(struct span args)
@@ -142,7 +142,7 @@ void monitor_info(struct span args)
 			return;
 		}
 	}
-	monitor_print("info about what? machine, cpus, memory, isolation or policy\n");
+	monitor_print("info about what? machine, cpus, memory, isolation, policy or networks\n");
 }
 
 /* What a vCPU does right now. */
@@ -247,6 +247,7 @@ void monitor_stats(struct span args)
 	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
 	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
 	stats_group(g);
+	monitor_stats_nics(g);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		stats_vcpu(&g->tasks[i]);
 	}
