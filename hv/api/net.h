@@ -116,10 +116,10 @@ struct net_port {
 	const struct net_port_ops *ops;
 	struct net_mac mac;
 	/* The port takes frames with work left to do (struct net_offload); else the switch does
-	 * that work before it delivers. */
-	bool takes_checksum;
-	bool takes_tso4;
-	bool takes_tso6;
+	 * that work before it delivers. The owner may change its mind. */
+	_Atomic bool takes_checksum;
+	_Atomic bool takes_tso4;
+	_Atomic bool takes_tso6;
 	/* Set by the switch. Sends a frame: consumes the caller's reference. NULL: not connected.
 	 */
 	void (*send)(struct net_port *p, struct net_frame *f);

@@ -555,3 +555,44 @@ unsigned network_learnt(struct network *n)
 	lock_release(&n->lock);
 	return count;
 }
+
+/* --- captures --- */
+
+enum hv_status network_capture_start(struct network *n)
+{
+	enum hv_status status;
+
+	lock_acquire(&n->lock);
+	status = capture_start(&n->capture);
+	lock_release(&n->lock);
+	return status;
+}
+
+void network_capture_stop(struct network *n)
+{
+	lock_acquire(&n->lock);
+	capture_stop(&n->capture);
+	lock_release(&n->lock);
+}
+
+size_t network_capture_read(struct network *n, uint64_t *pos, uint8_t *out, size_t bytes)
+{
+	size_t done;
+
+	lock_acquire(&n->lock);
+	done = capture_read(&n->capture, pos, out, bytes);
+	lock_release(&n->lock);
+	return done;
+}
+
+void network_capture_info(struct network *n, struct network_capture_info *out)
+{
+	lock_acquire(&n->lock);
+	*out = (struct network_capture_info){
+		.running = n->capture.running,
+		.frames = n->capture.frames,
+		.bytes = n->capture.end - n->capture.start,
+		.end = n->capture.end,
+	};
+	lock_release(&n->lock);
+}

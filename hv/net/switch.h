@@ -99,7 +99,7 @@ struct network {
 
 /* What the networks need of the core. */
 struct networks_config {
-	struct timer_queue *timers; /* of the CPU that calls */
+	struct timer_queue *timers; /* for the switch's, until CPUs have their own; may be NULL */
 	uint64_t (*wallclock)(uint32_t *nanoseconds);
 };
 
@@ -127,3 +127,18 @@ void network_disconnect(struct net_port *p);
 struct network_port *network_port_of(const struct net_port *p);
 /* Learnt addresses that still hold. */
 unsigned network_learnt(struct network *n);
+
+/* --- captures: hv/net/capture.h under the network's lock --- */
+
+enum hv_status network_capture_start(struct network *n) HV_MUST_CHECK;
+void network_capture_stop(struct network *n);
+/* As capture_read. */
+size_t network_capture_read(struct network *n, uint64_t *pos, uint8_t *out, size_t bytes);
+
+struct network_capture_info {
+	bool running;
+	uint64_t frames; /* since the start */
+	uint64_t bytes;	 /* held at present */
+	uint64_t end;	 /* position behind the newest record */
+};
+void network_capture_info(struct network *n, struct network_capture_info *out);

@@ -214,7 +214,7 @@ static void lies_about_a_long_frame_are_refused(void **state)
 
 static void without_memory_nothing_is_made(void **state)
 {
-	static struct net_frame *taken[NET_FRAMES_BYTES_MAX / KIB(128)];
+	static struct net_frame *taken[NET_FRAMES_BYTES_MAX / KIB(128) + 1];
 	struct net_frame *f = net_frame_alloc(NET_FRAME_MAX);
 	const struct oracle_tcp t = {.payload = 60000, .gso_size = 1448};
 	unsigned count = 0;

@@ -625,20 +625,31 @@ static void who_is_pulled_gets_nothing_and_sends_nothing(void **state)
 static void a_capture_sees_what_passes(void **state)
 {
 	uint8_t out[4096];
+	struct network_capture_info info;
 	struct pcap_record r;
 	uint64_t pos = 0;
 
 	(void)state;
 	guest(0);
 	guest(1);
-	assert_int_equal(capture_start(&net->capture), HV_OK);
+	assert_int_equal(network_capture_start(net), HV_OK);
 	send(0, mac_of(1));
 	send_bytes(0, outside, mac_of(1), LEN); /* spoofed: did not pass */
-	assert_int_equal(capture_read(&net->capture, &pos, out, sizeof(out)), sizeof(r) + LEN);
+	assert_int_equal(network_capture_read(net, &pos, out, sizeof(out)), sizeof(r) + LEN);
 	memcpy(&r, out, sizeof(r));
 	assert_int_equal(r.seconds, 77);
 	assert_int_equal(r.nanoseconds, 5);
 	assert_memory_equal(out + sizeof(r), mac_of(1).bytes, 6);
+	network_capture_info(net, &info);
+	assert_true(info.running);
+	assert_int_equal(info.frames, 1);
+	assert_int_equal(info.bytes, sizeof(r) + LEN);
+	assert_int_equal(info.end, pos);
+	network_capture_stop(net);
+	send(0, mac_of(1));
+	network_capture_info(net, &info);
+	assert_false(info.running);
+	assert_int_equal(info.frames, 1);
 	capture_free(&net->capture);
 }
 
