@@ -228,13 +228,17 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog
+GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
 # And in Debian's root file system.
-ROOT_TASKS := $(wildcard tests/system/root/*)
+ROOT_TASKS := $(wildcard tests/system/root/*) $(BUILD)/guest/disklog
 
-# What keeps all CPUs of a Linux guest busy: one static program without libc.
-$(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
-	$(call say,GUESTCC,$<)
+# Programs for Linux guests, static and without libc: what keeps all CPUs busy; what finds out whether a
+# disk keeps its word.
+$(BUILD)/guest/smp-load: tests/load/load.c
+$(BUILD)/guest/disklog: tests/load/disklog.c
+$(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,GUESTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
