@@ -228,15 +228,16 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog
+GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
 # And in Debian's root file system.
-ROOT_TASKS := $(wildcard tests/system/root/*) $(BUILD)/guest/disklog
+ROOT_TASKS := $(wildcard tests/system/root/*) $(BUILD)/guest/disklog $(BUILD)/guest/netload
 
 # Programs for Linux guests, static and without libc: what keeps all CPUs busy; what finds out whether a
-# disk keeps its word.
+# disk keeps its word, and whether a network keeps its bytes.
 $(BUILD)/guest/smp-load: tests/load/load.c
 $(BUILD)/guest/disklog: tests/load/disklog.c
+$(BUILD)/guest/netload: tests/load/netload.c
 $(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
 	$(call say,GUESTCC,$@)
 	$(Q)mkdir -p $(@D)
@@ -410,8 +411,14 @@ $(BENCH)/init: tests/bench/init.c
 	$(Q)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -no-pie -o $@ $<
 
+$(BENCH)/io: tests/bench/io.c hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -no-pie -o $@ $(filter-out %.h,$^)
+
 .PHONY: bench
-bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
+bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BENCH)/io $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
 	$(Q)tools/deps --bench
 	$(Q)tests/bench/run
 

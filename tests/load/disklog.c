@@ -7,7 +7,7 @@
  * Checks the records that an earlier run left in FOLDER, then writes further ones, COUNT or for
  * ever. Record N is the file `slot(N % 16)`: its bytes follow from N. It is written under another
  * name, synced, renamed, and the folder synced; only then is N announced. So whatever number was
- *announced before the power went, that record and the 15 before it are there and whole.
+ * announced before the power went, that record and the 15 before it are there and whole.
  *
  *	disklog: holds N		all records are as they should be, N the latest; 0: none
  *	disklog: synced N		record N is on the disk

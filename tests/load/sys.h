@@ -11,8 +11,18 @@
 #define SYS_CLOSE 3
 #define SYS_MMAP 9
 #define SYS_MUNMAP 11
+#define SYS_PREAD64 17
+#define SYS_PWRITE64 18
 #define SYS_SCHED_YIELD 24
 #define SYS_NANOSLEEP 35
+#define SYS_SOCKET 41
+#define SYS_CONNECT 42
+#define SYS_ACCEPT 43
+#define SYS_SENDTO 44
+#define SYS_RECVFROM 45
+#define SYS_BIND 49
+#define SYS_LISTEN 50
+#define SYS_SETSOCKOPT 54
 #define SYS_CLONE 56
 #define SYS_FORK 57
 #define SYS_EXIT 60
@@ -23,13 +33,18 @@
 #define SYS_IOPERM 173
 #define SYS_FUTEX 202
 #define SYS_SCHED_SETAFFINITY 203
+#define SYS_IO_SETUP 206
+#define SYS_IO_GETEVENTS 208
+#define SYS_IO_SUBMIT 209
 #define SYS_CLOCK_GETTIME 228
 #define SYS_PIPE2 293
 
 #define O_RDONLY 0
 #define O_WRONLY 1
+#define O_RDWR 2
 #define O_CREAT 0x40
 #define O_TRUNC 0x200
+#define O_DIRECT 0x4000
 #define PROT_RW 3
 #define MAP_SHARED 1
 #define MAP_PRIVATE 2
