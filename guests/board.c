@@ -2,15 +2,20 @@
 /* The board of a guest's machine: which devices there are, where, and how they are wired. */
 #include "guests/board.h"
 
+#include "guests/devices/pci_setup.h"
 #include "guests/layout.h"
 #include "guests/tables/e820.h"
 #include "guests/tables/legacy.h"
 #include "hv/base/bits.h"
+#include "hv/base/check.h"
 
 /* --- interrupt wiring ---
  *
  *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
  *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
+ *   PCI INTx -> line (pci_irq.h) --+--> IOAPIC pin 16 .. 23
+ *                                  +--> 8259 input, where the LPC bridge routes it
+ *   PCI MSI-X ---messages--> LAPICs
  */
 
 static void set_isa_irq(void *ctx, unsigned irq, bool level)
@@ -32,6 +37,27 @@ static void set_test_line(void *ctx, unsigned line, bool level)
 	} else {
 		ioapic_set_line(&b->ioapic, line, level);
 	}
+}
+
+static void set_gsi(void *ctx, unsigned gsi, bool level)
+{
+	struct board *b = ctx;
+
+	ioapic_set_line(&b->ioapic, gsi, level);
+}
+
+static void set_pci_inputs(void *ctx, uint16_t levels)
+{
+	struct board *b = ctx;
+
+	pic8259_set_shared(&b->pic, levels);
+}
+
+static bool send_message(void *ctx, uint64_t address, uint32_t data)
+{
+	struct board *b = ctx;
+
+	return apic_bus_msi(&b->apic_bus, address, data);
 }
 
 static struct irq_line isa_irq(struct board *b, unsigned irq)
@@ -233,17 +259,22 @@ static void init_platform(struct board *b)
 		.room = serial_room,
 		.ctx = b,
 	};
-	struct pci_host_config pci = {.ecam_base = LAYOUT_ECAM_BASE, .reset_port = &b->pm.dev};
+	struct pci_host_config pci = {
+		.ecam_base = LAYOUT_ECAM_BASE,
+		.reset_port = &b->pm.dev,
+		.irq = {.gsi = set_gsi, .isa = set_pci_inputs, .ctx = b},
+	};
 
 	acpi_pm_init(&b->pm, &pm);
 	i8042_init(&b->i8042, &keyboard);
 	uart16550_init(&b->com1, &com1);
 	pci_host_init(&b->pci, &pci);
+	pci_window_init(&b->pci_window, &b->pci);
 	misc_ports_init(&b->misc);
 	init_rtc(b, 0);
 }
 
-enum board_option { ALWAYS, IF_SERIAL, IF_DEBUG_EXIT, IF_TEST_DEVICE };
+enum board_option { ALWAYS, IF_SERIAL, IF_DEBUG_EXIT, IF_TEST_DEVICE, UNLESS_TEST_DEVICE };
 
 /* One row per range of the board. */
 struct board_range {
@@ -254,6 +285,8 @@ struct board_range {
 	enum board_option option;
 };
 
+/* BARs may lie in front of and behind the test device's lines, and there if there are none. */
+#define BEHIND_LINES (TEST_DEVICE_LINES_PORT + TEST_DEVICE_LINES)
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
@@ -273,11 +306,18 @@ static const struct board_range ranges[] = {
 	{BUS_PIO, LAYOUT_PIC_ELCR, PIC_PORTS, DEV(pic), ALWAYS},
 	{BUS_PIO, LAYOUT_PM_BASE, LAYOUT_PM_SIZE, DEV(pm), ALWAYS},
 	{BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, PCI_HOST_PORTS, DEV(pci), ALWAYS},
+	{BUS_PIO, LAYOUT_PCI_IO_BASE, TEST_DEVICE_LINES_PORT - LAYOUT_PCI_IO_BASE, DEV(pci_window),
+	 ALWAYS},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(test), IF_TEST_DEVICE},
+	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(pci_window), UNLESS_TEST_DEVICE},
+	{BUS_PIO, BEHIND_LINES, LAYOUT_PCI_IO_END - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_MMIO, LAYOUT_PCI_MMIO_BASE, LAYOUT_PCI_MMIO_SIZE, DEV(pci_window), ALWAYS},
 	{BUS_MMIO, LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, DEV(pci), ALWAYS},
 	{BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_MMIO_SIZE, DEV(ioapic), ALWAYS},
 	{BUS_MMIO, LAYOUT_LAPIC_BASE, LAPIC_MMIO_SIZE, DEV(apic_bus), ALWAYS},
 	{BUS_MMIO, TEST_DEVICE_MEMORY_BASE, TEST_DEVICE_MEMORY_SIZE, DEV(test), IF_TEST_DEVICE},
+	{BUS_MMIO, LAYOUT_PCI_MMIO64_BASE, LAYOUT_PCI_MMIO64_END - LAYOUT_PCI_MMIO64_BASE,
+	 DEV(pci_window), ALWAYS},
 };
 
 static bool wanted(const struct board_config *cfg, enum board_option option)
@@ -289,6 +329,8 @@ static bool wanted(const struct board_config *cfg, enum board_option option)
 		return cfg->debug_exit;
 	case IF_TEST_DEVICE:
 		return cfg->test_device;
+	case UNLESS_TEST_DEVICE:
+		return !cfg->test_device;
 	case ALWAYS:
 		break;
 	}
@@ -326,8 +368,44 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 	return put_on_buses(b);
 }
 
+/* --- PCI devices --- */
+
+enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+{
+	unsigned devfn = LAYOUT_DEVFN_FIRST + b->pci_count * 8;
+
+	if (b->pci_count == BOARD_PCI_MAX) {
+		return HV_E_RANGE;
+	}
+	cfg->host = &b->pci;
+	cfg->devfn = devfn;
+	cfg->message = send_message;
+	cfg->message_ctx = b;
+	cfg->intx_line = pci_host_intx(&b->pci, devfn, 0);
+	return HV_OK;
+}
+
+void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner)
+{
+	CHECK(b->pci_count < BOARD_PCI_MAX);
+	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
+}
+
+void board_release(struct board *b)
+{
+	for (unsigned i = 0; i < b->pci_count; i++) {
+		if (b->pci_devices[i].owner->release != NULL) {
+			b->pci_devices[i].owner->release(b->pci_devices[i].device);
+		}
+	}
+	b->pci_count = 0;
+}
+
 void board_fini(struct board *b)
 {
+	for (unsigned i = 0; i < b->pci_count; i++) {
+		b->pci_devices[i].owner->stop(b->pci_devices[i].device);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		struct vdev *dev = (struct vdev *)(void *)((char *)b + ranges[i].dev);
 
@@ -340,6 +418,18 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	init_rtc(b, seconds);
+}
+
+void board_set_firmware_state(struct board *b, bool decode)
+{
+	uint16_t inputs = pci_setup(&b->pci, decode);
+
+	for (unsigned i = 0; i < PIC_PORTS; i++) {
+		const struct vdev_access a = {
+			.space = BUS_PIO, .addr = LAYOUT_PIC_ELCR + i, .offset = i, .size = 1};
+
+		b->pic.dev.ops->write(&b->pic.dev, &a, inputs >> (i * 8) & 0xff);
+	}
 }
 
 /* ICW1 to ICW4 and the masks; channel 0 as a square wave at the lowest rate, 18.2 Hz. */

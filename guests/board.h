@@ -17,7 +17,9 @@
 #include "guests/devices/ioapic.h"
 #include "guests/devices/lapic.h"
 #include "guests/devices/misc_ports.h"
+#include "guests/devices/pci_device.h"
 #include "guests/devices/pci_host.h"
+#include "guests/devices/pci_window.h"
 #include "guests/devices/pic8259.h"
 #include "guests/devices/pit8254.h"
 #include "guests/devices/test_device.h"
@@ -56,6 +58,23 @@ struct board_config {
 	void *ctx;
 };
 
+/* 00:02.0 to 00:1d.0; what lies above is the chipset's on a q35. */
+#define BOARD_PCI_MAX 28u
+
+/* What becomes of a PCI device at the board's end. */
+struct board_pci_owner {
+	/* board_fini: timers and deferred work cancelled, nothing outside knows the device any
+	 * more. No vCPU of the VM runs. */
+	void (*stop)(struct pci_device *d);
+	/* board_release: timers that were on their way are over. May be NULL. */
+	void (*release)(struct pci_device *d);
+};
+
+struct board_pci {
+	struct pci_device *device;
+	const struct board_pci_owner *owner;
+};
+
 struct board {
 	struct board_config cfg;
 	struct apic_bus apic_bus;
@@ -67,6 +86,9 @@ struct board {
 	struct i8042 i8042;
 	struct uart16550 com1;
 	struct pci_host pci;
+	struct pci_window pci_window;
+	struct board_pci pci_devices[BOARD_PCI_MAX];
+	unsigned pci_count;
 	struct misc_ports misc;
 	struct debug_exit debug_exit;
 	struct test_device test;
@@ -77,11 +99,30 @@ struct board {
 size_t board_size(unsigned vcpu_count, bool test_device);
 /* `b` is zeroed memory of board_size() bytes for `cfg`. Puts all devices on the buses. */
 enum hv_status board_init(struct board *b, const struct board_config *cfg) HV_MUST_CHECK;
-/* Stops all timers; the board may be freed. */
+/*
+ * Stops all timers and PCI devices. When the timer functions on their way are over as well
+ * (run_settle_timers), board_release, and the board may be freed.
+ */
 void board_fini(struct board *b);
+void board_release(struct board *b);
+/*
+ * Sets where the next PCI device goes and how it is wired: host, devfn, message, message_ctx and
+ * intx_line. HV_E_RANGE: all places are taken.
+ */
+enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg) HV_MUST_CHECK;
+/*
+ * Takes a device that was set up (pci_device_init) in the place that board_place_pci told last.
+ * Before the guest runs.
+ */
+void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
 
+/*
+ * Leaves PCI as firmware does (guests/devices/pci_setup.h); when all devices are in place, before
+ * the guest runs. `decode`: BARs are switched on.
+ */
+void board_set_firmware_state(struct board *b, bool decode);
 /* Programs 8259s and timer as a BIOS leaves them; for kernels that expect one. */
 void board_set_bios_state(struct board *b);
 

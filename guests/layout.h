@@ -36,6 +36,13 @@
 /* Memory-mapped registers. */
 #define LAYOUT_PCI_MMIO_BASE LAYOUT_MMIO_BASE
 #define LAYOUT_PCI_MMIO_SIZE 0x20000000ull
+/* Any address above 4 GiB that is not RAM may be a BAR's; what is advertised is less. */
+#define LAYOUT_PCI_MMIO64_BASE LAYOUT_4G
+#define LAYOUT_PCI_MMIO64_END 0x10000000000000ull /* what a physical address can say */
+#define LAYOUT_PCI_WINDOW64_SIZE_MAX 0x1000000000ull
+/* Guests with fewer bits of physical address have no window; more bits do not move it. */
+#define LAYOUT_PHYSICAL_BITS_MIN 36u
+#define LAYOUT_PHYSICAL_BITS_MAX 42u
 #define LAYOUT_ECAM_BASE 0xe0000000ull
 #define LAYOUT_ECAM_SIZE 0x100000ull /* 1 MiB per bus */
 #define LAYOUT_IOAPIC_BASE 0xfec00000ull
@@ -65,6 +72,10 @@
 #define LAYOUT_RESET_PORT 0xcf9u
 #define LAYOUT_RESET_VALUE 6u
 #define LAYOUT_PCI_CONFIG_DATA 0xcfcu
+/* BARs; below are the board's own devices. */
+#define LAYOUT_PCI_IO_BASE 0x1000u
+#define LAYOUT_PCI_IO_END 0x10000u
+#define LAYOUT_PCI_IO_FIRMWARE 0xc000u /* where firmware begins to place them */
 
 /* SLP_TYP of PM1_CNT as \_S0, \_S3 and \_S5 name them. */
 #define LAYOUT_SLP_TYP_S0 0u
@@ -82,11 +93,37 @@
 #define LAYOUT_IRQ_RTC 8u
 #define LAYOUT_IRQ_SCI 9u
 #define LAYOUT_IRQ_MOUSE 12u
+/* Inputs of the 8259s that PCI lines are routed to, level-triggered. */
+#define LAYOUT_IRQ_PCI_A 10u
+#define LAYOUT_IRQ_PCI_C 11u
 #define LAYOUT_GSI_PCI_FIRST 16u
 
 /* PCI functions of the chipset, device << 3 | function. */
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
+#define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+
+/*
+ * Where a guest is told to put BARs above 4 GiB, if its physical addresses have that many bits: in
+ * the middle of what they reach, as the top is not free on all CPUs (AMD's HyperTransport below
+ * 1 TiB). 0: nowhere.
+ */
+static inline uint64_t layout_pci_window64(unsigned physical_bits)
+{
+	if (physical_bits < LAYOUT_PHYSICAL_BITS_MIN) {
+		return 0;
+	}
+	if (physical_bits > LAYOUT_PHYSICAL_BITS_MAX) {
+		physical_bits = LAYOUT_PHYSICAL_BITS_MAX;
+	}
+	return 1ull << (physical_bits - 1);
+}
+
+/* The window's size, from its place: at most half of what lies above. */
+static inline uint64_t layout_pci_window64_size(uint64_t base)
+{
+	return base / 2 < LAYOUT_PCI_WINDOW64_SIZE_MAX ? base / 2 : LAYOUT_PCI_WINDOW64_SIZE_MAX;
+}
 
 /* The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. */
 static inline unsigned layout_pci_gsi(unsigned device, unsigned pin)

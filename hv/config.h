@@ -34,6 +34,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  */
 #pragma once
 
@@ -43,6 +44,7 @@
 #include "hv/base/log.h"
 #include "hv/base/status.h"
 #include "hv/base/str.h"
+#include "hv/config_disk.h"
 #include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
@@ -56,6 +58,8 @@
 
 #define CONFIG_MACHINE_FILE "bulkhead.conf"
 #define CONFIG_GUEST_FILE "guest.conf"
+/* The folder of files that several guests use: not a guest's. */
+#define CONFIG_IMAGES_FOLDER "images"
 
 /* One file or folder below \bulkhead\. */
 struct config_entry {
@@ -130,6 +134,8 @@ struct guest_config {
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
+	unsigned disk_count;
+	struct config_disk disks[CONFIG_DISKS_MAX];
 };
 
 /* `file:line: key: text`, with what is missing left out; returns the length as fmt_snprintf. */
@@ -143,7 +149,7 @@ unsigned config_find(const struct config_tree *tree, struct span path);
 unsigned config_find_in(const struct config_tree *tree, struct span folder, const char *file);
 /*
  * Finds the guests' folders one by one: *cursor starts at 0, *name is the folder as it is spelt.
- * Folders that begin with '.' are skipped. False when there are no more.
+ * Folders that begin with '.' and CONFIG_IMAGES_FOLDER are skipped. False when there are no more.
  */
 bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct span *name);
 

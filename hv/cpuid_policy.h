@@ -26,6 +26,7 @@
 /* Leaves that show a vCPU's state and are asked for often; every table has them. */
 #define CPUID_LEAF_TOPOLOGY 0xbu
 #define CPUID_LEAF_XSAVE 0xdu
+#define CPUID_LEAF_ADDRESS_SIZES 0x80000008u
 
 /* KVM_FEATURE_* bits of leaf 0x40000001 EAX (Linux: virt/kvm/x86/cpuid.rst). */
 #define KVM_FEATURE_CLOCKSOURCE 0u

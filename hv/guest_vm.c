@@ -10,6 +10,7 @@
 #include "guests/tables/legacy.h"
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
+#include "hv/base/check.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
@@ -111,6 +112,14 @@ static void board_has_room(void *ctx)
 	run_chore(RUN_CHORE_INPUT);
 }
 
+/* A device model's idea of who had better do its work may name a vCPU that there is not. */
+static void work_waits(void *ctx, unsigned vcpu)
+{
+	struct guest *g = ctx;
+
+	guest_request(g, vcpu < g->vm.vcpu_count ? vcpu : 0, VCPU_REQ_DEVICE);
+}
+
 static size_t console_to_board(void *ctx, const char *data, size_t n)
 {
 	struct guest *g = ctx;
@@ -203,6 +212,9 @@ static enum hv_status create_board(struct guest *g)
 		return HV_E_NO_MEMORY;
 	}
 	status = board_init(g->board, &config);
+	if (status == HV_OK) {
+		status = guest_disks_attach(g);
+	}
 	if (status == HV_OK && the_backend->info.virtual_interrupts) {
 		share_lapics(g);
 	}
@@ -237,6 +249,7 @@ static enum hv_status create_vm(struct guest *g)
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
 	vtime_pause(&vm->time);
+	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);
 	bus_init(&vm->mmio, BUS_MMIO);
 	status = gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
@@ -343,9 +356,22 @@ static enum hv_status write_guest(void *ctx, uint64_t address, const void *src, 
 	return guest_mem_write(ctx, gpa(address), src, n);
 }
 
+/* Where the guest's 64-bit PCI window is; 0 when its addresses do not reach beyond its RAM. */
+static uint64_t pci_window64(const struct guest *g)
+{
+	const struct ram_range *last = &g->ram.ranges[g->ram.count - 1];
+	struct cpuid_regs sizes =
+		cpuid_read(&g->cpuid, &(struct cpuid_vcpu_state){0}, CPUID_LEAF_ADDRESS_SIZES, 0);
+	uint64_t base = layout_pci_window64(sizes.eax & 0xff);
+
+	return last->base + last->size <= base ? base : 0;
+}
+
 static enum hv_status write_tables(struct guest *g)
 {
-	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count, .serial = g->config->serial};
+	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
+				     .serial = g->config->serial,
+				     .window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
 	size_t used = 0;
 	enum hv_status status = HV_E_NO_MEMORY;
@@ -455,6 +481,7 @@ static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
+	board_set_firmware_state(g->board, kernel_expects_bios(&g->plan));
 	if (kernel_expects_bios(&g->plan)) {
 		board_set_bios_state(g->board);
 	}
@@ -522,6 +549,8 @@ void guest_vm_destroy(struct guest *g)
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
+		CHECK(list_empty(&g->vm.work.waiting));
+		board_release(g->board);
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;
 	}

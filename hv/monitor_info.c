@@ -89,6 +89,7 @@ static void info_memory(void)
 					10);
 		}
 	}
+	monitor_memory_of_disks();
 }
 
 static void info_isolation(void)
@@ -131,7 +132,7 @@ static const struct {
 	void (*print)(void);
 } topics[] = {
 	{"machine", info_machine},     {"cpus", info_cpus},	{"memory", info_memory},
-	{"isolation", info_isolation}, {"policy", info_policy},
+	{"isolation", info_isolation}, {"policy", info_policy}, {"disks", monitor_info_disks},
 };
 
 void monitor_info(struct span args)
@@ -142,7 +143,7 @@ void monitor_info(struct span args)
 			return;
 		}
 	}
-	monitor_print("info about what? machine, cpus, memory, isolation or policy\n");
+	monitor_print("info about what? machine, cpus, memory, disks, isolation or policy\n");
 }
 
 /* What a vCPU does right now. */
@@ -236,6 +237,7 @@ void monitor_stats(struct span args)
 	monitor_print("started_ticks %lu\n", g->started_ticks);
 	monitor_print("memory_bytes %lu\n", g->config->memory);
 	stats_share(g);
+	monitor_stats_disks(g);
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}

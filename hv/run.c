@@ -650,6 +650,16 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 	return true;
 }
 
+/*
+ * The interrupts it raises for this vCPU are looked at next, also those that came meanwhile: no
+ * other turn is needed for them.
+ */
+static void do_device_work(struct vcpu *vcpu)
+{
+	vwork_run(&vcpu->vm->work);
+	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT);
+}
+
 /* Work before the next entry; false when the vCPU cannot run on. */
 static bool prepare(struct run_task *task)
 {
@@ -669,6 +679,9 @@ static bool prepare(struct run_task *task)
 	}
 	if ((requests & VCPU_REQ_SIGNALS) != 0) {
 		guest_vcpu_signals(vcpu, requests);
+	}
+	if ((requests & VCPU_REQ_DEVICE) != 0) {
+		do_device_work(vcpu);
 	}
 	if (vcpu->wait_for_sipi) {
 		exit_strand(vcpu);

@@ -177,7 +177,7 @@ static bool bar_is_decoded(const struct pci_function *f, unsigned bar, uint64_t 
 	uint8_t enable = io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	uint64_t last = address + (b->size - 1);
 
-	if ((get_byte(f, PCI_VALUE, PCI_COMMAND) & enable) == 0 || address == 0) {
+	if (f->quiet || (get_byte(f, PCI_VALUE, PCI_COMMAND) & enable) == 0 || address == 0) {
 		return false;
 	}
 	if (io) {
@@ -202,6 +202,12 @@ static void update_bars(struct pci_function *f)
 			f->ops->bar_changed(f, i);
 		}
 	}
+}
+
+void pci_function_set_quiet(struct pci_function *f, bool quiet)
+{
+	f->quiet = quiet;
+	update_bars(f);
 }
 
 /* ---- accesses ---- */
@@ -265,5 +271,5 @@ void pci_function_reset(struct pci_function *f)
 		memcpy(f->extended->plane[PCI_VALUE], f->extended->plane[PCI_INITIAL],
 		       PCI_EXTENDED_BYTES);
 	}
-	update_bars(f);
+	pci_function_set_quiet(f, false);
 }

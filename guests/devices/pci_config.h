@@ -36,6 +36,7 @@
 #define PCI_COMMAND_MEMORY 0x0002u
 #define PCI_COMMAND_MASTER 0x0004u
 #define PCI_COMMAND_INTX_OFF 0x0400u
+#define PCI_STATUS_INTX 0x0008u
 #define PCI_STATUS_CAP_LIST 0x0010u
 #define PCI_HEADER_MULTI 0x80u
 
@@ -65,14 +66,23 @@ struct pci_bar {
 
 struct pci_function;
 
+/* Each may be NULL; the last two only together. */
 struct pci_function_ops {
-	/* A BAR appeared, moved or vanished: look at f->bars[bar]. May be NULL. */
+	/* With the host's lock held: a BAR appeared, moved or vanished, see f->bars[bar]. */
 	void (*bar_changed)(struct pci_function *f, unsigned bar);
-	/* The guest changed one of the bytes reg .. reg + size - 1. May be NULL. */
+	/* With the host's lock held: the guest changed one of the bytes reg .. reg + size - 1. */
 	void (*written)(struct pci_function *f, unsigned reg, unsigned size);
+	/* No lock held, after a write that `written` was called for: what takes other locks. */
+	void (*settle)(struct pci_function *f);
+	/* No lock held: all registers were reset with the machine. */
+	void (*reset)(struct pci_function *f);
+	/* No lock held: an access that lies in a decoded BAR; `size` is 1, 2, 4 or (memory) 8. */
+	uint64_t (*bar_read)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size);
+	void (*bar_write)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size,
+			  uint64_t value);
 };
 
-/* Covered by the lock of the pci_host it is added to; callbacks are made with that lock held. */
+/* Covered by the lock of the pci_host it is added to. */
 struct pci_function {
 	const struct pci_function_ops *ops;
 	uint8_t plane[PCI_PLANES][PCI_CONFIG_BYTES];
@@ -80,6 +90,7 @@ struct pci_function {
 	struct pci_bar bars[PCI_BARS];
 	uint16_t capability_end;  /* first byte behind the last capability */
 	uint16_t capability_last; /* where the next one is linked from */
+	bool quiet;		  /* decodes no BAR, whatever the command register says */
 };
 
 struct pci_identity {
@@ -121,9 +132,12 @@ enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, u
 /* A device's own change of a register while the guest runs. */
 void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value);
 
+/* Whether BARs may be decoded: not in the power states below D0. */
+void pci_function_set_quiet(struct pci_function *f, bool quiet);
+
 /* The guest's accesses; any reg and size 1..8. Bytes outside the space read all-ones. */
 uint64_t pci_function_read(const struct pci_function *f, unsigned reg, unsigned size);
 /* True when a register has changed. */
 bool pci_function_write(struct pci_function *f, unsigned reg, unsigned size, uint64_t value);
-/* To the declared values; BARs vanish. */
+/* To the declared values and D0; BARs vanish. */
 void pci_function_reset(struct pci_function *f);

@@ -3,9 +3,15 @@
  * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
  * MSI-X messages, or INTx while those are off. Embedded by virtio devices, AHCI, NVMe and the like.
  *
- * Locking: the host's lock (pci_host) covers configuration space; bar_read and bar_write are called
- * without it, `msix_lock` covers the table and comes after a model's own lock. What a model asks
- * for while it works (bus mastering, whether messages are on) is published in atomics.
+ *	model's lock -> host's lock (pci_host) -> msix_lock -> message(), the interrupt line
+ *
+ * Locking: the host's lock covers configuration space; bar_read and bar_write are called without
+ * it. What a model asks for while it works (bus mastering, whether messages are on) is published in
+ * atomics.
+ *
+ * Below D0 the function decodes no BAR, is no bus master and interrupts nobody; it keeps its state
+ * (No_Soft_Reset), and what was to be told is told in D0. Messages wait likewise while the guest
+ * forbids bus mastering, as they are writes to memory.
  */
 #pragma once
 
@@ -33,7 +39,8 @@ struct pci_device_ops {
 			  uint64_t value);
 	/* To the state after power-on: reset of the machine, function-level reset. No lock held. */
 	void (*reset)(struct pci_device *d);
-	/* The guest switched bus mastering on or off. Host's lock held. May be NULL. */
+	/* The guest switched bus mastering on or off. Host's lock held: the model's own must not be
+	 * taken. May be NULL. */
 	void (*master_changed)(struct pci_device *d, bool master);
 };
 
@@ -52,17 +59,23 @@ struct pci_device {
 	/* Published. */
 	_Atomic bool master;
 	_Atomic bool msix_on;	  /* enabled */
-	_Atomic bool msix_masked; /* the function as a whole */
-	_Atomic bool intx_off;	  /* the command register forbids it */
+	_Atomic bool msix_masked; /* the function as a whole, or it may not write to memory */
 	_Atomic bool intx_asserted;
+	/* Under the host's lock. */
+	bool intx_level;     /* of the line */
+	bool reset_asked;    /* function-level reset, to be done without the lock */
+	uint8_t power_state; /* 0: D0, 3: D3hot */
 	/* Where a message goes: apic_bus_msi. False: nobody took it. */
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx;
 	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
-	unsigned msix_capability; /* its place in configuration space */
-	struct spinlock msix_lock;
+	/* Places in configuration space. */
+	unsigned express_capability;
+	unsigned power_capability;
+	unsigned msix_capability;
+	struct spinlock msix_lock; /* the table, and all that decides whether a message goes */
 	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
 	uint64_t msix_pending; /* a bit per vector */
 };
@@ -85,10 +98,13 @@ struct pci_device_config {
  * Sets up configuration space with capabilities (PCI Express endpoint of the root complex with FLR,
  * power management, MSI-X) and adds the function to the host. The model then declares its BARs and
  * further capabilities with pci_function_* on d->function, before the guest runs. HV_E_EXISTS,
- * HV_E_RANGE as pci_host_add.
+ * HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
+
+/* The device that the function is of; NULL for the bridges of the chipset. */
+struct pci_device *pci_device_of(struct pci_function *f);
 
 /* Whether the device may reach into memory and send messages. */
 static inline bool pci_device_is_master(const struct pci_device *d)

@@ -46,12 +46,13 @@
 #define LPC_SERIRQ 0x64u
 #define LPC_PIRQ_E 0x68u
 #define LPC_PIRQ_COUNT 4u
-#define PIRQ_OFF 0x80u
-#define PIRQ_WRITABLE 0x8fu
+#define PIRQ_WRITABLE (PCI_IRQ_ROUTE_OFF | PCI_IRQ_ROUTE_INPUT)
 #define LPC_ENABLES 0x82u
 #define LPC_ENABLE_COM1 0x0001u
 #define LPC_ENABLE_KBC 0x0400u
 #define BASE_IS_IO 0x1u
+
+#define PCI_PINS 4u
 
 static_assert(LAYOUT_IRQ_SCI == 9, "SCI_IRQ_SEL of ACPI_CNTL says so");
 
@@ -76,7 +77,12 @@ static int config_write(struct pci_host *h, unsigned devfn, unsigned reg, unsign
 {
 	struct pci_function *f = h->functions[devfn];
 
-	return f != NULL && pci_function_write(f, reg, size, value) ? (int)devfn : -1;
+	if (f == NULL || !pci_function_write(f, reg, size, value)) {
+		return -1;
+	}
+	/* Any register may be the one that a device takes its BARs off the bus for. */
+	h->bars_version++;
+	return (int)devfn;
 }
 
 /* Whether port accesses reach bus 0; others find no bus. */
@@ -170,6 +176,19 @@ static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 	return value;
 }
 
+/* What a write left to do without the lock. */
+static void after_write(struct pci_host *h, unsigned devfn)
+{
+	struct pci_function *f = h->functions[devfn];
+
+	if (f->ops != NULL && f->ops->settle != NULL) {
+		f->ops->settle(f);
+	}
+	if (h->cfg.changed != NULL) {
+		h->cfg.changed(h->cfg.ctx, devfn);
+	}
+}
+
 static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
 	struct pci_host *h = to_host(dev);
@@ -189,8 +208,21 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 				       value);
 	}
 	lock_release(&dev->lock);
-	if (changed >= 0 && h->cfg.changed != NULL) {
-		h->cfg.changed(h->cfg.ctx, (unsigned)changed);
+	if (changed >= 0) {
+		after_write(h, (unsigned)changed);
+	}
+}
+
+/* The rest of a function's reset, without the lock. */
+static void after_reset(struct pci_host *h, unsigned devfn)
+{
+	struct pci_function *f = h->functions[devfn];
+
+	if (f->ops != NULL && f->ops->reset != NULL) {
+		f->ops->reset(f);
+	}
+	if (h->cfg.changed != NULL) {
+		h->cfg.changed(h->cfg.ctx, devfn);
 	}
 }
 
@@ -200,17 +232,26 @@ static void host_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	h->address = 0;
+	h->bars_version++;
 	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
 		if (h->functions[i] != NULL) {
 			pci_function_reset(h->functions[i]);
 		}
 	}
 	lock_release(&dev->lock);
-	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS && h->cfg.changed != NULL; i++) {
+	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
 		if (h->functions[i] != NULL) {
-			h->cfg.changed(h->cfg.ctx, i);
+			after_reset(h, i);
 		}
 	}
+}
+
+void pci_host_reset_function(struct pci_host *h, struct pci_function *f)
+{
+	lock_acquire(&h->dev.lock);
+	h->bars_version++;
+	pci_function_reset(f);
+	lock_release(&h->dev.lock);
 }
 
 static const struct vdev_ops host_ops = {
@@ -265,10 +306,25 @@ enum hv_status pci_host_add(struct pci_host *h, unsigned devfn, struct pci_funct
 	}
 	lock_acquire(&h->dev.lock);
 	h->functions[devfn] = f;
+	h->bars_version++;
 	mark_multi_function(h, devfn & ~7u);
 	lock_release(&h->dev.lock);
 	return HV_OK;
 }
+
+static void set_intx(void *ctx, unsigned line, bool level)
+{
+	struct pci_host *h = ctx;
+
+	pci_irq_set(&h->irq, line / PCI_PINS, line % PCI_PINS, level);
+}
+
+struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin)
+{
+	return (struct irq_line){set_intx, h, devfn / 8 * PCI_PINS + pin};
+}
+
+/* ---- the bridges ---- */
 
 static void init_bridge(struct pci_host *h)
 {
@@ -296,6 +352,33 @@ static void init_bridge(struct pci_host *h)
 	pci_function_define(f, MCH_TOLUD, 2, (uint32_t)(LAYOUT_PCI_MMIO_BASE >> 16), 0);
 }
 
+static uint8_t pirq_route(const struct pci_function *lpc, unsigned line)
+{
+	unsigned first = line < LPC_PIRQ_COUNT ? LPC_PIRQ_A : LPC_PIRQ_E;
+
+	return (uint8_t)pci_function_read(lpc, first + line % LPC_PIRQ_COUNT, 1);
+}
+
+static void lpc_written(struct pci_function *lpc, unsigned reg, unsigned size)
+{
+	struct pci_host *h = container_of(lpc, struct pci_host, lpc);
+
+	(void)reg;
+	(void)size;
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		pci_irq_route(&h->irq, i, pirq_route(lpc, i));
+	}
+}
+
+static void lpc_reset(struct pci_function *lpc)
+{
+	struct pci_host *h = container_of(lpc, struct pci_host, lpc);
+
+	lock_acquire(&h->dev.lock);
+	lpc_written(lpc, 0, 0);
+	lock_release(&h->dev.lock);
+}
+
 static void init_lpc(struct pci_host *h)
 {
 	static const struct pci_identity id = {.vendor = VENDOR_INTEL,
@@ -304,17 +387,18 @@ static void init_lpc(struct pci_host *h)
 					       .revision = 2,
 					       .subsystem_vendor = SUBSYSTEM_VENDOR,
 					       .subsystem = SUBSYSTEM_MACHINE};
+	static const struct pci_function_ops ops = {.written = lpc_written, .reset = lpc_reset};
 	struct pci_function *f = &h->lpc;
 
-	pci_function_init(f, &id, NULL, NULL);
+	pci_function_init(f, &id, &ops, NULL);
 	pci_function_define(f, PCI_COMMAND, 2,
 			    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
 	pci_function_define(f, LPC_PMBASE, 4, LAYOUT_PM_BASE | BASE_IS_IO, 0);
 	pci_function_define(f, LPC_ACPI_CNTL, 1, ACPI_CNTL_ENABLE, 0);
 	pci_function_define(f, LPC_GPIOBASE, 4, BASE_IS_IO, 0);
 	for (unsigned i = 0; i < LPC_PIRQ_COUNT; i++) {
-		pci_function_define(f, LPC_PIRQ_A + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
-		pci_function_define(f, LPC_PIRQ_E + i, 1, PIRQ_OFF, PIRQ_WRITABLE);
+		pci_function_define(f, LPC_PIRQ_A + i, 1, PCI_IRQ_ROUTE_OFF, PIRQ_WRITABLE);
+		pci_function_define(f, LPC_PIRQ_E + i, 1, PCI_IRQ_ROUTE_OFF, PIRQ_WRITABLE);
 	}
 	pci_function_define(f, LPC_SERIRQ, 1, 0x10, 0);
 	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
@@ -323,6 +407,7 @@ static void init_lpc(struct pci_host *h)
 void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg)
 {
 	*h = (struct pci_host){.dev.ops = &host_ops, .cfg = *cfg};
+	pci_irq_init(&h->irq, &cfg->irq);
 	init_bridge(h);
 	init_lpc(h);
 	h->functions[LAYOUT_DEVFN_HOST_BRIDGE] = &h->bridge;

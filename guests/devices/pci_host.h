@@ -9,6 +9,7 @@
 #pragma once
 
 #include "guests/devices/pci_config.h"
+#include "guests/devices/pci_irq.h"
 #include "hv/api/vdev.h"
 
 #define PCI_HOST_PORTS 8u
@@ -24,15 +25,18 @@ struct pci_host_config {
 	 */
 	void (*changed)(void *ctx, unsigned devfn);
 	void *ctx;
+	struct pci_irq_config irq; /* where interrupt pins end; the host's lock is held */
 };
 
 struct pci_host {
 	struct vdev dev; /* its lock covers all below, functions included, but cfg */
 	struct pci_host_config cfg;
 	uint32_t address;				    /* of 0xcf8 */
+	uint32_t bars_version;				    /* changes whenever a BAR may have */
 	struct pci_function *functions[PCI_HOST_FUNCTIONS]; /* by devfn; NULL: absent */
 	struct pci_function bridge;
 	struct pci_function lpc;
+	struct pci_irq irq;
 };
 
 /*
@@ -43,6 +47,10 @@ void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg);
 /* Adds a function that stays in place for good. HV_E_RANGE: devfn > 255; HV_E_EXISTS: taken. */
 enum hv_status pci_host_add(struct pci_host *h, unsigned devfn,
 			    struct pci_function *f) HV_MUST_CHECK;
+/* The line that pin 0 .. 3 (INTA .. INTD) of a function pulls, with the host's lock held. */
+struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin);
+/* Resets one function's registers, as function-level reset does. Takes the host's lock. */
+void pci_host_reset_function(struct pci_host *h, struct pci_function *f);
 /*
  * Fills `page` (4096 bytes) with what reads of this function's ECAM page return until the next
  * `changed` call for it; such a page may be mapped read-only instead of being emulated. Returns

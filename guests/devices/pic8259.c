@@ -95,9 +95,11 @@ static void update(struct pic8259 *pic)
 	}
 }
 
-static void drive(struct pic_chip *c, unsigned input, bool level)
+/* After a change of what pulls the input. */
+static void drive(struct pic_chip *c, unsigned input)
 {
 	uint8_t bit = (uint8_t)BIT32(input);
+	bool level = ((c->own | c->shared) & bit) != 0;
 	bool rose = level && (c->lines & bit) == 0;
 
 	c->lines = level ? c->lines | bit : c->lines & (uint8_t)~bit;
@@ -110,11 +112,34 @@ static void drive(struct pic_chip *c, unsigned input, bool level)
 
 void pic8259_set_irq(struct pic8259 *pic, unsigned irq, bool level)
 {
+	struct pic_chip *c;
+	uint8_t bit;
+
 	if (irq >= PIC_IRQS || irq == PIC_CASCADE_IRQ) {
 		return;
 	}
+	c = &pic->chips[irq / 8];
+	bit = (uint8_t)BIT32(irq % 8);
 	lock_acquire(&pic->dev.lock);
-	drive(&pic->chips[irq / 8], irq % 8, level);
+	c->own = level ? c->own | bit : c->own & (uint8_t)~bit;
+	drive(c, irq % 8);
+	update(pic);
+	lock_release(&pic->dev.lock);
+}
+
+void pic8259_set_shared(struct pic8259 *pic, uint16_t levels)
+{
+	lock_acquire(&pic->dev.lock);
+	for (unsigned irq = 0; irq < PIC_IRQS; irq++) {
+		struct pic_chip *c = &pic->chips[irq / 8];
+		uint8_t bit = (uint8_t)BIT32(irq % 8);
+		bool level = (levels & BIT32(irq)) != 0;
+
+		if (irq != PIC_CASCADE_IRQ && level != ((c->shared & bit) != 0)) {
+			c->shared ^= bit;
+			drive(c, irq % 8);
+		}
+	}
 	update(pic);
 	lock_release(&pic->dev.lock);
 }
@@ -380,7 +405,8 @@ static void pic8259_write(struct vdev *dev, const struct vdev_access *a, uint64_
 /* The datasheet leaves the state after power-on open: here all is masked. */
 static void reset_chip(struct pic_chip *c)
 {
-	*c = (struct pic_chip){.lines = c->lines, .imr = 0xff, .lowest = 7};
+	*c = (struct pic_chip){
+		.lines = c->lines, .own = c->own, .shared = c->shared, .imr = 0xff, .lowest = 7};
 }
 
 static void pic8259_reset(struct vdev *dev)

@@ -29,7 +29,9 @@ enum pic_init {
 
 /* One 8259A. Bit n of a mask is input n. */
 struct pic_chip {
-	uint8_t lines; /* inputs as driven now */
+	uint8_t lines; /* inputs as driven now: own or shared */
+	uint8_t own;
+	uint8_t shared;
 	uint8_t irr;
 	uint8_t imr;
 	uint8_t isr;
@@ -58,6 +60,11 @@ struct pic8259 {
 void pic8259_init(struct pic8259 *pic, const struct irq_line *intr);
 /* Drives input `irq` (0-15 but 2; others are ignored). */
 void pic8259_set_irq(struct pic8259 *pic, unsigned irq, bool level);
+/*
+ * Drives all inputs a second time, a bit each: the PCI lines that are routed to them. An input is
+ * up while either pulls it.
+ */
+void pic8259_set_shared(struct pic8259 *pic, uint16_t levels);
 /* An irq_line.set: `ctx` is the pic8259, `line` the IRQ. */
 void pic8259_line(void *ctx, unsigned irq, bool level);
 /* Level of INTR. */

@@ -18,6 +18,12 @@
 #define TABLE_ALIGN 16u
 #define ROOT_ENTRIES_MAX 8u
 
+/* A QWord address space descriptor: offsets and size. */
+#define QWORD_MIN 14u
+#define QWORD_MAX 22u
+#define QWORD_LENGTH 38u
+#define QWORD_SIZE 46u
+
 /* The image being filled; an append past its end only sets `full`. */
 struct builder {
 	uint8_t *image;
@@ -133,16 +139,45 @@ static size_t dsdt_flags_offset(void)
 	return 0;
 }
 
+/* The offset of the QWord address space descriptor of memory in the DSDT; there is one. */
+static size_t dsdt_window_offset(void)
+{
+	static const uint8_t head[] = {0x8a, 0x2b, 0x00, 0x00};
+
+	for (size_t i = SDT_HEADER_SIZE; i + QWORD_SIZE <= dsdt_aml_size; i++) {
+		if (memcmp(dsdt_aml + i, head, sizeof(head)) == 0) {
+			return i;
+		}
+	}
+	CHECK(false);
+	return 0;
+}
+
+/* "QWord Address Space Descriptor". */
+static void dsdt_set_window(struct builder *b, uint64_t base)
+{
+	size_t at = dsdt_window_offset();
+	uint64_t size = layout_pci_window64_size(base);
+
+	set_number(b, at + QWORD_MIN, base, 8);
+	set_number(b, at + QWORD_MAX, base + size - 1, 8);
+	set_number(b, at + QWORD_LENGTH, size, 8);
+}
+
 /* Returns the table's offset in the image; the FADT points at it. */
 static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 {
 	uint32_t flags = DSDT_FLAG_KEYBOARD | (c->serial ? DSDT_FLAG_COM1 : 0) |
-			 (c->mouse ? DSDT_FLAG_MOUSE : 0);
+			 (c->mouse ? DSDT_FLAG_MOUSE : 0) |
+			 (c->window64 != 0 ? DSDT_FLAG_WINDOW64 : 0);
 
 	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
 	b->table = b->at;
 	append(b, dsdt_aml, dsdt_aml_size);
 	set_number(b, dsdt_flags_offset(), flags, 4);
+	if (c->window64 != 0) {
+		dsdt_set_window(b, c->window64);
+	}
 	table_end(b);
 	return b->table;
 }

@@ -4,12 +4,15 @@
  * build/gen/dsdt.c; guests/tables/acpi.c sets FLGS in its copy to say which optional devices this
  * guest has. Addresses are those of guests/layout.h (tests/unit/test_dsdt.c compares them).
  *
- * Revision 1 keeps integers at 32 bits, and there are neither 64-bit windows nor variable-length
- * packages: systems from the time before ACPI 2.0 stop at those.
+ * Revision 1 keeps integers at 32 bits, and there are no variable-length packages: systems from the
+ * time before ACPI 2.0 stop at those. They stop at a 64-bit window, too, so PCI0 has its resources
+ * twice, and shows those with the window only to an interpreter that says that it knows ACPI 2.0.
+ * In the table itself a window is bytes of a buffer, which no system looks into.
  */
 DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 {
-	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse. The initial value makes iasl use a DWord. */
+	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse, bit 3: 64-bit window. The initial value makes
+	 * iasl use a DWord. */
 	Name (FLGS, 0x12345678)
 
 	/* SLP_TYPa, SLP_TYPb, two reserved. */
@@ -38,7 +41,7 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 			Name (_UID, 0)
 			Name (_SEG, 0)
 			Name (_BBN, 0)
-			Name (_CRS, ResourceTemplate ()
+			Name (CR32, ResourceTemplate ()
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 					0x0000, 0x0000, 0x0000, 0x0000, 0x0001)
@@ -50,6 +53,35 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
 					ReadWrite, 0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
 			})
+
+			/* The same and the window above RAM, whose place is set in the guest's copy. */
+			Name (CR64, ResourceTemplate ()
+			{
+				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+					0x0000, 0x0000, 0x0000, 0x0000, 0x0001)
+				IO (Decode16, 0x0CF8, 0x0CF8, 0x01, 0x08)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0x0000, 0x0000, 0x0CF7, 0x0000, 0x0CF8)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0x0000, 0x0D00, 0xFFFF, 0x0000, 0xF300)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
+					ReadWrite, 0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
+				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
+					ReadWrite, 0x0000000000000000, 0x0000008000000000,
+					0x0000008FFFFFFFFF, 0x0000000000000000, 0x0000001000000000)
+			})
+
+			Method (_CRS, 0, NotSerialized)
+			{
+				If (FLGS & 0x08)
+				{
+					If (_REV >= 2)
+					{
+						Return (CR64)
+					}
+				}
+				Return (CR32)
+			}
 
 			/* Pin P of device D is GSI 16 + (D + P) mod 8. */
 			Name (_PRT, Package ()

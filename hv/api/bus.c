@@ -97,7 +97,9 @@ static const struct bus_range *claim(struct bus *b, struct vdev_access *a)
 
 bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t *value)
 {
-	struct vdev_access a = {.space = b->space, .addr = addr, .size = size, .vcpu = vcpu};
+	bool nobody = false;
+	struct vdev_access a = {
+		.space = b->space, .addr = addr, .size = size, .vcpu = vcpu, .nobody = &nobody};
 	const struct bus_range *r = claim(b, &a);
 
 	if (r == NULL) {
@@ -105,17 +107,21 @@ bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64
 		return false;
 	}
 	*value = r->dev->ops->read(r->dev, &a) & size_mask(size);
-	return true;
+	b->unclaimed += nobody;
+	return !nobody;
 }
 
 bool bus_write(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t value)
 {
-	struct vdev_access a = {.space = b->space, .addr = addr, .size = size, .vcpu = vcpu};
+	bool nobody = false;
+	struct vdev_access a = {
+		.space = b->space, .addr = addr, .size = size, .vcpu = vcpu, .nobody = &nobody};
 	const struct bus_range *r = claim(b, &a);
 
 	if (r == NULL) {
 		return false;
 	}
 	r->dev->ops->write(r->dev, &a, value & size_mask(size));
-	return true;
+	b->unclaimed += nobody;
+	return !nobody;
 }

@@ -10,9 +10,13 @@
  *	the baton (hv/run.c)	guests' lives, monitor, input, work. Only ever tried, never
  *				waited for; its holder may wait for other CPUs to leave a guest
  *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both and
- *				8254 before 8259 and IOAPIC
+ *				8254 before 8259 and IOAPIC; a PCI device model, the PCI host,
+ *				its MSI-X table, in this order, before 8259 and IOAPIC
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
+ *	a VM's deferred work	nothing is taken under it
+ *	a layer of a disk	hv/blk/: no two at once, not held while a request goes down; then
+ *				the machine's disk
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
  *	the log, the console	in this order; then the real serial port and screen
@@ -34,6 +38,7 @@
 #include "hv/api/exit.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
+#include "hv/api/vwork.h"
 #include "hv/base/bits.h"
 #include "mm/gspace.h"
 
@@ -72,6 +77,7 @@ enum gpr {
 #define VCPU_REQ_CLOCK BIT32(8)	     /* the paravirtual clock's page is to be written */
 #define VCPU_REQ_UNHALT BIT32(9)     /* another vCPU ends this one's HLT, or the next one */
 #define VCPU_REQ_NMI_AGAIN BIT32(10) /* an NMI that came while VCPU_REQ_NMI was set */
+#define VCPU_REQ_DEVICE BIT32(11)    /* vm->work: what only a vCPU of this VM can do */
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
 #define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
 #define VCPU_REQ_SIGNALS \
@@ -181,6 +187,7 @@ struct vm {
 	struct vtime time;
 	struct bus pio;
 	struct bus mmio;
+	struct vwork_queue work; /* of its device models */
 	unsigned vcpu_count;
 	struct vcpu *vcpus[VM_VCPUS_MAX];
 	_Atomic uint32_t revivals; /* how often a vCPU has taken a VCPU_REQ_REVIVE */

@@ -123,6 +123,39 @@ static void unclaimed_reads_all_ones(void **state)
 	assert_int_equal(value, 0x1122334455667788ull);
 }
 
+static uint64_t nobody_read(struct vdev *dev, const struct vdev_access *at)
+{
+	(void)dev;
+	*at->nobody = at->offset >= 8;
+	return ~0ull;
+}
+
+static void nobody_write(struct vdev *dev, const struct vdev_access *at, uint64_t value)
+{
+	(void)value;
+	(void)nobody_read(dev, at);
+}
+
+/* A range whose device stands for others, of whom none answers there. */
+static void what_a_device_passes_on_may_find_nobody(void **state)
+{
+	static const struct vdev_ops ops = {
+		.name = "window", .read = nobody_read, .write = nobody_write};
+	struct vdev window = {.ops = &ops};
+	uint64_t value = 0;
+
+	(void)state;
+	bus_init(&bus, BUS_MMIO);
+	assert_int_equal(bus_register(&bus, 0x1000, 0x10, &window), HV_OK);
+	assert_true(bus_read(&bus, 0x1000, 4, 0, &value));
+	assert_true(bus_write(&bus, 0x1004, 4, 0, 0));
+	assert_int_equal(bus.unclaimed, 0);
+	assert_false(bus_read(&bus, 0x1008, 4, 0, &value));
+	assert_int_equal(value, 0xffffffff);
+	assert_false(bus_write(&bus, 0x1008, 4, 0, 0));
+	assert_int_equal(bus.unclaimed, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +163,7 @@ int main(void)
 		cmocka_unit_test(find_is_exact_and_sorted),
 		cmocka_unit_test(accesses_reach_the_owner),
 		cmocka_unit_test(unclaimed_reads_all_ones),
+		cmocka_unit_test(what_a_device_passes_on_may_find_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,14 +25,19 @@ static unsigned occurrences(const uint8_t *bytes, size_t n)
 }
 
 /* Resource descriptors: ACPI specification, "Resource Data Types for ACPI". */
-static void assert_has_io(unsigned port, unsigned length)
+static void assert_has_ios(unsigned count, unsigned port, unsigned length)
 {
 	const uint8_t io[] = {0x47,	     0x01,
 			      (uint8_t)port, (uint8_t)(port >> 8),
 			      (uint8_t)port, (uint8_t)(port >> 8),
 			      0x01,	     (uint8_t)length};
 
-	assert_int_equal(occurrences(io, sizeof(io)), 1);
+	assert_int_equal(occurrences(io, sizeof(io)), count);
+}
+
+static void assert_has_io(unsigned port, unsigned length)
+{
+	assert_has_ios(1, port, length);
 }
 
 static void assert_has_irq(unsigned irq)
@@ -70,7 +75,7 @@ static void test_ports_and_lines(void **state)
 {
 	(void)state;
 	assert_has_io(LAYOUT_PM_BASE, LAYOUT_PM_SIZE);
-	assert_has_io(LAYOUT_PCI_CONFIG_ADDRESS, 8);
+	assert_has_ios(2, LAYOUT_PCI_CONFIG_ADDRESS, 8); /* with and without the 64-bit window */
 	assert_has_io(LAYOUT_PIC_MASTER, 2);
 	assert_has_io(LAYOUT_PIC_SLAVE, 2);
 	assert_has_io(LAYOUT_PIC_ELCR, 2);
@@ -100,7 +105,29 @@ static void test_memory_windows(void **state)
 	put32(window + 4, LAYOUT_PCI_MMIO_BASE + LAYOUT_PCI_MMIO_SIZE - 1);
 	put32(window + 8, 0);
 	put32(window + 12, LAYOUT_PCI_MMIO_SIZE);
-	assert_int_equal(occurrences(window, sizeof(window)), 1);
+	assert_int_equal(occurrences(window, sizeof(window)), 2);
+}
+
+/* The window above RAM is in a buffer that only ACPI 2.0 systems are shown. */
+static void test_64_bit_window(void **state)
+{
+	const uint8_t descriptor[] = {0x8a, 0x2b, 0x00, 0x00};
+	const uint8_t asked[] = {0x92, 0x95, '_', 'R', 'E', 'V', 0x0a, 0x02};
+
+	(void)state;
+	assert_int_equal(occurrences(descriptor, sizeof(descriptor)), 1);
+	assert_int_equal(occurrences(asked, sizeof(asked)), 1);
+}
+
+static void test_window_place(void **state)
+{
+	(void)state;
+	assert_int_equal(layout_pci_window64(32), 0);
+	assert_true(layout_pci_window64(36) == 0x800000000);
+	assert_true(layout_pci_window64_size(0x800000000) == 0x400000000);
+	assert_true(layout_pci_window64(40) == 0x8000000000);
+	assert_true(layout_pci_window64_size(0x8000000000) == 0x1000000000);
+	assert_true(layout_pci_window64(52) == 0x20000000000);
 }
 
 static void test_sleep_states(void **state)
@@ -152,6 +179,8 @@ int main(void)
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_ports_and_lines),
 		cmocka_unit_test(test_memory_windows),
+		cmocka_unit_test(test_64_bit_window),
+		cmocka_unit_test(test_window_place),
 		cmocka_unit_test(test_sleep_states),
 		cmocka_unit_test(test_interrupt_routing),
 		cmocka_unit_test(test_isa_bridge_address),

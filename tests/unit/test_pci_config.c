@@ -349,6 +349,29 @@ static void interrupt_pin(void **state)
 	assert_int_equal(get(PCI_COMMAND), PCI_COMMAND_INTX_OFF);
 }
 
+/* Below D0 the command register stays as it is, and decodes nothing. */
+static void a_quiet_function_decodes_no_bar(void **state)
+{
+	(void)state;
+	add_bar(0, 0, 4096);
+	put(0x10, 0xc0000000);
+	put(0x04, PCI_COMMAND_MEMORY);
+	assert_true(f.bars[0].mapped);
+	pci_function_set_quiet(&f, true);
+	assert_false(f.bars[0].mapped);
+	assert_int_equal(bar_calls, 2);
+	put(0x10, 0xc8000000);
+	assert_false(f.bars[0].mapped);
+	pci_function_set_quiet(&f, false);
+	assert_true(f.bars[0].mapped);
+	assert_int_equal(f.bars[0].address, 0xc8000000);
+	pci_function_set_quiet(&f, true);
+	pci_function_reset(&f);
+	put(0x10, 0xc8000000);
+	put(0x04, PCI_COMMAND_MEMORY);
+	assert_true(f.bars[0].mapped);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -368,6 +391,7 @@ int main(void)
 		T(reset_unmaps),
 		T(capabilities_are_linked),
 		T(interrupt_pin),
+		cmocka_unit_test_setup(a_quiet_function_decodes_no_bar, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -455,6 +455,46 @@ static void test_short_initialisations(void **state)
 	assert_int_equal(pic_ack(&pic), 0x56);
 }
 
+/* PCI lines that the chipset routes to an input, which may have a device of its own. */
+static void test_shared_inputs(void **state)
+{
+	(void)state;
+	out(0x4d1, 0x08); /* 11 is level-triggered */
+	pic8259_set_shared(&pic, BIT32(11));
+	assert_true(intr.level);
+	assert_int_equal(pic_ack(&pic), 0x73);
+	out(SLAVE, EOI);
+	out(MASTER, EOI);
+	assert_true(intr.level); /* and still pulled */
+	set(11, true);
+	pic8259_set_shared(&pic, 0);
+	assert_true(intr.level);
+	set(11, false);
+	assert_false(intr.level);
+	set(11, true);
+	pic8259_set_shared(&pic, BIT32(11) | BIT32(2));
+	set(11, false);
+	assert_true(intr.level);
+	assert_int_equal(irr(MASTER), 0x04); /* the slave's output, not input 2 */
+	pic8259_set_shared(&pic, 0);
+	assert_false(intr.level);
+}
+
+/* An edge of the input is one of what pulls it first. */
+static void test_shared_edge(void **state)
+{
+	(void)state;
+	set(5, true);
+	assert_int_equal(pic_ack(&pic), 0x0d);
+	out(MASTER, EOI);
+	pic8259_set_shared(&pic, BIT32(5));
+	assert_false(intr.level);
+	pic8259_set_shared(&pic, 0);
+	set(5, false);
+	pic8259_set_shared(&pic, BIT32(5));
+	assert_true(intr.level);
+}
+
 static void test_lines_that_do_not_exist(void **state)
 {
 	(void)state;
@@ -506,6 +546,8 @@ int main(void)
 		T(test_poll),
 		T(test_initialisation),
 		T(test_short_initialisations),
+		T(test_shared_inputs),
+		T(test_shared_edge),
 		T(test_lines_that_do_not_exist),
 		T(test_reset_lowers_intr),
 	};

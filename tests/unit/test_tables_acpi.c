@@ -192,6 +192,27 @@ static void test_dsdt_tells_which_devices_are_there(void **state)
 	assert_int_equal(dsdt_flags(), DSDT_FLAG_COM1 | DSDT_FLAG_KEYBOARD | DSDT_FLAG_MOUSE);
 }
 
+/* "QWord Address Space Descriptor": minimum, maximum, translation, length. */
+static void test_dsdt_tells_the_64_bit_window(void **state)
+{
+	struct acpi_config m = {.vcpu_count = 1, .window64 = 0x800000000};
+	const uint8_t *dsdt;
+	size_t at = 36;
+
+	(void)state;
+	build(&m);
+	assert_int_equal(dsdt_flags(), DSDT_FLAG_KEYBOARD | DSDT_FLAG_WINDOW64);
+	dsdt = table_at(get(find("FACP") + FADT_DSDT, 4), "DSDT");
+	while (memcmp(dsdt + at, "\x8a\x2b\x00\x00", 4) != 0) {
+		at++;
+		assert_true(at + 46 < get(dsdt + SDT_LENGTH, 4));
+	}
+	assert_true(get(dsdt + at + 14, 8) == 0x800000000);
+	assert_true(get(dsdt + at + 22, 8) == 0xbffffffff);
+	assert_true(get(dsdt + at + 30, 8) == 0);
+	assert_true(get(dsdt + at + 38, 8) == 0x400000000);
+}
+
 static void test_ssdt_lists_every_cpu(void **state)
 {
 	static const unsigned counts[] = {1, 2, 3, 16, 64};
@@ -249,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_mcfg_names_bus_0_only),
 		cmocka_unit_test(test_dsdt_tells_which_devices_are_there),
+		cmocka_unit_test(test_dsdt_tells_the_64_bit_window),
 		cmocka_unit_test(test_ssdt_lists_every_cpu),
 		cmocka_unit_test(test_bounds),
 	};

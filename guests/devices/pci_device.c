@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all PCI device models have in common. Sources: PCI Express Base Specification, "PCI Express
+ * Capability Structure", "Function-Level Reset"; PCI Bus Power Management Interface Specification,
+ * "Power Management Register Block Definition"; PCI Local Bus Specification, "MSI-X Capability and
+ * Table Structures", "Device Control", "Device Status".
+ */
+#include "guests/devices/pci_device.h"
+
+#include "hv/base/bits.h"
+#include "hv/base/str.h"
+
+#define COMMAND_PARITY 0x0040u
+#define COMMAND_SERR 0x0100u
+
+#define CAPABILITY_POWER 0x01u
+#define CAPABILITY_EXPRESS 0x10u
+#define CAPABILITY_MSIX 0x11u
+
+/* PCI Express capability, version 2. */
+#define EXPRESS_SIZE 0x3cu
+#define EXPRESS_FLAGS 2u
+#define EXPRESS_ROOT_ENDPOINT 0x0092u /* Root Complex Integrated Endpoint */
+#define EXPRESS_DEVICE 4u
+#define DEVICE_ROLE_BASED_ERRORS BIT32(15)
+#define DEVICE_FLR BIT32(28)
+#define EXPRESS_CONTROL 8u
+#define CONTROL_INITIAL 0x2810u	 /* relaxed ordering, no snoop, reads of 512 bytes */
+#define CONTROL_WRITABLE 0x78ffu /* those, error reporting, payload size */
+#define CONTROL_FLR 0x8000u
+
+/* Power management capability. */
+#define POWER_SIZE 8u
+#define POWER_FLAGS 2u
+#define POWER_VERSION 3u
+#define POWER_CONTROL 4u
+#define POWER_STATE 0x0003u
+#define POWER_NO_SOFT_RESET 0x0008u
+#define D0 0u
+#define D3HOT 3u
+
+/* MSI-X capability; table and pending bits share a BAR. */
+#define MSIX_SIZE 12u
+#define MSIX_CONTROL 2u
+#define MSIX_TABLE 4u
+#define MSIX_PBA 8u
+#define MSIX_ENABLE 0x8000u
+#define MSIX_FUNCTION_MASK 0x4000u
+#define MSIX_BAR_SIZE 0x1000u
+#define MSIX_PBA_OFFSET 0x800u
+#define ENTRY_MASKED BIT32(0)
+#define ENTRY_ADDRESS_LOW 0u
+#define ENTRY_ADDRESS_HIGH 1u
+#define ENTRY_DATA 2u
+#define ADDRESS_LOW_WRITABLE 0xfffffffcu
+
+static_assert(sizeof(struct pci_msix_entry) == 16, "the table's format");
+static_assert(offsetof(struct pci_msix_entry, data) == 8, "the table's format");
+static_assert(PCI_MSIX_VECTORS_MAX * sizeof(struct pci_msix_entry) <= MSIX_PBA_OFFSET, "overlap");
+static_assert(PCI_MSIX_VECTORS_MAX <= 64, "msix_pending has a bit each");
+
+static struct pci_device *to_device(struct pci_function *f)
+{
+	return container_of(f, struct pci_device, function);
+}
+
+static uint32_t get_u16(const struct pci_device *d, unsigned reg)
+{
+	return (uint32_t)pci_function_read(&d->function, reg, 2);
+}
+
+/* ---- messages ---- */
+
+/* Sends what waits and may go. msix_lock held. */
+static void send_pending(struct pci_device *d)
+{
+	if (!atomic_load(&d->msix_on) || atomic_load(&d->msix_masked)) {
+		return;
+	}
+	for (uint64_t left = d->msix_pending; left != 0; left &= left - 1) {
+		unsigned vector = (unsigned)__builtin_ctzll(left);
+		const struct pci_msix_entry *e = &d->msix[vector];
+
+		if ((e->control & ENTRY_MASKED) == 0) {
+			d->msix_pending &= ~BIT(vector);
+			(void)d->message(d->message_ctx, e->address, e->data);
+		}
+	}
+}
+
+void pci_device_msix(struct pci_device *d, unsigned vector)
+{
+	if (vector >= d->msix_count) {
+		return;
+	}
+	lock_acquire(&d->msix_lock);
+	if (atomic_load(&d->msix_on)) {
+		d->msix_pending |= BIT(vector);
+		send_pending(d);
+	}
+	lock_release(&d->msix_lock);
+}
+
+static uint64_t msix_read(struct pci_device *d, uint64_t offset, unsigned size)
+{
+	uint64_t value = 0;
+
+	lock_acquire(&d->msix_lock);
+	if (range_fits(offset, size, d->msix_count * sizeof(d->msix[0]))) {
+		memcpy(&value, (const uint8_t *)d->msix + offset, size);
+	} else if (offset >= MSIX_PBA_OFFSET &&
+		   range_fits(offset - MSIX_PBA_OFFSET, size, sizeof(d->msix_pending))) {
+		memcpy(&value, (const uint8_t *)&d->msix_pending + (offset - MSIX_PBA_OFFSET),
+		       size);
+	}
+	lock_release(&d->msix_lock);
+	return value;
+}
+
+/* msix_lock held. */
+static void write_entry(struct pci_msix_entry *e, unsigned field, uint32_t value)
+{
+	switch (field) {
+	case ENTRY_ADDRESS_LOW:
+		e->address = bits_set(e->address, MASK(31, 0), value & ADDRESS_LOW_WRITABLE);
+		break;
+	case ENTRY_ADDRESS_HIGH:
+		e->address = bits_set(e->address, MASK(63, 32), value);
+		break;
+	case ENTRY_DATA:
+		e->data = value;
+		break;
+	default:
+		e->control = value & ENTRY_MASKED;
+		break;
+	}
+}
+
+/* Whole dwords and quadwords only: anything else is undefined, and does nothing here. */
+static void msix_write(struct pci_device *d, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (size < 4 || !is_aligned(offset, size) ||
+	    !range_fits(offset, size, d->msix_count * sizeof(d->msix[0]))) {
+		return;
+	}
+	lock_acquire(&d->msix_lock);
+	for (unsigned i = 0; i < size; i += 4) {
+		uint64_t at = offset + i;
+
+		write_entry(&d->msix[at / sizeof(d->msix[0])],
+			    (unsigned)(at % sizeof(d->msix[0])) / 4, (uint32_t)(value >> (i * 8)));
+	}
+	send_pending(d);
+	lock_release(&d->msix_lock);
+}
+
+/* All masked, nothing waiting, as after a reset. Host's lock held. */
+static void msix_reset(struct pci_device *d)
+{
+	lock_acquire(&d->msix_lock);
+	d->msix_pending = 0;
+	for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++) {
+		d->msix[i] = (struct pci_msix_entry){.control = ENTRY_MASKED};
+	}
+	lock_release(&d->msix_lock);
+}
+
+/* ---- what the registers say ---- */
+
+/* Host's lock held. */
+static void update_line(struct pci_device *d)
+{
+	bool level = atomic_load(&d->intx_asserted) && !atomic_load(&d->msix_on) &&
+		     d->power_state == D0 && (get_u16(d, PCI_COMMAND) & PCI_COMMAND_INTX_OFF) == 0;
+
+	if (level != d->intx_level) {
+		d->intx_level = level;
+		irq_line_set(&d->intx, level);
+	}
+}
+
+static void publish_msix(struct pci_device *d, bool master)
+{
+	uint32_t control = d->msix_count > 0 ? get_u16(d, d->msix_capability + MSIX_CONTROL) : 0;
+	bool on = (control & MSIX_ENABLE) != 0;
+
+	lock_acquire(&d->msix_lock);
+	atomic_store(&d->msix_on, on);
+	atomic_store(&d->msix_masked, (control & MSIX_FUNCTION_MASK) != 0 || !master);
+	if (!on) {
+		d->msix_pending = 0;
+	}
+	send_pending(d);
+	lock_release(&d->msix_lock);
+}
+
+/* Host's lock held. */
+static void publish(struct pci_device *d)
+{
+	bool master = d->power_state == D0 && (get_u16(d, PCI_COMMAND) & PCI_COMMAND_MASTER) != 0;
+
+	publish_msix(d, master);
+	update_line(d);
+	if (atomic_exchange(&d->master, master) != master && d->ops->master_changed != NULL) {
+		d->ops->master_changed(d, master);
+	}
+}
+
+/* A write of D1 or D2, which are not there, is dropped. Host's lock held. */
+static void take_power_state(struct pci_device *d)
+{
+	unsigned reg = d->power_capability + POWER_CONTROL;
+	uint8_t state = (uint8_t)(get_u16(d, reg) & POWER_STATE);
+
+	if (state != D0 && state != D3HOT) {
+		state = d->power_state;
+		pci_function_set(&d->function, reg, 2, POWER_NO_SOFT_RESET | state);
+	}
+	if (state != d->power_state) {
+		d->power_state = state;
+		pci_function_set_quiet(&d->function, state != D0);
+	}
+}
+
+/* The bit that asks for a reset reads zero. Host's lock held. */
+static void take_reset(struct pci_device *d)
+{
+	unsigned reg = d->express_capability + EXPRESS_CONTROL;
+	uint32_t control = get_u16(d, reg);
+
+	if ((control & CONTROL_FLR) != 0) {
+		pci_function_set(&d->function, reg, 2, control & ~CONTROL_FLR);
+		d->reset_asked = true;
+	}
+}
+
+void pci_device_intx(struct pci_device *d, bool level)
+{
+	if (d->intx.set == NULL || atomic_load(&d->intx_asserted) == level) {
+		return;
+	}
+	lock_acquire(&d->host->dev.lock);
+	atomic_store(&d->intx_asserted, level);
+	pci_function_set(&d->function, PCI_STATUS, 1,
+			 PCI_STATUS_CAP_LIST | (level ? PCI_STATUS_INTX : 0));
+	update_line(d);
+	lock_release(&d->host->dev.lock);
+}
+
+/* ---- as a function of the host ---- */
+
+static void function_written(struct pci_function *f, unsigned reg, unsigned size)
+{
+	struct pci_device *d = to_device(f);
+
+	(void)reg;
+	(void)size;
+	take_reset(d);
+	take_power_state(d);
+	publish(d);
+}
+
+/* The registers are as after power-on; the rest follows. */
+static void function_reset(struct pci_function *f)
+{
+	struct pci_device *d = to_device(f);
+
+	lock_acquire(&d->host->dev.lock);
+	d->reset_asked = false;
+	msix_reset(d);
+	atomic_store(&d->intx_asserted, false);
+	take_power_state(d);
+	publish(d);
+	lock_release(&d->host->dev.lock);
+	d->ops->reset(d);
+}
+
+static void function_settle(struct pci_function *f)
+{
+	struct pci_device *d = to_device(f);
+	bool asked;
+
+	lock_acquire(&d->host->dev.lock);
+	asked = d->reset_asked;
+	d->reset_asked = false;
+	lock_release(&d->host->dev.lock);
+	if (asked) {
+		pci_host_reset_function(d->host, f);
+		function_reset(f);
+	}
+}
+
+static bool is_msix_bar(const struct pci_device *d, unsigned bar)
+{
+	return d->msix_count > 0 && bar == d->msix_bar;
+}
+
+static uint64_t function_bar_read(struct pci_function *f, unsigned bar, uint64_t offset,
+				  unsigned size)
+{
+	struct pci_device *d = to_device(f);
+
+	return is_msix_bar(d, bar) ? msix_read(d, offset, size)
+				   : d->ops->bar_read(d, bar, offset, size);
+}
+
+static void function_bar_write(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size,
+			       uint64_t value)
+{
+	struct pci_device *d = to_device(f);
+
+	if (is_msix_bar(d, bar)) {
+		msix_write(d, offset, size, value);
+	} else {
+		d->ops->bar_write(d, bar, offset, size, value);
+	}
+}
+
+static const struct pci_function_ops function_ops = {
+	.written = function_written,
+	.settle = function_settle,
+	.reset = function_reset,
+	.bar_read = function_bar_read,
+	.bar_write = function_bar_write,
+};
+
+struct pci_device *pci_device_of(struct pci_function *f)
+{
+	return f->ops == &function_ops ? to_device(f) : NULL;
+}
+
+/* ---- declaration ---- */
+
+static enum hv_status add_express(struct pci_device *d)
+{
+	struct pci_function *f = &d->function;
+	enum hv_status status = pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE,
+							    &d->express_capability);
+	unsigned at = d->express_capability;
+
+	if (status != HV_OK) {
+		return status;
+	}
+	pci_function_define(f, at + EXPRESS_FLAGS, 2, EXPRESS_ROOT_ENDPOINT, 0);
+	pci_function_define(f, at + EXPRESS_DEVICE, 4, DEVICE_FLR | DEVICE_ROLE_BASED_ERRORS, 0);
+	pci_function_define(f, at + EXPRESS_CONTROL, 2, CONTROL_INITIAL,
+			    CONTROL_WRITABLE | CONTROL_FLR);
+	return HV_OK;
+}
+
+static enum hv_status add_power(struct pci_device *d)
+{
+	struct pci_function *f = &d->function;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_POWER, POWER_SIZE, &d->power_capability);
+	unsigned at = d->power_capability;
+
+	if (status == HV_OK) {
+		pci_function_define(f, at + POWER_FLAGS, 2, POWER_VERSION, 0);
+		pci_function_define(f, at + POWER_CONTROL, 2, POWER_NO_SOFT_RESET, POWER_STATE);
+	}
+	return status;
+}
+
+static enum hv_status add_msix(struct pci_device *d)
+{
+	struct pci_function *f = &d->function;
+	enum hv_status status = pci_function_add_bar(f, d->msix_bar, 0, MSIX_BAR_SIZE);
+	unsigned at;
+
+	if (status == HV_OK) {
+		status = pci_function_add_capability(f, CAPABILITY_MSIX, MSIX_SIZE,
+						     &d->msix_capability);
+	}
+	if (status != HV_OK) {
+		return status;
+	}
+	at = d->msix_capability;
+	pci_function_define(f, at + MSIX_CONTROL, 2, d->msix_count - 1,
+			    MSIX_ENABLE | MSIX_FUNCTION_MASK);
+	pci_function_define(f, at + MSIX_TABLE, 4, d->msix_bar, 0);
+	pci_function_define(f, at + MSIX_PBA, 4, MSIX_PBA_OFFSET | d->msix_bar, 0);
+	return HV_OK;
+}
+
+static enum hv_status add_capabilities(struct pci_device *d)
+{
+	enum hv_status status = add_express(d);
+
+	if (status == HV_OK) {
+		status = add_power(d);
+	}
+	if (status == HV_OK && d->msix_count > 0) {
+		status = add_msix(d);
+	}
+	return status;
+}
+
+enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_config *cfg)
+{
+	enum hv_status status;
+
+	if (cfg->msix_count > PCI_MSIX_VECTORS_MAX) {
+		return HV_E_RANGE;
+	}
+	memset(d, 0, sizeof(*d));
+	d->ops = cfg->ops;
+	d->host = cfg->host;
+	d->devfn = cfg->devfn;
+	d->message = cfg->message;
+	d->message_ctx = cfg->message_ctx;
+	d->msix_bar = cfg->msix_bar;
+	d->msix_count = cfg->msix_count;
+	pci_function_init(&d->function, &cfg->identity, &function_ops, &d->extended);
+	pci_function_define(&d->function, PCI_COMMAND, 2, 0,
+			    PCI_COMMAND_MASTER | COMMAND_PARITY | COMMAND_SERR);
+	if (cfg->intx) {
+		d->intx = cfg->intx_line;
+		pci_function_set_pin(&d->function, 1);
+	}
+	msix_reset(d);
+	atomic_store(&d->msix_masked, true);
+	status = add_capabilities(d);
+	return status == HV_OK ? pci_host_add(d->host, d->devfn, &d->function) : status;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM's queue of deferred device work. */
+#include "hv/api/vwork.h"
+
+void vwork_queue_init(struct vwork_queue *q, void (*ask)(void *ctx, unsigned vcpu), void *ctx)
+{
+	*q = (struct vwork_queue){.ask = ask, .ctx = ctx};
+	list_init(&q->waiting);
+}
+
+void vwork_init(struct vwork *w, struct vwork_queue *q, void (*fn)(struct vwork *w))
+{
+	*w = (struct vwork){.queue = q, .fn = fn};
+	list_init(&w->node);
+}
+
+void vwork_ask(struct vwork *w, unsigned vcpu)
+{
+	struct vwork_queue *q = w->queue;
+	bool first;
+
+	lock_acquire(&q->lock);
+	first = !w->waiting;
+	if (first) {
+		w->waiting = true;
+		list_append(&q->waiting, &w->node);
+	}
+	lock_release(&q->lock);
+	if (first) {
+		q->ask(q->ctx, vcpu);
+	}
+}
+
+void vwork_cancel(struct vwork *w)
+{
+	lock_acquire(&w->queue->lock);
+	w->waiting = false;
+	list_remove(&w->node);
+	lock_release(&w->queue->lock);
+}
+
+/* Takes the first of `batch`; NULL when none is left. */
+static struct vwork *take(struct vwork_queue *q, struct list_node *batch)
+{
+	struct vwork *w = NULL;
+
+	lock_acquire(&q->lock);
+	if (!list_empty(batch)) {
+		w = list_entry(batch->next, struct vwork, node);
+		w->waiting = false;
+		list_remove(&w->node);
+	}
+	lock_release(&q->lock);
+	return w;
+}
+
+void vwork_run(struct vwork_queue *q)
+{
+	struct list_node batch;
+	struct vwork *w;
+
+	/* Only what waits now: work that asks for itself again must not keep the guest out. */
+	list_init(&batch);
+	lock_acquire(&q->lock);
+	list_append(&q->waiting, &batch);
+	list_remove(&q->waiting);
+	lock_release(&q->lock);
+	while ((w = take(q, &batch)) != NULL) {
+		w->fn(w);
+	}
+}
