@@ -112,6 +112,8 @@ UNIT_TESTS += test_chacha20 test_random
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_pcap_from_log.py tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
+UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py \
+	tests/unit/test_tools_run.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
@@ -259,13 +261,18 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
+GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
 # And in Debian's root file system.
-ROOT_TASKS := $(wildcard tests/system/root/*)
+ROOT_TASKS := $(wildcard tests/system/root/*) $(BUILD)/guest/disklog $(BUILD)/guest/netload
 
-# What keeps all CPUs of a Linux guest busy: one static program without libc.
-$(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
-	$(call say,GUESTCC,$<)
+# Programs for Linux guests, static and without libc: what keeps all CPUs busy; what finds out whether a
+# disk keeps its word, and whether a network keeps its bytes.
+$(BUILD)/guest/smp-load: tests/load/load.c
+$(BUILD)/guest/disklog: tests/load/disklog.c
+$(BUILD)/guest/netload: tests/load/netload.c
+$(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,GUESTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
@@ -447,8 +454,14 @@ $(BENCH)/init: tests/bench/init.c
 	$(Q)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -no-pie -o $@ $<
 
+$(BENCH)/io: tests/bench/io.c hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -no-pie -o $@ $(filter-out %.h,$^)
+
 .PHONY: bench
-bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
+bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BENCH)/io $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
 	$(Q)tools/deps --bench
 	$(Q)tests/bench/run
 
