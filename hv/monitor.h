@@ -35,6 +35,8 @@ void monitor_print(const char *fmt, ...) FMT_PRINTF(1, 2);
 
 /* --- between the monitor's files --- */
 
+struct guest;
+
 struct monitor_command {
 	const char *name;
 	const char *arguments;
@@ -48,6 +50,11 @@ const struct monitor_ops *monitor_actions(void);
 void monitor_info(struct span args);
 /* `stats NAME`: stable `key value` lines. */
 void monitor_stats(struct span args);
+/* What concerns disks in `info disks`, `info memory` and `stats` (hv/monitor_disks.c). */
+struct guest;
+void monitor_info_disks(void);
+void monitor_memory_of_disks(void);
+void monitor_stats_disks(struct guest *g);
 /* The guest an argument names; says so and returns NULL when there is none. */
 struct guest *monitor_guest(struct span *args);
 /* The number in `args`, or `fallback` when there is none; says so and returns false when it is not
@@ -63,3 +70,11 @@ bool monitor_top_active(void);
 void monitor_top_refresh(void);
 /* Harmless when it is not active. */
 void monitor_top_end(void);
+/* `info networks`, a guest's NICs in `stats`, `capture` (hv/monitor_net.c). */
+void monitor_networks(void);
+void monitor_stats_nics(const struct guest *g);
+void monitor_capture(struct span args);
+/* `capture NAME dump` prints over some time, as `top` does. */
+bool monitor_dump_active(void);
+void monitor_dump_refresh(void);
+void monitor_dump_end(void);

@@ -5,6 +5,7 @@
 #include "hv/base/log.h"
 #include "hv/config_tree.h"
 #include "hv/guest.h"
+#include "hv/setup_net.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
 
@@ -148,6 +149,9 @@ static struct guest *add_guest(const struct guest_config *config)
 	for (unsigned i = 0; g != NULL && i < config->module_count; i++) {
 		g->modules[i] = file_at(config->modules[i].file);
 	}
+	for (unsigned i = 0; g != NULL && i < config->disk_count; i++) {
+		g->disk_images[i] = file_at(config->disks[i].file);
+	}
 	return g;
 }
 
@@ -158,6 +162,9 @@ static void load_guest(struct span name, struct guest_config *g)
 
 	if (status == HV_OK && !fits_machine(name, g)) {
 		status = HV_E_RANGE;
+	}
+	if (status == HV_OK && !setup_nets_fit(&setup.machine, g, &reporter)) {
+		status = HV_E_EXISTS;
 	}
 	if (status != HV_OK) {
 		log_event("guest %.*s: not started: its configuration has errors", (int)name.n,
@@ -201,6 +208,7 @@ enum hv_status setup_read(const struct handoff *handoff)
 		log_event("config: what is wrong in " CONFIG_MACHINE_FILE
 			  " is ignored, the rest holds");
 	}
+	setup_networks(&setup.machine);
 	while (config_next_folder(&setup.tree, &cursor, &name)) {
 		struct guest_config *g = pool_alloc(sizeof(*g));
 
@@ -210,6 +218,18 @@ enum hv_status setup_read(const struct handoff *handoff)
 		load_guest(name, g);
 	}
 	return HV_OK;
+}
+
+void setup_disks(void)
+{
+	blk_registry_scan();
+	for (unsigned i = 0; i < guest_count(); i++) {
+		struct guest *g = guest_at(i);
+
+		if (!guest_disks_open(g)) {
+			log_event("guest %s: not started: %s", g->vm.name, g->reason);
+		}
+	}
 }
 
 const struct machine_config *setup_machine(void)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio device on PCI, modern only (Virtual I/O Device (VIRTIO) 1.2, "Virtio Over PCI Bus"):
+ * registers, feature negotiation, the life of its queues, interrupts. A device model embeds it and
+ * provides what is special.
+ *
+ *	BAR 0  ports   0: notify, the value written is the queue's number   4: ISR
+ *	BAR 1  memory  MSI-X table and PBA
+ *	BAR 2  memory  0x000: common configuration   0x100: the device's own
+ *
+ * A notification is a port write, as an exit for a port costs a fraction of one for memory.
+ *
+ * Locks, outermost first: `lock` (registers), one lock per queue (the queue and what the model
+ *keeps for it), then those of pci_device. A queue is handled with its own lock alone, so that
+ *several vCPUs submit at once. Status and vectors are published in atomics.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/pci_device.h"
+#include "guests/devices/virtqueue.h"
+
+#define VIRTIO_QUEUES_MAX 17u /* eight pairs and a control queue */
+
+/* Device types ("Device Types"). */
+#define VIRTIO_TYPE_NET 1u
+#define VIRTIO_TYPE_BLOCK 2u
+#define VIRTIO_TYPE_CONSOLE 3u
+#define VIRTIO_TYPE_ENTROPY 4u
+#define VIRTIO_TYPE_BALLOON 5u
+
+/* Device status ("Device Status Field"). */
+#define VIRTIO_STATUS_ACKNOWLEDGE 0x01u
+#define VIRTIO_STATUS_DRIVER 0x02u
+#define VIRTIO_STATUS_DRIVER_OK 0x04u
+#define VIRTIO_STATUS_FEATURES_OK 0x08u
+#define VIRTIO_STATUS_NEEDS_RESET 0x40u
+#define VIRTIO_STATUS_FAILED 0x80u
+
+/* Bits of features that belong to no device type ("Reserved Feature Bits"). */
+#define VIRTIO_F_INDIRECT_DESC 28u
+#define VIRTIO_F_EVENT_IDX 29u
+#define VIRTIO_F_VERSION_1 32u
+#define VIRTIO_F_RING_RESET 40u
+
+#define VIRTIO_ISR_QUEUE 0x1u
+#define VIRTIO_ISR_CONFIG 0x2u
+
+#define VIRTIO_PCI_BAR_PORTS 0u
+#define VIRTIO_PCI_BAR_MSIX 1u
+#define VIRTIO_PCI_BAR_REGS 2u
+#define VIRTIO_PCI_PORT_NOTIFY 0u
+#define VIRTIO_PCI_PORT_ISR 4u
+#define VIRTIO_PCI_PORTS 8u
+#define VIRTIO_PCI_REGS_COMMON 0x000u
+#define VIRTIO_PCI_REGS_DEVICE 0x100u
+#define VIRTIO_PCI_REGS_SIZE 0x1000u
+
+/* "Common configuration structure layout" */
+struct virtio_pci_common {
+	uint32_t device_feature_select;
+	uint32_t device_feature;
+	uint32_t driver_feature_select;
+	uint32_t driver_feature;
+	uint16_t config_msix_vector;
+	uint16_t num_queues;
+	uint8_t device_status;
+	uint8_t config_generation;
+	uint16_t queue_select;
+	uint16_t queue_size;
+	uint16_t queue_msix_vector;
+	uint16_t queue_enable;
+	uint16_t queue_notify_off;
+	uint64_t queue_desc;
+	uint64_t queue_driver;
+	uint64_t queue_device;
+	uint16_t queue_notify_data;
+	uint16_t queue_reset;
+	uint32_t unused; /* of this structure's alignment; reads 0 */
+};
+_Static_assert(sizeof(struct virtio_pci_common) == 64, "common configuration");
+_Static_assert(offsetof(struct virtio_pci_common, device_status) == 20, "common configuration");
+_Static_assert(offsetof(struct virtio_pci_common, queue_desc) == 32, "common configuration");
+_Static_assert(offsetof(struct virtio_pci_common, queue_reset) == 58, "common configuration");
+
+struct virtio_pci;
+
+struct virtio_device_ops {
+	const char *name; /* "virtio-blk" */
+	/*
+	 * The driver says that queue `index` has something, or virtio_pci_resume was called. The
+	 * queue runs, its lock is held, the VM's space is current. Handles a bounded amount.
+	 */
+	void (*notify)(struct virtio_pci *d, unsigned index);
+	/*
+	 * The driver is ready; d->features has what it accepted. Registers' lock held. May be NULL.
+	 */
+	void (*activate)(struct virtio_pci *d);
+	/*
+	 * The queue's content is void: what is in flight may not touch the guest any more. Queue's
+	 * lock held, and perhaps the registers'. May be NULL.
+	 */
+	void (*queue_reset)(struct virtio_pci *d, unsigned index);
+	/* The device is reset, its queues are already. Registers' lock held. May be NULL. */
+	void (*reset)(struct virtio_pci *d);
+	/*
+	 * The driver writes its device's configuration at `offset`, inside it; the value is not
+	 * stored. Registers' lock held. NULL: nothing is writable.
+	 */
+	void (*config_write)(struct virtio_pci *d, unsigned offset, unsigned size, uint64_t value);
+};
+
+struct virtio_pci_queue {
+	struct spinlock lock; /* covers ring, and what the model keeps for this queue */
+	struct virtqueue ring;
+	struct virtio_pci *device;
+	/* Under the registers' lock, as the driver writes them. */
+	struct virtqueue_setup setup;
+	bool enabled;
+	_Atomic uint16_t vector; /* PCI_MSIX_NO_VECTOR: none */
+};
+
+struct virtio_pci {
+	struct pci_device pci;
+	struct pci_device_ops pci_ops; /* by the model's name */
+	const struct virtio_device_ops *ops;
+	const char *guest; /* whose it is, for the log */
+	struct vm *vm;
+	uint8_t *config; /* of the device type, little-endian; under `lock` once it runs */
+	unsigned config_size;
+	unsigned queue_count;
+	unsigned queue_size; /* the largest that is offered */
+	uint64_t offered;    /* bits of features */
+
+	struct spinlock lock; /* covers the registers below */
+	uint64_t features;    /* what the driver accepted; fixed from FEATURES_OK on */
+	uint32_t device_feature_select;
+	uint32_t driver_feature_select;
+	uint16_t queue_select;
+	uint8_t generation; /* of the configuration */
+
+	_Atomic uint8_t status; /* written under `lock`, but for NEEDS_RESET */
+	_Atomic uint16_t config_vector;
+	_Atomic uint32_t complaints; /* logged so far */
+	struct spinlock isr_lock;    /* covers isr and the level of INTx; comes after a queue's */
+	uint8_t isr;
+	struct virtio_pci_queue queues[VIRTIO_QUEUES_MAX];
+};
+
+/* What the board provides for each virtio device. */
+struct virtio_pci_wiring {
+	struct vm *vm;
+	const char *guest; /* name for the log; stays */
+	/* Host, devfn, message, message_ctx and intx_line: what board_place_pci tells. */
+	struct pci_device_config place;
+};
+
+/* What the model provides. */
+struct virtio_pci_config {
+	const struct virtio_device_ops *ops;
+	unsigned type;	      /* VIRTIO_TYPE_* */
+	uint32_t class_code;  /* of PCI */
+	unsigned queue_count; /* 1 .. VIRTIO_QUEUES_MAX */
+	unsigned queue_size;  /* a power of two up to VIRTQUEUE_SIZE_MAX */
+	uint64_t features;    /* of the type; those of all devices are added */
+	void *config;	      /* stays; up to 256 bytes */
+	unsigned config_size;
+};
+
+/* Adds the function to the host. HV_E_EXISTS, HV_E_RANGE as pci_device_init. */
+enum hv_status virtio_pci_init(struct virtio_pci *d, const struct virtio_pci_config *cfg,
+			       const struct virtio_pci_wiring *w) HV_MUST_CHECK;
+
+static inline bool virtio_has(const struct virtio_pci *d, unsigned feature)
+{
+	return (d->features >> feature & 1) != 0;
+}
+
+/* Between DRIVER_OK and a reset, and not broken. */
+static inline bool virtio_is_live(const struct virtio_pci *d)
+{
+	uint8_t status = atomic_load_explicit(&d->status, memory_order_acquire);
+
+	return (status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
+	       VIRTIO_STATUS_DRIVER_OK;
+}
+
+/*
+ * Takes the queue's lock if the queue may be worked on now (live device, running queue, bus
+ * mastering on); false: it may not, and the lock is not held.
+ */
+bool virtio_queue_enter(struct virtio_pci *d, unsigned index);
+void virtio_queue_leave(struct virtio_pci *d, unsigned index);
+static inline struct virtqueue *virtio_ring(struct virtio_pci *d, unsigned index)
+{
+	return &d->queues[index].ring;
+}
+/* virtqueue_publish, and the interrupt if the driver wants it. Queue's lock held. */
+void virtio_queue_publish(struct virtio_pci *d, unsigned index);
+/* What a notification does: for work that was put off. No lock held, the VM's space current. */
+void virtio_pci_resume(struct virtio_pci *d, unsigned index);
+/*
+ * Changes n bytes of the configuration at `offset` and tells the driver. From anywhere, any space,
+ * without `lock`.
+ */
+void virtio_pci_set_config(struct virtio_pci *d, unsigned offset, const void *bytes, unsigned n);
