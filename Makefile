@@ -36,7 +36,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
 	guests/devices/test_device.c guests/board.c \
-	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c \
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c guests/devices/virtio_console.c \
 	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
 	guests/devices/pci_setup.c
 HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
@@ -90,7 +90,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
-	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_chacha20 test_random \
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_virtio_console test_chacha20 test_random \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
@@ -100,7 +100,7 @@ UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device \
-	fuzz_virtqueue fuzz_virtio_blk fuzz_virtio_rng
+	fuzz_virtqueue fuzz_virtio_blk fuzz_virtio_rng fuzz_virtio_console
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 
