@@ -46,6 +46,11 @@ GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devic
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
 	guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c guests/devices/virtio_rng.c guests/devices/virtqueue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
+	guests/devices/test_device.c guests/board.c \
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c guests/devices/virtio_console.c \
+	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
+	guests/devices/pci_setup.c
+HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
@@ -108,6 +113,9 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_random
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_virtio_console test_chacha20 test_random \
+	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -118,6 +126,8 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_net
+	fuzz_i8042 fuzz_multiboot fuzz_test_device \
+	fuzz_virtqueue fuzz_virtio_blk fuzz_virtio_rng fuzz_virtio_console
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
