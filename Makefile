@@ -120,7 +120,7 @@ UNIT_TESTS += test_chacha20 test_random
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_pcap_from_log.py tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
-UNIT_SCRIPTS += tests/unit/test_bench.py tests/unit/test_tools_run.py
+UNIT_SCRIPTS += tests/unit/test_bench.py tests/unit/test_tools_run.py tests/unit/test_pcap_from_log.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
@@ -244,18 +244,11 @@ $(O)/BOOTX64.EFI: $(O)/boot.so
 
 # ---------------------------------------------------------------- guests and images
 
-# What the sample initrd has of the kernel's modules.
-GUEST_MODULES := button evdev \
-	virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
-
 # An unmodified Debian kernel, fetched once and kept outside the tree.
 $(BUILD)/guest/vmlinuz: tools/guest-kernel
 	$(call say,KERNEL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
-	$(Q)kernel=$$(tools/guest-kernel) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp && \
-		for m in $(GUEST_MODULES); do \
-			find "$$kernel/lib/modules" -name $$m.ko -exec cp '{}' $(@D) ';'; done
 	$(Q)mv $@.tmp $@
 
 # What that kernel has as modules: the power button, and what drives virtio devices, for guests with some.
@@ -299,8 +292,6 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 $(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
 	$(call say,ROOT,$@)
 	$(Q)tools/guest-root $@ $(ROOT_TASKS)
-		$(foreach m,$(GUEST_MODULES),--file $(@D)/$m.ko:/lib/$m.ko:644) \
-		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A disk image with a file system, for guests that have disks.
 $(BUILD)/guest/disk.img: tests/system/guest/disk
