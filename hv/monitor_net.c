@@ -72,12 +72,15 @@ static void print_network(struct network *n)
 {
 	struct network_capture_info capture;
 	char uplink[64];
+	unsigned ports = 0;
 
+	for (unsigned i = 0; i < n->port_top; i++) {
+		ports += (n->connected & BIT(i)) != 0 ? 1 : 0;
+	}
 	describe_uplink(n, uplink, sizeof(uplink));
 	network_capture_info(n, &capture);
 	monitor_print("network %s: %u ports, %s, %u addresses learnt, capture %s\n", n->cfg.name,
-		      (unsigned)__builtin_popcountll(n->connected), uplink, network_learnt(n),
-		      capture.running ? "running" : "off");
+		      ports, uplink, network_learnt(n), capture.running ? "running" : "off");
 	for (unsigned i = 0; i < n->port_top; i++) {
 		if ((n->connected & BIT(i)) != 0) {
 			print_port(&n->ports[i]);
