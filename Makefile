@@ -31,7 +31,7 @@ VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
-DRIVERS_SRCS += drivers/e1000.c drivers/nic.c
+DRIVERS_SRCS += drivers/e1000.c drivers/nic.c drivers/virtio_net.c
 DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
@@ -101,7 +101,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
 UNIT_TESTS += test_vwork test_pci_device test_pci_window
 UNIT_TESTS += test_virtqueue test_virtio_pci
-UNIT_TESTS += test_drivers_e1000 test_drivers_nic
+UNIT_TESTS += test_drivers_e1000 test_drivers_nic test_drivers_virtio_net
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork

@@ -3,6 +3,7 @@
 #include "drivers/nic.h"
 
 #include "drivers/e1000.h"
+#include "drivers/virtio_net.h"
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
 #include "hv/base/fmt.h"
@@ -11,7 +12,7 @@
 
 #define PCI_CLASS_ETHERNET 0x0200u /* base class and sub-class */
 
-static const struct nic_driver *const drivers[] = {&e1000_driver};
+static const struct nic_driver *const drivers[] = {&e1000_driver, &virtio_net_driver};
 
 static struct {
 	struct host_nic *nic[HOST_NICS_MAX];
