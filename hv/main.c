@@ -252,6 +252,7 @@ void hv_main(const struct handoff *handoff)
 	init_cpus(handoff);
 	choose_interrupts();
 	platform_input();
+	platform_devices();
 	init_consoles();
 	setup_disks();
 	greet(handoff);
