@@ -57,6 +57,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/monitor_disks.c hv/monitor_net.c \
 	hv/random.c hv/setup_net.c
+HV_SRCS += hv/setup_uplink.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -101,6 +102,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
 UNIT_TESTS += test_vwork test_pci_device test_pci_window
 UNIT_TESTS += test_virtqueue test_virtio_pci
+UNIT_TESTS += test_setup_uplink
 UNIT_TESTS += test_drivers_e1000 test_drivers_nic test_drivers_virtio_net
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
