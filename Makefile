@@ -31,6 +31,7 @@ VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c
 DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c drivers/fbcon.c \
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
+DRIVERS_SRCS += drivers/e1000.c drivers/nic.c drivers/virtio_net.c
 DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
@@ -61,6 +62,7 @@ HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/monitor_disks.c hv/monitor_net.c \
 	hv/random.c hv/setup_net.c
+HV_SRCS += hv/setup_uplink.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -103,6 +105,10 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
+UNIT_TESTS += test_vwork test_pci_device test_pci_window
+UNIT_TESTS += test_virtqueue test_virtio_pci
+UNIT_TESTS += test_setup_uplink
+UNIT_TESTS += test_drivers_e1000 test_drivers_nic test_drivers_virtio_net
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
@@ -128,6 +134,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 FUZZ_TARGETS += fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_net
 	fuzz_i8042 fuzz_multiboot fuzz_test_device \
 	fuzz_virtqueue fuzz_virtio_blk fuzz_virtio_rng fuzz_virtio_console
+FUZZ_TARGETS += fuzz_e1000
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
