@@ -19,7 +19,7 @@
 
 struct host_pci_bar {
 	uint64_t base; /* port or physical address; 0: not there or not assigned */
-	uint64_t size; /* bytes; 0: not there, or the upper half of a 64-bit one */
+	uint64_t size; /* bytes; 0: not there, out of order, or the upper half of a 64-bit one */
 	bool io;
 	bool prefetch;
 };
@@ -58,8 +58,13 @@ unsigned host_pci_capability(const struct host_pci *f, uint8_t id, unsigned afte
 
 /* Memory decoding, port decoding and bus mastering on, INTx off until it is asked for. */
 void host_pci_enable(const struct host_pci *f);
+/* Bus mastering and INTx off: the function reaches nothing any more. */
 void host_pci_disable(const struct host_pci *f);
-/* Maps a memory BAR uncached; NULL when it is absent, a port BAR, or cannot be mapped. */
+/*
+ * Maps a memory BAR uncached, its first HOST_PCI_MAP_MAX bytes at most; NULL when it is absent, a
+ * port BAR, smaller than `min_size`, or cannot be mapped.
+ */
+#define HOST_PCI_MAP_MAX 0x1000000ull
 void *host_pci_map(const struct host_pci *f, unsigned bar, uint64_t min_size);
 
 /*
@@ -71,3 +76,5 @@ void *host_pci_map(const struct host_pci *f, unsigned bar, uint64_t min_size);
  */
 enum hv_status host_pci_interrupts(struct host_pci *f, unsigned *count,
 				   void (*fn)(void *ctx, unsigned index), void *ctx) HV_MUST_CHECK;
+/* Whether its messages are MSI-X. */
+bool host_pci_uses_msix(const struct host_pci *f);

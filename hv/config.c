@@ -390,6 +390,7 @@ static const struct config_key machine_keys[] = {
 	{"when-idle", set_when_idle, false},
 	{"smt", set_smt, false},
 	{"virtual-interrupts", set_virtual_interrupts, false},
+	{"network", config_set_network, true},
 };
 
 enum guest_key { KEY_KERNEL, KEY_INITRD };
@@ -411,7 +412,7 @@ static const struct config_key guest_keys[] = {
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
-	{"net", NULL, false},
+	{"net", config_set_net, true},
 	{"firmware", NULL, false},
 	{"hyperv", NULL, false},
 };

@@ -14,6 +14,7 @@
  *	autostart  all (default) | none | NAMES of guests, in this order
  *	when-idle  stay (default) | poweroff
  *	smt	   private (default): siblings of a core never run different guests at once | shared
+ *	network    a virtual network and its uplink; hv/config_net.h
  *	virtual-interrupts  auto (default): where the CPU has them and does them right | on | off
  *
  * guest.conf
@@ -35,6 +36,7 @@
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
+ *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
 #pragma once
 
@@ -45,6 +47,7 @@
 #include "hv/base/status.h"
 #include "hv/base/str.h"
 #include "hv/config_disk.h"
+#include "hv/config_net.h"
 #include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
@@ -107,6 +110,8 @@ struct machine_config {
 	enum config_autostart autostart;
 	unsigned autostart_count; /* for CONFIG_AUTOSTART_LIST */
 	char autostart_names[CONFIG_AUTOSTART_MAX][CONFIG_NAME_MAX];
+	unsigned network_count;
+	struct config_network networks[NETWORKS_MAX];
 };
 
 enum guest_restart { GUEST_RESTART_NEVER, GUEST_RESTART_ON_CRASH, GUEST_RESTART_ALWAYS };
@@ -136,6 +141,8 @@ struct guest_config {
 	char cmdline[CONFIG_CMDLINE_MAX];
 	unsigned disk_count;
 	struct config_disk disks[CONFIG_DISKS_MAX];
+	unsigned net_count;
+	struct config_net nets[CONFIG_NETS_MAX];
 };
 
 /* `file:line: key: text`, with what is missing left out; returns the length as fmt_snprintf. */

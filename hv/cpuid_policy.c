@@ -48,8 +48,7 @@
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
 #define LEAF7_EDX_AVX512 (B(2) | B(3) | B(8))
 /* Leaf 0xd.1 EAX: XSAVEOPT XSAVEC XGETBV(1). No XSAVES: IA32_XSS stays 0. */
-#define LEAFD1_EAX (B(0) | B(1) | B(2))
-#define LEAFD1_EAX_XSAVEC B(1)
+#define LEAFD1_EAX (LEAFD1_EAX_XSAVEOPT | LEAFD1_EAX_XSAVEC | LEAFD1_EAX_XGETBV1)
 /* Of a component: the compacted form puts it at a multiple of 64. */
 #define LEAFD_ECX_ALIGNED B(1)
 /* 0x80000001 ECX: LAHF CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM TOPOEXT. */
@@ -220,7 +219,7 @@ static void build_topology(struct cpuid_table *t, const struct cpuid_config *c)
 static void build_xsave(struct cpuid_table *t, const struct cpuid_config *c)
 {
 	uint32_t forms = LEAFD1_EAX & ~(c->no_xsavec ? LEAFD1_EAX_XSAVEC : 0);
-	uint32_t largest = 576;
+	uint32_t largest = XSAVE_LEGACY_BYTES;
 
 	if ((t->basic[1].ecx & LEAF1_ECX_XSAVE) == 0) {
 		return;
@@ -233,7 +232,7 @@ static void build_xsave(struct cpuid_table *t, const struct cpuid_config *c)
 		}
 	}
 	add_sub(t, LEAF_XSAVE, 0,
-		(struct cpuid_regs){(uint32_t)t->xcr0_mask, 576, largest,
+		(struct cpuid_regs){(uint32_t)t->xcr0_mask, XSAVE_LEGACY_BYTES, largest,
 				    (uint32_t)(t->xcr0_mask >> 32)});
 	add_sub(t, LEAF_XSAVE, 1,
 		(struct cpuid_regs){host_leaf(LEAF_XSAVE, 1).eax & forms, 0, 0, 0});
@@ -451,8 +450,6 @@ static const struct cpuid_subleaf *find_sub(const struct cpuid_table *t, uint32_
 	}
 	return NULL;
 }
-
-#define XSAVE_LEGACY_BYTES 576u /* x87, SSE and the header: components 0 and 1 */
 
 /* Bytes an XSAVE area needs for the components in `xcr0`, in the standard form. */
 static uint32_t xsave_standard(const struct cpuid_table *t, uint64_t xcr0)

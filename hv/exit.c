@@ -26,16 +26,22 @@ static struct lapic *lapic_of(const struct vcpu *vcpu)
 	return board_lapic(guest_of(vcpu->vm)->board, vcpu->index);
 }
 
+/* Whether the CPU works on the LAPIC's registers by itself. */
+static bool lapic_has_page(struct vcpu *vcpu)
+{
+	return lapic_of(vcpu)->page != NULL;
+}
+
 void exit_sync_tpr_from_hw(struct vcpu *vcpu)
 {
-	if (lapic_of(vcpu)->page == NULL) {
+	if (!lapic_has_page(vcpu)) {
 		lapic_set_cr8(lapic_of(vcpu), the_backend->get_reg(vcpu, VCPU_REG_CR8));
 	}
 }
 
 void exit_sync_tpr_to_hw(struct vcpu *vcpu)
 {
-	if (lapic_of(vcpu)->page == NULL) {
+	if (!lapic_has_page(vcpu)) {
 		the_backend->set_reg(vcpu, VCPU_REG_CR8, lapic_cr8(lapic_of(vcpu)));
 	}
 }
@@ -342,20 +348,20 @@ static void on_unhandled(struct vcpu *vcpu, struct vm_exit *exit)
 /* These two come only from a CPU that was given the LAPIC's page to work on. */
 static void on_apic_write(struct vcpu *vcpu, struct vm_exit *exit)
 {
-	if (lapic_of(vcpu)->page == NULL) {
+	if (lapic_has_page(vcpu)) {
+		lapic_page_written(lapic_of(vcpu), exit->apic.offset);
+	} else {
 		on_unhandled(vcpu, exit);
-		return;
 	}
-	lapic_page_written(lapic_of(vcpu), exit->apic.offset);
 }
 
 static void on_virtual_eoi(struct vcpu *vcpu, struct vm_exit *exit)
 {
-	if (lapic_of(vcpu)->page == NULL) {
+	if (lapic_has_page(vcpu)) {
+		lapic_page_eoi(lapic_of(vcpu), exit->apic.vector);
+	} else {
 		on_unhandled(vcpu, exit);
-		return;
 	}
-	lapic_page_eoi(lapic_of(vcpu), exit->apic.vector);
 }
 
 static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit *) = {

@@ -9,12 +9,12 @@
 #include "hv/cpu/insn.h"
 #include "hv/cpu/regs.h"
 
-#define FXSAVE_BYTES 512u
 #define FCW_OFFSET 0
 #define MXCSR_OFFSET 24
 #define FCW_INIT 0x037fu
 #define MXCSR_INIT 0x1f80u
 #define LEAF1_ECX_XSAVE BIT32(26)
+#define AVX_OFFSET XSAVE_LEGACY_BYTES /* of component 2, always */
 
 static struct {
 	bool xsave;
@@ -49,11 +49,6 @@ uint64_t fpu_supported(void)
 	return host.mask;
 }
 
-#define AVX_OFFSET 576u
-#define AVX_BYTES 256u
-#define HEADER_OFFSET 512u
-#define LEAFD1_EAX_XSAVEC BIT32(1)
-
 static bool xsavec_fails;
 
 bool fpu_xsavec_works(void)
@@ -63,8 +58,8 @@ bool fpu_xsavec_works(void)
 
 void fpu_try_xsavec(void)
 {
-	static _Alignas(64) uint8_t in[AVX_OFFSET + AVX_BYTES];
-	static _Alignas(64) uint8_t out[AVX_OFFSET + AVX_BYTES];
+	static _Alignas(64) uint8_t in[AVX_OFFSET + XSAVE_AVX_BYTES];
+	static _Alignas(64) uint8_t out[AVX_OFFSET + XSAVE_AVX_BYTES];
 	const uint64_t mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 	uint64_t in_use = XCR0_AVX;
 	uint32_t mxcsr = MXCSR_INIT;
@@ -75,16 +70,16 @@ void fpu_try_xsavec(void)
 		return;
 	}
 	memcpy(in + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
-	memcpy(in + HEADER_OFFSET, &in_use, sizeof(in_use));
-	for (unsigned i = 0; i < AVX_BYTES; i++) {
+	memcpy(in + XSAVE_HEADER_OFFSET, &in_use, sizeof(in_use));
+	for (unsigned i = 0; i < XSAVE_AVX_BYTES; i++) {
 		in[AVX_OFFSET + i] = (uint8_t)~i;
 	}
 	memset(out, 0, sizeof(out));
 	cpu_xrstor(in, mask);
 	cpu_xsavec(out, mask);
-	xsavec_fails = memcmp(in + AVX_OFFSET, out + AVX_OFFSET, AVX_BYTES) != 0;
+	xsavec_fails = memcmp(in + AVX_OFFSET, out + AVX_OFFSET, XSAVE_AVX_BYTES) != 0;
 	in_use = 0;
-	memcpy(in + HEADER_OFFSET, &in_use, sizeof(in_use));
+	memcpy(in + XSAVE_HEADER_OFFSET, &in_use, sizeof(in_use));
 	cpu_xrstor(in, mask);
 	if (xsavec_fails) {
 		log_info("cpu: XSAVEC misplaces AVX state: guests are not offered it");

@@ -63,6 +63,8 @@ struct guest_share {
 	struct sched_cpumask pin;
 };
 
+struct guest_nic;
+
 struct guest {
 	struct vm vm;
 	const struct guest_config *config;
@@ -90,6 +92,7 @@ struct guest {
 	unsigned quick_ends; /* in a row */
 	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */
 	struct board *board;
+	struct guest_nic *nics[CONFIG_NETS_MAX]; /* config->net_count of them while it has a VM */
 	struct event_source events;
 	struct cpuid_table cpuid;
 	struct mtrr_store mtrr;

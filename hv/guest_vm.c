@@ -17,6 +17,7 @@
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/fpu.h"
+#include "hv/guest_net.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -270,7 +271,10 @@ static enum hv_status create_vm(struct guest *g)
 	}
 	g->has_backend_vm = true;
 	status = create_vcpus(g);
-	return status == HV_OK ? create_board(g) : status;
+	if (status == HV_OK) {
+		status = create_board(g);
+	}
+	return status == HV_OK ? guest_net_create(g) : status;
 }
 
 /* Whether the machine has that much memory left; says so when not. */

@@ -25,6 +25,7 @@
 #include "hv/msr_policy.h"
 #include "hv/platform.h"
 #include "hv/probe.h"
+#include "hv/random.h"
 #include "hv/run.h"
 #include "hv/setup.h"
 #include "hv/vcpu.h"
@@ -240,6 +241,7 @@ void hv_main(const struct handoff *handoff)
 		log_event("cannot run: this machine has no clock or no local APIC");
 		cpu_stop();
 	}
+	random_init();
 	init_backend();
 	guest_init();
 	blk_registry_init();

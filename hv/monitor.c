@@ -56,11 +56,17 @@ void monitor_print(const char *fmt, ...)
 	console_print(text, n < sizeof(text) ? n : sizeof(text) - 1);
 }
 
+/* A command's answer is still to come: there is no prompt until then. */
+static bool is_busy(void)
+{
+	return monitor_top_active() || monitor_dump_active();
+}
+
 size_t monitor_prompt(char *buf, size_t cap)
 {
 	size_t n;
 
-	if (mon.executing || monitor_top_active() || (!mon.show_prompt && mon.len == 0)) {
+	if (mon.executing || is_busy() || (!mon.show_prompt && mon.len == 0)) {
 		return 0;
 	}
 	n = fmt_snprintf(buf, cap, "%s%.*s", mon.show_prompt ? PROMPT : "", (int)mon.len, mon.line);
@@ -69,7 +75,7 @@ size_t monitor_prompt(char *buf, size_t cap)
 
 static void draw_prompt(void)
 {
-	if (mon.show_prompt && console_front() == NULL && !monitor_top_active()) {
+	if (mon.show_prompt && console_front() == NULL && !is_busy()) {
 		monitor_print(PROMPT);
 	}
 }
@@ -175,16 +181,18 @@ static bool in_escape(char c)
 }
 
 /*
- * A key ends `top`; returns whether that is all it does. What can begin a command does, so that
- * nothing is lost of what a script types. LF is no key: it may belong to the CR that began it.
+ * A key ends what is being answered; returns whether that is all it does. What can begin a command
+ * does, so that nothing is lost of what a script types. LF is no key: it may belong to the CR that
+ * began it.
  */
-static bool ends_top(char c)
+static bool ends_answer(char c)
 {
-	if (!monitor_top_active()) {
+	if (!is_busy()) {
 		return false;
 	}
 	if (c != '\n') {
 		monitor_top_end();
+		monitor_dump_end();
 		draw_prompt();
 	}
 	return (c <= ' ' && c != KEY_ESC) || c == KEY_QUIT || c == KEY_DELETE;
@@ -192,9 +200,10 @@ static bool ends_top(char c)
 
 void monitor_poll(void)
 {
-	if (monitor_top_active()) {
+	if (is_busy()) {
 		monitor_top_refresh();
-		if (!monitor_top_active()) {
+		monitor_dump_refresh();
+		if (!is_busy()) {
 			draw_prompt();
 		}
 	}
@@ -202,7 +211,7 @@ void monitor_poll(void)
 
 void monitor_key(char c)
 {
-	if (ends_top(c) || in_escape(c)) {
+	if (ends_answer(c) || in_escape(c)) {
 		return;
 	}
 	switch (c) {

@@ -35,6 +35,8 @@ void monitor_print(const char *fmt, ...) FMT_PRINTF(1, 2);
 
 /* --- between the monitor's files --- */
 
+struct guest;
+
 struct monitor_command {
 	const char *name;
 	const char *arguments;
@@ -68,3 +70,11 @@ bool monitor_top_active(void);
 void monitor_top_refresh(void);
 /* Harmless when it is not active. */
 void monitor_top_end(void);
+/* `info networks`, a guest's NICs in `stats`, `capture` (hv/monitor_net.c). */
+void monitor_networks(void);
+void monitor_stats_nics(const struct guest *g);
+void monitor_capture(struct span args);
+/* `capture NAME dump` prints over some time, as `top` does. */
+bool monitor_dump_active(void);
+void monitor_dump_refresh(void);
+void monitor_dump_end(void);

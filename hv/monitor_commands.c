@@ -255,7 +255,10 @@ static const struct monitor_command commands[] = {
 	{"set", "NAME KEY VALUE", "change a guest's weight, cap or pin", monitor_set},
 	{"trace", "NAME [N]", "the last N exits of a guest", cmd_trace},
 	{"log", "[NAME] [N]", "the last N lines of the log, or of a guest's console", cmd_log},
-	{"info", "WHAT", "machine, cpus, memory, disks, isolation or policy", monitor_info},
+	{"info", "WHAT", "machine, cpus, memory, disks, networks, isolation or policy",
+	 monitor_info},
+	{"capture", "NETWORK [HOW]", "start, stop or dump what goes over a network",
+	 monitor_capture},
 	{"reboot", "", "end all guests and restart the machine", cmd_reboot},
 	{"poweroff", "", "end all guests and switch the machine off", cmd_poweroff},
 };

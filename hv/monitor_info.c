@@ -131,8 +131,9 @@ static const struct {
 	const char *name;
 	void (*print)(void);
 } topics[] = {
-	{"machine", info_machine},     {"cpus", info_cpus},	{"memory", info_memory},
-	{"isolation", info_isolation}, {"policy", info_policy}, {"disks", monitor_info_disks},
+	{"machine", info_machine},	{"cpus", info_cpus},	 {"memory", info_memory},
+	{"isolation", info_isolation},	{"policy", info_policy}, {"disks", monitor_info_disks},
+	{"networks", monitor_networks},
 };
 
 void monitor_info(struct span args)
@@ -143,7 +144,8 @@ void monitor_info(struct span args)
 			return;
 		}
 	}
-	monitor_print("info about what? machine, cpus, memory, disks, isolation or policy\n");
+	monitor_print(
+		"info about what? machine, cpus, memory, disks, networks, isolation or policy\n");
 }
 
 /* What a vCPU does right now. */
@@ -249,6 +251,7 @@ void monitor_stats(struct span args)
 	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
 	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
 	stats_group(g);
+	monitor_stats_nics(g);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		stats_vcpu(&g->tasks[i]);
 	}

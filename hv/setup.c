@@ -5,6 +5,7 @@
 #include "hv/base/log.h"
 #include "hv/config_tree.h"
 #include "hv/guest.h"
+#include "hv/setup_net.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
 
@@ -162,6 +163,9 @@ static void load_guest(struct span name, struct guest_config *g)
 	if (status == HV_OK && !fits_machine(name, g)) {
 		status = HV_E_RANGE;
 	}
+	if (status == HV_OK && !setup_nets_fit(&setup.machine, g, &reporter)) {
+		status = HV_E_EXISTS;
+	}
 	if (status != HV_OK) {
 		log_event("guest %.*s: not started: its configuration has errors", (int)name.n,
 			  name.p);
@@ -204,6 +208,7 @@ enum hv_status setup_read(const struct handoff *handoff)
 		log_event("config: what is wrong in " CONFIG_MACHINE_FILE
 			  " is ignored, the rest holds");
 	}
+	setup_networks(&setup.machine);
 	while (config_next_folder(&setup.tree, &cursor, &name)) {
 		struct guest_config *g = pool_alloc(sizeof(*g));
 

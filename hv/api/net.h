@@ -77,6 +77,16 @@ void net_frame_put(struct net_frame *f);
 #define NET_FRAMES_BYTES_MAX (64u << 20)
 /* Bytes that frames take at present. */
 uint64_t net_frames_bytes(void);
+/* What this frame takes of them. */
+static inline uint64_t net_frame_cost(const struct net_frame *f)
+{
+	return sizeof(*f) + f->capacity;
+}
+/*
+ * Whether a queue that holds frames for `queued` bytes may keep this one too: it gets no more than
+ * what is free, so that queues which nobody empties leave room for the others.
+ */
+bool net_frames_allow(uint64_t queued, const struct net_frame *f);
 
 struct net_port;
 
@@ -87,6 +97,11 @@ struct net_port_ops {
 	 * false: no room, the switch counts a drop. From any CPU, in any space, no guest memory.
 	 */
 	bool (*deliver)(struct net_port *p, struct net_frame *f);
+	/*
+	 * Whether the owner wants frames for this destination: its own address, groups that it has
+	 * joined, or all when it is promiscuous. NULL: all. As deliver; before it, for each frame.
+	 */
+	bool (*wants)(struct net_port *p, const struct net_mac *to);
 	/* The other side's state: whether frames go anywhere at present (a cable). May be NULL. */
 	void (*link_changed)(struct net_port *p, bool up);
 };
@@ -101,10 +116,10 @@ struct net_port {
 	const struct net_port_ops *ops;
 	struct net_mac mac;
 	/* The port takes frames with work left to do (struct net_offload); else the switch does
-	 * that work before it delivers. */
-	bool takes_checksum;
-	bool takes_tso4;
-	bool takes_tso6;
+	 * that work before it delivers. The owner may change its mind. */
+	_Atomic bool takes_checksum;
+	_Atomic bool takes_tso4;
+	_Atomic bool takes_tso6;
 	/* Set by the switch. Sends a frame: consumes the caller's reference. NULL: not connected.
 	 */
 	void (*send)(struct net_port *p, struct net_frame *f);

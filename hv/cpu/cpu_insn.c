@@ -19,6 +19,7 @@
 
 #define RDRAND_ATTEMPTS 10
 #define CPUID_1_ECX_RDRAND (1u << 30)
+#define CPUID_7_EBX_RDSEED (1u << 18)
 
 struct fixup {
 	uint64_t faulting;
@@ -126,6 +127,26 @@ bool cpu_rdrand(uint64_t *out)
 			*out = value;
 			return true;
 		}
+	}
+	return false;
+}
+
+bool cpu_rdseed(uint64_t *out)
+{
+	if (cpu_cpuid(0, 0).eax < 7 || (cpu_cpuid(7, 0).ebx & CPUID_7_EBX_RDSEED) == 0) {
+		return false;
+	}
+	for (int i = 0; i < RDRAND_ATTEMPTS; i++) {
+		uint64_t value;
+		uint8_t carry;
+
+		__asm__ volatile("rdseed %0\n\tsetc %1" : "=r"(value), "=qm"(carry) : : "cc");
+		if (carry != 0) {
+			*out = value;
+			return true;
+		}
+		/* It is slower than a program that asks. */
+		__asm__ volatile("pause");
 	}
 	return false;
 }
@@ -293,18 +314,47 @@ void cpu_out32(uint16_t port, uint32_t value)
 	__asm__ volatile("outl %0, %w1" : : "a"(value), "Nd"(port) : "memory");
 }
 
-/* A plain MOV: where we run nested, the hypervisor below must decode this access. */
+/*
+ * Plain MOVs from and to the accumulator: where we run nested, the hypervisor below must decode the
+ * access, and some AMD CPUs reach configuration space by this form alone.
+ */
+uint8_t cpu_mmio_read8(hva_t addr)
+{
+	uint8_t value;
+
+	__asm__ volatile("movb (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
+	return value;
+}
+
+uint16_t cpu_mmio_read16(hva_t addr)
+{
+	uint16_t value;
+
+	__asm__ volatile("movw (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
+	return value;
+}
+
 uint32_t cpu_mmio_read32(hva_t addr)
 {
 	uint32_t value;
 
-	__asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(addr.v) : "memory");
+	__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(addr.v) : "memory");
 	return value;
+}
+
+void cpu_mmio_write8(hva_t addr, uint8_t value)
+{
+	__asm__ volatile("movb %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
+}
+
+void cpu_mmio_write16(hva_t addr, uint16_t value)
+{
+	__asm__ volatile("movw %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
 }
 
 void cpu_mmio_write32(hva_t addr, uint32_t value)
 {
-	__asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(addr.v) : "memory");
+	__asm__ volatile("movl %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
 }
 
 void cpu_invlpg(hva_t addr)

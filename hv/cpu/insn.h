@@ -36,6 +36,8 @@ uint64_t cpu_rdtsc(void);
 uint64_t cpu_rdtsc_ordered(void);
 /* A random number from RDRAND; false when the CPU lacks it or it failed 10 times. */
 bool cpu_rdrand(uint64_t *out);
+/* The same of RDSEED, which hands out what RDRAND's generator is seeded with. */
+bool cpu_rdseed(uint64_t *out);
 
 uint64_t cpu_read_cr0(void);
 uint64_t cpu_read_cr2(void);
@@ -68,8 +70,12 @@ void cpu_out8(uint16_t port, uint8_t value);
 void cpu_out16(uint16_t port, uint16_t value);
 void cpu_out32(uint16_t port, uint32_t value);
 
-/* Device registers behind an uncached mapping. */
+/* Device registers behind an uncached mapping, in one access of just this width. */
+uint8_t cpu_mmio_read8(hva_t addr);
+uint16_t cpu_mmio_read16(hva_t addr);
 uint32_t cpu_mmio_read32(hva_t addr);
+void cpu_mmio_write8(hva_t addr, uint8_t value);
+void cpu_mmio_write16(hva_t addr, uint16_t value);
 void cpu_mmio_write32(hva_t addr, uint32_t value);
 
 void cpu_invlpg(hva_t addr);

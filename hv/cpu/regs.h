@@ -75,6 +75,16 @@
 #define XCR0_AVX512 MASK(7, 5)
 #define XCR0_PKRU BIT(9)
 
+/* The XSAVE area, standard form (SDM volume 1, "Form of the XSAVE Area"): bytes and offsets. */
+#define FXSAVE_BYTES 512u
+#define XSAVE_HEADER_OFFSET FXSAVE_BYTES
+#define XSAVE_LEGACY_BYTES 576u /* x87, SSE and the header: components 0 and 1 */
+#define XSAVE_AVX_BYTES 256u
+/* CPUID leaf 0xd, subleaf 1, EAX: forms of XSAVE. */
+#define LEAFD1_EAX_XSAVEOPT BIT32(0)
+#define LEAFD1_EAX_XSAVEC BIT32(1)
+#define LEAFD1_EAX_XGETBV1 BIT32(2)
+
 enum exception_vector {
 	EXC_DE = 0,
 	EXC_DB = 1,

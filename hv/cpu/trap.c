@@ -17,6 +17,11 @@
 
 static struct idt_gate idt[IDT_GATES];
 static void (*irq_fn[VECTORS])(void);
+static struct {
+	void (*fn)(unsigned vector);
+	unsigned first;
+	unsigned last;
+} irq_range;
 static const struct trap_hooks no_hooks;
 static const struct trap_hooks *hooks = &no_hooks;
 
@@ -81,6 +86,14 @@ void trap_set_irq(unsigned vector, void (*fn)(void))
 	irq_fn[vector] = fn;
 }
 
+void trap_set_irq_range(unsigned first, unsigned last, void (*fn)(unsigned vector))
+{
+	CHECK(first >= TRAP_IRQ_FIRST && first <= last && last < VECTORS);
+	irq_range.first = first;
+	irq_range.last = last;
+	irq_range.fn = fn;
+}
+
 void trap_irq_dispatch(unsigned vector)
 {
 	struct cpu_local *cpu = cpu_this();
@@ -88,6 +101,10 @@ void trap_irq_dispatch(unsigned vector)
 	cpu->irq_count++;
 	if (vector < VECTORS && irq_fn[vector] != NULL) {
 		irq_fn[vector]();
+		return;
+	}
+	if (irq_range.fn != NULL && vector >= irq_range.first && vector <= irq_range.last) {
+		irq_range.fn(vector);
 		return;
 	}
 	cpu->stray_irq_count++;

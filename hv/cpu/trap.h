@@ -52,6 +52,11 @@ void trap_load(void);
  * its kind needs that. NULL takes it back.
  */
 void trap_set_irq(unsigned vector, void (*fn)(void));
+/*
+ * `fn` handles those vectors of first .. last that have no handler of their own, on the same terms;
+ * one range.
+ */
+void trap_set_irq_range(unsigned first, unsigned last, void (*fn)(unsigned vector));
 /* Handles an external interrupt that was acknowledged without going through the IDT. */
 void trap_irq_dispatch(unsigned vector);
 

@@ -32,7 +32,7 @@ struct msr_entry {
 	uint64_t value;
 };
 
-struct fake_cpu fake_cpu = {.rdrand_works = true};
+struct fake_cpu fake_cpu = {.rdrand_works = true, .rdseed_works = true};
 
 static struct cpuid_entry cpuid_table[CPUID_MAX];
 static size_t cpuid_count;
@@ -90,7 +90,7 @@ __attribute__((constructor)) static void default_msrs(void)
 
 void fake_cpu_reset(void)
 {
-	fake_cpu = (struct fake_cpu){.rdrand_works = true};
+	fake_cpu = (struct fake_cpu){.rdrand_works = true, .rdseed_works = true};
 	cpuid_count = 0;
 	hook_count = 0;
 	port_log_count = 0;
@@ -342,6 +342,14 @@ bool cpu_rdrand(uint64_t *out)
 	return fake_cpu.rdrand_works;
 }
 
+bool cpu_rdseed(uint64_t *out)
+{
+	if (fake_cpu.rdseed_works) {
+		*out = ++fake_cpu.rdseed_next;
+	}
+	return fake_cpu.rdseed_works;
+}
+
 uint64_t cpu_read_cr0(void)
 {
 	return fake_cpu.cr0;
@@ -500,17 +508,56 @@ void cpu_out32(uint16_t port, uint32_t value)
 	port_out(port, 4, value);
 }
 
+uint8_t cpu_mmio_read8(hva_t addr)
+{
+	if (fake_cpu.on_mmio_in != NULL) {
+		return (uint8_t)fake_cpu.on_mmio_in(addr, 1);
+	}
+	return *(const volatile uint8_t *)hva_ptr(addr);
+}
+
+uint16_t cpu_mmio_read16(hva_t addr)
+{
+	if (fake_cpu.on_mmio_in != NULL) {
+		return (uint16_t)fake_cpu.on_mmio_in(addr, 2);
+	}
+	return *(const volatile uint16_t *)hva_ptr(addr);
+}
+
 uint32_t cpu_mmio_read32(hva_t addr)
 {
+	if (fake_cpu.on_mmio_in != NULL) {
+		return fake_cpu.on_mmio_in(addr, 4);
+	}
 	if (fake_cpu.on_mmio_read != NULL) {
 		return fake_cpu.on_mmio_read(addr);
 	}
 	return *(const volatile uint32_t *)hva_ptr(addr);
 }
 
+void cpu_mmio_write8(hva_t addr, uint8_t value)
+{
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 1, value);
+	} else {
+		*(volatile uint8_t *)hva_ptr(addr) = value;
+	}
+}
+
+void cpu_mmio_write16(hva_t addr, uint16_t value)
+{
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 2, value);
+	} else {
+		*(volatile uint16_t *)hva_ptr(addr) = value;
+	}
+}
+
 void cpu_mmio_write32(hva_t addr, uint32_t value)
 {
-	if (fake_cpu.on_mmio_write != NULL) {
+	if (fake_cpu.on_mmio_out != NULL) {
+		fake_cpu.on_mmio_out(addr, 4, value);
+	} else if (fake_cpu.on_mmio_write != NULL) {
 		fake_cpu.on_mmio_write(addr, value);
 	} else {
 		*(volatile uint32_t *)hva_ptr(addr) = value;

@@ -34,6 +34,8 @@ struct fake_cpu {
 	uint16_t tr, cs, ds;
 	bool rdrand_works;
 	uint64_t rdrand_next; /* counts up */
+	bool rdseed_works;
+	uint64_t rdseed_next;
 
 	/* What was executed. */
 	unsigned invlpg_count;
@@ -65,7 +67,10 @@ struct fake_cpu {
 	/* Both return false to say "#GP". When set they see each access before the store does. */
 	bool (*on_rdmsr)(uint32_t index, uint64_t *value, bool *handled);
 	bool (*on_wrmsr)(uint32_t index, uint64_t value, bool *handled);
-	/* Device memory; without hooks the address is accessed as ordinary memory. */
+	/* Device memory, in the order in which they are asked; without hooks the address is
+	 * accessed as ordinary memory. The second pair sees accesses of 32 bits only. */
+	uint32_t (*on_mmio_in)(hva_t addr, unsigned size);
+	void (*on_mmio_out)(hva_t addr, unsigned size, uint32_t value);
 	uint32_t (*on_mmio_read)(hva_t addr);
 	void (*on_mmio_write)(hva_t addr, uint32_t value);
 	uint64_t (*on_call_ms)(uint64_t fn, const uint64_t args[4]);

@@ -65,6 +65,21 @@ static bool are_usable_disks(const struct config_tree *tree, const struct guest_
 	return guest->disk_count <= CONFIG_DISKS_MAX;
 }
 
+/* What the networks take for granted. */
+static bool nets_fit(const struct guest_config *guest)
+{
+	for (unsigned i = 0; i < guest->net_count && i < CONFIG_NETS_MAX; i++) {
+		const struct config_net *n = &guest->nets[i];
+		size_t name = strlen(n->network);
+
+		if (name == 0 || name >= NETWORK_NAME_MAX || (n->mac.bytes[0] & 1) != 0 ||
+		    (n->rate != 0 && n->rate < 1024)) {
+			return false;
+		}
+	}
+	return guest->net_count <= CONFIG_NETS_MAX;
+}
+
 /* What the code that starts a guest takes for granted. */
 static bool is_startable(const struct config_tree *tree, const struct guest_config *guest)
 {
@@ -74,7 +89,7 @@ static bool is_startable(const struct config_tree *tree, const struct guest_conf
 
 	if (guest->cpus < 1 || guest->cpus > VM_VCPUS_MAX || guest->weight < SCHED_WEIGHT_MIN ||
 	    guest->weight > SCHED_WEIGHT_MAX || guest->cap > SCHED_CAP_MAX ||
-	    guest->module_count > CONFIG_MODULES_MAX) {
+	    guest->module_count > CONFIG_MODULES_MAX || !nets_fit(guest)) {
 		return false;
 	}
 	for (unsigned i = 0; i < guest->module_count; i++) {

@@ -6,7 +6,7 @@ from sticks import POWER_OFF, READY, in_two_sizes, passes, payload, stick
 CONF = "console = all\nautostart = none\n"
 
 NAMES = ("cpuid", "hypercall", "clean-start", "memory-zero", "apic-priority", "x2apic", "apic-timer",
-         "pit-pic", "pit-ioapic", "uart-irq", "rtc-irq", "clocks")
+         "pit-pic", "pit-ioapic", "uart-irq", "rtc-irq", "clocks", "pci")
 # The same guests without the KVM interfaces.
 PLAIN = ("cpuid", "hypercall")
 

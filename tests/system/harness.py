@@ -121,7 +121,6 @@ class Case:
     allow: tuple = ()  # patterns of lines that `never` and the standing lists do not judge
     linux: bool = True
     allow_missing: bool = False
-    by_name: str = ""  # why it runs only when it is named
     image_error: str = ""  # mkimage must refuse with a message that matches; nothing is booted
     run_args: tuple = ()
     disks: tuple = ()  # of disks.Disk: made before the first boot, kept over the others

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "guests/devices/virtio_blk.h"
+#include "hv/api/gmem.h"
 #include "hv/guest_disks.h"
 #include "mm/pool.h"
 #include "tests/fakes/disk_rig.h"
@@ -184,17 +185,77 @@ static void a_refused_guest_has_nothing(void **state)
 	assert_true(guest_disks_open(guest_with("next", d)));
 }
 
-static bool has_function(struct guest *g, uint16_t device)
-{
-	for (unsigned devfn = 0; devfn < 256; devfn += 8) {
-		uint8_t page[4096];
+/* --- the device, as a driver in the guest sees it --- */
 
-		if (pci_ecam_page(&g->board->pci, devfn, page) && page[0] == 0xf4 &&
-		    page[1] == 0x1a && (page[2] | page[3] << 8) == device) {
-			return true;
-		}
+#define VIRTIO_BLK_PCI_ID 0x10421af4u
+#define DESC 0x900000u
+#define AVAIL 0x901000u
+#define USED 0x902000u
+#define HEADER 0x903000u
+#define DATA 0x904000u
+#define PCI_COMMAND_ALL 7u /* ports, memory, bus master */
+
+static uint32_t config_read(struct guest *g, unsigned devfn, unsigned offset)
+{
+	uint64_t value = 0;
+
+	(void)bus_write(&g->vm.pio, 0xcf8, 4, 0, 0x80000000u | devfn << 8 | offset);
+	(void)bus_read(&g->vm.pio, 0xcfc, 4, 0, &value);
+	return (uint32_t)value;
+}
+
+/* Where the disk is; 256: nowhere. */
+static unsigned find_disk(struct guest *g)
+{
+	unsigned devfn = 0;
+
+	while (devfn < 256 && config_read(g, devfn, 0) != VIRTIO_BLK_PCI_ID) {
+		devfn++;
 	}
-	return false;
+	return devfn;
+}
+
+static void common_write(struct guest *g, unsigned devfn, size_t offset, unsigned size,
+			 uint64_t value)
+{
+	uint64_t base = config_read(g, devfn, 0x10 + 4 * VIRTIO_PCI_BAR_REGS) & ~0xfu;
+
+	assert_true(bus_write(&g->vm.mmio, base + VIRTIO_PCI_REGS_COMMON + offset, size, 0, value));
+}
+
+#define COMMON(field) offsetof(struct virtio_pci_common, field)
+
+/* Brings the device up with one queue. */
+static void drive(struct guest *g, unsigned devfn)
+{
+	(void)config_read(g, devfn, PCI_COMMAND);
+	(void)bus_write(&g->vm.pio, 0xcfc, 2, 0, PCI_COMMAND_ALL);
+	common_write(g, devfn, COMMON(device_status), 1, VIRTIO_STATUS_ACKNOWLEDGE);
+	common_write(g, devfn, COMMON(driver_feature_select), 4, 1);
+	common_write(g, devfn, COMMON(driver_feature), 4, 1); /* VERSION_1 */
+	common_write(g, devfn, COMMON(device_status), 1, 0x0b);
+	common_write(g, devfn, COMMON(queue_size), 2, 8);
+	common_write(g, devfn, COMMON(queue_desc), 4, DESC);
+	common_write(g, devfn, COMMON(queue_driver), 4, AVAIL);
+	common_write(g, devfn, COMMON(queue_device), 4, USED);
+	common_write(g, devfn, COMMON(queue_enable), 2, 1);
+	common_write(g, devfn, COMMON(device_status), 1, 0x0f);
+}
+
+/* Asks for the first 4 KiB: descriptors for the header, the data and the status. */
+static void ask_for_data(struct guest *g, unsigned devfn)
+{
+	static const struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags, next;
+	} desc[] = {{HEADER, 16, 1, 1}, {DATA, 4096, 3, 2}, {HEADER + 16, 1, 2, 0}};
+	static const uint16_t avail[] = {0, 1, 0};
+	uint32_t port = config_read(g, devfn, 0x10 + 4 * VIRTIO_PCI_BAR_PORTS) & ~3u;
+
+	assert_int_equal(guest_mem_write(&g->vm, gpa(DESC), desc, sizeof(desc)), HV_OK);
+	assert_int_equal(guest_mem_write(&g->vm, gpa(AVAIL), avail, sizeof(avail)), HV_OK);
+	assert_true(bus_write(&g->vm.pio, port + VIRTIO_PCI_PORT_NOTIFY, 2, 0, 0));
 }
 
 static void the_overlay_outlives_the_vm(void **state)
@@ -209,13 +270,69 @@ static void the_overlay_outlives_the_vm(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		vm_rig_start(g);
 		assert_non_null(g->disks[0]->model);
-		assert_true(has_function(g, 0x1042));
+		assert_true(find_disk(g) < 256);
 		vm_rig_end(g);
 		assert_null(g->disks[0]->model);
 		assert_false(vm_rig_leaks());
 		assert_int_equal(ask(g, BLK_READ, 16), HV_OK);
 		assert_int_equal(buffer[0], 0x44);
 	}
+}
+
+/* The VM's memory stays until the machine's disk is done with what the guest asked for. */
+static void stopping_waits_for_the_disk(void **state)
+{
+	struct guest *g = guest_with("waiting", on_root);
+
+	(void)state;
+	assert_true(guest_disks_open(g));
+	vm_rig.pool_bytes = pool_bytes_used();
+	vm_rig_start(g);
+	drive(g, find_disk(g));
+	disk.holds = true;
+	ask_for_data(g, find_disk(g));
+	assert_int_equal(disk.open_count, 1);
+	guest_stop(g, GUEST_END_REQUEST, "by request");
+	for (unsigned i = 0; i < 20; i++) {
+		work_step();
+		assert_int_equal(g->state, GUEST_STOPPING);
+		assert_non_null(g->board);
+	}
+	disk_rig_finish(&disk, 0);
+	vm_rig_work();
+	assert_int_equal(g->state, GUEST_STOPPED);
+	assert_false(vm_rig_leaks());
+}
+
+/* What waits for a limit is given up: nobody wants it any more. */
+static void stopping_does_not_wait_for_a_limit(void **state)
+{
+	struct config_disk d = on_root;
+	struct disk_rig_request q[3];
+	struct guest *g;
+
+	(void)state;
+	d.iops = 1;
+	g = guest_with("slow", d);
+	assert_true(guest_disks_open(g));
+	vm_rig.pool_bytes = pool_bytes_used();
+	vm_rig_start(g);
+	for (unsigned i = 0; i < 2; i++) {
+		disk_rig_ask(g->disks[0]->top, &q[i], BLK_READ, 0, 8, buffer);
+	}
+	drive(g, find_disk(g));
+	ask_for_data(g, find_disk(g));
+	assert_int_equal(q[1].done, 0);
+	vm_rig_end(g);
+	assert_int_equal(q[1].r.status, HV_E_IO);
+	assert_false(vm_rig_leaks());
+	/* The next VM may use the disk again. */
+	vm_rig_start(g);
+	vm_rig_advance(VM_RIG_HZ * 10);
+	disk_rig_ask(g->disks[0]->top, &q[2], BLK_READ, 0, 8, buffer);
+	assert_int_equal(q[2].r.status, HV_OK);
+	assert_int_equal(q[2].done, 1);
+	vm_rig_end(g);
 }
 
 /* Memory that gives out anywhere in between is given back, and the guest stops with a reason. */
@@ -250,6 +367,8 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_missing_or_taken, clean),
 		cmocka_unit_test_teardown(a_refused_guest_has_nothing, clean),
 		cmocka_unit_test_teardown(the_overlay_outlives_the_vm, clean),
+		cmocka_unit_test_teardown(stopping_waits_for_the_disk, clean),
+		cmocka_unit_test_teardown(stopping_does_not_wait_for_a_limit, clean),
 		cmocka_unit_test_teardown(a_start_without_memory, clean),
 	};
 

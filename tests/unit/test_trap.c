@@ -304,6 +304,41 @@ static void external_vectors_reach_their_handler(void **state)
 	EXPECT_CHECK(trap_set_irq(256, irq));
 }
 
+static unsigned ranged;
+
+static void irq_in_range(unsigned vector)
+{
+	ranged = vector;
+}
+
+static void a_range_has_one_handler(void **state)
+{
+	unsigned before = irq_count;
+
+	(void)state;
+	trap_set_irq_range(0x40, 0x4f, irq_in_range);
+	trap_irq_dispatch(0x40);
+	assert_int_equal(ranged, 0x40);
+	trap_irq_dispatch(0x4f);
+	assert_int_equal(ranged, 0x4f);
+	trap_irq_dispatch(0x50);
+	trap_irq_dispatch(0x3f);
+	assert_int_equal(ranged, 0x4f);
+	assert_int_equal(stray_vector, 0x3f);
+	/* A vector's own handler goes first. */
+	trap_set_irq(0x41, irq);
+	trap_irq_dispatch(0x41);
+	assert_int_equal(ranged, 0x4f);
+	assert_int_equal(irq_count, before + 1);
+	trap_set_irq(0x41, NULL);
+	trap_set_irq_range(0x40, 0x4f, NULL);
+	trap_irq_dispatch(0x42);
+	assert_int_equal(stray_vector, 0x42);
+	EXPECT_CHECK(trap_set_irq_range(0x1f, 0x30, irq_in_range));
+	EXPECT_CHECK(trap_set_irq_range(0x50, 0x4f, irq_in_range));
+	EXPECT_CHECK(trap_set_irq_range(0x50, 256, irq_in_range));
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -327,6 +362,7 @@ int main(void)
 		cmocka_unit_test_setup(machine_check_of_a_guest_costs_the_guest, setup),
 		cmocka_unit_test_setup(nmi_is_counted_and_handed_on, setup),
 		cmocka_unit_test_setup(external_vectors_reach_their_handler, setup),
+		cmocka_unit_test_setup(a_range_has_one_handler, setup),
 		cmocka_unit_test_setup(names, setup),
 	};
 

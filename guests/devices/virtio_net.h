@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio NIC (VIRTIO 1.2, "Network Device") at a port of a network.
+ *
+ *	guest --queue 1--> notify: copied into a frame --net_port_send--> switch
+ *	switch --deliver--> up to VIRTIO_NET_FRAMES_MAX frames wait --work--> copied to queue 0 -->
+ *guest
+ *
+ * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit,
+ * receiving as deferred work. Either handles a bounded number of frames at once and asks for more
+ * work when there are more. Long frames (TSO) pass between guests whole; what a receiver does not
+ * take the switch cuts. One pair of queues: a second would only share the vCPUs that copy.
+ *
+ * A frame that is not in order is dropped and counted; a ring that is not breaks the device
+ * (virtqueue.h). A driver that posts no buffers loses its own frames when the queue is full.
+ *
+ * Locks: those of virtio_pci; `rx_lock` comes after them and after the switch's.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/net_filter.h"
+#include "guests/devices/virtio_pci.h"
+#include "hv/api/net.h"
+#include "hv/api/vwork.h"
+
+#define VIRTIO_NET_FRAMES_MAX 256u
+#define VIRTIO_NET_FRAMES_BYTES_MAX (1u << 20) /* of memory */
+#define VIRTIO_NET_QUEUES 3u
+
+/* "Device configuration layout" */
+struct virtio_net_config_space {
+	uint8_t mac[NET_MAC_BYTES];
+	uint16_t status;
+	uint16_t max_virtqueue_pairs;
+	uint16_t mtu;
+};
+_Static_assert(sizeof(struct virtio_net_config_space) == 12, "device configuration");
+
+/* Before each frame, either way ("Device Operation"); `num_buffers` is meant for the driver. */
+struct virtio_net_hdr {
+	uint8_t flags;
+	uint8_t gso_type;
+	uint16_t hdr_len;
+	uint16_t gso_size;
+	uint16_t csum_start;
+	uint16_t csum_offset;
+	uint16_t num_buffers;
+};
+_Static_assert(sizeof(struct virtio_net_hdr) == 12, "header of a frame");
+_Static_assert(offsetof(struct virtio_net_hdr, num_buffers) == 10, "header of a frame");
+
+struct virtio_net;
+
+/* A queue's work that was put off. */
+struct virtio_net_work {
+	struct vwork vwork;
+	struct virtio_net *nic;
+	unsigned queue;
+};
+
+/* A buffer that a received frame fills. */
+struct virtio_net_used {
+	uint16_t head;
+	uint32_t len;
+};
+
+struct virtio_net {
+	struct virtio_pci virtio;
+	struct net_port port;
+	struct virtio_net_config_space config;
+	bool mac_fixed; /* const: the driver may not take another address */
+	struct virtio_net_work work[VIRTIO_NET_QUEUES];
+	/* Each under its queue's lock. */
+	struct virtqueue_chain rx_first, rx_more, tx_chain, ctrl_chain;
+	struct virtio_net_used rx_used[VIRTQUEUE_SIZE_MAX];
+	/* Frames on their way to the guest, oldest first, and what it wants of them. */
+	struct spinlock rx_lock;
+	struct net_filter filter;
+	struct net_frame *frames[VIRTIO_NET_FRAMES_MAX]; /* a ring */
+	unsigned first;
+	unsigned count;
+	uint64_t bytes; /* of memory */
+	/* Frames of the guest that were not in order. */
+	_Atomic uint64_t tx_malformed;
+};
+
+struct virtio_net_config {
+	struct net_mac mac;
+	bool mac_fixed;
+	struct vwork_queue *work; /* of the VM */
+};
+
+/*
+ * Sets up the device and its port, which can then be connected; `n` is zeroed memory. HV_E_EXISTS,
+ * HV_E_RANGE as virtio_pci_init.
+ */
+enum hv_status virtio_net_init(struct virtio_net *n, const struct virtio_net_config *cfg,
+			       const struct virtio_pci_wiring *w) HV_MUST_CHECK;
+/*
+ * Lets go of all frames and deferred work; the port is disconnected and no vCPU of the VM runs.
+ */
+void virtio_net_stop(struct virtio_net *n);
+
+/*
+ * Carries out one command of the control queue and answers it; returns the bytes written. For
+ * virtio_net.c. Control queue's lock held.
+ */
+uint32_t virtio_net_obey(struct virtio_net *n, struct virtqueue *ring,
+			 const struct virtqueue_chain *c);
