@@ -24,6 +24,8 @@ HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/bl
 	hv/blk/registry.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c \
+	hv/api/blk.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c vmx/mitigate.c \
@@ -33,6 +35,9 @@ DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c dr
 	drivers/tsc.c drivers/uart.c
 DRIVERS_SRCS += drivers/e1000.c drivers/nic.c drivers/virtio_net.c
 DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
+	drivers/tsc.c drivers/uart.c \
+	drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c \
+	drivers/disk_queue.c drivers/nvme.c drivers/nvme_queue.c drivers/nvme_start.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -122,6 +127,9 @@ UNIT_TESTS += test_chacha20 test_random
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_virtio_console test_chacha20 test_random \
 	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
+	test_blk \
+	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio \
+	test_drivers_disk_queue test_drivers_nvme
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -138,6 +146,8 @@ FUZZ_TARGETS += fuzz_e1000
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
+	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c \
+	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/fake_nvme.c
 
 # ---------------------------------------------------------------- flags
 
