@@ -36,7 +36,8 @@ def linux(name, cmdline="", memory="192M", console="ttyS0", rng="off", **keys):
 def payload(name, test=None, memory=PAYLOAD_MEMORY, keys=None, **options):
     """A bare-metal guest of tests/payloads; options go to its command line."""
     words = [f"test={test or name}"] + [f"{k.replace('_', '-')}={v}" for k, v in options.items()]
-    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words), **(keys or {})),
+    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words),
+                                              **{"rng": "off", **(keys or {})}),
             f"{name}/kernel": PAYLOAD}
 
 
