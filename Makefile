@@ -13,16 +13,15 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 # ---------------------------------------------------------------- sources, one list per floor
 
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
+HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
-HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c \
-	hv/api/vwork.c
-HV_BASE_SRCS += hv/base/chacha20.c
-HV_BASE_SRCS += hv/base/base64.c
-HV_API_SRCS += hv/api/blk.c
-# Frames, networks and what they carry.
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
+HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
+HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
+	hv/blk/registry.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
@@ -41,13 +40,17 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/uart16550.c guests/tables/acpi.c $(GEN)/dsdt.c guests/devices/acpi_pm.c \
 	guests/devices/misc_ports.c guests/devices/pci_config.c guests/devices/pci_host.c \
 	guests/devices/calendar.c guests/devices/cmos_rtc.c guests/devices/i8042.c guests/devices/ps2_keyboard.c guests/devices/scancode.c \
-	guests/devices/test_device.c guests/board.c \
-	guests/devices/pci_device.c guests/devices/pci_window.c \
-	guests/devices/virtqueue.c guests/devices/virtio_pci.c
-GUESTS_SRCS += guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c
-GUESTS_SRCS += guests/devices/pci_irq.c guests/devices/pci_setup.c
-GUESTS_SRCS += guests/devices/net_filter.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c
+	guests/devices/test_device.c guests/board.c
+GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
+	guests/devices/pci_window.c guests/devices/virtio_pci.c
+GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
+	guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c guests/devices/virtio_rng.c guests/devices/virtqueue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
+	guests/devices/test_device.c guests/board.c \
+	guests/devices/virtqueue.c guests/devices/virtio_pci.c guests/devices/bounce.c guests/devices/virtio_blk.c guests/devices/virtio_rng.c guests/devices/virtio_console.c \
+	guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_window.c \
+	guests/devices/pci_setup.c
+HV_SRCS := hv/random.c hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
 	hv/wallclock.c hv/work.c hv/emul/alu.c hv/emul/decode.c \
@@ -56,8 +59,8 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
-HV_SRCS += hv/random.c
-HV_SRCS += hv/config_net.c hv/guest_net.c hv/monitor_net.c hv/setup_net.c
+HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/monitor_disks.c hv/monitor_net.c \
+	hv/random.c hv/setup_net.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -70,9 +73,8 @@ BOOT_ASM_SRCS := boot/enter.S
 BOOT_PURE_SRCS := boot/cpu_facts.c boot/elf.c boot/memmap.c boot/paging.c boot/path.c boot/preflight.c \
 	boot/serial.c
 
-PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(SVM_SRCS) $(VMX_SRCS) \
-	$(HV_NET_SRCS) \
-	$(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
+PORTABLE_SRCS := $(HV_BASE_SRCS) $(HV_CPU_SRCS) $(MM_SRCS) $(HV_API_SRCS) $(HV_BLK_SRCS) $(HV_NET_SRCS) \
+	$(SVM_SRCS) $(VMX_SRCS) $(DRIVERS_SRCS) $(GUESTS_SRCS) $(HV_SRCS)
 TARGET_SRCS := $(PORTABLE_SRCS) $(INSN_SRCS)
 
 UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_emul_mem \
@@ -101,26 +103,34 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
-UNIT_TESTS += test_vwork test_pci_device test_pci_window
-UNIT_TESTS += test_virtqueue test_virtio_pci
 UNIT_TESTS += test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio
-UNIT_TESTS += test_blk test_bounce test_virtio_blk test_virtio_rng test_chacha20 test_random
-UNIT_TESTS += test_pci_irq test_pci_setup test_board_pci test_device_work
-UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_filter test_setup_net test_virtio_net test_virtio_net_ctrl
-UNIT_TESTS += test_net_capture test_net_frame test_net_mac_table test_net_offload test_net_switch test_net_token_bucket
+UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
+	test_virtio_pci test_vwork
+UNIT_TESTS += test_bounce test_net_filter test_virtio_blk test_virtio_net test_virtio_net_ctrl test_virtio_rng \
+	test_virtqueue
+UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
+	test_overlay test_partition test_registry
+UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
+	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
+UNIT_TESTS += test_chacha20 test_random
+	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
+	test_virtqueue test_virtio_pci test_blk test_bounce test_virtio_blk test_virtio_rng test_virtio_console test_chacha20 test_random \
+	test_vwork test_pci_device test_pci_irq test_pci_window test_pci_setup test_board_pci test_device_work
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
-UNIT_SCRIPTS := tests/unit/test_pcap_from_log.py tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/unit/test_bench.py
+UNIT_SCRIPTS := tests/unit/test_pcap_from_log.py tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
+UNIT_SCRIPTS += tests/unit/test_bench.py tests/unit/test_tools_run.py tests/unit/test_pcap_from_log.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
-FUZZ_TARGETS += fuzz_net_offload fuzz_virtio_net
+FUZZ_TARGETS += fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_net
+	fuzz_i8042 fuzz_multiboot fuzz_test_device \
+	fuzz_virtqueue fuzz_virtio_blk fuzz_virtio_rng fuzz_virtio_console
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
-FAKE_SRCS += tests/fakes/net_oracle.c
-FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c
+FAKE_SRCS += tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
 
 # ---------------------------------------------------------------- flags
 
@@ -253,13 +263,18 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Busybox, the sample /init, and what the system tests run inside a guest.
-GUEST_TASKS := $(wildcard tests/system/guest/*) $(BUILD)/guest/smp-load
+GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
+GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
 # And in Debian's root file system.
-ROOT_TASKS := $(wildcard tests/system/root/*)
+ROOT_TASKS := $(wildcard tests/system/root/*) $(BUILD)/guest/disklog $(BUILD)/guest/netload
 
-# What keeps all CPUs of a Linux guest busy: one static program without libc.
-$(BUILD)/guest/smp-load: tests/load/load.c hv/cpu/mem.S tests/load/sys.h
-	$(call say,GUESTCC,$<)
+# Programs for Linux guests, static and without libc: what keeps all CPUs busy; what finds out whether a
+# disk keeps its word, and whether a network keeps its bytes.
+$(BUILD)/guest/smp-load: tests/load/load.c
+$(BUILD)/guest/disklog: tests/load/disklog.c
+$(BUILD)/guest/netload: tests/load/netload.c
+$(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,GUESTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
@@ -278,9 +293,17 @@ $(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
 	$(call say,ROOT,$@)
 	$(Q)tools/guest-root $@ $(ROOT_TASKS)
 
+# A disk image with a file system, for guests that have disks.
+$(BUILD)/guest/disk.img: tests/system/guest/disk
+	$(call say,MKE2FS,$@)
+	$(Q)rm -rf $@.d $@.tmp && mkdir -p $@.d && cp $< $@.d/base
+	$(Q)PATH=$$PATH:/usr/sbin mke2fs -q -t ext4 -d $@.d $@.tmp 16M >/dev/null
+	$(Q)mv $@.tmp $@
+
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
 	tests/payloads/hypercall.c \
+	tests/payloads/pci.c \
 	tests/payloads/irq.c tests/payloads/main.c tests/payloads/memory.c tests/payloads/mmio.c \
 	tests/payloads/msr.c tests/payloads/ports.c tests/payloads/registers.c \
 	tests/payloads/reset.c tests/payloads/rt.c tests/payloads/rt_apic.c \
@@ -431,8 +454,14 @@ $(BENCH)/init: tests/bench/init.c
 	$(Q)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -no-pie -o $@ $<
 
+$(BENCH)/io: tests/bench/io.c hv/cpu/mem.S $(wildcard tests/load/*.h)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-static -nostdlib -fno-pic -no-pie -o $@ $(filter-out %.h,$^)
+
 .PHONY: bench
-bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
+bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BENCH)/io $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
 	$(Q)tools/deps --bench
 	$(Q)tests/bench/run
 
@@ -484,7 +513,7 @@ check: ## build with both compilers, unit and short fuzz tests, format, tidy, in
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload ## boot every case of tests/system on emulated machines
+system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -498,7 +527,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload
+	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

@@ -331,63 +331,18 @@ static void set_cmdline(struct config_parser *p, struct span value)
 	}
 }
 
-/* Reports unless the file at `index` has content. */
-static bool check_content(struct config_parser *p, unsigned index)
-{
-	const struct config_entry *entry = &p->tree->entries[index];
-
-	if (entry->problem != NULL) {
-		config_fail(p, "\"%.*s\" could not be read: %s", (int)entry->path.n, entry->path.p,
-			    entry->problem);
-	} else if (entry->size == 0) {
-		config_fail(p, "\"%.*s\" is empty", (int)entry->path.n, entry->path.p);
-	} else {
-		return true;
-	}
-	return false;
-}
-
-/* A file named in guest.conf: in the folder, or below \bulkhead\ when the name begins with '/'. */
-static unsigned find_file(struct config_parser *p, struct span value)
-{
-	char path[CONFIG_PATH_MAX];
-	bool absolute = value.n > 0 && (value.p[0] == '/' || value.p[0] == '\\');
-	size_t n;
-	unsigned index;
-
-	if (value.n == 0 || value.n >= CONFIG_PATH_MAX) {
-		config_fail_value(p, value, "the name of a file in this folder");
-		return CONFIG_NO_ENTRY;
-	}
-	n = fmt_snprintf(path, sizeof(path), "%.*s%s%.*s", absolute ? 0 : (int)p->folder.n,
-			 p->folder.p, absolute ? "" : "/", (int)value.n - (absolute ? 1 : 0),
-			 value.p + (absolute ? 1 : 0));
-	n = min_u64(n, sizeof(path) - 1);
-	for (size_t i = 0; i < n; i++) {
-		if (path[i] == '\\') {
-			path[i] = '/';
-		}
-	}
-	index = config_find(p->tree, (struct span){path, n});
-	if (index == CONFIG_NO_ENTRY || p->tree->entries[index].directory) {
-		config_fail(p, "there is no file \"%s\" below \\bulkhead", path);
-		return CONFIG_NO_ENTRY;
-	}
-	return check_content(p, index) ? index : CONFIG_NO_ENTRY;
-}
-
 static void set_kernel(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
 
-	g->kernel = find_file(p, value);
+	g->kernel = config_find_file(p, value);
 }
 
 static void set_initrd(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
 
-	g->initrd = span_eq(value, "none") ? CONFIG_NO_ENTRY : find_file(p, value);
+	g->initrd = span_eq(value, "none") ? CONFIG_NO_ENTRY : config_find_file(p, value);
 }
 
 /* The first word names the file; the value as a whole is what the kernel is told. */
@@ -408,7 +363,7 @@ static void set_module(struct config_parser *p, struct span value)
 		return;
 	}
 	(void)span_next_word(&rest, &file);
-	m->file = find_file(p, file);
+	m->file = config_find_file(p, file);
 	g->module_count += m->file != CONFIG_NO_ENTRY ? 1 : 0;
 }
 
@@ -456,7 +411,7 @@ static const struct config_key guest_keys[] = {
 	{"paravirt", set_paravirt, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
-	{"disk", NULL, false},
+	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
 	{"firmware", NULL, false},
 	{"hyperv", NULL, false},
@@ -581,7 +536,7 @@ static unsigned pick_file(struct config_parser *p, bool (*matches)(struct span),
 		found = i;
 		first = name;
 	}
-	return found != CONFIG_NO_ENTRY && check_content(p, found) ? found : CONFIG_NO_ENTRY;
+	return found != CONFIG_NO_ENTRY && config_check_content(p, found) ? found : CONFIG_NO_ENTRY;
 }
 
 static void pick_kernel(struct config_parser *p, struct guest_config *g)

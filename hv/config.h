@@ -35,6 +35,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
 #pragma once
@@ -45,6 +46,7 @@
 #include "hv/base/log.h"
 #include "hv/base/status.h"
 #include "hv/base/str.h"
+#include "hv/config_disk.h"
 #include "hv/config_net.h"
 #include "hv/sched.h"
 
@@ -59,6 +61,8 @@
 
 #define CONFIG_MACHINE_FILE "bulkhead.conf"
 #define CONFIG_GUEST_FILE "guest.conf"
+/* The folder of files that several guests use: not a guest's. */
+#define CONFIG_IMAGES_FOLDER "images"
 
 /* One file or folder below \bulkhead\. */
 struct config_entry {
@@ -135,6 +139,8 @@ struct guest_config {
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
+	unsigned disk_count;
+	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned net_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 };
@@ -150,7 +156,7 @@ unsigned config_find(const struct config_tree *tree, struct span path);
 unsigned config_find_in(const struct config_tree *tree, struct span folder, const char *file);
 /*
  * Finds the guests' folders one by one: *cursor starts at 0, *name is the folder as it is spelt.
- * Folders that begin with '.' are skipped. False when there are no more.
+ * Folders that begin with '.' and CONFIG_IMAGES_FOLDER are skipped. False when there are no more.
  */
 bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct span *name);
 

@@ -12,23 +12,6 @@
 
 /* --- text --- */
 
-/* Cuts the text before the first ',' off *rest; false when nothing is left. */
-static bool next_part(struct span *rest, struct span *part)
-{
-	size_t n = 0;
-
-	if (rest->p == NULL) {
-		return false;
-	}
-	while (n < rest->n && rest->p[n] != ',') {
-		n++;
-	}
-	*part = span_trim((struct span){rest->p, n});
-	*rest = n < rest->n ? (struct span){rest->p + n + 1, rest->n - n - 1}
-			    : (struct span){NULL, 0};
-	return true;
-}
-
 /* Whether `part` is KEY=VALUE with this key; *value is trimmed. */
 static bool is_option(struct span part, const char *key, struct span *value)
 {
@@ -137,7 +120,7 @@ static bool take_name(struct config_parser *p, struct span *rest, char *name)
 {
 	struct span part = {"", 0};
 
-	(void)next_part(rest, &part);
+	(void)config_next_part(rest, &part);
 	if (!name_ok(part)) {
 		config_fail_value(p, part, "a network's name, 1 to 31 of A-Z a-z 0-9 . _ -");
 		return false;
@@ -240,7 +223,7 @@ void config_set_net(struct config_parser *p, struct span value)
 	if (!take_name(p, &value, net->network)) {
 		return;
 	}
-	while (next_part(&value, &part)) {
+	while (config_next_part(&value, &part)) {
 		set_net_option(p, part, net);
 	}
 	g->net_count += p->error_count == errors ? 1 : 0;
@@ -337,7 +320,7 @@ void config_set_network(struct config_parser *p, struct span value)
 		return;
 	}
 	config_default_network(span_of(name), &n.net);
-	while (next_part(&value, &part)) {
+	while (config_next_part(&value, &part)) {
 		set_network_option(p, part, &n);
 	}
 	if (p->error_count != errors || !is_new(p, m, &n)) {

@@ -261,3 +261,76 @@ void config_read(struct config_parser *p, const struct config_schema *schema, st
 	}
 	p->error.line = 0;
 }
+
+/* ---------------------------------------------------------------- values */
+
+bool config_check_content(struct config_parser *p, unsigned index)
+{
+	const struct config_entry *entry = &p->tree->entries[index];
+
+	if (entry->problem != NULL) {
+		config_fail(p, "\"%.*s\" could not be read: %s", (int)entry->path.n, entry->path.p,
+			    entry->problem);
+	} else if (entry->size == 0) {
+		config_fail(p, "\"%.*s\" is empty", (int)entry->path.n, entry->path.p);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+unsigned config_find_file(struct config_parser *p, struct span value)
+{
+	char path[CONFIG_PATH_MAX];
+	bool absolute = value.n > 0 && (value.p[0] == '/' || value.p[0] == '\\');
+	size_t n;
+	unsigned index;
+
+	if (value.n == 0 || value.n >= CONFIG_PATH_MAX) {
+		config_fail_value(p, value, "the name of a file in this folder");
+		return CONFIG_NO_ENTRY;
+	}
+	n = fmt_snprintf(path, sizeof(path), "%.*s%s%.*s", absolute ? 0 : (int)p->folder.n,
+			 p->folder.p, absolute ? "" : "/", (int)value.n - (absolute ? 1 : 0),
+			 value.p + (absolute ? 1 : 0));
+	n = min_u64(n, sizeof(path) - 1);
+	for (size_t i = 0; i < n; i++) {
+		if (path[i] == '\\') {
+			path[i] = '/';
+		}
+	}
+	index = config_find(p->tree, (struct span){path, n});
+	if (index == CONFIG_NO_ENTRY || p->tree->entries[index].directory) {
+		config_fail(p, "there is no file \"%s\" below \\bulkhead", path);
+		return CONFIG_NO_ENTRY;
+	}
+	return config_check_content(p, index) ? index : CONFIG_NO_ENTRY;
+}
+
+bool config_next_part(struct span *rest, struct span *part)
+{
+	size_t n = 0;
+
+	if (rest->p == NULL) {
+		return false;
+	}
+	while (n < rest->n && rest->p[n] != ',') {
+		n++;
+	}
+	*part = span_trim((struct span){rest->p, n});
+	*rest = n < rest->n ? (struct span){rest->p + n + 1, rest->n - n - 1}
+			    : (struct span){NULL, 0};
+	return true;
+}
+
+void config_split_option(struct span part, struct span *name, struct span *value)
+{
+	size_t n = 0;
+
+	while (n < part.n && part.p[n] != '=') {
+		n++;
+	}
+	*name = span_trim((struct span){part.p, n});
+	*value = n < part.n ? span_trim((struct span){part.p + n + 1, part.n - n - 1})
+			    : (struct span){NULL, 0};
+}

@@ -53,5 +53,21 @@ void config_fail_value(struct config_parser *p, struct span value, const char *a
 /* Reads the whole text, calling the keys' functions. */
 void config_read(struct config_parser *p, const struct config_schema *schema, struct span text);
 
+/*
+ * The entry of a file that a value names: in the parser's folder, or below \bulkhead\ when it
+ * begins with '/'. CONFIG_NO_ENTRY, and an error, when there is none or it has no content.
+ */
+unsigned config_find_file(struct config_parser *p, struct span value);
+/* Reports unless the file at `index` has content. */
+bool config_check_content(struct config_parser *p, unsigned index);
+
+/*
+ * Cuts the text before the first ',' off *rest, trimmed; rest->p is NULL when nothing is left, and
+ * false is returned from then on.
+ */
+bool config_next_part(struct span *rest, struct span *part);
+/* Takes NAME=VALUE apart, both trimmed; value->p is NULL when there is no '='. */
+void config_split_option(struct span part, struct span *name, struct span *value);
+
 /* Edit distance of two words, at most 255; words longer than 31 are infinitely far (255). */
 unsigned config_distance(struct span a, struct span b);

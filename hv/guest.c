@@ -205,6 +205,9 @@ static void begin_start(struct guest *g)
 
 enum hv_status guest_start(struct guest *g)
 {
+	if (g->refused) {
+		return HV_E_NOT_FOUND;
+	}
 	if (g->state == GUEST_STOPPING) {
 		g->start_again = true;
 		return HV_OK;
@@ -348,6 +351,10 @@ void guest_check_idle(void)
 
 static bool stop_step(struct guest *g)
 {
+	/* What a disk of the machine still has is in the device models' memory. */
+	if (!guest_disks_settled(g)) {
+		return true;
+	}
 	guest_vm_destroy(g);
 	if (g->has_space && !gspace_fini_step(&g->vm.gspace, GUEST_STEP_BYTES)) {
 		return true;
@@ -374,6 +381,9 @@ static bool guest_step(struct work *w)
 
 void guest_reset(struct guest *g, const char *reason)
 {
+	if (g->refused) {
+		return;
+	}
 	if (g->state == GUEST_STOPPED) {
 		begin_start(g);
 		return;

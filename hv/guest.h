@@ -23,6 +23,7 @@
 #include "hv/console.h"
 #include "hv/cpuid_policy.h"
 #include "hv/event.h"
+#include "hv/guest_disks.h"
 #include "hv/msr_policy.h"
 #include "hv/run.h"
 #include "hv/work.h"
@@ -55,12 +56,6 @@ enum guest_phase {
 	GUEST_PHASE_LOAD,
 };
 
-/* A file of the boot volume, in hypervisor memory. */
-struct guest_file {
-	const void *data;
-	uint64_t size;
-};
-
 /* What it gets of the CPUs; as in its configuration, where each key is explained. */
 struct guest_share {
 	unsigned weight;
@@ -77,7 +72,11 @@ struct guest {
 	struct guest_share share;
 	struct guest_file kernel;
 	struct guest_file initrd;
-	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
+	struct guest_file modules[CONFIG_MODULES_MAX];	 /* config->module_count of them */
+	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
+	/* config->disk_count of them, from guest_disks_open on. */
+	struct guest_disk *disks[CONFIG_DISKS_MAX];
+	bool refused; /* it may not start: `reason` says which disk is missing, or taken */
 	enum guest_state state;
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */
@@ -133,7 +132,7 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
 			struct guest_file initrd);
 
 /* Begins the start; for a guest that is stopping, when its memory is back. HV_E_BUSY when it is
- * starting or running. */
+ * starting or running, HV_E_NOT_FOUND when it is refused. */
 enum hv_status guest_start(struct guest *g) HV_MUST_CHECK;
 /*
  * Ends a guest that has a VM; no effect otherwise, but that a request keeps one that is stopping
@@ -152,7 +151,7 @@ void guest_end_wanted(void);
 /* HV_E_BUSY when not running, or not paused. */
 enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;
 enum hv_status guest_resume(struct guest *g) HV_MUST_CHECK;
-/* Starts it again from the beginning, whatever state it is in. */
+/* Starts it again from the beginning, whatever state it is in, unless it is refused. */
 void guest_reset(struct guest *g, const char *reason);
 
 /* What it gets of the CPUs, running or not. */

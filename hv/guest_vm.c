@@ -213,6 +213,9 @@ static enum hv_status create_board(struct guest *g)
 		return HV_E_NO_MEMORY;
 	}
 	status = board_init(g->board, &config);
+	if (status == HV_OK) {
+		status = guest_disks_attach(g);
+	}
 	if (status == HV_OK && the_backend->info.virtual_interrupts) {
 		share_lapics(g);
 	}

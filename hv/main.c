@@ -10,6 +10,7 @@
 #include "hv/base/check.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
+#include "hv/blk/registry.h"
 #include "hv/console.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
@@ -243,6 +244,7 @@ void hv_main(const struct handoff *handoff)
 	random_init();
 	init_backend();
 	guest_init();
+	blk_registry_init();
 	if (setup_read(handoff) != HV_OK) {
 		log_event("cannot run: no memory for the configuration");
 		platform_power_off();
@@ -251,6 +253,7 @@ void hv_main(const struct handoff *handoff)
 	choose_interrupts();
 	platform_input();
 	init_consoles();
+	setup_disks();
 	greet(handoff);
 	if (mm_reclaim_loader(handoff) != HV_OK) {
 		log_warn("memory: what the loader used stays in use");

@@ -50,6 +50,11 @@ const struct monitor_ops *monitor_actions(void);
 void monitor_info(struct span args);
 /* `stats NAME`: stable `key value` lines. */
 void monitor_stats(struct span args);
+/* What concerns disks in `info disks`, `info memory` and `stats` (hv/monitor_disks.c). */
+struct guest;
+void monitor_info_disks(void);
+void monitor_memory_of_disks(void);
+void monitor_stats_disks(struct guest *g);
 /* The guest an argument names; says so and returns NULL when there is none. */
 struct guest *monitor_guest(struct span *args);
 /* The number in `args`, or `fallback` when there is none; says so and returns false when it is not

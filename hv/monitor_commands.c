@@ -64,11 +64,20 @@ static void say_state(const struct guest *g, enum hv_status status, const char *
 	}
 }
 
+/* Whether the guest may start; says why not. */
+static bool may_start(const struct guest *g, const char *verb)
+{
+	if (g->refused) {
+		monitor_print("cannot %s %s: %s\n", verb, g->vm.name, g->reason);
+	}
+	return !g->refused;
+}
+
 static void cmd_start(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
 
-	if (g != NULL) {
+	if (g != NULL && may_start(g, "start")) {
 		say_state(g, guest_start(g), "start");
 	}
 }
@@ -108,7 +117,7 @@ static void cmd_reset(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
 
-	if (g != NULL) {
+	if (g != NULL && may_start(g, "reset")) {
 		guest_reset(g, "by request");
 	}
 }
@@ -246,7 +255,8 @@ static const struct monitor_command commands[] = {
 	{"set", "NAME KEY VALUE", "change a guest's weight, cap or pin", monitor_set},
 	{"trace", "NAME [N]", "the last N exits of a guest", cmd_trace},
 	{"log", "[NAME] [N]", "the last N lines of the log, or of a guest's console", cmd_log},
-	{"info", "WHAT", "machine, cpus, memory, isolation, policy or networks", monitor_info},
+	{"info", "WHAT", "machine, cpus, memory, disks, networks, isolation or policy",
+	 monitor_info},
 	{"capture", "NETWORK [HOW]", "start, stop or dump what goes over a network",
 	 monitor_capture},
 	{"reboot", "", "end all guests and restart the machine", cmd_reboot},

@@ -89,6 +89,7 @@ static void info_memory(void)
 					10);
 		}
 	}
+	monitor_memory_of_disks();
 }
 
 static void info_isolation(void)
@@ -130,8 +131,9 @@ static const struct {
 	const char *name;
 	void (*print)(void);
 } topics[] = {
-	{"machine", info_machine},     {"cpus", info_cpus},	{"memory", info_memory},
-	{"isolation", info_isolation}, {"policy", info_policy}, {"networks", monitor_networks},
+	{"machine", info_machine},	{"cpus", info_cpus},	 {"memory", info_memory},
+	{"isolation", info_isolation},	{"policy", info_policy}, {"disks", monitor_info_disks},
+	{"networks", monitor_networks},
 };
 
 void monitor_info(struct span args)
@@ -142,7 +144,8 @@ void monitor_info(struct span args)
 			return;
 		}
 	}
-	monitor_print("info about what? machine, cpus, memory, isolation, policy or networks\n");
+	monitor_print(
+		"info about what? machine, cpus, memory, disks, networks, isolation or policy\n");
 }
 
 /* What a vCPU does right now. */
@@ -236,6 +239,7 @@ void monitor_stats(struct span args)
 	monitor_print("started_ticks %lu\n", g->started_ticks);
 	monitor_print("memory_bytes %lu\n", g->config->memory);
 	stats_share(g);
+	monitor_stats_disks(g);
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}

@@ -149,6 +149,9 @@ static struct guest *add_guest(const struct guest_config *config)
 	for (unsigned i = 0; g != NULL && i < config->module_count; i++) {
 		g->modules[i] = file_at(config->modules[i].file);
 	}
+	for (unsigned i = 0; g != NULL && i < config->disk_count; i++) {
+		g->disk_images[i] = file_at(config->disks[i].file);
+	}
 	return g;
 }
 
@@ -215,6 +218,18 @@ enum hv_status setup_read(const struct handoff *handoff)
 		load_guest(name, g);
 	}
 	return HV_OK;
+}
+
+void setup_disks(void)
+{
+	blk_registry_scan();
+	for (unsigned i = 0; i < guest_count(); i++) {
+		struct guest *g = guest_at(i);
+
+		if (!guest_disks_open(g)) {
+			log_event("guest %s: not started: %s", g->vm.name, g->reason);
+		}
+	}
 }
 
 const struct machine_config *setup_machine(void)

@@ -14,5 +14,10 @@
 enum hv_status setup_read(const struct handoff *handoff) HV_MUST_CHECK;
 /* The machine's configuration, after setup_read. */
 const struct machine_config *setup_machine(void);
+/*
+ * Finds the guests' disks, when those of the machine have been added to the registry. A guest with
+ * a disk that is missing or refused will not start, with an event line that says why.
+ */
+void setup_disks(void);
 /* Starts the guests that start with the machine, and says so when there are none. */
 void setup_autostart(void);

@@ -12,7 +12,7 @@
 
 #define BOUNCE_WORDS 2u
 #define BOUNCE_RUN_MAX 64u /* pages */
-#define BOUNCE_BYTES (BOUNCE_WORDS * BOUNCE_RUN_MAX * PAGE_SIZE)
+#define BOUNCE_BYTES (PAGE_SIZE * BOUNCE_WORDS * BOUNCE_RUN_MAX)
 
 /* Covered by its owner's lock. */
 struct bounce {

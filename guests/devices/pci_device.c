@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What all PCI device models have in common. Sources: PCI Express Base Specification, "PCI Express
- * Capability Structure", "Function-Level Reset"; PCI Bus Power Management Interface Specification,
- * "Power Management Register Block Definition"; PCI Local Bus Specification, "MSI-X Capability and
- * Table Structures", "Device Control", "Device Status".
+ * Capability Structure", "Function-Level Reset"; Advanced Capabilities for Conventional PCI ECN;
+ * PCI Bus Power Management Interface Specification, "Power Management Register Block Definition";
+ * PCI Local Bus Specification, "MSI Capability Structure", "MSI-X Capability and Table Structures",
+ * "Device Control", "Device Status".
  */
 #include "guests/devices/pci_device.h"
 
@@ -14,8 +15,10 @@
 #define COMMAND_SERR 0x0100u
 
 #define CAPABILITY_POWER 0x01u
+#define CAPABILITY_MSI 0x05u
 #define CAPABILITY_EXPRESS 0x10u
 #define CAPABILITY_MSIX 0x11u
+#define CAPABILITY_ADVANCED 0x13u
 
 /* PCI Express capability, version 2. */
 #define EXPRESS_SIZE 0x3cu
@@ -29,6 +32,15 @@
 #define CONTROL_WRITABLE 0x78ffu /* those, error reporting, payload size */
 #define CONTROL_FLR 0x8000u
 
+/* Advanced features capability. */
+#define ADVANCED_SIZE 6u
+#define ADVANCED_LENGTH 2u
+#define ADVANCED_FEATURES 3u
+#define FEATURES_PENDING 0x1u /* transactions pending can be asked for */
+#define FEATURES_FLR 0x2u
+#define ADVANCED_CONTROL 4u
+#define ADVANCED_FLR 0x1u
+
 /* Power management capability. */
 #define POWER_SIZE 8u
 #define POWER_FLAGS 2u
@@ -38,6 +50,15 @@
 #define POWER_NO_SOFT_RESET 0x0008u
 #define D0 0u
 #define D3HOT 3u
+
+/* MSI capability: one message, 64-bit address. */
+#define MSI_SIZE 14u
+#define MSI_CONTROL 2u
+#define MSI_64_BIT 0x0080u
+#define MSI_ENABLE 0x0001u
+#define MSI_ADDRESS_LOW 4u
+#define MSI_ADDRESS_HIGH 8u
+#define MSI_DATA 12u
 
 /* MSI-X capability; table and pending bits share a BAR. */
 #define MSIX_SIZE 12u
@@ -53,6 +74,9 @@
 #define ENTRY_ADDRESS_HIGH 1u
 #define ENTRY_DATA 2u
 #define ADDRESS_LOW_WRITABLE 0xfffffffcu
+/* Of a message's address, as APICs read it. */
+#define ADDRESS_DESTINATION 0xff000u
+#define ADDRESS_LOGICAL 0x4u
 
 static_assert(sizeof(struct pci_msix_entry) == 16, "the table's format");
 static_assert(offsetof(struct pci_msix_entry, data) == 8, "the table's format");
@@ -99,6 +123,24 @@ void pci_device_msix(struct pci_device *d, unsigned vector)
 		send_pending(d);
 	}
 	lock_release(&d->msix_lock);
+}
+
+unsigned pci_device_target(struct pci_device *d, unsigned vector)
+{
+	uint64_t address;
+	unsigned destination;
+
+	if (vector >= d->msix_count) {
+		return 0;
+	}
+	lock_acquire(&d->msix_lock);
+	address = d->msix[vector].address;
+	lock_release(&d->msix_lock);
+	destination = (unsigned)bits_get(address, ADDRESS_DESTINATION);
+	if ((address & ADDRESS_LOGICAL) != 0 && destination != 0) {
+		return (unsigned)__builtin_ctz(destination);
+	}
+	return destination;
 }
 
 static uint64_t msix_read(struct pci_device *d, uint64_t offset, unsigned size)
@@ -167,11 +209,36 @@ static void msix_reset(struct pci_device *d)
 
 /* ---- what the registers say ---- */
 
-/* Host's lock held. */
-static void update_line(struct pci_device *d)
+static bool msi_is_on(const struct pci_device *d)
 {
-	bool level = atomic_load(&d->intx_asserted) && !atomic_load(&d->msix_on) &&
-		     d->power_state == D0 && (get_u16(d, PCI_COMMAND) & PCI_COMMAND_INTX_OFF) == 0;
+	return d->msi_capability != 0 &&
+	       (get_u16(d, d->msi_capability + MSI_CONTROL) & MSI_ENABLE) != 0;
+}
+
+/* Host's lock held. */
+static void send_msi(struct pci_device *d)
+{
+	unsigned at = d->msi_capability;
+	uint64_t address = pci_function_read(&d->function, at + MSI_ADDRESS_LOW, 4) |
+			   pci_function_read(&d->function, at + MSI_ADDRESS_HIGH, 4) << 32;
+
+	(void)d->message(d->message_ctx, address, get_u16(d, at + MSI_DATA));
+}
+
+/* By line, or one message for as long as it would be up. Host's lock held. */
+static void update_interrupt(struct pci_device *d)
+{
+	uint32_t command = get_u16(d, PCI_COMMAND);
+	bool wanted =
+		atomic_load(&d->intx_asserted) && !atomic_load(&d->msix_on) && d->power_state == D0;
+	bool msi = msi_is_on(d);
+	bool level = wanted && !msi && (command & PCI_COMMAND_INTX_OFF) == 0;
+	bool told = wanted && msi && (command & PCI_COMMAND_MASTER) != 0;
+
+	if (told && !d->msi_told) {
+		send_msi(d);
+	}
+	d->msi_told = told;
 
 	if (level != d->intx_level) {
 		d->intx_level = level;
@@ -200,7 +267,7 @@ static void publish(struct pci_device *d)
 	bool master = d->power_state == D0 && (get_u16(d, PCI_COMMAND) & PCI_COMMAND_MASTER) != 0;
 
 	publish_msix(d, master);
-	update_line(d);
+	update_interrupt(d);
 	if (atomic_exchange(&d->master, master) != master && d->ops->master_changed != NULL) {
 		d->ops->master_changed(d, master);
 	}
@@ -225,25 +292,26 @@ static void take_power_state(struct pci_device *d)
 /* The bit that asks for a reset reads zero. Host's lock held. */
 static void take_reset(struct pci_device *d)
 {
-	unsigned reg = d->express_capability + EXPRESS_CONTROL;
-	uint32_t control = get_u16(d, reg);
+	uint32_t control = get_u16(d, d->reset_register);
 
-	if ((control & CONTROL_FLR) != 0) {
-		pci_function_set(&d->function, reg, 2, control & ~CONTROL_FLR);
+	if ((control & d->reset_bit) != 0) {
+		pci_function_set(&d->function, d->reset_register, 2, control & ~d->reset_bit);
 		d->reset_asked = true;
 	}
 }
 
 void pci_device_intx(struct pci_device *d, bool level)
 {
-	if (d->intx.set == NULL || atomic_load(&d->intx_asserted) == level) {
+	bool mute = d->intx.set == NULL && d->msi_capability == 0;
+
+	if (mute || atomic_load(&d->intx_asserted) == level) {
 		return;
 	}
 	lock_acquire(&d->host->dev.lock);
 	atomic_store(&d->intx_asserted, level);
 	pci_function_set(&d->function, PCI_STATUS, 1,
 			 PCI_STATUS_CAP_LIST | (level ? PCI_STATUS_INTX : 0));
-	update_line(d);
+	update_interrupt(d);
 	lock_release(&d->host->dev.lock);
 }
 
@@ -334,17 +402,37 @@ struct pci_device *pci_device_of(struct pci_function *f)
 static enum hv_status add_express(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
-	enum hv_status status = pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE,
-							    &d->express_capability);
-	unsigned at = d->express_capability;
+	unsigned at;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE, &at);
 
 	if (status != HV_OK) {
 		return status;
 	}
+	d->reset_register = at + EXPRESS_CONTROL;
+	d->reset_bit = CONTROL_FLR;
 	pci_function_define(f, at + EXPRESS_FLAGS, 2, EXPRESS_ROOT_ENDPOINT, 0);
 	pci_function_define(f, at + EXPRESS_DEVICE, 4, DEVICE_FLR | DEVICE_ROLE_BASED_ERRORS, 0);
 	pci_function_define(f, at + EXPRESS_CONTROL, 2, CONTROL_INITIAL,
 			    CONTROL_WRITABLE | CONTROL_FLR);
+	return HV_OK;
+}
+
+static enum hv_status add_advanced(struct pci_device *d)
+{
+	struct pci_function *f = &d->function;
+	unsigned at;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_ADVANCED, ADVANCED_SIZE, &at);
+
+	if (status != HV_OK) {
+		return status;
+	}
+	d->reset_register = at + ADVANCED_CONTROL;
+	d->reset_bit = ADVANCED_FLR;
+	pci_function_define(f, at + ADVANCED_LENGTH, 1, ADVANCED_SIZE, 0);
+	pci_function_define(f, at + ADVANCED_FEATURES, 1, FEATURES_PENDING | FEATURES_FLR, 0);
+	pci_function_define(f, at + ADVANCED_CONTROL, 1, 0, ADVANCED_FLR);
 	return HV_OK;
 }
 
@@ -383,15 +471,34 @@ static enum hv_status add_msix(struct pci_device *d)
 	return HV_OK;
 }
 
-static enum hv_status add_capabilities(struct pci_device *d)
+static enum hv_status add_msi(struct pci_device *d)
 {
-	enum hv_status status = add_express(d);
+	struct pci_function *f = &d->function;
+	enum hv_status status =
+		pci_function_add_capability(f, CAPABILITY_MSI, MSI_SIZE, &d->msi_capability);
+	unsigned at = d->msi_capability;
+
+	if (status == HV_OK) {
+		pci_function_define(f, at + MSI_CONTROL, 2, MSI_64_BIT, MSI_ENABLE);
+		pci_function_define(f, at + MSI_ADDRESS_LOW, 4, 0, ADDRESS_LOW_WRITABLE);
+		pci_function_define(f, at + MSI_ADDRESS_HIGH, 4, 0, 0xffffffff);
+		pci_function_define(f, at + MSI_DATA, 2, 0, 0xffff);
+	}
+	return status;
+}
+
+static enum hv_status add_capabilities(struct pci_device *d, const struct pci_device_config *cfg)
+{
+	enum hv_status status = cfg->express ? add_express(d) : add_advanced(d);
 
 	if (status == HV_OK) {
 		status = add_power(d);
 	}
 	if (status == HV_OK && d->msix_count > 0) {
 		status = add_msix(d);
+	}
+	if (status == HV_OK && cfg->msi) {
+		status = add_msi(d);
 	}
 	return status;
 }
@@ -411,7 +518,8 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	d->message_ctx = cfg->message_ctx;
 	d->msix_bar = cfg->msix_bar;
 	d->msix_count = cfg->msix_count;
-	pci_function_init(&d->function, &cfg->identity, &function_ops, &d->extended);
+	pci_function_init(&d->function, &cfg->identity, &function_ops,
+			  cfg->express ? &d->extended : NULL);
 	pci_function_define(&d->function, PCI_COMMAND, 2, 0,
 			    PCI_COMMAND_MASTER | COMMAND_PARITY | COMMAND_SERR);
 	if (cfg->intx) {
@@ -420,6 +528,6 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	}
 	msix_reset(d);
 	atomic_store(&d->msix_masked, true);
-	status = add_capabilities(d);
+	status = add_capabilities(d, cfg);
 	return status == HV_OK ? pci_host_add(d->host, d->devfn, &d->function) : status;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
- * MSI-X messages, or INTx while those are off. Embedded by virtio devices, AHCI, NVMe and the like.
+ * MSI-X messages, or while those are off INTx or one MSI in its place. Embedded by virtio devices,
+ *AHCI, NVMe and the like.
  *
  *	model's lock -> host's lock (pci_host) -> msix_lock -> message(), the interrupt line
  *
@@ -55,7 +56,7 @@ struct pci_device {
 	struct pci_host *host;
 	unsigned devfn;
 	struct pci_function function; /* under the host's lock */
-	struct pci_extended extended;
+	struct pci_extended extended; /* only when it is a PCI Express function */
 	/* Published. */
 	_Atomic bool master;
 	_Atomic bool msix_on;	  /* enabled */
@@ -63,6 +64,7 @@ struct pci_device {
 	_Atomic bool intx_asserted;
 	/* Under the host's lock. */
 	bool intx_level;     /* of the line */
+	bool msi_told;	     /* the interrupt that lasts was sent as a message */
 	bool reset_asked;    /* function-level reset, to be done without the lock */
 	uint8_t power_state; /* 0: D0, 3: D3hot */
 	/* Where a message goes: apic_bus_msi. False: nobody took it. */
@@ -72,8 +74,10 @@ struct pci_device {
 	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
 	/* Places in configuration space. */
-	unsigned express_capability;
+	unsigned reset_register; /* and the bit in it that asks for function-level reset */
+	uint32_t reset_bit;
 	unsigned power_capability;
+	unsigned msi_capability; /* 0: none */
 	unsigned msix_capability;
 	struct spinlock msix_lock; /* the table, and all that decides whether a message goes */
 	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
@@ -88,6 +92,13 @@ struct pci_device_config {
 	unsigned msix_count; /* 0 .. PCI_MSIX_VECTORS_MAX; table and PBA get a BAR of 4 KiB */
 	unsigned msix_bar;
 	bool intx; /* has INTA */
+	bool msi;  /* has one MSI, sent by pci_device_intx */
+	/*
+	 * A PCI Express endpoint, for devices whose specification asks for one (NVMe). Otherwise a
+	 * conventional function: a system looks for some twenty capabilities in the extended
+	 * configuration space of the former, each an emulated access.
+	 */
+	bool express;
 	/* Connections of the board. */
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
@@ -95,10 +106,10 @@ struct pci_device_config {
 };
 
 /*
- * Sets up configuration space with capabilities (PCI Express endpoint of the root complex with FLR,
- * power management, MSI-X) and adds the function to the host. The model then declares its BARs and
- * further capabilities with pci_function_* on d->function, before the guest runs. HV_E_EXISTS,
- * HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
+ * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
+ * advanced features, both with FLR; power management; MSI-X) and adds the function to the host. The
+ * model then declares its BARs and further capabilities with pci_function_* on d->function, before
+ * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
@@ -123,6 +134,14 @@ static inline bool pci_device_uses_msix(const struct pci_device *d)
  * off: nothing. May be called with the model's lock held.
  */
 void pci_device_msix(struct pci_device *d, unsigned vector);
-/* The level of INTA; kept while INTx is off or messages are on, and shown in the status register.
+/*
+ * The vCPU that the vector's message goes to, as far as its address tells: a hint, for vwork_ask.
+ * The index may be beyond the last vCPU.
+ */
+unsigned pci_device_target(struct pci_device *d, unsigned vector);
+/*
+ * The level of INTA; kept while INTx is off or MSI-X is on, and shown in the status register. While
+ * the guest has MSI on, a rise is a message instead. For a given device from one place at a time:
+ * with the model's lock held.
  */
 void pci_device_intx(struct pci_device *d, bool level);

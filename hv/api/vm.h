@@ -17,6 +17,8 @@
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a VM's deferred work	nothing is taken under it
+ *	a layer of a disk	hv/blk/: no two at once, not held while a request goes down; then
+ *				the machine's disk
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
  *	the log, the console	in this order; then the real serial port and screen

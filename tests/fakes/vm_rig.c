@@ -10,6 +10,7 @@
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/base/log.h"
+#include "hv/blk/registry.h"
 #include "hv/cpu/features.h"
 #include "hv/cpu/percpu.h"
 #include "hv/exit.h"
@@ -170,6 +171,7 @@ void vm_rig_machine_of(bool all, unsigned cpus)
 	monitor_init(&monitor_ops, !all);
 	vcpu_set_backend(&fake_hv_backend);
 	guest_init();
+	blk_registry_init();
 	run_init(&run_config);
 	run_cpu_init();
 	for (unsigned i = 1; i < cpus; i++) {

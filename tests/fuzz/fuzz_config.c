@@ -42,6 +42,29 @@ static bool is_entry(const struct config_tree *tree, unsigned entry)
 	return entry < tree->count && !tree->entries[entry].directory;
 }
 
+static bool is_usable_disk(const struct config_tree *tree, const struct config_disk *d)
+{
+	bool image = d->source == CONFIG_DISK_IMAGE;
+
+	if (image ? !is_entry(tree, d->file) || tree->entries[d->file].size % 512 != 0
+		  : d->name[0] == '\0') {
+		return false;
+	}
+	return d->serial[0] != '\0' && !(d->overlay && d->readonly) &&
+	       (d->overlay || !image || d->readonly) && d->iops <= 10000000 &&
+	       d->bandwidth <= 100ull << 30 && d->overlay_limit <= 1ull << 40;
+}
+
+static bool are_usable_disks(const struct config_tree *tree, const struct guest_config *guest)
+{
+	for (unsigned i = 0; i < guest->disk_count; i++) {
+		if (!is_usable_disk(tree, &guest->disks[i])) {
+			return false;
+		}
+	}
+	return guest->disk_count <= CONFIG_DISKS_MAX;
+}
+
 /* What the networks take for granted. */
 static bool nets_fit(const struct guest_config *guest)
 {
@@ -96,7 +119,7 @@ static void check_guest(const struct config_tree *tree, struct span name, struct
 		}
 		return;
 	}
-	if (reported != 0 || !is_startable(tree, &guest)) {
+	if (reported != 0 || !is_startable(tree, &guest) || !are_usable_disks(tree, &guest)) {
 		abort();
 	}
 }
@@ -110,7 +133,8 @@ static unsigned make_entries(struct span list, struct config_entry *entries)
 		bool directory = line.n > 0 && line.p[line.n - 1] == '/';
 
 		line.n -= directory ? 1 : 0;
-		entries[count++] = (struct config_entry){line, line.n % 7, directory, NULL};
+		entries[count++] = (struct config_entry){line, line.n % 7 * 512 + (line.n % 5 == 4),
+							 directory, NULL};
 	}
 	return count;
 }

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "tests/load/sys.h"
+#include "tests/load/text.h"
 
 #define CPUS_MAX 64u
 #define PAGE 4096ul
@@ -51,42 +52,6 @@ struct shared {
 static struct shared *shared;
 static unsigned cpu_count;
 static int ring[CPUS_MAX][2];
-
-/* --- text --- */
-
-struct line {
-	char text[256];
-	size_t n;
-};
-
-static void add(struct line *l, const char *s)
-{
-	for (; *s != 0 && l->n < sizeof(l->text); s++) {
-		l->text[l->n++] = *s;
-	}
-}
-
-static void add_number(struct line *l, int64_t number)
-{
-	uint64_t v = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-	char text[24];
-	size_t at = sizeof(text) - 1;
-
-	text[at] = 0;
-	do {
-		text[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	add(l, number < 0 ? "-" : "");
-	add(l, text + at);
-}
-
-/* In one piece, so that the kernel's messages do not part it. */
-static void say(struct line *l)
-{
-	add(l, "\n");
-	(void)sys3(SYS_WRITE, 1, address_of(l->text), l->n);
-}
 
 static void note_failure(const char *why)
 {
@@ -521,16 +486,6 @@ static void run_for(uint64_t ns)
 	judge_clock(&from, &to);
 }
 
-static uint64_t number(const char *s)
-{
-	uint64_t v = 0;
-
-	for (; *s >= '0' && *s <= '9'; s++) {
-		v = v * 10 + (uint64_t)(*s - '0');
-	}
-	return v;
-}
-
 __attribute__((used)) _Noreturn void load_main(unsigned long *stack);
 _Noreturn void load_main(unsigned long *stack)
 {
@@ -548,7 +503,7 @@ _Noreturn void load_main(unsigned long *stack)
 		say(&l);
 		sys_exit(1);
 	}
-	run_for(number(argv[1]) * NS);
+	run_for(number_of(argv[1]) * NS);
 	add(&l, "load: ");
 	add(&l, atomic_load(&shared->failed) != 0 ? "FAILED: " : "ok");
 	add(&l, atomic_load(&shared->failed) != 0 ? shared->why : "");

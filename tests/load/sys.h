@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linux system calls and a little text, for the load program, which has no libc. */
+/* Linux system calls for programs without libc. */
 #pragma once
 
 #include <stddef.h>
@@ -7,20 +7,44 @@
 
 #define SYS_READ 0
 #define SYS_WRITE 1
+#define SYS_OPEN 2
+#define SYS_CLOSE 3
 #define SYS_MMAP 9
 #define SYS_MUNMAP 11
+#define SYS_PREAD64 17
+#define SYS_PWRITE64 18
 #define SYS_SCHED_YIELD 24
 #define SYS_NANOSLEEP 35
+#define SYS_SOCKET 41
+#define SYS_CONNECT 42
+#define SYS_ACCEPT 43
+#define SYS_SENDTO 44
+#define SYS_RECVFROM 45
+#define SYS_BIND 49
+#define SYS_LISTEN 50
+#define SYS_SETSOCKOPT 54
 #define SYS_CLONE 56
 #define SYS_FORK 57
 #define SYS_EXIT 60
 #define SYS_WAIT4 61
+#define SYS_FSYNC 74
+#define SYS_CHDIR 80
+#define SYS_RENAME 82
 #define SYS_IOPERM 173
 #define SYS_FUTEX 202
 #define SYS_SCHED_SETAFFINITY 203
+#define SYS_IO_SETUP 206
+#define SYS_IO_GETEVENTS 208
+#define SYS_IO_SUBMIT 209
 #define SYS_CLOCK_GETTIME 228
 #define SYS_PIPE2 293
 
+#define O_RDONLY 0
+#define O_WRONLY 1
+#define O_RDWR 2
+#define O_CREAT 0x40
+#define O_TRUNC 0x200
+#define O_DIRECT 0x4000
 #define PROT_RW 3
 #define MAP_SHARED 1
 #define MAP_PRIVATE 2
@@ -71,6 +95,12 @@ static inline void *sys_map(unsigned long at, unsigned long bytes, unsigned long
 {
 	return (void *)sys6(SYS_MMAP, at, bytes, PROT_RW,
 			    flags | MAP_ANONYMOUS | (at != 0 ? MAP_FIXED : 0), ~0ul, 0);
+}
+
+/* A file descriptor, negative on errors. */
+static inline int sys_open(const char *path, unsigned long flags)
+{
+	return (int)sys3(SYS_OPEN, address_of(path), flags, 0644);
 }
 
 static inline uint64_t sys_now(void)

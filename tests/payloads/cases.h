@@ -62,6 +62,9 @@ void case_pit_ioapic(void);
 void case_uart_irq(void);
 void case_rtc_irq(void);
 
+/* pci.c */
+void case_pci(void);
+
 /* time.c */
 void case_heartbeat(void);
 void case_clocks(void);

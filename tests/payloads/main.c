@@ -41,6 +41,7 @@ const struct rt_case rt_cases[] = {
 	{"pit-ioapic", case_pit_ioapic},
 	{"uart-irq", case_uart_irq},
 	{"rtc-irq", case_rtc_irq},
+	{"pci", case_pci},
 	{"heartbeat", case_heartbeat},
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},

@@ -7,8 +7,10 @@ Everything starts from the same kind of image that a person writes to a USB stic
 import dataclasses
 import os
 import pathlib
+import random
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -85,6 +87,19 @@ class Idle:
 
 
 @dataclasses.dataclass
+class Boot:
+    """Waits for the machine's own end and starts it again, with the same image and disks."""
+    exit_code: int = 0
+
+
+@dataclasses.dataclass
+class PowerCut:
+    """Kills the emulator up to `within` seconds from now, nobody knows when, and starts the machine
+    again: what the disks have acknowledged is on them, what they have not may be or not."""
+    within: float = 1
+
+
+@dataclasses.dataclass
 class Trial:
     """Steps whose failure is noted, and the case goes on: one boot serves many of these."""
     name: str
@@ -108,6 +123,7 @@ class Case:
     allow_missing: bool = False
     image_error: str = ""  # mkimage must refuse with a message that matches; nothing is booted
     run_args: tuple = ()
+    disks: tuple = ()  # of disks.Disk: made before the first boot, kept over the others
 
 
 @dataclasses.dataclass
@@ -181,28 +197,35 @@ class HostLag:
 class Machine:
     """One running emulator."""
 
-    def __init__(self, case, platform, image, log):
+    def __init__(self, case, platform, image, disks, log):
         self.platform = platform
         self.patience = PATIENCE[platform]
         self.timeout = case.timeout * self.patience
-        command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(self.timeout),
-                   "-m", case.memory, "-c", str(case.cpus), *case.run_args, str(image)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, bufsize=0)
+        with_disks = [word for disk, file in zip(case.disks, disks)
+                      for word in ("--disk", f"{disk.kind}:{file},serial={disk.serial}")]
+        self.command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(self.timeout), "-m", case.memory,
+                        "-c", str(case.cpus), *with_disks, *case.run_args, str(image)]
         self.log = log
+        log.unlink(missing_ok=True)
         self.lines = []
         self.times = []  # when each line was complete, time.monotonic()
-        self.partial = ""
         self.problems = []
         self.seen = 0
         self.news = threading.Condition()
+        self.boot()
+
+    def boot(self):
+        """Starts the emulator; the transcript goes on."""
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, bufsize=0)
+        self.partial = ""
         self.ended = False
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.lag = HostLag(self.process)
 
     def _read(self):
-        with open(self.log, "wb") as log:
+        with open(self.log, "ab") as log:
             while True:
                 data = os.read(self.process.stdout.fileno(), 65536)
                 if not data:
@@ -262,6 +285,12 @@ class Machine:
             raise Failed(f"still running {self.timeout + 10:.0f} s after the last step") from late
         self.reader.join(10)
         return code
+
+    def cut_power(self):
+        """Gives the emulator no chance to do anything more."""
+        for child in children(self.process.pid):
+            os.kill(child, signal.SIGKILL)
+        self.finish()
 
     def close(self):
         if self.process.poll() is None:
@@ -384,6 +413,13 @@ def run_check(step, machine):
         raise Failed(str(wrong)) from wrong
 
 
+def run_boot(step, machine):
+    code = machine.finish()
+    if code != step.exit_code:
+        raise Failed(f"exit code {code}, expected {step.exit_code}")
+    machine.boot()
+
+
 def run_steps(steps, machine):
     for step in steps:
         if isinstance(step, Expect):
@@ -400,6 +436,12 @@ def run_steps(steps, machine):
             run_heart(step, machine)
         elif isinstance(step, Idle):
             time.sleep(step.seconds)
+        elif isinstance(step, Boot):
+            run_boot(step, machine)
+        elif isinstance(step, PowerCut):
+            time.sleep(random.uniform(0, step.within))
+            machine.cut_power()
+            machine.boot()
         elif isinstance(step, Trial):
             run_trial(step, machine)
         else:
@@ -413,7 +455,8 @@ def run_case(case, platform):
     image = build_image(case, folder)
     if case.image_error:
         return time.monotonic() - started
-    machine = Machine(case, platform, image, folder / "serial.log")
+    disks = [disk.make(folder) for disk in case.disks]
+    machine = Machine(case, platform, image, disks, folder / "serial.log")
     try:
         run_steps(case.steps, machine)
         code = machine.finish()

@@ -82,7 +82,8 @@ static struct pci_device *plug(void)
 					.identity = {.vendor = 0x1af4, .device = 0x1042},
 					.msix_count = 2,
 					.msix_bar = MSIX_BAR,
-					.intx = true};
+					.intx = true,
+					.express = true};
 
 	assert_int_equal(board_place_pci(board, &cfg), HV_OK);
 	assert_int_equal(pci_device_init(d, &cfg), HV_OK);

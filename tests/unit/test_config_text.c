@@ -149,9 +149,43 @@ static void test_text_only(void **state)
 	assert_int_equal(reported, 1);
 }
 
+static struct span part_of(struct span *rest)
+{
+	struct span part = {NULL, 0};
+
+	assert_true(config_next_part(rest, &part));
+	return part;
+}
+
+static void test_parts_and_options(void **state)
+{
+	struct span rest = span_of(" a b ,c=1,, d = x=y ,e=");
+	struct span name;
+	struct span value;
+
+	(void)state;
+	assert_true(span_eq(part_of(&rest), "a b"));
+	config_split_option(part_of(&rest), &name, &value);
+	assert_true(span_eq(name, "c") && span_eq(value, "1"));
+	assert_int_equal(part_of(&rest).n, 0);
+	config_split_option(part_of(&rest), &name, &value);
+	assert_true(span_eq(name, "d") && span_eq(value, "x=y"));
+	config_split_option(part_of(&rest), &name, &value);
+	assert_true(span_eq(name, "e") && value.n == 0 && value.p != NULL);
+	assert_false(config_next_part(&rest, &name));
+	config_split_option(span_of("alone"), &name, &value);
+	assert_true(span_eq(name, "alone") && value.p == NULL);
+	/* A value that ends in a comma has one more part, which is empty. */
+	rest = span_of("a,");
+	assert_int_equal(part_of(&rest).n, 1);
+	assert_int_equal(part_of(&rest).n, 0);
+	assert_false(config_next_part(&rest, &name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts_and_options),
 		cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_takes_values),
 		cmocka_unit_test(test_places),

@@ -56,6 +56,25 @@ static void test_folders(void **state)
 	assert_false(config_next_folder(&tree, &cursor, &name));
 }
 
+/* What several guests use lies in a folder that is no guest's. */
+static void test_images_are_no_guest(void **state)
+{
+	static const struct config_entry entries_of[] = {
+		{{"Images", 6}, 0, true, NULL},
+		{{"Images/debian.img", 17}, 512, false, NULL},
+		{{"images2", 7}, 0, true, NULL},
+	};
+	const struct config_tree with_images = {entries_of, ARRAY_SIZE(entries_of)};
+	unsigned cursor = 0;
+	struct span name;
+
+	(void)state;
+	assert_true(config_next_folder(&with_images, &cursor, &name));
+	assert_true(span_eq(name, "images2"));
+	assert_false(config_next_folder(&with_images, &cursor, &name));
+	assert_int_equal(config_find(&with_images, span_of("images/debian.img")), 1);
+}
+
 static void test_other_spelling(void **state)
 {
 	struct span other;
@@ -84,6 +103,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_folders),
+		cmocka_unit_test(test_images_are_no_guest),
 		cmocka_unit_test(test_other_spelling),
 		cmocka_unit_test(test_empty_tree),
 	};

@@ -154,6 +154,26 @@ class MkImage(unittest.TestCase):
         self.assertEqual(tree["bulkhead/web/one.bin"], b"1")
         self.assertEqual(tree["bulkhead/web/two"], b"2")
 
+    def test_disks_keep_their_options(self):
+        self.write("host/root.img", b"D" * 512)
+        self.write("in/web/guest.conf", "disk = ../../host/root.img , overlay=1M,iops=5\n"
+                   "disk = partition:root, readonly\ndisk=disk:S1\n")
+        tree = self.image()
+        self.assertEqual(tree["bulkhead/web/guest.conf"],
+                         b"disk = root.img , overlay=1M,iops=5\n"
+                         b"disk = partition:root, readonly\ndisk=disk:S1\n")
+        self.assertEqual(tree["bulkhead/web/root.img"], b"D" * 512)
+
+    def test_shared_files_are_there_once(self):
+        self.write("in/images/debian.img", b"D" * 512)
+        text = b"disk = /images/debian.img, overlay\nkernel =/images/debian.img\n"
+        self.write("in/web/guest.conf", text)
+        self.write("in/db/guest.conf", text)
+        tree = self.image()
+        self.assertEqual(tree["bulkhead/web/guest.conf"], text)
+        self.assertEqual(tree["bulkhead/images/debian.img"], b"D" * 512)
+        self.assertNotIn("bulkhead/db/debian.img", tree)
+
     def test_file_in_the_folder_is_there_once(self):
         self.write("in/web/guest.conf", "kernel = vmlinuz\ninitrd = vmlinuz")
         tree = self.image()

@@ -95,6 +95,7 @@ static struct pci_device_config config(void)
 		.msix_count = VECTORS,
 		.msix_bar = MSIX_BAR,
 		.intx = true,
+		.express = true,
 		.message = message,
 		.message_ctx = &messages,
 		.intx_line = rig_irq(&line),
@@ -267,6 +268,29 @@ static void a_device_without_interrupts_has_neither_pin_nor_messages(void **stat
 	pci_device_msix(&other, 0);
 	assert_int_equal(line.rises + messages, 0);
 	assert_int_equal(pci_function_read(&other.function, PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
+}
+
+/* Reset by the advanced features capability, and nothing behind the first 256 bytes. */
+static void a_conventional_function_is_reset_as_well(void **state)
+{
+	struct pci_device_config cfg = config();
+	unsigned at;
+
+	(void)state;
+	host.functions[DEVFN] = NULL;
+	cfg.express = false;
+	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	at = capability(0x13);
+	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
+	assert_int_equal(get(0x100, 4), 0xffffffff);
+	assert_int_equal(get(capability(0x11) + 2, 2), VECTORS - 1);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	put(at + 4, 1, 0xfe);
+	assert_int_equal(resets, 0);
+	put(at + 4, 1, 1);
+	assert_int_equal(resets, 1);
+	assert_int_equal(get(at + 4, 2), 0);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
 }
 
 /* ---- BARs ---- */
@@ -447,6 +471,69 @@ static void messages_take_the_lines_place(void **state)
 	assert_true(line.level);
 }
 
+/* ---- MSI ---- */
+
+static void assert_msi(unsigned count)
+{
+	assert_int_equal(messages, count);
+	assert_false(line.level);
+	if (count != 0) {
+		assert_true(last_address == 0x1fee02000);
+		assert_int_equal(last_data, 0x4051);
+	}
+}
+
+static void a_message_stands_for_the_line(void **state)
+{
+	struct pci_device_config cfg = config();
+	unsigned at;
+
+	(void)state;
+	host.functions[DEVFN] = NULL;
+	cfg.msi = true;
+	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	at = capability(0x05);
+	assert_int_equal(get(at + 2, 2), 0x80);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	put(at + 4, 4, 0xfee02003);
+	put(at + 8, 4, 1);
+	put(at + 12, 2, 0x4051);
+	put(at + 2, 2, 0xffff);
+	assert_int_equal(get(at + 2, 2), 0x81);
+	assert_msi(0);
+	pci_device_intx(&dev, true);
+	assert_msi(1);
+	put(PCI_INTERRUPT_LINE, 1, 5); /* no second one */
+	assert_msi(1);
+	pci_device_intx(&dev, false);
+	pci_device_intx(&dev, true);
+	assert_msi(2);
+	put(at + 2, 2, 0);
+	assert_true(line.level);
+	put(PCI_COMMAND, 2, 0);
+	put(at + 2, 2, 1);
+	assert_msi(2); /* not before it may write to memory */
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	assert_msi(3);
+	set_msix(0xc000);
+	pci_device_intx(&dev, false);
+	pci_device_intx(&dev, true);
+	assert_msi(3); /* MSI-X goes before */
+}
+
+static void a_vector_tells_its_cpu(void **state)
+{
+	(void)state;
+	set_vector(0, 0xfee05000, 0x41, 0);
+	set_vector(1, 0xfee0c004, 0x41, 0); /* logical: CPUs 2 and 3 */
+	set_vector(2, 0xfee00004, 0x41, 0);
+	assert_int_equal(pci_device_target(&dev, 0), 5);
+	assert_int_equal(pci_device_target(&dev, 1), 2);
+	assert_int_equal(pci_device_target(&dev, 2), 0);
+	assert_int_equal(pci_device_target(&dev, VECTORS), 0);
+	assert_int_equal(pci_device_target(&dev, PCI_MSIX_NO_VECTOR), 0);
+}
+
 /* ---- power ---- */
 
 static void below_d0_nothing_leaves_the_device(void **state)
@@ -587,6 +674,7 @@ int main(void)
 		cmocka_unit_test_setup(what_does_not_fit_is_refused, setup),
 		cmocka_unit_test_setup(a_device_without_interrupts_has_neither_pin_nor_messages,
 				       setup),
+		cmocka_unit_test_setup(a_conventional_function_is_reset_as_well, setup),
 		cmocka_unit_test_setup(accesses_to_own_bars_reach_the_model, setup),
 		cmocka_unit_test_setup(the_table_is_memory_with_read_only_bits, setup),
 		cmocka_unit_test_setup(odd_writes_and_what_lies_behind_the_table_do_nothing, setup),
@@ -598,6 +686,8 @@ int main(void)
 		cmocka_unit_test_setup(the_line_follows_the_device, setup),
 		cmocka_unit_test_setup(a_line_that_is_off_is_kept_and_shown, setup),
 		cmocka_unit_test_setup(messages_take_the_lines_place, setup),
+		cmocka_unit_test_setup(a_message_stands_for_the_line, setup),
+		cmocka_unit_test_setup(a_vector_tells_its_cpu, setup),
 		cmocka_unit_test_setup(below_d0_nothing_leaves_the_device, setup),
 		cmocka_unit_test_setup(d0_brings_back_what_was, setup),
 		cmocka_unit_test_setup(states_that_are_not_there_are_not_entered, setup),

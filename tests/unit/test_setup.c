@@ -165,6 +165,31 @@ static void files_beside_folders_are_no_guests(void **state)
 	assert_string_equal(vm_rig_text(), "");
 }
 
+/* --- disks --- */
+
+/* A missing disk keeps one guest out, by name; an image is in memory once for the others. */
+static void disks_of_guests(void **state)
+{
+	static const char sectors[1024];
+
+	(void)state;
+	folder("images");
+	(void)add("images/x.img", sectors, sizeof(sectors));
+	guest("disk-a", "memory = 16M\ndisk = /images/x.img\nautostart = off");
+	guest("disk-b", "memory = 16M\ndisk = /images/x.img, readonly\ndisk = /images/x.img\n"
+			"autostart = off");
+	guest("disk-c", "memory = 16M\ndisk = partition:root");
+	read_it();
+	setup_disks();
+	assert_says("bulkhead: guest disk-c: not started: disk 0: there is no label or UUID of a "
+		    "partition \"root\"; there are: none\r\n");
+	assert_ptr_equal(found("disk-a")->disks[0]->extent.dev,
+			 found("disk-b")->disks[1]->extent.dev);
+	assert_int_equal(found("disk-a")->disk_images[0].size, sizeof(sectors));
+	assert_string_equal(started(), "");
+	assert_int_equal(guest_start(found("disk-c")), HV_E_NOT_FOUND);
+}
+
 /* --- guests --- */
 
 static void a_folder_becomes_a_guest(void **state)
@@ -435,6 +460,7 @@ int main(void)
 		TEST(an_empty_stick),
 		TEST(files_beside_folders_are_no_guests),
 		TEST(a_folder_becomes_a_guest),
+		TEST(disks_of_guests),
 		TEST(the_handoff_may_go_afterwards),
 		TEST(an_error_keeps_one_guest_out),
 		TEST(more_memory_than_the_machine_has),

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests that the overlay alone can serve are done at once. The others become a job: a read has
+ * the base fill the buffer and then lays over it what the overlay has; a write that covers a
+ * granule in part, which is absent, first reads that granule from the base. While the base works
+ * other requests may change the tree, so a job looks at it anew when it goes on.
+ */
+#include "hv/blk/overlay.h"
+
+#include "hv/base/addr.h"
+#include "hv/base/bits.h"
+#include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "mm/frame.h"
+#include "mm/pool.h"
+
+#define GRANULE_SECTORS (BLK_OVERLAY_GRANULE / BLK_SECTOR)
+#define NODE_BITS 9u
+#define NODE_ENTRIES (1u << NODE_BITS)
+/* Keeps what one request copies under the lock small. */
+#define OVERLAY_COUNT_MAX 2048u
+/* Far beyond any disk; numbers of granules and sectors cannot overflow. */
+#define OVERLAY_SECTORS_MAX BIT(48)
+/* What the guests' disks leave of the machine's memory for everything else. */
+#define OVERLAY_LEAVES MIB(8)
+
+/* NULL: absent. At the lowest level a granule's page; above it a node. Or the mark for zeros. */
+struct node {
+	void *entries[NODE_ENTRIES];
+};
+static_assert(sizeof(struct node) == BLK_OVERLAY_GRANULE, "nodes and granules are pages");
+static_assert(BLK_OVERLAY_GRANULE == PAGE_SIZE, "nodes and granules are pages");
+
+static char zeros_mark;
+#define ZEROS ((void *)&zeros_mark)
+
+enum { FIRST, LAST, ENDS };
+
+/* A request for which the base has to be read. */
+struct job {
+	struct blk_request below;
+	struct blk_overlay *overlay;
+	struct blk_request *asked;
+	/* WRITE, WRITE_ZEROES: what the base has of the granules at both ends; NULL: not read. */
+	uint8_t *fill[ENDS];
+};
+
+/* The part of a request that lies in one granule. */
+struct piece {
+	uint64_t granule;
+	uint32_t offset; /* bytes */
+	uint32_t bytes;
+};
+
+static struct blk_overlay *overlay_of(struct blk_device *d)
+{
+	return container_of(d, struct blk_overlay, dev);
+}
+
+/* The piece that begins `done` sectors into the request. */
+static struct piece piece_at(const struct blk_request *r, uint32_t done)
+{
+	uint64_t sector = r->sector + done;
+	uint32_t skip = (uint32_t)(sector % GRANULE_SECTORS);
+	uint32_t count = (uint32_t)min_u64(GRANULE_SECTORS - skip, r->count - done);
+
+	return (struct piece){
+		.granule = sector / GRANULE_SECTORS,
+		.offset = skip * BLK_SECTOR,
+		.bytes = count * BLK_SECTOR,
+	};
+}
+
+/* Where the data of a READ or WRITE is from `done` sectors on. */
+static uint8_t *data_at(const struct blk_request *r, uint32_t done)
+{
+	return (uint8_t *)r->buffer + (size_t)done * BLK_SECTOR;
+}
+
+/* --- the tree, under the lock --- */
+
+static bool is_memory(const void *entry)
+{
+	return entry != NULL && entry != ZEROS;
+}
+
+static unsigned index_at(uint64_t granule, unsigned level)
+{
+	return (unsigned)(granule >> (level * NODE_BITS)) % NODE_ENTRIES;
+}
+
+/* The granule's page, ZEROS or NULL. */
+static void *lookup(const struct blk_overlay *o, uint64_t granule)
+{
+	void *entry = o->root;
+
+	for (unsigned level = o->levels; level > 0 && is_memory(entry); level--) {
+		entry = ((const struct node *)entry)->entries[index_at(granule, level - 1)];
+	}
+	return entry;
+}
+
+/* A zeroed page within the limit; NULL: there is none. */
+static void *take_page(struct blk_overlay *o)
+{
+	struct frame_stats machine;
+	void *page = NULL;
+
+	frame_stats(&machine);
+	if (machine.free * PAGE_SIZE >= OVERLAY_LEAVES &&
+	    (o->limit == 0 || range_fits(o->bytes, PAGE_SIZE, o->limit))) {
+		page = pool_pages(0);
+	}
+	o->bytes += page != NULL ? PAGE_SIZE : 0;
+	return page;
+}
+
+static void give_page(struct blk_overlay *o, void *page)
+{
+	pool_pages_free(page, 0);
+	o->bytes -= PAGE_SIZE;
+}
+
+/* The node in *entry, made if there is none, with what stood there in all its entries. */
+static struct node *open_node(struct blk_overlay *o, void **entry)
+{
+	struct node *node = *entry;
+
+	if (is_memory(node)) {
+		return node;
+	}
+	node = take_page(o);
+	if (node == NULL) {
+		return NULL;
+	}
+	for (unsigned i = 0; *entry == ZEROS && i < NODE_ENTRIES; i++) {
+		node->entries[i] = ZEROS;
+	}
+	*entry = node;
+	return node;
+}
+
+/* Where the granule's entry is; NULL: no memory. */
+static void **open_entry(struct blk_overlay *o, uint64_t granule)
+{
+	void **entry = &o->root;
+
+	for (unsigned level = o->levels; level > 0; level--) {
+		struct node *node = open_node(o, entry);
+
+		if (node == NULL) {
+			return NULL;
+		}
+		entry = &node->entries[index_at(granule, level - 1)];
+	}
+	return entry;
+}
+
+/* Frees what `entry` stands for; `level` is the number of node levels in it. */
+static void drop(struct blk_overlay *o, void *entry, unsigned level)
+{
+	struct node *node = entry;
+
+	if (!is_memory(entry)) {
+		return;
+	}
+	for (unsigned i = 0; level > 0 && i < NODE_ENTRIES; i++) {
+		drop(o, node->entries[i], level - 1);
+	}
+	give_page(o, entry);
+}
+
+/* Granules [first, end) become `mark`, which is NULL or ZEROS. */
+struct mark {
+	uint64_t first;
+	uint64_t end;
+	void *mark;
+};
+
+/*
+ * Marks what of `m` lies below `entry`, which stands for the granules from `base` on; false: no
+ * memory to take apart an entry that stands for more.
+ */
+static bool mark_below(struct blk_overlay *o, void **entry, unsigned level, uint64_t base,
+		       const struct mark *m)
+{
+	uint64_t span = BIT(level * NODE_BITS);
+	uint64_t child = span >> NODE_BITS;
+	struct node *node;
+
+	if (m->first <= base && base + span <= m->end) {
+		drop(o, *entry, level);
+		*entry = m->mark;
+		return true;
+	}
+	if (*entry == m->mark) {
+		return true;
+	}
+	node = open_node(o, entry);
+	if (node == NULL) {
+		return false;
+	}
+	for (unsigned i = 0; i < NODE_ENTRIES; i++) {
+		uint64_t at = base + i * child;
+
+		if (ranges_overlap(at, child, m->first, m->end - m->first) &&
+		    !mark_below(o, &node->entries[i], level - 1, at, m)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The whole granules in a request; what lies behind the last sector counts as covered. */
+static struct mark whole_granules(const struct blk_overlay *o, const struct blk_request *r,
+				  void *mark)
+{
+	uint64_t end = r->sector + r->count;
+
+	return (struct mark){
+		.first = align_up(r->sector, GRANULE_SECTORS) / GRANULE_SECTORS,
+		.end = end == o->dev.sectors ? BIT(o->levels * NODE_BITS) : end / GRANULE_SECTORS,
+		.mark = mark,
+	};
+}
+
+static bool mark_granules(struct blk_overlay *o, const struct blk_request *r, void *mark)
+{
+	struct mark m = whole_granules(o, r, mark);
+
+	return m.first >= m.end || mark_below(o, &o->root, o->levels, 0, &m);
+}
+
+/* --- copying, under the lock --- */
+
+/* Lays what the overlay has over the buffer of a READ. */
+static void copy_out(const struct blk_overlay *o, const struct blk_request *r)
+{
+	for (uint32_t done = 0; done < r->count;) {
+		struct piece p = piece_at(r, done);
+		const uint8_t *page = lookup(o, p.granule);
+
+		if (is_memory(page)) {
+			memcpy(data_at(r, done), page + p.offset, p.bytes);
+		} else if (page == ZEROS) {
+			memset(data_at(r, done), 0, p.bytes);
+		}
+		done += p.bytes / BLK_SECTOR;
+	}
+}
+
+/*
+ * `data`: NULL for zeros. `fill`: the base's content of this granule, if it may be needed. False:
+ * no memory.
+ */
+static bool write_piece(struct blk_overlay *o, const struct piece *p, const uint8_t *data,
+			const uint8_t *fill)
+{
+	void **entry = open_entry(o, p->granule);
+	uint8_t *page = entry != NULL && is_memory(*entry) ? *entry : NULL;
+
+	if (entry == NULL) {
+		return false;
+	}
+	if (page == NULL) {
+		page = take_page(o);
+		if (page == NULL) {
+			return false;
+		}
+		if (*entry == NULL && fill != NULL) {
+			memcpy(page, fill, BLK_OVERLAY_GRANULE);
+		}
+		*entry = page;
+	}
+	if (data != NULL) {
+		memcpy(page + p->offset, data, p->bytes);
+	} else {
+		memset(page + p->offset, 0, p->bytes);
+	}
+	return true;
+}
+
+/* --- writing --- */
+
+/* The sector where the granule at this end of the request begins. */
+static uint64_t end_sector(const struct blk_request *r, unsigned end)
+{
+	return align_down(end == FIRST ? r->sector : r->sector + r->count - 1, GRANULE_SECTORS);
+}
+
+/* Sectors of the granule that begins at `sector`: fewer at the end of the device. */
+static uint32_t granule_count(const struct blk_overlay *o, uint64_t sector)
+{
+	return (uint32_t)min_u64(GRANULE_SECTORS, o->dev.sectors - sector);
+}
+
+/* Whether the request covers only a part of the granule at this end. */
+static bool is_partial(const struct blk_overlay *o, const struct blk_request *r, unsigned end)
+{
+	uint64_t sector = end_sector(r, end);
+
+	return r->sector > sector || r->sector + r->count < sector + granule_count(o, sector);
+}
+
+/* What the base has of a granule, if it was read. Both ends may be the same one. */
+static const uint8_t *fill_for(const struct blk_request *r, const struct job *job, uint64_t granule)
+{
+	for (unsigned end = FIRST; job != NULL && end < ENDS; end++) {
+		if (job->fill[end] != NULL && end_sector(r, end) / GRANULE_SECTORS == granule) {
+			return job->fill[end];
+		}
+	}
+	return NULL;
+}
+
+/* An end whose granule has to be read from the base first; ENDS: none. */
+static unsigned missing_fill(const struct blk_overlay *o, const struct blk_request *r,
+			     const struct job *job)
+{
+	for (unsigned end = FIRST; end < ENDS; end++) {
+		uint64_t granule = end_sector(r, end) / GRANULE_SECTORS;
+
+		if (is_partial(o, r, end) && fill_for(r, job, granule) == NULL &&
+		    lookup(o, granule) == NULL) {
+			return end;
+		}
+	}
+	return ENDS;
+}
+
+static bool write_data(struct blk_overlay *o, const struct blk_request *r, const struct job *job)
+{
+	for (uint32_t done = 0; done < r->count;) {
+		struct piece p = piece_at(r, done);
+
+		if (!write_piece(o, &p, data_at(r, done), fill_for(r, job, p.granule))) {
+			return false;
+		}
+		done += p.bytes / BLK_SECTOR;
+	}
+	return true;
+}
+
+/* Whole granules only need the mark; those at the ends that are not are written. */
+static bool write_zeros(struct blk_overlay *o, const struct blk_request *r, const struct job *job)
+{
+	if (!mark_granules(o, r, ZEROS)) {
+		return false;
+	}
+	for (unsigned end = FIRST; end < ENDS; end++) {
+		uint64_t sector = max_u64(end_sector(r, end), r->sector);
+		struct piece p = piece_at(r, (uint32_t)(sector - r->sector));
+
+		if (is_partial(o, r, end) &&
+		    !write_piece(o, &p, NULL, fill_for(r, job, p.granule))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- jobs --- */
+
+static void finish(struct blk_overlay *o, struct blk_request *r, struct job *job,
+		   enum hv_status status)
+{
+	for (unsigned end = FIRST; job != NULL && end < ENDS; end++) {
+		if (job->fill[end] != NULL) {
+			pool_pages_free(job->fill[end], 0);
+		}
+	}
+	pool_free(job, sizeof(*job));
+	blk_done(&o->dev, r, status);
+}
+
+/* There was no memory: said once, as a full overlay fails write after write. */
+static void fail_write(struct blk_overlay *o, struct blk_request *r, struct job *job)
+{
+	uint64_t bytes;
+	bool first;
+
+	lock_acquire(&o->lock);
+	first = !o->complained;
+	o->complained = true;
+	o->failed_writes++;
+	bytes = o->bytes;
+	lock_release(&o->lock);
+	if (first) {
+		log_event("%s: writes fail: its overlay takes %lu KiB and cannot get more%s",
+			  o->owner, bytes >> 10, o->limit != 0 ? " (overlay= limits it)" : "");
+	}
+	finish(o, r, job, HV_E_IO);
+}
+
+static struct job *new_job(struct blk_overlay *o, struct blk_request *r)
+{
+	struct job *job = pool_alloc(sizeof(*job));
+
+	if (job != NULL) {
+		job->overlay = o;
+		job->asked = r;
+	}
+	return job;
+}
+
+static void advance_write(struct blk_overlay *o, struct blk_request *r, struct job *job);
+
+static void fill_done(struct blk_request *below)
+{
+	struct job *job = container_of(below, struct job, below);
+
+	if (below->status != HV_OK) {
+		finish(job->overlay, job->asked, job, below->status);
+		return;
+	}
+	advance_write(job->overlay, job->asked, job);
+}
+
+static void read_fill(struct blk_overlay *o, struct blk_request *r, struct job *job, unsigned end)
+{
+	uint64_t sector = end_sector(r, end);
+
+	job = job != NULL ? job : new_job(o, r);
+	if (job != NULL) {
+		job->fill[end] = pool_pages(0);
+	}
+	if (job == NULL || job->fill[end] == NULL) {
+		fail_write(o, r, job);
+		return;
+	}
+	job->below = (struct blk_request){
+		.op = BLK_READ,
+		.sector = sector,
+		.count = granule_count(o, sector),
+		.buffer = job->fill[end],
+		.done = fill_done,
+	};
+	blk_submit(o->base, &job->below);
+}
+
+/* Writes, or has the base read what is missing for it; `job` is NULL at first. */
+static void advance_write(struct blk_overlay *o, struct blk_request *r, struct job *job)
+{
+	unsigned missing;
+	bool written = false;
+
+	lock_acquire(&o->lock);
+	missing = missing_fill(o, r, job);
+	if (missing == ENDS) {
+		written = r->op == BLK_WRITE ? write_data(o, r, job) : write_zeros(o, r, job);
+	}
+	lock_release(&o->lock);
+	if (missing != ENDS) {
+		read_fill(o, r, job, missing);
+	} else if (written) {
+		finish(o, r, job, HV_OK);
+	} else {
+		fail_write(o, r, job);
+	}
+}
+
+static void read_done(struct blk_request *below)
+{
+	struct job *job = container_of(below, struct job, below);
+	struct blk_overlay *o = job->overlay;
+
+	if (below->status == HV_OK) {
+		lock_acquire(&o->lock);
+		copy_out(o, job->asked);
+		lock_release(&o->lock);
+	}
+	finish(o, job->asked, job, below->status);
+}
+
+/* The sectors of the request from the first absent granule to the last; count 0: none is. */
+static void find_absent(const struct blk_overlay *o, const struct blk_request *r,
+			struct blk_request *out)
+{
+	uint32_t end = 0;
+
+	out->count = 0;
+	for (uint32_t done = 0; done < r->count;) {
+		struct piece p = piece_at(r, done);
+		bool absent = lookup(o, p.granule) == NULL;
+
+		if (absent && end == 0) {
+			out->sector = r->sector + done;
+			out->buffer = data_at(r, done);
+		}
+		done += p.bytes / BLK_SECTOR;
+		end = absent ? done : end;
+	}
+	if (end != 0) {
+		out->count = (uint32_t)(r->sector + end - out->sector);
+	}
+}
+
+static void overlay_read(struct blk_overlay *o, struct blk_request *r)
+{
+	struct blk_request below = {.op = BLK_READ, .done = read_done};
+	struct job *job;
+
+	lock_acquire(&o->lock);
+	find_absent(o, r, &below);
+	if (below.count == 0) {
+		copy_out(o, r);
+	}
+	lock_release(&o->lock);
+	if (below.count == 0) {
+		blk_done(&o->dev, r, HV_OK);
+		return;
+	}
+	job = new_job(o, r);
+	if (job == NULL) {
+		blk_done(&o->dev, r, HV_E_IO);
+		return;
+	}
+	job->below = below;
+	blk_submit(o->base, &job->below);
+}
+
+/* What is discarded shows the base again; without memory for that it stays as it is. */
+static void overlay_discard(struct blk_overlay *o, struct blk_request *r)
+{
+	lock_acquire(&o->lock);
+	(void)mark_granules(o, r, NULL);
+	lock_release(&o->lock);
+	blk_done(&o->dev, r, HV_OK);
+}
+
+static void overlay_submit(struct blk_device *d, struct blk_request *r)
+{
+	struct blk_overlay *o = overlay_of(d);
+
+	switch (r->op) {
+	case BLK_READ:
+		overlay_read(o, r);
+		break;
+	case BLK_WRITE:
+	case BLK_WRITE_ZEROES:
+		advance_write(o, r, NULL);
+		break;
+	case BLK_DISCARD:
+		overlay_discard(o, r);
+		break;
+	case BLK_FLUSH:
+	case BLK_OP_COUNT:
+		blk_done(d, r, HV_OK);
+		break;
+	}
+}
+
+static void overlay_poll(struct blk_device *d)
+{
+	struct blk_device *base = overlay_of(d)->base;
+
+	if (base->ops->poll != NULL) {
+		base->ops->poll(base);
+	}
+}
+
+static const struct blk_ops overlay_ops = {.submit = overlay_submit, .poll = overlay_poll};
+
+/* --- the whole --- */
+
+/* Levels of nodes above the device's granules. */
+static unsigned levels_for(uint64_t sectors)
+{
+	uint64_t granules = (sectors - 1) / GRANULE_SECTORS + 1;
+	unsigned levels = 1;
+
+	while (BIT(levels * NODE_BITS) < granules) {
+		levels++;
+	}
+	return levels;
+}
+
+enum hv_status blk_overlay_init(struct blk_overlay *o, struct blk_device *base, const char *owner,
+				uint64_t limit)
+{
+	if (base->block_size > BLK_OVERLAY_GRANULE || base->sectors > OVERLAY_SECTORS_MAX) {
+		return HV_E_UNSUPPORTED;
+	}
+	*o = (struct blk_overlay){
+		.dev =
+			{
+				.ops = &overlay_ops,
+				.sectors = base->sectors,
+				.block_size = base->block_size,
+				.max_count = (uint32_t)min_u64(base->max_count, OVERLAY_COUNT_MAX),
+				.discards = true,
+				.write_zeroes = true,
+			},
+		.base = base,
+		.levels = levels_for(base->sectors),
+		.limit = limit,
+	};
+	(void)str_copy(o->owner, sizeof(o->owner), span_of(owner));
+	(void)str_copy(o->dev.name, sizeof(o->dev.name), span_of(base->name));
+	return HV_OK;
+}
+
+void blk_overlay_fini(struct blk_overlay *o)
+{
+	lock_acquire(&o->lock);
+	drop(o, o->root, o->levels);
+	o->root = NULL;
+	lock_release(&o->lock);
+}
+
+uint64_t blk_overlay_bytes(struct blk_overlay *o)
+{
+	uint64_t bytes;
+
+	lock_acquire(&o->lock);
+	bytes = o->bytes;
+	lock_release(&o->lock);
+	return bytes;
+}

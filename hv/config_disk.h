@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The value of the key `disk` (hv/config.h), a disk of the guest each time it is given:
+ *
+ *	disk = FILE | partition:LABEL | partition:UUID | disk:SERIAL [, OPTION]...
+ *
+ *	FILE		  raw disk image in the folder, or /path below \bulkhead\; always gets an
+ *			  overlay if it is not readonly
+ *	overlay[=SIZE]	  what the guest writes stays in memory, SIZE at most (64K .. 1T)
+ *	readonly	  the guest cannot write
+ *	bus=virtio	  default
+ *	iops=N		  requests a second, 1 .. 10000000; default no limit
+ *	bandwidth=SIZE	  bytes a second, 64K .. 100G; default no limit
+ *	serial=TEXT	  what the guest sees, 1 to 20 of A-Z a-z 0-9 . _ -; default disk0, disk1
+ *...
+ *
+ * Names cannot hold a comma; a partition with one in its label has its UUID.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/base/str.h"
+
+struct config_parser;
+
+/* Disks of one guest. */
+#define CONFIG_DISKS_MAX 8u
+#define CONFIG_DISK_NAME_MAX 128u
+#define CONFIG_DISK_SERIAL_MAX 21u /* with terminator; virtio has room for 20 */
+
+enum config_disk_source { CONFIG_DISK_IMAGE, CONFIG_DISK_PARTITION, CONFIG_DISK_WHOLE };
+enum config_disk_bus { CONFIG_DISK_VIRTIO };
+
+struct config_disk {
+	enum config_disk_source source;
+	unsigned file; /* of an image: index into the tree's entries */
+	/* Label or UUID of a partition, serial number of a disk; an image's path, to be shown. */
+	char name[CONFIG_DISK_NAME_MAX];
+	bool overlay;
+	uint64_t overlay_limit; /* bytes; 0: none */
+	bool readonly;
+	enum config_disk_bus bus;
+	uint64_t iops;	    /* 0: no limit */
+	uint64_t bandwidth; /* bytes a second; 0: no limit */
+	char serial[CONFIG_DISK_SERIAL_MAX];
+};
+
+/* What the keys' table calls. */
+void config_set_disk(struct config_parser *p, struct span value);

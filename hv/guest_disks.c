@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the key `disk` to layers of block devices and device models. */
+#include "hv/guest_disks.h"
+
+#include "guests/devices/virtio_blk.h"
+#include "hv/base/fmt.h"
+#include "hv/base/log.h"
+#include "hv/base/str.h"
+#include "hv/guest.h"
+#include "mm/pool.h"
+
+#define BUFFERS_ORDER 7u
+static_assert((PAGE_SIZE << BUFFERS_ORDER) == BOUNCE_BYTES, "a queue's buffers are one block");
+
+/* The device of a VM, and the memory it was given. */
+struct disk_model {
+	struct virtio_blk blk;
+	struct guest_disk *disk;
+	unsigned queue_count;
+	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
+	void *buffers[VIRTIO_BLK_QUEUES_MAX];
+};
+
+/* --- finding --- */
+
+/* The text of a failed look-up: what was looked for, and the registry's list. */
+static void say_not_found(enum hv_status status, const char *what, const char *name,
+			  const char *list, char why[GUEST_REASON_MAX])
+{
+	if (status == HV_E_EXISTS) {
+		fmt_snprintf(why, GUEST_REASON_MAX, "several have the %s \"%s\": %s", what, name,
+			     list);
+	} else {
+		fmt_snprintf(why, GUEST_REASON_MAX, "there is no %s \"%s\"; there are: %s", what,
+			     name, list);
+	}
+}
+
+static enum hv_status find_extent(struct guest *g, unsigned index, struct blk_extent *out,
+				  char why[GUEST_REASON_MAX])
+{
+	const struct config_disk *c = &g->config->disks[index];
+	const struct guest_file *file = &g->disk_images[index];
+	char list[BLK_WHY_MAX] = "";
+	const char *what = "label or UUID of a partition";
+	enum hv_status status;
+
+	if (c->source == CONFIG_DISK_IMAGE) {
+		return blk_registry_image(c->name, file->data, file->size, out, why);
+	}
+	if (c->source == CONFIG_DISK_PARTITION) {
+		status = blk_registry_find_partition(span_of(c->name), out, list);
+	} else {
+		what = "serial number of a disk";
+		status = blk_registry_find_disk(span_of(c->name), out, list);
+	}
+	if (status != HV_OK) {
+		say_not_found(status, what, c->name, list, why);
+	}
+	return status;
+}
+
+/* --- layers --- */
+
+static bool is_limited(const struct config_disk *c)
+{
+	return c->iops != 0 || c->bandwidth != 0;
+}
+
+static enum hv_status build_layers(struct guest *g, unsigned index, struct guest_disk *d)
+{
+	const struct config_disk *c = d->config;
+	bool readonly = c->readonly || c->overlay;
+	enum hv_status status = blk_partition_init(&d->partition, d->extent.dev, d->extent.start,
+						   d->extent.sectors, readonly);
+	char owner[BLK_OVERLAY_OWNER_MAX];
+
+	if (status != HV_OK) {
+		return status;
+	}
+	(void)str_copy(d->partition.dev.name, BLK_NAME_MAX, span_of(d->extent.name));
+	d->top = &d->partition.dev;
+	if (c->overlay) {
+		fmt_snprintf(owner, sizeof(owner), "guest %s: disk %u", g->vm.name, index);
+		status = blk_overlay_init(&d->overlay, d->top, owner, c->overlay_limit);
+		d->top = &d->overlay.dev;
+	}
+	if (status == HV_OK && is_limited(c)) {
+		blk_limit_init(&d->limit, d->top, c->iops, c->bandwidth);
+		d->top = &d->limit.dev;
+	}
+	/* What the guest sees is its own, not the number of the machine's disk. */
+	(void)str_copy(d->top->serial, BLK_SERIAL_MAX, span_of(c->serial));
+	return status;
+}
+
+static enum hv_status open_disk(struct guest *g, unsigned index, char why[GUEST_REASON_MAX])
+{
+	const struct config_disk *c = &g->config->disks[index];
+	bool writes = !c->readonly && !c->overlay;
+	struct guest_disk *d = pool_alloc(sizeof(*d));
+	enum hv_status status;
+
+	if (d == NULL) {
+		fmt_snprintf(why, GUEST_REASON_MAX, "no memory");
+		return HV_E_NO_MEMORY;
+	}
+	g->disks[index] = d;
+	d->config = c;
+	status = find_extent(g, index, &d->extent, why);
+	if (status != HV_OK) {
+		return status;
+	}
+	status = blk_registry_claim(&d->extent, writes, g->vm.name, why);
+	if (status != HV_OK) {
+		return status;
+	}
+	status = build_layers(g, index, d);
+	if (status != HV_OK) {
+		fmt_snprintf(why, GUEST_REASON_MAX, "%s cannot be used: %s", d->extent.name,
+			     hv_status_name(status));
+	}
+	return status;
+}
+
+/* Nothing of a guest that cannot start stands in the way of others. */
+static void give_up(struct guest *g)
+{
+	blk_registry_release(g->vm.name);
+	for (unsigned i = 0; i < g->config->disk_count; i++) {
+		pool_free(g->disks[i], sizeof(*g->disks[i]));
+		g->disks[i] = NULL;
+	}
+}
+
+bool guest_disks_open(struct guest *g)
+{
+	char why[GUEST_REASON_MAX] = "";
+
+	for (unsigned i = 0; i < g->config->disk_count; i++) {
+		if (open_disk(g, i, why) != HV_OK) {
+			give_up(g);
+			fmt_snprintf(g->reason, sizeof(g->reason), "disk %u: %s", i, why);
+			g->refused = true;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- models --- */
+
+static struct disk_model *model_of(struct pci_device *pci)
+{
+	struct virtio_pci *transport = container_of(pci, struct virtio_pci, pci);
+
+	return container_of(container_of(transport, struct virtio_blk, transport),
+			    struct disk_model, blk);
+}
+
+static void free_model(struct disk_model *m)
+{
+	for (unsigned i = 0; i < m->queue_count; i++) {
+		pool_free(m->queues[i], sizeof(*m->queues[i]));
+		if (m->buffers[i] != NULL) {
+			pool_pages_free(m->buffers[i], BUFFERS_ORDER);
+		}
+	}
+	m->disk->model = NULL;
+	pool_free(m, sizeof(*m));
+}
+
+static struct disk_model *new_model(struct guest_disk *d, unsigned vcpu_count)
+{
+	struct disk_model *m = pool_alloc(sizeof(*m));
+
+	if (m == NULL) {
+		return NULL;
+	}
+	m->disk = d;
+	m->queue_count = virtio_blk_queue_count(vcpu_count);
+	for (unsigned i = 0; i < m->queue_count; i++) {
+		m->queues[i] = pool_alloc(sizeof(*m->queues[i]));
+		m->buffers[i] = pool_pages(BUFFERS_ORDER);
+		if (m->queues[i] == NULL || m->buffers[i] == NULL) {
+			free_model(m);
+			return NULL;
+		}
+	}
+	return m;
+}
+
+static void stop_model(struct pci_device *pci)
+{
+	virtio_blk_fini(&model_of(pci)->blk);
+}
+
+static void release_model(struct pci_device *pci)
+{
+	free_model(model_of(pci));
+}
+
+static const struct board_pci_owner owner = {stop_model, release_model};
+
+static enum hv_status init_model(struct guest *g, struct disk_model *m)
+{
+	struct virtio_blk_config config = {
+		.wiring = {.vm = &g->vm, .guest = g->vm.name},
+		.work = &g->vm.work,
+		.device = m->disk->top,
+		.vcpu_count = g->config->cpus,
+		.queue_count = m->queue_count,
+	};
+	enum hv_status status = board_place_pci(g->board, &config.wiring.place);
+
+	memcpy(config.queues, m->queues, sizeof(config.queues));
+	memcpy(config.buffers, m->buffers, sizeof(config.buffers));
+	return status == HV_OK ? virtio_blk_init(&m->blk, &config) : status;
+}
+
+static enum hv_status attach(struct guest *g, struct guest_disk *d)
+{
+	struct disk_model *m = new_model(d, g->config->cpus);
+	enum hv_status status;
+
+	if (m == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	status = init_model(g, m);
+	if (status != HV_OK) {
+		free_model(m);
+		return status;
+	}
+	d->model = m;
+	board_add_pci(g->board, &m->blk.transport.pci, &owner);
+	if (is_limited(d->config)) {
+		blk_limit_open(&d->limit);
+	}
+	return HV_OK;
+}
+
+enum hv_status guest_disks_attach(struct guest *g)
+{
+	enum hv_status status = HV_OK;
+
+	for (unsigned i = 0; status == HV_OK && i < g->config->disk_count; i++) {
+		status = attach(g, g->disks[i]);
+	}
+	return status;
+}
+
+bool guest_disks_settled(struct guest *g)
+{
+	bool settled = true;
+
+	for (unsigned i = 0; i < g->config->disk_count; i++) {
+		struct guest_disk *d = g->disks[i];
+
+		if (d == NULL || d->model == NULL) {
+			continue;
+		}
+		if (is_limited(d->config)) {
+			blk_limit_close(&d->limit);
+		}
+		settled = virtio_blk_is_idle(&d->model->blk) && settled;
+	}
+	return settled;
+}
+
+uint64_t guest_disks_overlay_bytes(struct guest *g)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < g->config->disk_count; i++) {
+		if (g->disks[i] != NULL && g->disks[i]->config->overlay) {
+			bytes += blk_overlay_bytes(&g->disks[i]->overlay);
+		}
+	}
+	return bytes;
+}

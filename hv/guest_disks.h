@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The disks of a guest: found when the machine starts, given to one guest for as long as it runs,
+ * and shown to the VM by a device model while there is one.
+ *
+ *	virtio-blk --> [limit] --> [overlay] --> partition --> image, or disk of the machine
+ *	of the VM      of the guest: from the start of the machine to its end
+ *
+ * So what an overlay holds survives stop, reset and start of the guest.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hv/base/status.h"
+#include "hv/blk/limit.h"
+#include "hv/blk/overlay.h"
+#include "hv/blk/partition.h"
+#include "hv/blk/registry.h"
+#include "hv/config_disk.h"
+
+struct guest;
+struct disk_model;
+
+/* A file of the boot volume, in hypervisor memory. */
+struct guest_file {
+	const void *data;
+	uint64_t size;
+};
+
+struct guest_disk {
+	const struct config_disk *config;
+	struct blk_extent extent;
+	struct blk_partition partition;
+	struct blk_overlay overlay; /* if config->overlay */
+	struct blk_limit limit;	    /* if config->iops or config->bandwidth */
+	struct blk_device *top;	    /* what the model talks to */
+	struct disk_model *model;   /* while there is a VM */
+};
+
+/*
+ * Finds what the guest's configuration names, claims it and builds the layers; once, after
+ * blk_registry_scan. If any of it is missing or refused the guest has no disk at all and must not
+ * start: false, and g->reason says why. With the baton, as all that follows.
+ */
+bool guest_disks_open(struct guest *g);
+/* Puts a device for each disk on the board, which is new. HV_E_NO_MEMORY, HV_E_RANGE. */
+enum hv_status guest_disks_attach(struct guest *g) HV_MUST_CHECK;
+/*
+ * No vCPU runs any more: whether no request of the guest is open. Those that wait for a limit are
+ * given up; for the others, which the machine's disks have, it is asked again.
+ */
+bool guest_disks_settled(struct guest *g);
+/* Bytes of hypervisor memory that the guest's overlays take. */
+uint64_t guest_disks_overlay_bytes(struct guest *g);
