@@ -21,6 +21,7 @@
  *				the machine's disk
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
+ *	a network card		drivers/nic.h: its state and rings
  *	the log, the console	in this order; then the real serial port and screen
  *	a timer queue		no two at once
  *	the scheduler		hv/run.c

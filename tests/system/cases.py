@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All cases, in the order they run: what a person does first, then what nobody should do."""
 import case_config
+import case_debian
 import case_disk
 import case_hostile
 import case_isolation
@@ -17,4 +18,5 @@ def all_cases():
                case_machine, case_smp, case_disk, case_config)
     modules = (case_linux, case_network, case_screen, case_payloads, case_hostile, case_isolation,
                case_machine, case_smp, case_config)
+               case_machine, case_smp, case_disk, case_debian, case_config)
     return [case for module in modules for case in module.cases()]

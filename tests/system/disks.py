@@ -72,12 +72,3 @@ def next_data(source, at):
         return os.lseek(source.fileno(), at, os.SEEK_DATA)
     except OSError:
         return None
-
-
-def empty_ext4(file, mib):
-    """An ext4 file system without files; returns its path."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", str(file), f"{mib}M"], check=True,
-                   stdin=subprocess.DEVNULL, capture_output=True)
-    return file
