@@ -67,7 +67,7 @@ static_assert(sizeof(struct virtio_desc) == 16, "wire format");
 
 /* "The Virtqueue Available Ring". */
 struct virtio_avail {
-	uint16_t flags;
+	_Atomic uint16_t flags;
 	_Atomic uint16_t index;
 	uint16_t ring[VIRTIO_QUEUE_SIZE_MAX];
 };
@@ -84,6 +84,7 @@ struct virtio_used {
 };
 static_assert(offsetof(struct virtio_used, ring) == 4, "wire format");
 #define USED_NO_NOTIFY 1u
+#define AVAIL_NO_INTERRUPT 1u
 
 /* The queue's memory, which the device reaches. */
 struct rings {
@@ -326,7 +327,7 @@ static void clear_queue(struct virtio_queue *q)
 	for (unsigned i = 0; i < q->size; i++) {
 		q->slots[i] = (struct virtio_slot){.next = (uint16_t)(i + 1)};
 	}
-	q->avail->flags = 0;
+	atomic_store(&q->avail->flags, 0);
 	atomic_store(&q->avail->index, 0);
 	atomic_store(&q->used->index, 0);
 }
@@ -447,6 +448,12 @@ void virtio_queue_notify(struct virtio_queue *q)
 	if ((atomic_load(&q->used->flags) & USED_NO_NOTIFY) == 0) {
 		cpu_mmio_write16(hva_of_ptr(q->doorbell), q->index);
 	}
+}
+
+void virtio_queue_interrupts(struct virtio_queue *q, bool on)
+{
+	/* In this order with what the caller looks at next: the store is a full barrier. */
+	atomic_store(&q->avail->flags, (uint16_t)(on ? 0 : AVAIL_NO_INTERRUPT));
 }
 
 static void *free_chain(struct virtio_queue *q, uint16_t head)

@@ -118,6 +118,11 @@ bool virtio_queue_add(struct virtio_queue *q, const struct virtio_buffer *buffer
 		      void *token);
 void virtio_queue_notify(struct virtio_queue *q);
 /*
+ * Whether the device had better interrupt when it is done with a chain of this queue; at first it
+ * had. A look at the queue behind `true` sees whatever will not interrupt any more.
+ */
+void virtio_queue_interrupts(struct virtio_queue *q, bool on);
+/*
  * The token of a chain that the device is done with, and how many bytes it says it has written, no
  * more than the chain has; NULL when there is none. What makes no sense is left out, with a line in
  * the log.

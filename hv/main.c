@@ -28,6 +28,7 @@
 #include "hv/random.h"
 #include "hv/run.h"
 #include "hv/setup.h"
+#include "hv/setup_uplink.h"
 #include "hv/vcpu.h"
 #include "hv/watchdog.h"
 #include "mm/space.h"
@@ -252,6 +253,7 @@ void hv_main(const struct handoff *handoff)
 	init_cpus(handoff);
 	choose_interrupts();
 	platform_input();
+	platform_devices();
 	init_consoles();
 	setup_disks();
 	greet(handoff);
@@ -259,6 +261,7 @@ void hv_main(const struct handoff *handoff)
 		log_warn("memory: what the loader used stays in use");
 	}
 	run_flush_cpus();
+	setup_uplinks(setup_machine());
 	setup_autostart();
 	guest_check_idle();
 	run_open();

@@ -6,6 +6,9 @@
 #include "drivers/apic.h"
 #include "drivers/fbcon.h"
 #include "drivers/ioapic.h"
+#include "drivers/irq.h"
+#include "drivers/nic.h"
+#include "drivers/pci.h"
 #include "drivers/pic.h"
 #include "drivers/power.h"
 #include "drivers/ps2kbd.h"
@@ -382,6 +385,17 @@ void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_
 	cpus_find(&host.cpus);
 }
 
+/* --- devices on PCI --- */
+
+void platform_devices(void)
+{
+	const struct acpi_info *acpi = host.has_acpi ? &host.acpi : NULL;
+
+	host_irq_init(acpi);
+	(void)host_pci_scan(acpi);
+	(void)host_nics_init();
+}
+
 /* --- the end --- */
 
 void platform_power_off(void)
@@ -402,6 +416,24 @@ static const char *below(const struct cpu_features *f)
 		return "nobody that CPUID shows";
 	}
 	return f->hypervisor_name[0] != '\0' ? f->hypervisor_name : "a hypervisor without a name";
+}
+
+static void describe_nics(void)
+{
+	char line[128];
+
+	for (unsigned i = 0; i < host_nic_count(); i++) {
+		const struct host_nic *n = host_nic_at(i);
+
+		host_nic_describe(n, line, sizeof(line));
+		monitor_print("network card  %s\n", line);
+		if (n->state != NIC_OFF) {
+			monitor_print(
+				"  bad %lu, no memory %lu, refused %lu, pauses %lu, resets %lu\n",
+				n->stats.rx_bad, n->stats.rx_no_memory, n->stats.tx_refused,
+				n->stats.pauses, n->stats.resets);
+		}
+	}
 }
 
 void platform_describe(void)
@@ -440,4 +472,5 @@ void platform_describe(void)
 	} else {
 		monitor_print("screen        none\n");
 	}
+	describe_nics();
 }

@@ -26,6 +26,8 @@ void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_
 void platform_kick(unsigned cpu);
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
 void platform_input(void);
+/* PCI functions and the drivers of what is found; when all CPUs that come are up. */
+void platform_devices(void);
 
 /* Sets the host timer (struct run_ops). */
 void platform_arm_timer(uint64_t deadline);

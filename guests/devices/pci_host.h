@@ -53,7 +53,7 @@ struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin);
 void pci_host_reset_function(struct pci_host *h, struct pci_function *f);
 /*
  * Fills `page` (4096 bytes) with what reads of this function's ECAM page return until the next
- * `changed` call for it; such a page may be mapped read-only instead of being emulated. Returns
+ * `changed` call for it, but for the interrupt status, which a device changes by itself. Returns
  * whether the function exists.
  */
 bool pci_ecam_page(struct pci_host *h, unsigned devfn, uint8_t *page);

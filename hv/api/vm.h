@@ -12,6 +12,8 @@
  *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both and
  *				8254 before 8259 and IOAPIC; a PCI device model, the PCI host,
  *				its MSI-X table, in this order, before 8259 and IOAPIC
+ *	a network		hv/net/switch.c, never two; then what receives from it: the
+ *				queue of a guest's NIC, a network card
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a VM's deferred work	nothing is taken under it
@@ -19,9 +21,11 @@
  *				the machine's disk
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
+ *	a network card		drivers/nic.h: its state and rings
  *	the log, the console	in this order; then the real serial port and screen
  *	a timer queue		no two at once
  *	the scheduler		hv/run.c
+ *	the frames' lists	hv/net/frame.c; nothing is taken under them
  *	mm			core space, pool, slab, frames, in this order
  *
  * Nothing is logged under the last three. A device calls out (irq_line_set, console bytes) with its

@@ -41,8 +41,11 @@ static inline bool rig_is_ram(uint64_t addr, uint64_t n)
 /* What the device may write of [addr, addr + n); what is no RAM it cannot. */
 static inline void rig_give(uint64_t addr, uint64_t n, bool give)
 {
-	for (uint64_t i = 0; i < n && rig_is_ram(addr + i, 1); i++) {
-		rig_given[addr + i - RIG_RAM_BASE] = give;
+	uint64_t end = addr + n < RIG_RAM_END ? addr + n : RIG_RAM_END;
+	uint64_t from = addr > RIG_RAM_BASE ? addr : RIG_RAM_BASE;
+
+	if (from < end) {
+		memset(&rig_given[from - RIG_RAM_BASE], give, end - from);
 	}
 }
 
@@ -64,9 +67,7 @@ enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_
 	if (!rig_is_ram(addr.v, n)) {
 		return HV_E_RANGE;
 	}
-	for (size_t i = 0; rig_watch && i < n; i++) {
-		assert(rig_given[addr.v + i - RIG_RAM_BASE]);
-	}
+	assert(!rig_watch || memchr(&rig_given[addr.v - RIG_RAM_BASE], 0, n) == NULL);
 	memcpy(rig_at(addr.v), src, n);
 	return HV_OK;
 }

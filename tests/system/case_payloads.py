@@ -17,6 +17,13 @@ DEVICES = Case(
     [READY] + [passes(n) for n in NAMES] + [passes(f"{n}-plain") for n in PLAIN] + [POWER_OFF],
     timeout=300, linux=False)
 
+# The same bus with a device on it: its BARs are sized and moved, and it is reset.
+PCI = Case(
+    "pci", stick(CONF, payload("pci", keys={"disk": "/images/blank.img"}),
+                 {"images/blank.img": bytes(1 << 20)}),
+    [READY, passes("pci"), POWER_OFF],
+    timeout=240, linux=False, must=(r"^pci\| function 0x10: BAR ", r"^pci\| 3 functions"))
+
 
 def registers(name, left_out, seconds):
     """Two guests use every register at once; a third keeps its clocks while they compute."""
@@ -47,4 +54,4 @@ CR8 = Case("apic-cr8", stick(CONF, payload("apic-cr8")), [READY, passes("apic-cr
 
 
 def cases():
-    return [DEVICES, *in_two_sizes(registers, "registers", {"seconds": 15}, {"seconds": 4}), VIRTUAL, CR8]
+    return [DEVICES, PCI, *in_two_sizes(registers, "registers", {"seconds": 15}, {"seconds": 4}), VIRTUAL, CR8]

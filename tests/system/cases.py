@@ -7,12 +7,13 @@ import case_hostile
 import case_isolation
 import case_linux
 import case_machine
+import case_network
 import case_payloads
 import case_screen
 import case_smp
 
 
 def all_cases():
-    modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation,
-               case_machine, case_smp, case_disk, case_debian, case_config)
+    modules = (case_linux, case_disk, case_network, case_debian, case_screen, case_payloads,
+               case_hostile, case_isolation, case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "guests/layout.h"
+#include "guests/tables/dsdt.h"
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/cpu/regs.h"
@@ -39,6 +40,47 @@ static void a_started_guest_has_all_it_was_promised(void **state)
 	assert_memory_equal(cpu()->segs, entry.segments, sizeof(entry.segments));
 	assert_true(guest_overhead_bytes(g) >= sizeof(*g));
 	assert_ptr_equal(guest_event_source(&g->vm), &g->events);
+}
+
+/* What the DSDT says of the 64-bit PCI window: where it begins, 0 when it is not shown. */
+static uint64_t window64(void)
+{
+	static const uint8_t flags_name[] = {'F', 'L', 'G', 'S', 0x0c};
+	static uint8_t tables[LAYOUT_ACPI_SIZE];
+	uint64_t base = 0;
+	bool shown = false;
+
+	assert_int_equal(guest_mem_read(&g->vm, gpa(LAYOUT_ACPI_BASE), tables, sizeof(tables)),
+			 HV_OK);
+	for (size_t i = 0; i + 64 < sizeof(tables); i++) {
+		if (memcmp(tables + i, flags_name, sizeof(flags_name)) == 0 && !shown) {
+			shown = (tables[i + 5] & DSDT_FLAG_WINDOW64) != 0;
+		}
+		if (memcmp(tables + i, "\x8a\x2b\x00\x00", 4) == 0) {
+			memcpy(&base, tables + i + 14, sizeof(base));
+		}
+	}
+	return shown ? base : 0;
+}
+
+/* In reach of the physical addresses that CPUID tells the guest. */
+static void the_pci_window_is_where_addresses_reach(void **state)
+{
+	static const struct {
+		uint8_t bits;
+		uint64_t base;
+	} cases[] = {{48, BIT(41)}, {40, BIT(39)}, {36, BIT(35)}, {32, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake_cpuid_set(0x80000008, 0, (struct cpuid_regs){.eax = 0x3000u | cases[i].bits});
+		vm_rig_start(g);
+		space_switch(&g->vm.gspace.host);
+		assert_true(window64() == cases[i].base);
+		space_switch(space_core());
+		vm_rig_end(g);
+	}
+	fake_cpuid_set(0x80000008, 0, (struct cpuid_regs){.eax = 0x3030});
 }
 
 /* From a device's request to what the CPU is told, and out of HLT. */
@@ -539,6 +581,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_started_guest_has_all_it_was_promised),
+		TEST(the_pci_window_is_where_addresses_reach),
 		TEST(a_cpu_that_delivers_shares_the_lapic),
 		TEST(the_images_are_in_its_memory),
 		TEST(a_multiboot_kernel_finds_what_it_expects),

@@ -42,6 +42,7 @@
 #define COM1 0x3f8
 #define COM2 0x2f8
 #define IOAPIC_BASE 0xfec00000ull
+#define CARD_BASE 0xfebc0000ull
 #define X2APIC(reg) (MSR_X2APIC_FIRST + (reg) / 16)
 
 /* A framebuffer and the ACPI tables lie where PCs have video memory and firmware. */
@@ -75,6 +76,10 @@ static struct {
 	/* Local APIC. */
 	unsigned eois;
 	uint64_t deadline;
+	/* A network card at 00:03.0 of a PCI bus without ECAM. */
+	bool card;
+	uint32_t config_address;
+	uint32_t card_bar;
 	/* Start-up messages, and who answers them. */
 	uint32_t answering; /* APIC id; 0: nobody */
 	unsigned startups;
@@ -190,6 +195,36 @@ static void rtc_out(void *ctx, uint16_t port, unsigned size, uint32_t value)
 	pc.cmos_index = (uint8_t)value;
 }
 
+static uint32_t pci_in(void *ctx, uint16_t port, unsigned size)
+{
+	uint32_t reg = pc.config_address & 0xfc;
+	uint32_t value = reg == 0x00   ? 0x100e8086
+			 : reg == 0x08 ? 0x02000003
+			 : reg == 0x10 ? pc.card_bar
+				       : 0;
+
+	(void)ctx;
+	if (port < 0xcfc) {
+		return size == 4 ? pc.config_address : ~0u;
+	}
+	if ((pc.config_address & 0x80ffff00) != (1u << 31 | 3u << 11)) {
+		return ~0u;
+	}
+	return value >> (port & 3) * 8;
+}
+
+static void pci_out(void *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+	(void)ctx;
+	(void)size;
+	if (port == 0xcf8) {
+		pc.config_address = value;
+	} else if (pc.config_address == (1u << 31 | 3u << 11 | 0x10)) {
+		pc.card_bar = value & 0xfffe0000;
+	}
+}
+
+static const struct fake_port_hook pci_hook = {0xcf8, 0xcff, pci_in, pci_out, NULL};
 static const struct fake_port_hook com1_hook = {COM1, COM1 + 7, uart_in, uart_out, NULL};
 static const struct fake_port_hook com2_hook = {COM2, COM2 + 7, uart_in, uart_out, NULL};
 static const struct fake_port_hook data_hook = {0x60, 0x60, kbd_in, kbd_out, NULL};
@@ -210,6 +245,13 @@ static uint32_t mmio_read(hva_t addr)
 {
 	uint64_t pa = physical(addr);
 
+	if (pc.card && pa >> 17 == CARD_BASE >> 17) {
+		/* Link up; the address, valid. */
+		return pa == CARD_BASE + 0x8	  ? 2
+		       : pa == CARD_BASE + 0x5400 ? 0x12005452
+		       : pa == CARD_BASE + 0x5404 ? 0x80005634
+						  : 0;
+	}
 	if (!pc.ioapic || pa != IOAPIC_BASE + 0x10) {
 		return ~0u;
 	}
@@ -360,6 +402,10 @@ static void plug_in(void)
 		fake_port_hook(&data_hook);
 		fake_port_hook(&status_hook);
 	}
+	if (pc.card) {
+		pc.card_bar = CARD_BASE;
+		fake_port_hook(&pci_hook);
+	}
 	if (pc.rtc) {
 		fake_port_hook(&index_hook);
 		fake_port_hook(&cmos_hook);
@@ -404,6 +450,7 @@ static void boot(void)
 	assert_int_equal(platform_interrupts(), HV_OK);
 	init_run_loop();
 	platform_input();
+	platform_devices();
 	monitor_init(&monitor_ops, true);
 }
 
@@ -829,11 +876,13 @@ static void the_machine_describes_itself(void **state)
 		"local apic    x2APIC, timer by TSC deadline\r\n",
 		"serial        yes at 0x3f8, input by interrupt\r\n",
 		"screen        none\r\n",
+		"network card  e1000-0 at 00:03.0, Intel 82540EM, 52:54:00:12:34:56, not used\r\n",
 	};
 
 	(void)state;
 	pc.uart = COM1;
 	pc.ioapic = true;
+	pc.card = true;
 	boot();
 	forget_wire();
 	pc.input = "info machine\r";
