@@ -5,12 +5,14 @@ import re
 import socket
 
 from disks import Disk, Partition
-from harness import BOCHS, BUILD, Boot, Case, Check, Expect, ExpectAll, Poll, PowerCut, Send
+from harness import BOCHS, BUILD, Boot, Case, Check, Expect, ExpectAll, OnHost, PowerCut, Send
 from sticks import KERNEL, INITRD, LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, linux, started, stick, stopped
 
 ALL = "console = all\n"
 ROOT_IMAGE = BUILD / "guest/root.img"
 ROOT_MIB = 200
+NETLOAD = BUILD / "guest/netload"
+NIC_MAC = "52:54:00:12:34:56"  # of the machine's first card: nic_mac in tools/run
 LOG_IMAGE = BUILD / "guest/disk.img"
 LOG_MIB = 16
 IMAGE = {"images/root.img": ROOT_IMAGE}
@@ -162,5 +164,23 @@ def redis():
         timeout=400 + TRANSFER_MIB * 10, memory="2G", cpus=2, left_out=SLOW)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def dhcp():
+    """A guest's own DHCP client gets an address through the uplink, and bytes go to a server on this host
+    and back as they were."""
+    port = free_port()
+    guest = debian("web", ON_IMAGE, f"task=dhcp peer=10.0.2.2:{port} mib=4", net=("wan",))
+    return Case(
+        "dhcp", stick(ALL + f"network = wan, uplink={NIC_MAC}\n", IMAGE, guest),
+        [OnHost((str(NETLOAD), "serve", str(port))), READY, Expect(r"^web\| .*inet 10\.0\.2\.\d+/24", LINUX_BOOT),
+         Expect(r"^web\| default via 10\.0\.2\.2 ", 30), Expect(r"^web\| netload: sent .* all right", 120, "netload: FAILED"),
+         stopped("web", "power-off"), POWER_OFF],
+        timeout=400, left_out=SLOW, run_args=("--nic", "virtio-net"))
+
+
 def cases():
-    return [debian_roots(), debian_init(), power_cut(), ten_guests(), redis()]
+    return [debian_roots(), debian_init(), power_cut(), ten_guests(), redis(), dhcp()]
