@@ -14,9 +14,6 @@ import case_smp
 
 
 def all_cases():
-    modules = (case_linux, case_screen, case_payloads, case_hostile, case_isolation,
-               case_machine, case_smp, case_disk, case_config)
-    modules = (case_linux, case_network, case_screen, case_payloads, case_hostile, case_isolation,
-               case_machine, case_smp, case_config)
-               case_machine, case_smp, case_disk, case_debian, case_config)
+    modules = (case_linux, case_disk, case_network, case_debian, case_screen, case_payloads,
+               case_hostile, case_isolation, case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]
