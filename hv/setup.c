@@ -36,7 +36,7 @@ static const char *file_problem(uint32_t error)
 	case HANDOFF_FILE_OK:
 		return NULL;
 	case HANDOFF_FILE_NO_MEMORY:
-		return "larger than the machine's free memory";
+		return "there is no piece of free memory as large";
 	case HANDOFF_FILE_NAME_LONG:
 		return "its path is too long";
 	default:

@@ -19,7 +19,7 @@ static const struct config_entry entries[] = {
 	{{"web/root.img", 12}, 1024, false, NULL},
 	{{"web/odd.img", 11}, 1000, false, NULL},
 	{{"web/empty.img", 13}, 0, false, NULL},
-	{{"web/lost.img", 12}, 0, false, "larger than the machine's free memory"},
+	{{"web/lost.img", 12}, 0, false, "there is no piece of free memory as large"},
 	{{"web/a.qcow2", 11}, 1024, false, NULL},
 	{{"images", 6}, 0, true, NULL},
 	{{"images/debian.img", 17}, GIB(3), false, NULL},
@@ -151,7 +151,7 @@ static void sources_that_are_none(void **state)
 	refused("odd.img", "the image has 1000 bytes; allowed: multiples of 512");
 	refused("empty.img", "\"web/empty.img\" is empty");
 	refused("lost.img",
-		"\"web/lost.img\" could not be read: larger than the machine's free memory");
+		"\"web/lost.img\" could not be read: there is no piece of free memory as large");
 	refused("a.qcow2", "found \"a.qcow2\"; allowed: raw disk images, as qemu-img convert -O "
 			   "raw makes");
 	refused("partition:", "the name has 0 bytes; allowed: 1 to 108");

@@ -267,7 +267,7 @@ static void files_that_could_not_be_read(void **state)
 		const char *why;
 	} cases[] = {
 		{"io", HANDOFF_FILE_IO, "could not be read from the boot volume"},
-		{"big", HANDOFF_FILE_NO_MEMORY, "larger than the machine's free memory"},
+		{"big", HANDOFF_FILE_NO_MEMORY, "there is no piece of free memory as large"},
 		{"long", HANDOFF_FILE_NAME_LONG, "its path is too long"},
 		{"odd", 77, "could not be read from the boot volume"},
 	};
