@@ -386,9 +386,17 @@ $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SRCS) -pthread
 
+RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/base/str.c
+
+$(O)/race/race_switch: $(RACE_SWITCH_SRCS) hv/net/switch.h hv/api/net.h hv/base/lock.h
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SWITCH_SRCS) -pthread
+
 .PHONY: race
-race: $(O)/race/race_timer ## timers and locks on real threads with ThreadSanitizer
-	$(Q)timeout 120 $<
+race: $(O)/race/race_timer $(O)/race/race_switch ## timers, a network and locks on real threads with ThreadSanitizer
+	$(Q)timeout 120 $(O)/race/race_timer
+	$(Q)timeout 120 $(O)/race/race_switch
 
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
 
