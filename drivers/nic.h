@@ -59,23 +59,24 @@ struct nic_driver {
 	 * enabled (host_pci_enable) and has its interrupts. HV_E_NO_MEMORY; HV_E_IO.
 	 */
 	enum hv_status (*start)(struct host_nic *n);
-	/* Begins a reset and lets go of the frames in flight: no DMA any more when it returns.
-	 * `start` comes NIC_RESET_NS later, or never. */
+	/*
+	 * Begins a reset and lets go of the frames in flight: no DMA any more when it returns.
+	 * `start` comes NIC_RESET_NS later, or never.
+	 */
 	void (*reset)(struct host_nic *n);
 	void (*interrupts)(struct host_nic *n, bool on);
-	/* Sees to what the card interrupts for besides frames. False: it does not answer any more.
-	 */
+	/* Sees to what the card interrupts for besides frames. False: it cannot be used. */
 	bool (*acknowledge)(struct host_nic *n);
-	/* Looks at the link of a card that does not interrupt for it: once a second, while frames
-	 * are in flight or the link is down. NULL: it interrupts. */
+	/*
+	 * Looks at the link of a card that does not interrupt for it: once a second, while frames
+	 * are in flight or the link is down. NULL: it interrupts.
+	 */
 	void (*look)(struct host_nic *n);
-	/* Takes the next frame off the ring. False: none is there. *f is NULL for one that had to
-	 * be dropped. */
+	/* Takes the next frame off the ring; *f is NULL for one that was dropped. False: none. */
 	bool (*receive)(struct host_nic *n, struct net_frame **f);
 	/* Gives the buffers of what was received back to the card. */
 	void (*refill)(struct host_nic *n);
-	/* Sends, and holds the frame until that is done (host_nic_hold). False: the ring is full.
-	 */
+	/* Sends a frame, and holds it until that is done (host_nic_hold). False: no room. */
 	bool (*transmit)(struct host_nic *n, struct net_frame *f);
 	/* Lets go of what was sent. */
 	void (*reap)(struct host_nic *n);
@@ -89,21 +90,21 @@ struct host_nic_stats {
 	_Atomic uint64_t resets;
 };
 
-/* Made by a driver's probe, which sets the first four, and host_nics_init; never freed. */
+/* Made by a driver's probe, which sets the first three; the next three are host_nics_init's. */
 struct host_nic {
-	struct net_port port; /* mac and takes_*: const */
-	const struct nic_driver *driver;
+	struct net_port port; /* its mac and what it takes */
 	struct host_pci *pci;
 	const char *model;
+	const struct nic_driver *driver;
 	char name[HOST_NIC_NAME_MAX]; /* "e1000-0" */
 	char address[HOST_PCI_NAME_MAX];
 	struct host_nic_stats stats;
 	/* Set under `lock`, read by anybody. */
+	_Atomic enum nic_state state;
 	_Atomic bool link_up;
 	_Atomic uint32_t speed; /* Mbit/s; 0: not known */
 	/* Covers what follows and the driver's rings; what may be taken under it: hv/api/vm.h. */
 	struct spinlock lock;
-	enum nic_state state;
 	bool paused;	    /* interrupts are off, `pause` is armed */
 	unsigned in_flight; /* frames given to the card and not sent yet */
 	uint64_t held;	    /* bytes that they take */
@@ -130,7 +131,7 @@ void host_nic_describe(const struct host_nic *n, char *buf, size_t cap);
 
 /* --- for drivers --- */
 
-/* A frame is the card's from here to there. */
+/* The card has a frame, with a reference, between these two. */
 void host_nic_hold(struct host_nic *n, struct net_frame *f);
 void host_nic_release(struct host_nic *n, struct net_frame *f);
 /* A copy of what was received; NULL, and counted, when it is no frame or there is no memory. */

@@ -300,7 +300,20 @@ static void set_serial(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
 
-	set_switch(p, value, &g->serial);
+	static const char *const words[] = {"off", "on", "virtio"};
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "on, off, virtio");
+
+	if (word >= 0) {
+		g->serial = word == 1;
+		g->virtio_console = word == 2;
+	}
+}
+
+static void set_rng(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->rng);
 }
 
 static void set_paravirt(struct config_parser *p, struct span value)
@@ -408,6 +421,7 @@ static const struct config_key guest_keys[] = {
 	{"autostart", set_guest_autostart, false},
 	{"restart", set_restart, false},
 	{"serial", set_serial, false},
+	{"rng", set_rng, false},
 	{"paravirt", set_paravirt, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
@@ -582,6 +596,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->pin = sched_cpumask_all();
 	g->autostart = true;
 	g->serial = true;
+	g->rng = true;
 	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;

@@ -31,7 +31,8 @@
  *	pin        CPUs on which they may run, as 0-3,8; default all
  *	autostart  on (default) | off
  *	restart    never (default) | on-crash | always
- *	serial     on (default) | off
+ *	serial     on (default) | off | virtio: a virtio console in COM1's place
+ *	rng        on (default) | off: a virtio entropy device
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
@@ -129,7 +130,9 @@ struct guest_config {
 	unsigned cap; /* percent of one CPU; 0: none */
 	struct sched_cpumask pin;
 	bool autostart;
-	bool serial;
+	bool serial;	     /* COM1 */
+	bool virtio_console; /* in its place */
+	bool rng;
 	bool debug_exit;
 	bool test_device;
 	bool paravirt; /* the KVM interfaces are offered */

@@ -64,6 +64,7 @@ struct guest_share {
 };
 
 struct guest_nic;
+struct virtio_console;
 
 struct guest {
 	struct vm vm;
@@ -92,6 +93,7 @@ struct guest {
 	unsigned quick_ends; /* in a row */
 	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */
 	struct board *board;
+	struct virtio_console *virtio_console;	 /* if config->virtio_console, while it has a VM */
 	struct guest_nic *nics[CONFIG_NETS_MAX]; /* config->net_count of them while it has a VM */
 	struct event_source events;
 	struct cpuid_table cpuid;

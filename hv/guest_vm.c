@@ -18,6 +18,7 @@
 #include "hv/cpu/regs.h"
 #include "hv/fpu.h"
 #include "hv/guest_net.h"
+#include "hv/guest_virtio.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -274,7 +275,10 @@ static enum hv_status create_vm(struct guest *g)
 	if (status == HV_OK) {
 		status = create_board(g);
 	}
-	return status == HV_OK ? guest_net_create(g) : status;
+	if (status == HV_OK) {
+		status = guest_net_create(g);
+	}
+	return status == HV_OK ? guest_virtio_create(g) : status;
 }
 
 /* Whether the machine has that much memory left; says so when not. */
@@ -480,6 +484,18 @@ static void enter_kernel(struct guest *g)
 	}
 }
 
+/* Where what a person types goes. */
+static void connect_console(struct guest *g)
+{
+	g->console.receive = NULL;
+	if (g->config->serial) {
+		g->console.receive = console_to_board;
+	} else if (g->config->virtio_console) {
+		g->console.receive = guest_virtio_input;
+	}
+	g->console.receive_ctx = g;
+}
+
 /* Guest time begins here: nothing of the loading shows in it. */
 static void go(struct guest *g)
 {
@@ -495,8 +511,7 @@ static void go(struct guest *g)
 	}
 	g->started_ticks = clock_now();
 	g->state = GUEST_RUNNING;
-	g->console.receive = g->config->serial ? console_to_board : NULL;
-	g->console.receive_ctx = g;
+	connect_console(g);
 	log_event("guest %s: started", g->vm.name);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		run_release(&g->tasks[i]);

@@ -156,7 +156,7 @@ static void cmd_send(struct span args)
 	if (g == NULL) {
 		return;
 	}
-	if (!g->config->serial) {
+	if (!g->config->serial && !g->config->virtio_console) {
 		monitor_print("cannot type into %s: it has no serial port\n", g->vm.name);
 		return;
 	}

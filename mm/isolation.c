@@ -11,6 +11,7 @@ struct check {
 	struct isolation_report *report;
 	const struct gspace *g;
 	bool window;	/* the VM window, not the second stage */
+	uint64_t from;	/* what leaves map below this is not looked at */
 	uint64_t bytes; /* mapped */
 };
 
@@ -70,6 +71,8 @@ static bool agrees(const struct gspace *g, const struct pt_leaf *leaf)
 static bool check_leaf(void *ctx, const struct pt_leaf *leaf)
 {
 	struct check *c = ctx;
+	/* A VM may have given back a part of a large page. */
+	uint64_t start = c->from > leaf->va ? c->from - leaf->va : 0;
 
 	if (c->window && (leaf->attr.rights & PT_X) != 0) {
 		violation(c->report, leaf->pa, "the window is executable");
@@ -77,7 +80,7 @@ static bool check_leaf(void *ctx, const struct pt_leaf *leaf)
 	if (c->window && !agrees(c->g, leaf)) {
 		violation(c->report, leaf->pa, "window and second stage differ");
 	}
-	for (uint64_t at = 0; at < leaf->size; at += PAGE_SIZE) {
+	for (uint64_t at = start; at < leaf->size; at += PAGE_SIZE) {
 		hpa_t frame = hpa(leaf->pa.v + at);
 		const char *what = judge(c->g, frame_info(frame), leaf->attr);
 
@@ -86,7 +89,7 @@ static bool check_leaf(void *ctx, const struct pt_leaf *leaf)
 			violation(c->report, frame, what);
 		}
 	}
-	c->bytes += leaf->size;
+	c->bytes += leaf->size - start;
 	return true;
 }
 
@@ -94,8 +97,13 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 {
 	/* While a VM ends its tables still name, below fini_at, frames that are no longer its. */
 	uint64_t size = VM_WINDOW_SIZE - g->fini_at;
-	struct check stage2 = {.report = report, .g = g};
-	struct check window = {.report = report, .g = g, .window = true};
+	struct check stage2 = {.report = report, .g = g, .from = g->fini_at};
+	struct check window = {
+		.report = report,
+		.g = g,
+		.window = true,
+		.from = VM_WINDOW_BASE + g->fini_at,
+	};
 
 	pt_walk(&g->stage2, g->fini_at, BIT(48) - g->fini_at, check_leaf, &stage2);
 	pt_walk(&g->host.pt, VM_WINDOW_BASE + g->fini_at, size, check_leaf, &window);

@@ -271,6 +271,7 @@ static unsigned fill_buffers(struct virtio_net *n, struct virtqueue *ring,
 	uint32_t done = 0;
 	unsigned used = 0;
 
+	*result = PUT_REFUSED;
 	while (done < f->len) {
 		struct virtqueue_chain *c = used == 0 ? &n->rx_first : &n->rx_more;
 		uint32_t skip = used == 0 ? HDR_BYTES : 0;

@@ -51,7 +51,10 @@ struct net_offload {
 	uint16_t header_bytes; /* a hint, not to be believed */
 };
 
-/* Made by net_frame_alloc; read-only once it was sent. */
+/*
+ * Made by net_frame_alloc; read-only once it was sent. Pool memory, physically contiguous: a real
+ * NIC reads it where it is.
+ */
 struct net_frame {
 	struct net_frame *next; /* of whoever holds the frame alone (a queue) */
 	_Atomic uint32_t refs;

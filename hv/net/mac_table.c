@@ -27,9 +27,11 @@ static unsigned set_of(uint64_t mac)
 	return (unsigned)(mac * HASH_FACTOR >> 32) & (MAC_TABLE_SETS - 1);
 }
 
+/* CPUs do not agree to the tick: it may have been heard of a moment after `now`. */
 static bool holds(const struct mac_entry *e, uint64_t now)
 {
-	return e->mac != 0 && now - e->heard < clock_ns_to_ticks(MAC_TABLE_AGE_NS);
+	return e->mac != 0 &&
+	       (now <= e->heard || now - e->heard < clock_ns_to_ticks(MAC_TABLE_AGE_NS));
 }
 
 void mac_table_learn(struct mac_table *t, uint64_t mac, uint32_t port, uint64_t now)

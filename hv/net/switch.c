@@ -52,7 +52,7 @@ static bool is_link_local(uint64_t mac)
 /* The port whose own address this is, and nobody else's; NETWORK_PORTS_MAX: none's. */
 static unsigned owner_of(const struct network *n, uint64_t mac)
 {
-	for (unsigned i = 0; i < n->port_top; i++) {
+	for (unsigned i = 0; i < n->port_top && mac != 0; i++) {
 		if (n->fixed_macs[i] == mac) {
 			return i;
 		}
@@ -307,9 +307,10 @@ static void drain(struct timer *t)
 {
 	struct network_port *from = container_of(t, struct network_port, timer);
 	struct network *n = from->network;
-	uint64_t now = clock_now();
+	uint64_t now;
 
 	lock_acquire(&n->lock);
+	now = clock_now();
 	from->draining = true;
 	while (from->held != NULL && token_bucket_ready(&from->rate, now)) {
 		struct net_frame *f = take_held(from);
@@ -327,10 +328,13 @@ static void drain(struct timer *t)
 
 /* --- sending --- */
 
+/* TCP is between two: a long frame to a group would only be work for each of its members. */
 static bool is_frame(const struct net_frame *f)
 {
-	return net_offload_valid(f) && !is_group(f->data + NET_MAC_BYTES) &&
-	       mac_pack(f->data + NET_MAC_BYTES) != 0;
+	const uint8_t *from = f->data + NET_MAC_BYTES;
+
+	return net_offload_valid(f) && !is_group(from) && mac_pack(from) != 0 &&
+	       !(is_group(f->data) && f->offload.gso != NET_GSO_NONE);
 }
 
 static bool is_spoofed(const struct network_port *from, const struct net_frame *f)
@@ -346,10 +350,11 @@ static void switch_send(struct net_port *p, struct net_frame *f)
 {
 	struct network_port *from = p->sw;
 	struct network *n = from->network;
-	uint64_t now = clock_now();
 	bool good = is_frame(f);
+	uint64_t now;
 
 	lock_acquire(&n->lock);
+	now = clock_now();
 	if (!good) {
 		drop(from, &from->drops.malformed);
 	} else if (is_spoofed(from, f)) {

@@ -55,11 +55,10 @@ struct network_port_config {
 
 /* Why frames of a port were dropped, beyond what struct net_port_stats counts together. */
 struct network_drops {
-	_Atomic uint64_t malformed; /* not a frame, offload out of order, from a group address */
+	_Atomic uint64_t malformed; /* no frame, offload out of order, from a group, long to one */
 	_Atomic uint64_t spoofed;   /* from an address that is not the port's */
 	_Atomic uint64_t storm;
 	_Atomic uint64_t rate; /* more than may wait */
-	_Atomic uint64_t memory;
 };
 
 struct network;

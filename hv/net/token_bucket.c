@@ -12,12 +12,14 @@ void token_bucket_init(struct token_bucket *b, uint64_t rate, uint64_t depth, ui
 
 bool token_bucket_ready(struct token_bucket *b, uint64_t now)
 {
-	uint64_t tokens = clock_muldiv(now - b->updated, b->rate, clock_hz());
+	/* CPUs do not agree to the tick. */
+	uint64_t passed = now > b->updated ? now - b->updated : 0;
+	uint64_t tokens = clock_muldiv(passed, b->rate, clock_hz());
 	uint64_t room = (uint64_t)((int64_t)b->depth - b->level);
 
 	if (tokens >= room) {
 		b->level = (int64_t)b->depth;
-		b->updated = now;
+		b->updated += passed;
 	} else {
 		b->level += (int64_t)tokens;
 		/* What is left of a token goes on counting. */

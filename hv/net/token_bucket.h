@@ -18,7 +18,7 @@ struct token_bucket {
 
 /* Full at `now`. */
 void token_bucket_init(struct token_bucket *b, uint64_t rate, uint64_t depth, uint64_t now);
-/* Whether something may be taken at `now`, which does not go back. */
+/* Whether something may be taken at `now`; a time before the last one counts as that one. */
 bool token_bucket_ready(struct token_bucket *b, uint64_t now);
 /* Takes `n`, up to 2^32. */
 void token_bucket_take(struct token_bucket *b, uint64_t n);

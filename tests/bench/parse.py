@@ -163,3 +163,24 @@ def start_ticks(lines, name):
 def memory_kib(lines):
     return int(_one(lines, r"^BENCH memory (\d+) KiB$", "no memory of the VMM")[1])
 
+
+Io = collections.namedtuple("Io", "operations ticks exits")
+
+
+def io(lines):
+    """{name: Io} of tests/bench/io.c: exits are those between a measurement's beginning and the next one's,
+    less what `nothing` needs for being begun and reported."""
+    ready, exits, measured = [], {}, {}
+    for line in (re.sub(r"^\w+\| ", "", line) for line in lines):
+        if match := re.match(r"BENCH ready (\S+)$", line):
+            ready.append(match[1])
+            exits[match[1]] = 0
+        elif (match := re.match(r"(?:BENCH|vcpu0\.)\s?exits (\d+)$", line)) and ready:
+            exits[ready[-1]] += int(match[1])
+        elif match := re.match(r"BENCH io (\S+) (\d+) (\d+)$", line):
+            measured[match[1]] = int(match[2]), int(match[3])
+    if ready[-1:] != ["end"] or set(measured) != set(ready[:-1]):
+        raise Missing("disk and network did not finish")
+    between = {name: exits[after] - exits[name] for name, after in zip(ready, ready[1:])}
+    return {name: Io(operations, ticks, max(between[name] - between["nothing"], 0))
+            for name, (operations, ticks) in measured.items() if name != "nothing"}

@@ -139,3 +139,37 @@ def histogram(kinds_by_column):
     head = "exit kind".ljust(16) + "".join(c.rjust(14) for c in kinds_by_column)
     return [head] + [k.ljust(16) + "".join(f"{kinds.get(k, 0):14,}" for kinds in kinds_by_column.values())
                      for k in names]
+
+
+# Of tests/bench/io.c. What Bulkhead's may be of KVM's: half, in instructions and in exits.
+IO_OPERATIONS = (
+    ("read-4k", "disk, 4 KiB read at random places"),
+    ("write-4k", "disk, 4 KiB written at random places"),
+    ("read-4k-16", "the same, 16 reads open at all times"),
+    ("write-4k-16", "the same, 16 writes open at all times"),
+    ("read-128k", "disk, 128 KiB read in sequence"),
+    ("write-128k", "disk, 128 KiB written in sequence"),
+    ("tcp-request", "network, TCP byte there and back"),
+    ("udp-request", "network, UDP byte there and back"),
+    ("tcp-bulk", "network, TCP bulk, of 1 KiB"),
+)
+BUDGET_IO = 0.5
+
+
+def share(part, whole):
+    """`part` of `whole`; nothing of nothing is nothing."""
+    return part / whole if whole else float(part > 0)
+
+
+def io_table(bulkhead, kvm):
+    """Lines of a table: both `{name: parse.Io}`, per operation; all guests together."""
+    body = []
+    for name, text in IO_OPERATIONS:
+        cells, shares = [], []
+        for field, show in (("ticks", "{:,.0f}"), ("exits", "{:,.2f}")):
+            each = [getattr(m[name], field) / m[name].operations for m in (bulkhead, kvm)]
+            shares.append(share(*each))
+            cells += [show.format(x) for x in each] + [f"{shares[-1]:.2f}x"]
+        body.append([text, *cells, "met" if max(shares) <= BUDGET_IO else "MISSED"])
+    return grid(["per operation", "Bulkhead, instructions", "KVM", "", "Bulkhead, exits", "KVM", "", "half"], body,
+                left=(0, 7))

@@ -11,9 +11,10 @@ import case_network
 import case_payloads
 import case_screen
 import case_smp
+import case_uplink
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_network, case_debian, case_screen, case_payloads,
-               case_hostile, case_isolation, case_machine, case_smp, case_config)
+    modules = (case_linux, case_disk, case_network, case_uplink, case_debian, case_screen,
+               case_payloads, case_hostile, case_isolation, case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]

@@ -100,6 +100,12 @@ class PowerCut:
 
 
 @dataclasses.dataclass
+class OnHost:
+    """Starts a program on this host; it is ended with the case."""
+    command: tuple
+
+
+@dataclasses.dataclass
 class Trial:
     """Steps whose failure is noted, and the case goes on: one boot serves many of these."""
     name: str
@@ -210,6 +216,7 @@ class Machine:
         self.lines = []
         self.times = []  # when each line was complete, time.monotonic()
         self.problems = []
+        self.on_host = []
         self.seen = 0
         self.news = threading.Condition()
         self.boot()
@@ -293,6 +300,9 @@ class Machine:
         self.finish()
 
     def close(self):
+        for program in self.on_host:
+            program.kill()
+            program.wait()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -436,6 +446,9 @@ def run_steps(steps, machine):
             run_heart(step, machine)
         elif isinstance(step, Idle):
             time.sleep(step.seconds)
+        elif isinstance(step, OnHost):
+            machine.on_host.append(subprocess.Popen(step.command, stdin=subprocess.DEVNULL,
+                                                    stdout=subprocess.DEVNULL))
         elif isinstance(step, Boot):
             run_boot(step, machine)
         elif isinstance(step, PowerCut):

@@ -62,6 +62,18 @@ BENCH memory 35000 KiB
 == end""".split("\n")
 
 
+IO = """BENCH ready nothing
+BENCH exits 100
+BENCH io nothing 1 15
+disk| BENCH ready read-4k
+vcpu0.exits 110
+vcpu0.exits.io 90
+vcpu0.exits 40
+disk| BENCH io read-4k 20 3000
+disk| BENCH ready end
+BENCH exits 240""".split("\n")
+
+
 class Text(unittest.TestCase):
     def test_clean_removes_what_terminals_do(self):
         self.assertEqual(parse.clean("\x1b[2J\x1b[01;01Ha \r\nb"), ["a", "b"])
@@ -150,6 +162,29 @@ class Kvm(unittest.TestCase):
 
     def test_memory(self):
         self.assertEqual(parse.memory_kib(parse.section(KVM, "memory-q35")), 35000)
+
+
+class Io(unittest.TestCase):
+    def test_exits_are_of_all_guests_beyond_the_frame(self):
+        self.assertEqual(parse.io(IO), {"read-4k": parse.Io(20, 3000, 240 - 150 - 50)})
+
+    def test_an_unfinished_program_is_no_measurement(self):
+        self.assertRaises(parse.Missing, parse.io, IO[:-2])
+        self.assertRaises(parse.Missing, parse.io, [line for line in IO if "io read" not in line])
+        self.assertRaises(parse.Missing, parse.io, [])
+
+    def test_half_of_both_is_met(self):
+        kvm = {name: parse.Io(10, 1000, 20) for name, _ in report.IO_OPERATIONS}
+        half = {name: parse.Io(20, 1000, 20) for name, _ in report.IO_OPERATIONS}
+        self.assertTrue(all(line.rstrip(" |").endswith("met") for line in report.io_table(half, kvm)[2:]))
+        half["tcp-bulk"] = parse.Io(20, 1000, 21)
+        self.assertIn("MISSED", report.io_table(half, kvm)[-1])
+        self.assertIn("0.50x", report.io_table(half, kvm)[-1])
+
+    def test_operations_are_those_of_the_program(self):
+        source = (ROOT / "tests/bench/io.c").read_text()
+        names = set(re.findall(r'(?:at_a_time|request_response|begin)\("([a-z0-9-]+)"', source)) - {"nothing", "end"}
+        self.assertEqual(names, {name for name, _ in report.IO_OPERATIONS})
 
 
 def measurements(cpuid=400):

@@ -98,6 +98,8 @@ static void test_defaults(void **state)
 	}
 	assert_true(guest.autostart);
 	assert_true(guest.serial);
+	assert_false(guest.virtio_console);
+	assert_true(guest.rng);
 	assert_false(guest.debug_exit);
 	assert_false(guest.test_device);
 	assert_int_equal(guest.module_count, 0);
@@ -129,6 +131,7 @@ static void test_every_key(void **state)
 				     "autostart = off\n"
 				     "restart = on-crash\n"
 				     "serial = off\n"
+				     "rng = off\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -145,7 +148,12 @@ static void test_every_key(void **state)
 	assert_false(guest.autostart);
 	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
 	assert_false(guest.serial);
+	assert_false(guest.virtio_console);
+	assert_false(guest.rng);
 	assert_false(guest.paravirt);
+	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
+	assert_false(guest.serial);
+	assert_true(guest.virtio_console);
 }
 
 static void test_what_notepad_writes(void **state)
@@ -232,7 +240,9 @@ static void test_bad_values_say_what_is_allowed(void **state)
 	refused("weight = 0", "web/guest.conf:1: weight: found \"0\"; allowed: 1 to 10000\n");
 	refused("weight = 10001",
 		"web/guest.conf:1: weight: found \"10001\"; allowed: 1 to 10000\n");
-	refused("serial = yes", "web/guest.conf:1: serial: found \"yes\"; allowed: on, off\n");
+	refused("serial = yes",
+		"web/guest.conf:1: serial: found \"yes\"; allowed: on, off, virtio\n");
+	refused("rng = 1", "web/guest.conf:1: rng: found \"1\"; allowed: on, off\n");
 	refused("restart = Always", "web/guest.conf:1: restart: found \"Always\"; allowed: never, "
 				    "on-crash, always\n");
 }
@@ -302,7 +312,8 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial paravirt debug-exit test-device disk "
+		"cmdline weight cap pin autostart restart serial rng paravirt debug-exit test-device "
+		"disk "
 		"net\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");

@@ -215,6 +215,33 @@ static void a_frame_nobody_dropped_a_reference_of(void **state)
 	expect_found(frame, "a frame with several references");
 }
 
+/* Memory below the hole at 0xa0000 shifts the steps: they end within large pages. */
+static void a_large_page_half_given_back(void **state)
+{
+	struct isolation_report report;
+
+	(void)state;
+	while (!gspace_fini_step(&a, MIB(2))) {
+		gspace_isolation_check(spaces, 2, &report);
+		assert_int_equal(report.violations, 0);
+	}
+}
+
+/* What the other half still reaches is looked at. */
+static void a_free_frame_beside_what_was_given_back(void **state)
+{
+	struct frame *f;
+	hpa_t frame;
+
+	(void)state;
+	assert_false(gspace_fini_step(&a, MIB(2)));
+	frame = frame_of(&a, a.fini_at);
+	assert_int_not_equal(a.fini_at % PAGE_SIZE_2M, 0);
+	f = (struct frame *)(uintptr_t)frame_info(frame);
+	f->type = FRAME_FREE;
+	expect_found(frame, "a free frame");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +259,8 @@ int main(void)
 		cmocka_unit_test_setup(shared_frames_must_be_read_only, setup),
 		cmocka_unit_test_setup(cow_of_what_is_not_shared, setup),
 		cmocka_unit_test_setup(a_frame_nobody_dropped_a_reference_of, setup),
+		cmocka_unit_test_setup(a_large_page_half_given_back, setup),
+		cmocka_unit_test_setup(a_free_frame_beside_what_was_given_back, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ static void silence_ends_it(void **state)
 {
 	(void)state;
 	mac_table_learn(&table, 1, 3, 1000);
+	assert_int_equal(mac_table_find(&table, 1, 990), 3); /* by another CPU's clock */
 	assert_int_equal(mac_table_find(&table, 1, 1000 + AGE - 1), 3);
 	assert_int_equal(mac_table_find(&table, 1, 1000 + AGE), MAC_TABLE_UNKNOWN);
 	assert_int_equal(mac_table_count(&table, 1000 + AGE), 0);

@@ -214,6 +214,11 @@ static void frames_reach_their_address_alone(void **state)
 	/* Nobody has this one, and guests want only their own. */
 	send(0, outside);
 	assert_int_equal(got(1) + got(2), 0);
+	/* Nobody's, and not that of a port that nobody is at. */
+	network_disconnect(&ends[0].port);
+	send(1, (struct net_mac){{0}});
+	assert_int_equal(got(0) + got(2), 0);
+	guest(0);
 	/* To itself: nowhere. */
 	send(0, mac_of(0));
 	assert_int_equal(got(0) + got(1) + got(2), 0);
@@ -485,14 +490,14 @@ static void a_full_receiver_loses_its_own_alone(void **state)
 
 /* --- offloads --- */
 
-static void send_tcp(unsigned from, unsigned to, uint32_t payload)
+static void send_tcp(unsigned from, struct net_mac to, uint32_t payload)
 {
 	const struct oracle_tcp t = {.payload = payload, .gso_size = 1448};
 	struct net_frame *f = net_frame_alloc(NET_FRAME_MAX);
 	uint32_t seed = 9;
 
 	oracle_tcp(f, &t, &seed);
-	memcpy(f->data, to == NETWORK_PORTS_MAX ? broadcast.bytes : mac_of(to).bytes, 6);
+	memcpy(f->data, to.bytes, 6);
 	memcpy(f->data + 6, mac_of(from).bytes, 6);
 	net_port_send(&ends[from].port, f);
 }
@@ -506,9 +511,10 @@ static void work_is_done_for_those_who_do_not_take_it(void **state)
 	ends[2].port.takes_tso6 = true;
 	for (unsigned i = 0; i < 4; i++) {
 		guest(i);
+		ends[i].promiscuous = true;
 	}
 	/* One long frame to all: as it is to the first, in 11 pieces to the others. */
-	send_tcp(0, NETWORK_PORTS_MAX, 15000);
+	send_tcp(0, outside, 15000);
 	assert_int_equal(got(1), 1);
 	assert_int_equal(ends[1].last_offload.gso, NET_GSO_TCPV4);
 	assert_true(ends[1].last_offload.needs_checksum);
@@ -521,6 +527,19 @@ static void work_is_done_for_those_who_do_not_take_it(void **state)
 	}
 	assert_int_equal(ends[0].port.stats.tx_frames, 1);
 	assert_int_equal(net_frames_bytes(), 0);
+}
+
+static void a_long_frame_to_a_group_is_refused(void **state)
+{
+	(void)state;
+	guest(0);
+	guest(1);
+	send_tcp(0, broadcast, 15000);
+	send_tcp(0, group, 15000);
+	assert_int_equal(got(1), 0);
+	assert_int_equal(DROPS(0, malformed), 2);
+	send_tcp(0, mac_of(1), 15000);
+	assert_int_equal(got(1), 11);
 }
 
 static void a_checksum_is_left_to_those_who_take_it(void **state)
@@ -804,6 +823,7 @@ int main(void)
 		TEST(what_waits_is_bounded),
 		TEST(a_full_receiver_loses_its_own_alone),
 		TEST(work_is_done_for_those_who_do_not_take_it),
+		TEST(a_long_frame_to_a_group_is_refused),
 		TEST(a_checksum_is_left_to_those_who_take_it),
 		TEST(tables_have_their_bounds),
 		TEST(addresses_and_uplinks_are_there_once),

@@ -86,11 +86,28 @@ static void it_says_when_it_is_ready_again(void **state)
 	assert_true(token_bucket_ready(&b, b.updated + token_bucket_wait(&b)));
 }
 
+/* Another CPU's clock is a little behind: that is no time passed, and no year either. */
+static void a_clock_that_is_behind_fills_nothing(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 1000, 50, HZ);
+	token_bucket_take(&b, 60);
+	assert_false(token_bucket_ready(&b, HZ - 100));
+	assert_int_equal(b.level, -10);
+	assert_int_equal(b.updated, HZ);
+	token_bucket_init(&b, 1000, 50, HZ);
+	assert_true(token_bucket_ready(&b, HZ - 100));
+	assert_int_equal(b.updated, HZ);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_full_bucket_gives_its_depth_at_once, setup),
 		cmocka_unit_test_setup(the_average_is_exact, setup),
+		cmocka_unit_test_setup(a_clock_that_is_behind_fills_nothing, setup),
 		cmocka_unit_test_setup(it_says_when_it_is_ready_again, setup),
 	};
 
