@@ -57,9 +57,8 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
-HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/monitor_disks.c hv/monitor_net.c \
-	hv/random.c hv/setup_net.c hv/setup_uplink.c
-HV_SRCS += hv/guest_virtio.c
+HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/guest_virtio.c hv/monitor_disks.c \
+	hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -106,13 +105,13 @@ UNIT_TESTS += test_drivers_disk_queue test_drivers_e1000 test_drivers_irq test_d
 	test_drivers_pci test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
-UNIT_TESTS += test_bounce test_net_filter test_virtio_blk test_virtio_console test_virtio_net test_virtio_net_ctrl \
-	test_virtio_rng test_virtqueue
+UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_blk test_virtio_console test_virtio_net \
+	test_virtio_net_ctrl test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_chacha20 test_guest_virtio test_random test_setup_uplink
+UNIT_TESTS += test_chacha20 test_random test_setup_uplink
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

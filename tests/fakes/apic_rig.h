@@ -104,14 +104,22 @@ static inline void apic_rig_init(struct apic_rig *r)
 
 static inline uint32_t apic_rig_read(struct apic_rig *r, unsigned cpu, uint32_t offset)
 {
-	struct vdev_access a = {BUS_MMIO, LAPIC_MMIO_BASE + offset, offset, 4, cpu};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = LAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = 4,
+				.vcpu = cpu};
 
 	return (uint32_t)r->bus.dev.ops->read(&r->bus.dev, &a);
 }
 
 static inline void apic_rig_write(struct apic_rig *r, unsigned cpu, uint32_t offset, uint32_t value)
 {
-	struct vdev_access a = {BUS_MMIO, LAPIC_MMIO_BASE + offset, offset, 4, cpu};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = LAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = 4,
+				.vcpu = cpu};
 
 	r->bus.dev.ops->write(&r->bus.dev, &a, value);
 }
