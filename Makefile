@@ -116,7 +116,7 @@ UNIT_TESTS += test_chacha20 test_random test_setup_uplink
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
 UNIT_SCRIPTS := tests/unit/test_pcap_from_log.py tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py
-UNIT_SCRIPTS += tests/unit/test_bench.py tests/unit/test_tools_run.py tests/unit/test_pcap_from_log.py
+UNIT_SCRIPTS += tests/unit/test_bench.py tests/unit/test_tools_run.py tests/unit/test_volatile_disk.py
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \

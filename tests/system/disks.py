@@ -4,6 +4,9 @@ import dataclasses
 import os
 import pathlib
 import subprocess
+import sys
+import tempfile
+import time
 
 SECTOR = 512
 MIB = 1 << 20
@@ -27,6 +30,7 @@ class Disk:
     partitions: tuple = ()
     mib: int = 0
     content: pathlib.Path | None = None
+    forgets: bool = False  # what was written after the last flush is lost with the power
 
     def make(self, folder):
         """Writes the disk's file; returns its path."""
@@ -50,6 +54,29 @@ class Disk:
             arguments += ["-n", f"{number}:{at}:{end - 1}", "-c", f"{number}:{p.label}", "-u", f"{number}:{p.uuid}"]
             at = end
         return arguments
+
+
+class Forgetful:
+    """The program behind a disk that forgets."""
+    PROGRAM = pathlib.Path(__file__).with_name("volatile_disk.py")
+    START_SECONDS = 10
+
+    def __init__(self, file, log):
+        # Not beside the file: a socket's path has to be short.
+        self.folder = tempfile.TemporaryDirectory(prefix="bulkhead-disk-")
+        path = pathlib.Path(self.folder.name) / "nbd"
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen([sys.executable, str(self.PROGRAM), str(file), str(path)],
+                                            stdin=subprocess.DEVNULL, stdout=out)
+        deadline = time.monotonic() + self.START_SECONDS
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.name = f"nbd:unix:{path}"
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
 
 
 def put(disk, offset, content):

@@ -15,6 +15,8 @@ import subprocess
 import threading
 import time
 
+import disks
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 WORK = BUILD / "system"
@@ -203,11 +205,11 @@ class HostLag:
 class Machine:
     """One running emulator."""
 
-    def __init__(self, case, platform, image, disks, log):
+    def __init__(self, case, platform, image, files, log):
         self.platform = platform
         self.patience = PATIENCE[platform]
         self.timeout = case.timeout * self.patience
-        with_disks = [word for disk, file in zip(case.disks, disks)
+        with_disks = [word for disk, file in zip(case.disks, files)
                       for word in ("--disk", f"{disk.kind}:{file},serial={disk.serial}")]
         self.command = [str(ROOT / "tools/run"), "-p", platform, "-t", str(self.timeout), "-m", case.memory,
                         "-c", str(case.cpus), *with_disks, *case.run_args, str(image)]
@@ -461,6 +463,14 @@ def run_steps(steps, machine):
             raise TypeError(f"{step!r} is no step")
 
 
+def make_disks(case, folder):
+    """What QEMU calls each disk, and the programs behind those that forget."""
+    files = [disk.make(folder) for disk in case.disks]
+    programs = {i: disks.Forgetful(files[i], files[i].with_suffix(".log"))
+                for i, disk in enumerate(case.disks) if disk.forgets}
+    return [programs[i].name if i in programs else file for i, file in enumerate(files)], programs.values()
+
+
 def run_case(case, platform):
     """Runs one case; raises Failed. Returns the seconds it took."""
     started = time.monotonic()
@@ -468,8 +478,8 @@ def run_case(case, platform):
     image = build_image(case, folder)
     if case.image_error:
         return time.monotonic() - started
-    disks = [disk.make(folder) for disk in case.disks]
-    machine = Machine(case, platform, image, disks, folder / "serial.log")
+    files, programs = make_disks(case, folder)
+    machine = Machine(case, platform, image, files, folder / "serial.log")
     try:
         run_steps(case.steps, machine)
         code = machine.finish()
@@ -477,6 +487,8 @@ def run_case(case, platform):
         machine.problems.append(str(failure))
     finally:
         machine.close()
+        for program in programs:
+            program.close()
     if machine.problems:
         raise Failed("; ".join(machine.problems))
     if code != case.exit_code:
