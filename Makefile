@@ -27,7 +27,8 @@ DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c dr
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c \
 	drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c \
-	drivers/disk_queue.c drivers/nvme.c drivers/nvme_queue.c drivers/nvme_start.c
+	drivers/disk_queue.c drivers/nvme.c drivers/nvme_queue.c drivers/nvme_start.c \
+	drivers/ahci.c drivers/ahci_port.c drivers/virtio_blk.c drivers/disks.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -90,7 +91,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_blk \
 	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio \
-	test_drivers_disk_queue test_drivers_nvme
+	test_drivers_disk_queue test_drivers_nvme test_drivers_ahci
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -101,7 +102,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c \
-	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/fake_nvme.c
+	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/fake_nvme.c tests/fakes/fake_ahci.c
 
 # ---------------------------------------------------------------- flags
 

@@ -247,6 +247,7 @@ void hv_main(const struct handoff *handoff)
 	}
 	init_cpus(handoff);
 	choose_interrupts();
+	platform_devices(NULL);
 	platform_input();
 	init_consoles();
 	greet(handoff);

@@ -4,8 +4,11 @@
 
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
+#include "drivers/disks.h"
 #include "drivers/fbcon.h"
 #include "drivers/ioapic.h"
+#include "drivers/irq.h"
+#include "drivers/pci.h"
 #include "drivers/pic.h"
 #include "drivers/power.h"
 #include "drivers/ps2kbd.h"
@@ -374,6 +377,17 @@ void platform_poll(void)
 	}
 }
 
+/* --- devices on PCI --- */
+
+void platform_devices(void (*found)(struct blk_device *d))
+{
+	const struct acpi_info *acpi = host.has_acpi ? &host.acpi : NULL;
+
+	host_irq_init(acpi);
+	(void)host_pci_scan(acpi);
+	host_disks_init(found);
+}
+
 /* --- the other processors --- */
 
 void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu))
@@ -402,6 +416,19 @@ static const char *below(const struct cpu_features *f)
 		return "nobody that CPUID shows";
 	}
 	return f->hypervisor_name[0] != '\0' ? f->hypervisor_name : "a hypervisor without a name";
+}
+
+static void describe_disks(void)
+{
+	monitor_print("pci           %u functions, %u disks\n", host_pci_count(),
+		      host_disks_count());
+	for (unsigned i = 0; i < host_disks_count(); i++) {
+		const struct blk_device *d = host_disks_at(i);
+
+		monitor_print("  %s %lu MiB, serial %s%s\n", d->name, d->sectors * BLK_SECTOR >> 20,
+			      d->serial[0] != '\0' ? d->serial : "unknown",
+			      d->removed ? ", failed" : "");
+	}
 }
 
 void platform_describe(void)
@@ -440,4 +467,5 @@ void platform_describe(void)
 	} else {
 		monitor_print("screen        none\n");
 	}
+	describe_disks();
 }

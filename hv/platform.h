@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "boot/handoff.h"
+#include "hv/api/blk.h"
 #include "hv/base/status.h"
 #include "hv/cpu/percpu.h"
 
@@ -24,6 +25,11 @@ enum hv_status platform_interrupts(void) HV_MUST_CHECK;
 void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu));
 /* Interrupts CPU `cpu`, so that it looks at what it is asked for. */
 void platform_kick(unsigned cpu);
+/*
+ * PCI functions and the disks among them; `found` is called for each disk, ready for requests. The
+ * other CPUs run already: they take interrupts, too.
+ */
+void platform_devices(void (*found)(struct blk_device *d));
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
 void platform_input(void);
 
