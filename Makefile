@@ -91,7 +91,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_blk \
 	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio \
-	test_drivers_disk_queue test_drivers_nvme test_drivers_ahci
+	test_drivers_disk_queue test_drivers_nvme test_drivers_ahci test_drivers_virtio_blk test_drivers_disks
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -99,7 +99,8 @@ UNIT_SCRIPTS := tests/unit/test_mkimage.py tests/unit/test_acpi_iasl.py tests/un
 UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
-	fuzz_i8042 fuzz_multiboot fuzz_test_device
+	fuzz_i8042 fuzz_multiboot fuzz_test_device \
+	fuzz_host_pci fuzz_nvme fuzz_ahci
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c \
 	tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/fake_nvme.c tests/fakes/fake_ahci.c

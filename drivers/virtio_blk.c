@@ -291,8 +291,11 @@ static void submit(struct blk_device *d, struct blk_request *r)
 
 /* --- start --- */
 
-/* Asks for the serial number; a device that has none says so. Nothing else is open. */
-static void read_serial(struct virtio_blk *v)
+/*
+ * Asks for the serial number; a device that has none says so. Nothing else is open. False: it does
+ * not answer at all, and may still write to what it was given.
+ */
+static bool read_serial(struct virtio_blk *v)
 {
 	uint64_t limit = clock_now() + clock_ns_to_ticks(ID_LIMIT_NS);
 	struct virtio_blk_slot *slot = &v->slots[0];
@@ -301,24 +304,23 @@ static void read_serial(struct virtio_blk *v)
 					       {id, ID_CHARS, true},
 					       {&slot->status, 1, true}};
 	uint32_t written;
-	bool over;
 
 	slot->header = (struct virtio_blk_header){.type = TYPE_GET_ID};
 	slot->status = STATUS_NONE;
 	if (id == NULL || !virtio_queue_add(&v->queue, parts, ARRAY_SIZE(parts), slot)) {
-		return;
+		return false;
 	}
 	virtio_queue_notify(&v->queue);
-	do {
-		over = virtio_queue_take(&v->queue, &written) != NULL;
-	} while (!over && clock_now() < limit);
-	if (over && slot->status == STATUS_OK) {
+	while (virtio_queue_take(&v->queue, &written) == NULL) {
+		if (clock_now() > limit) {
+			return false;
+		}
+	}
+	if (slot->status == STATUS_OK) {
 		disk_text(id, ID_CHARS, v->device.serial, sizeof(v->device.serial));
 	}
-	/* What the device has not given back it may still write to. */
-	if (over) {
-		pool_free(id, ID_CHARS);
-	}
+	pool_free(id, ID_CHARS);
+	return true;
 }
 
 static uint32_t config32(const struct virtio_blk *v, unsigned offset)
@@ -377,7 +379,10 @@ static enum hv_status start(struct virtio_blk *v, struct host_pci *f)
 	disk_queue_init(&v->requests, (unsigned)min_u64(VIRTIO_BLK_SLOTS, v->queue.size / 3u),
 			REQUEST_LIMIT_NS);
 	virtio_start(&v->transport);
-	return fill_device(v) ? HV_OK : HV_E_UNSUPPORTED;
+	if (!fill_device(v)) {
+		return HV_E_UNSUPPORTED;
+	}
+	return read_serial(v) ? HV_OK : HV_E_IO;
 }
 
 bool virtio_blk_matches(const struct host_pci *f)
@@ -408,7 +413,6 @@ void virtio_blk_probe(struct host_pci *f, unsigned index, void (*found)(struct b
 		host_pci_disable(f);
 		return;
 	}
-	read_serial(v);
 	lock_acquire(&v->lock);
 	v->resetting = false;
 	lock_release(&v->lock);
