@@ -91,7 +91,8 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog \
 	test_blk \
 	test_drivers_irq test_drivers_pci test_drivers_pci_irq test_drivers_virtio \
-	test_drivers_disk_queue test_drivers_nvme test_drivers_ahci test_drivers_virtio_blk test_drivers_disks
+	test_drivers_disk_queue test_drivers_nvme test_drivers_nvme_queue test_drivers_nvme_start \
+	test_drivers_ahci test_drivers_ahci_port test_drivers_virtio_blk test_drivers_disks
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
