@@ -15,6 +15,8 @@
  *	vtime			what is armed in a VM
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
+ *	the machine's devices	a controller, then its queues or ports; an interrupt line; PCI's
+ *				ports. Nobody is told of a completion under them
  *	the log, the console	in this order; then the real serial port and screen
  *	a timer queue		no two at once
  *	the scheduler		hv/run.c
