@@ -816,6 +816,43 @@ static void without_a_low_page_one_processor_must_do(void **state)
 
 /* --- for people --- */
 
+static uint32_t config_address;
+
+/* One function, at 00:00.0: an IDE controller. */
+static uint32_t config_in(void *ctx, uint16_t port, unsigned size)
+{
+	uint32_t reg = config_address & 0xfc;
+
+	(void)ctx;
+	(void)size;
+	if (config_address >> 8 != 0x800000 || port < 0xcfc) {
+		return ~0u;
+	}
+	return reg == 0	  ? 0x70108086u >> 8 * (port & 3)
+	       : reg == 8 ? 0x01018000u >> 8 * (port & 3)
+			  : 0;
+}
+
+static void config_out(void *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+	(void)ctx;
+	(void)size;
+	config_address = port == 0xcf8 ? value : config_address;
+}
+
+static void devices_on_pci_are_found(void **state)
+{
+	static const struct fake_port_hook config_hook = {0xcf8, 0xcff, config_in, config_out,
+							  NULL};
+
+	(void)state;
+	boot();
+	fake_port_hook(&config_hook);
+	platform_devices(NULL);
+	assert_logged("info: PCI: 1 functions, through ports\n");
+	assert_logged("info: disk: no driver for the controller at 00:00.0, class 0x010180\n");
+}
+
 static void the_machine_describes_itself(void **state)
 {
 	static const char *const lines[] = {
@@ -829,12 +866,14 @@ static void the_machine_describes_itself(void **state)
 		"local apic    x2APIC, timer by TSC deadline\r\n",
 		"serial        yes at 0x3f8, input by interrupt\r\n",
 		"screen        none\r\n",
+		"pci           0 functions, 0 disks\r\n",
 	};
 
 	(void)state;
 	pc.uart = COM1;
 	pc.ioapic = true;
 	boot();
+	platform_devices(NULL);
 	forget_wire();
 	pc.input = "info machine\r";
 	trap_irq_dispatch(0x30);
@@ -942,6 +981,7 @@ int main(void)
 		TEST(processors_come_from_firmware),
 		TEST(processors_come_from_acpi),
 		TEST(without_a_low_page_one_processor_must_do),
+		TEST(devices_on_pci_are_found),
 		TEST(the_machine_describes_itself),
 		TEST(a_screen_that_cannot_be_used_is_left_alone),
 		TEST(the_screen_shows_the_log_from_before),
