@@ -101,9 +101,9 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
-UNIT_TESTS += test_drivers_ahci test_drivers_disk_queue test_drivers_disks test_drivers_e1000 test_drivers_irq \
-	test_drivers_nic test_drivers_nvme test_drivers_pci test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk \
-	test_drivers_virtio_net
+UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue test_drivers_disks test_drivers_e1000 \
+	test_drivers_irq test_drivers_nic test_drivers_nvme test_drivers_nvme_queue test_drivers_nvme_start test_drivers_pci \
+	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_blk test_virtio_console test_virtio_net \

@@ -161,7 +161,13 @@ void disk_text(const char *text, unsigned n, char *out, unsigned size)
 		start++;
 	}
 	for (unsigned i = start; i < n && count + 1 < size; i++) {
-		out[count++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+		bool printable = text[i] >= ' ' && text[i] <= '~';
+
+		out[count] = '?';
+		if (printable) {
+			out[count] = text[i];
+		}
+		count++;
 	}
 	out[count] = '\0';
 }

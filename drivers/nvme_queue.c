@@ -13,7 +13,8 @@
 #define ID_GENERATION MASK(13, 6)
 #define REQUEST_LIMIT_NS 15000000000ull
 #define LISTS_ORDER 4u /* DISK_SLOTS_MAX * NVME_LIST_BYTES in pages */
-static_assert(DISK_SLOTS_MAX * NVME_LIST_BYTES == PAGE_SIZE << LISTS_ORDER, "a list per slot");
+static_assert((uint64_t)DISK_SLOTS_MAX * NVME_LIST_BYTES == PAGE_SIZE << LISTS_ORDER,
+	      "a list per slot");
 static_assert(NVME_DEPTH * sizeof(struct nvme_command) == PAGE_SIZE, "a page of commands");
 static_assert(NVME_TRANSFER_MAX / PAGE_SIZE * 8 <= NVME_LIST_BYTES, "a page's address each");
 

@@ -86,7 +86,7 @@ static bool in_order(const struct host_pci *f, unsigned reg, unsigned size)
 
 uint32_t host_pci_read(const struct host_pci *f, unsigned reg, unsigned size)
 {
-	hva_t at = hva_of_ptr((char *)f->ecam + reg);
+	hva_t at = hva(hva_of_ptr(f->ecam).v + reg);
 
 	if (!in_order(f, reg, size)) {
 		return (uint32_t)size_mask(size);
@@ -101,7 +101,7 @@ uint32_t host_pci_read(const struct host_pci *f, unsigned reg, unsigned size)
 
 void host_pci_write(const struct host_pci *f, unsigned reg, unsigned size, uint32_t value)
 {
-	hva_t at = hva_of_ptr((char *)f->ecam + reg);
+	hva_t at = hva(hva_of_ptr(f->ecam).v + reg);
 
 	if (!in_order(f, reg, size)) {
 		return;

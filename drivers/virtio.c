@@ -95,7 +95,7 @@ struct rings {
 
 static uint32_t window_read(const struct virtio_window *w, unsigned offset, unsigned size)
 {
-	hva_t at = hva_of_ptr(w->base + offset);
+	hva_t at = hva(hva_of_ptr(w->base).v + offset);
 
 	if (w->base == NULL || !range_fits(offset, size, w->size)) {
 		return 0;

@@ -23,6 +23,8 @@
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
  *	gspace			second stage and VM window of a VM
  *	a network card		drivers/nic.h: its state and rings
+ *	the machine's devices	a controller, then its queues or ports; an interrupt line; PCI's
+ *				ports. Nobody is told of a completion under them
  *	the log, the console	in this order; then the real serial port and screen
  *	a timer queue		no two at once
  *	the scheduler		hv/run.c

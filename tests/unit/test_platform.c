@@ -229,8 +229,7 @@ static const struct fake_port_hook com1_hook = {COM1, COM1 + 7, uart_in, uart_ou
 static const struct fake_port_hook com2_hook = {COM2, COM2 + 7, uart_in, uart_out, NULL};
 static const struct fake_port_hook data_hook = {0x60, 0x60, kbd_in, kbd_out, NULL};
 static const struct fake_port_hook status_hook = {0x64, 0x64, kbd_in, kbd_out, NULL};
-static const struct fake_port_hook index_hook = {0x70, 0x70, NULL, rtc_out, NULL};
-static const struct fake_port_hook cmos_hook = {0x71, 0x71, rtc_in, NULL, NULL};
+static const struct fake_port_hook rtc_hook = {0x70, 0x71, rtc_in, rtc_out, NULL};
 
 /* Device registers are known by the physical address that they are mapped to. */
 static uint64_t physical(hva_t addr)
@@ -407,8 +406,7 @@ static void plug_in(void)
 		fake_port_hook(&pci_hook);
 	}
 	if (pc.rtc) {
-		fake_port_hook(&index_hook);
-		fake_port_hook(&cmos_hook);
+		fake_port_hook(&rtc_hook);
 	}
 	fake_cpu.on_mmio_read = mmio_read;
 	fake_cpu.on_mmio_write = mmio_write;
@@ -458,8 +456,9 @@ static const char *logged(void)
 {
 	static char text[32768];
 	uint64_t pos = log_mark;
+	size_t n = ring_read(log_ring(), &pos, text, sizeof(text) - 1);
 
-	text[ring_read(log_ring(), &pos, text, sizeof(text) - 1)] = '\0';
+	text[n] = '\0';
 	return text;
 }
 
@@ -877,6 +876,7 @@ static void the_machine_describes_itself(void **state)
 		"serial        yes at 0x3f8, input by interrupt\r\n",
 		"screen        none\r\n",
 		"network card  e1000-0 at 00:03.0, Intel 82540EM, 52:54:00:12:34:56, not used\r\n",
+		"pci           1 functions, 0 disks\r\n",
 	};
 
 	(void)state;

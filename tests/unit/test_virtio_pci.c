@@ -397,11 +397,11 @@ static void test_reset(void **state)
 
 static void test_reset_of_function(void **state)
 {
-	unsigned control = rig_capability(0x10) + 8;
+	unsigned control = rig_capability(0x13) + 4; /* Advanced Features */
 
 	(void)state;
 	start();
-	rig_config_write(control, 2, rig_config_read(control, 2) | 0x8000);
+	rig_config_write(control, 1, 1);
 	assert_reset();
 }
 
