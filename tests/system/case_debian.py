@@ -154,11 +154,13 @@ def redis():
     """Debian's redis server, reached over the switch and through a router guest that hides who asks;
     bytes that were sent again because packets were lost are right."""
     server, behind = "server=10.1.0.1", "eth0=10.2.0.2/24 gateway=10.2.0.1"
+    transfer = f"mib={TRANSFER_MIB} loss=2"
     guests = (debian("server", ON_IMAGE, "task=server eth0=10.1.0.1/24", net=("lan",)),
               debian("router", ON_IMAGE, "task=router eth0=10.2.0.1/24 eth1=10.1.0.2/24", net=("inner", "lan")),
-              debian("near", ON_IMAGE, f"task=client eth0=10.1.0.3/24 {server} mib={TRANSFER_MIB} loss=2", net=("lan",)),
+              debian("near", ON_IMAGE, f"task=client eth0=10.1.0.3/24 {server} {transfer}", net=("lan",)),
               debian("far", ON_IMAGE, f"task=client {behind} {server}", net=("inner",)))
-    said = ("client: .* reached", "client: value right", "SET: .* requests per second", "GET: .* requests per second")
+    said = ("client: .* reached", "client: value right", "SET: .* requests per second",
+            "GET: .* requests per second")
     return Case(
         "redis", stick(ALL, IMAGE, *guests),
         [READY,
@@ -180,7 +182,8 @@ def dhcp():
     return Case(
         "dhcp", stick(ALL + f"network = wan, uplink={NIC_MAC}\n", IMAGE, guest),
         [OnHost((str(NETLOAD), "serve", str(port))), READY, Expect(r"^web\| .*inet 10\.0\.2\.\d+/24", LINUX_BOOT),
-         Expect(r"^web\| default via 10\.0\.2\.2 ", 30), Expect(r"^web\| netload: sent .* all right", 120, "netload: FAILED"),
+         Expect(r"^web\| default via 10\.0\.2\.2 ", 30),
+         Expect(r"^web\| netload: sent .* all right", 120, "netload: FAILED"),
          stopped("web", "power-off"), POWER_OFF],
         timeout=400, left_out=SLOW, run_args=("--nic", "virtio-net"))
 
