@@ -78,8 +78,8 @@ def debian_roots():
     return Case(
         "debian", stick(ALL, IMAGE, *guests),
         [READY, lives(names, "files: written", "packages: right"), *again,
-         lives(names, "files: right", "packages: right"), *map(gone, names), *isolated(), POWER_OFF,
-         Boot(), READY, lives(names, "files: (written|right)", "packages: right"), Check(files_are_right),
+         lives(names, "files: right"), *map(gone, names), *isolated(), POWER_OFF,
+         Boot(), READY, lives(names, "files: (written|right)"), Check(files_are_right),
          Check(nothing_failed), POWER_OFF],
         timeout=600, memory="2G", cpus=2, disks=machine_disks(ROOT_IMAGE, ROOT_MIB, "root"), left_out=SLOW)
 
