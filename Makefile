@@ -32,8 +32,8 @@ DRIVERS_SRCS := $(GEN)/font.c drivers/acpi.c drivers/acpi_s5.c drivers/apic.c dr
 	drivers/ioapic.c drivers/pic.c drivers/power.c drivers/ps2kbd.c drivers/rtc.c \
 	drivers/tsc.c drivers/uart.c
 DRIVERS_SRCS += drivers/irq.c drivers/pci.c drivers/pci_irq.c drivers/virtio.c
-DRIVERS_SRCS += drivers/disk_queue.c drivers/e1000.c drivers/nic.c drivers/nvme.c drivers/nvme_queue.c \
-	drivers/nvme_start.c drivers/virtio_net.c
+DRIVERS_SRCS += drivers/ahci.c drivers/ahci_port.c drivers/disk_queue.c drivers/disks.c drivers/e1000.c drivers/nic.c \
+	drivers/nvme.c drivers/nvme_queue.c drivers/nvme_start.c drivers/virtio_blk.c drivers/virtio_net.c
 GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices/debug_exit.c guests/devices/ioapic.c \
 	guests/devices/lapic.c guests/devices/lapic_page.c guests/devices/lapic_regs.c guests/devices/lapic_timer.c \
 	guests/devices/pic8259.c guests/devices/pit8254.c guests/devices/pit_channel.c \
@@ -101,8 +101,9 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_wallclock test_work test_fpu test_cpuid_policy test_msr_policy test_board \
 	test_reset test_guest test_guest_vm test_exit test_exit_cr test_exit_msr test_exit_emul test_gaddr test_vcpu test_fetch test_run test_run_smp test_signals test_monitor \
 	test_monitor_commands test_monitor_info test_monitor_cpus test_monitor_set test_monitor_top test_setup test_cpus test_platform test_probe test_watchdog
-UNIT_TESTS += test_drivers_disk_queue test_drivers_e1000 test_drivers_irq test_drivers_nic test_drivers_nvme \
-	test_drivers_pci test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_net
+UNIT_TESTS += test_drivers_ahci test_drivers_disk_queue test_drivers_disks test_drivers_e1000 test_drivers_irq \
+	test_drivers_nic test_drivers_nvme test_drivers_pci test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk \
+	test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_blk test_virtio_console test_virtio_net \
@@ -121,11 +122,12 @@ UNIT_HELPERS := dump_acpi
 FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_mm_map fuzz_boot_elf fuzz_boot_memmap fuzz_lapic fuzz_lapic_page fuzz_ioapic fuzz_pic8259 fuzz_pit8254 fuzz_linux fuzz_uart16550 fuzz_acpi_pm \
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
-FUZZ_TARGETS += fuzz_e1000 fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_blk fuzz_virtio_console \
-	fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
+	fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
-FAKE_SRCS += tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
+FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
+	tests/fakes/net_oracle.c
 
 # ---------------------------------------------------------------- flags
 
@@ -386,9 +388,17 @@ $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SRCS) -pthread
 
+RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/base/str.c
+
+$(O)/race/race_switch: $(RACE_SWITCH_SRCS) hv/net/switch.h hv/api/net.h hv/base/lock.h
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SWITCH_SRCS) -pthread
+
 .PHONY: race
-race: $(O)/race/race_timer ## timers and locks on real threads with ThreadSanitizer
-	$(Q)timeout 120 $<
+race: $(O)/race/race_timer $(O)/race/race_switch ## timers, a network and locks on real threads with ThreadSanitizer
+	$(Q)timeout 120 $(O)/race/race_timer
+	$(Q)timeout 120 $(O)/race/race_switch
 
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
 

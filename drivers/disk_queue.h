@@ -37,7 +37,7 @@ struct disk_queue {
 	bool alone_now;	     /* the open request suffers none beside it */
 	unsigned complaints; /* in the log about this disk */
 	/* Whether the hardware can have nothing else meanwhile; NULL: it always can. */
-	bool (*alone)(const struct blk_device *d, const struct blk_request *r);
+	bool (*alone)(struct blk_device *d, const struct blk_request *r);
 };
 
 /* `slots`: 1 .. DISK_SLOTS_MAX; `limit_ns` of time for each request that the hardware has. */

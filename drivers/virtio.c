@@ -196,12 +196,22 @@ static bool find_windows(struct virtio_device *d)
 
 /* --- the device --- */
 
+void virtio_begin_reset(struct virtio_device *d)
+{
+	status_write(d, 0);
+}
+
+bool virtio_is_reset(const struct virtio_device *d)
+{
+	return status_read(d) == 0;
+}
+
 enum hv_status virtio_reset(struct virtio_device *d)
 {
 	uint64_t limit = clock_now() + clock_ns_to_ticks(RESET_LIMIT_NS);
 
-	status_write(d, 0);
-	while (status_read(d) != 0) {
+	virtio_begin_reset(d);
+	while (!virtio_is_reset(d)) {
 		if (clock_now() > limit) {
 			return HV_E_IO;
 		}

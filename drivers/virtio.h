@@ -102,6 +102,9 @@ void virtio_start(struct virtio_device *d);
  * when this returns HV_OK. HV_E_IO: it does not say so.
  */
 enum hv_status virtio_reset(struct virtio_device *d) HV_MUST_CHECK;
+/* The same without waiting: begins, and whether it is over. */
+void virtio_begin_reset(struct virtio_device *d);
+bool virtio_is_reset(const struct virtio_device *d);
 /* Resets and negotiates again, the same features; then come the queues. */
 enum hv_status virtio_reopen(struct virtio_device *d) HV_MUST_CHECK;
 /* Ends an interrupt by line; nothing to do for messages. */

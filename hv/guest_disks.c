@@ -23,16 +23,20 @@ struct disk_model {
 
 /* --- finding --- */
 
-/* The text of a failed look-up: what was looked for, and the registry's list. */
-static void say_not_found(enum hv_status status, const char *what, const char *name,
-			  const char *list, char why[GUEST_REASON_MAX])
+/* The text of a failed look-up; `list` is the registry's. */
+static void say_not_found(enum hv_status status, const struct config_disk *c, const char *list,
+			  char why[GUEST_REASON_MAX])
 {
+	bool partition = c->source == CONFIG_DISK_PARTITION;
+	const char *what = partition ? "partition" : "disk";
+	const char *key = partition ? "label or UUID" : "serial number";
+
 	if (status == HV_E_EXISTS) {
-		fmt_snprintf(why, GUEST_REASON_MAX, "several have the %s \"%s\": %s", what, name,
-			     list);
+		fmt_snprintf(why, GUEST_REASON_MAX, "several %ss have the %s \"%s\": %s", what, key,
+			     c->name, list);
 	} else {
-		fmt_snprintf(why, GUEST_REASON_MAX, "there is no %s \"%s\"; there are: %s", what,
-			     name, list);
+		fmt_snprintf(why, GUEST_REASON_MAX, "no %s has the %s \"%s\"; there are: %s", what,
+			     key, c->name, list);
 	}
 }
 
@@ -42,7 +46,6 @@ static enum hv_status find_extent(struct guest *g, unsigned index, struct blk_ex
 	const struct config_disk *c = &g->config->disks[index];
 	const struct guest_file *file = &g->disk_images[index];
 	char list[BLK_WHY_MAX] = "";
-	const char *what = "label or UUID of a partition";
 	enum hv_status status;
 
 	if (c->source == CONFIG_DISK_IMAGE) {
@@ -51,11 +54,10 @@ static enum hv_status find_extent(struct guest *g, unsigned index, struct blk_ex
 	if (c->source == CONFIG_DISK_PARTITION) {
 		status = blk_registry_find_partition(span_of(c->name), out, list);
 	} else {
-		what = "serial number of a disk";
 		status = blk_registry_find_disk(span_of(c->name), out, list);
 	}
 	if (status != HV_OK) {
-		say_not_found(status, what, c->name, list, why);
+		say_not_found(status, c, list, why);
 	}
 	return status;
 }

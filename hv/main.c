@@ -253,7 +253,7 @@ void hv_main(const struct handoff *handoff)
 	init_cpus(handoff);
 	choose_interrupts();
 	platform_input();
-	platform_devices();
+	platform_devices(blk_registry_add);
 	init_consoles();
 	setup_disks();
 	greet(handoff);

@@ -4,6 +4,7 @@
 
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
+#include "drivers/disks.h"
 #include "drivers/fbcon.h"
 #include "drivers/ioapic.h"
 #include "drivers/irq.h"
@@ -387,12 +388,13 @@ void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_
 
 /* --- devices on PCI --- */
 
-void platform_devices(void)
+void platform_devices(void (*found)(struct blk_device *d))
 {
 	const struct acpi_info *acpi = host.has_acpi ? &host.acpi : NULL;
 
 	host_irq_init(acpi);
 	(void)host_pci_scan(acpi);
+	host_disks_init(found);
 	(void)host_nics_init();
 }
 
@@ -436,6 +438,19 @@ static void describe_nics(void)
 	}
 }
 
+static void describe_disks(void)
+{
+	monitor_print("pci           %u functions, %u disks\n", host_pci_count(),
+		      host_disks_count());
+	for (unsigned i = 0; i < host_disks_count(); i++) {
+		const struct blk_device *d = host_disks_at(i);
+
+		monitor_print("  %s %lu MiB, serial %s%s\n", d->name, d->sectors * BLK_SECTOR >> 20,
+			      d->serial[0] != '\0' ? d->serial : "unknown",
+			      d->removed ? ", failed" : "");
+	}
+}
+
 void platform_describe(void)
 {
 	const struct cpu_features *f = cpu_features();
@@ -473,4 +488,5 @@ void platform_describe(void)
 		monitor_print("screen        none\n");
 	}
 	describe_nics();
+	describe_disks();
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "boot/handoff.h"
+#include "hv/api/blk.h"
 #include "hv/base/status.h"
 #include "hv/cpu/percpu.h"
 
@@ -26,8 +27,11 @@ void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_
 void platform_kick(unsigned cpu);
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
 void platform_input(void);
-/* PCI functions and the drivers of what is found; when all CPUs that come are up. */
-void platform_devices(void);
+/*
+ * PCI functions and the drivers of what is found. `found` is called for each disk, ready for
+ * requests; network cards stay off. When all CPUs that come are up: they take interrupts, too.
+ */
+void platform_devices(void (*found)(struct blk_device *d));
 
 /* Sets the host timer (struct run_ops). */
 void platform_arm_timer(uint64_t deadline);

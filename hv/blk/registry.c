@@ -92,28 +92,16 @@ static void log_table(const struct blk_disk *disk, const struct gpt_table *table
 {
 	const char *name = disk->dev->name;
 
-	switch (disk->table_status) {
-	case HV_OK:
+	if (disk->table_status == HV_OK) {
 		log_info("%s: %u partitions", name, disk->partition_count);
-		break;
-	case HV_E_NOT_FOUND:
+	} else if (disk->table_status == HV_E_NOT_FOUND) {
 		log_info("%s: no GUID partition table", name);
-		break;
-	case HV_E_INVALID:
+	} else if (disk->table_status == HV_E_INVALID) {
 		log_warn("%s: its partition table and the backup are damaged: %s", name,
 			 table->problem);
-		break;
-	case HV_E_RANGE:
-	case HV_E_NO_MEMORY:
-	case HV_E_EXISTS:
-	case HV_E_TRUNCATED:
-	case HV_E_UNSUPPORTED:
-	case HV_E_BUSY:
-	case HV_E_IO:
-	case HV_STATUS_COUNT:
+	} else {
 		log_warn("%s: its partition table cannot be read: %s", name,
 			 hv_status_name(disk->table_status));
-		break;
 	}
 	if (table->backup && disk->table_status == HV_OK) {
 		log_warn("%s: its partition table is damaged (%s); the backup is used", name,

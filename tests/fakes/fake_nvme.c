@@ -51,11 +51,12 @@ static void identify_controller(const struct fake_nvme *n, char *page)
 
 static void identify_namespace(const struct fake_nvme *n, uint32_t nsid, char *page)
 {
-	const struct fake_nvme_namespace *ns = &n->namespaces[nsid - 1];
+	const struct fake_nvme_namespace *ns;
 
 	if (nsid == 0 || nsid > FAKE_NVME_NAMESPACES) {
-		fail("no such namespace:", nsid);
+		return;
 	}
+	ns = &n->namespaces[nsid - 1];
 	memcpy(page, &ns->blocks, 8);
 	page[26] = 1; /* format 1 is in use */
 	page[99] = (char)ns->attributes;
@@ -85,6 +86,9 @@ static unsigned identify(const struct fake_nvme *n, const struct nvme_command *c
 		}
 	} else {
 		return 2;
+	}
+	if (n->on_identify != NULL) {
+		n->on_identify(page);
 	}
 	return 0;
 }
@@ -349,6 +353,13 @@ void fake_nvme_transfer(struct fake_nvme *n, const struct nvme_command *c)
 			memcpy(data, n->disk + start + at, 512);
 		}
 	}
+}
+
+bool fake_nvme_has_room(const struct fake_nvme *n, unsigned queue)
+{
+	const struct fake_nvme_queue *q = &n->queues[queue];
+
+	return q->cq_made && (q->cq_tail + 1u) % q->cq_entries != q->cq_head;
 }
 
 bool fake_nvme_interrupt(struct fake_nvme *n, unsigned queue)

@@ -47,6 +47,8 @@ struct fake_nvme {
 	unsigned admin_count[256];     /* commands, by opcode */
 	unsigned resets;
 	uint64_t flushed, deallocated_start, deallocated_blocks, zeroed_blocks, zeroed_commands;
+	/* Changes what is identified; NULL: nothing. */
+	void (*on_identify)(void *page);
 	/* Misbehaviour. */
 	bool stays_ready;      /* does not stop */
 	bool never_ready;      /* does not start */
@@ -63,6 +65,8 @@ bool fake_nvme_take(struct fake_nvme *n, unsigned queue, struct nvme_command *ou
 void fake_nvme_transfer(struct fake_nvme *n, const struct nvme_command *command);
 /* Puts a completion into the queue, whatever it says. */
 void fake_nvme_post(struct fake_nvme *n, unsigned queue, unsigned id, unsigned status);
+/* Whether a completion fits; false for a queue that was not made. */
+bool fake_nvme_has_room(const struct fake_nvme *n, unsigned queue);
 bool fake_nvme_interrupt(struct fake_nvme *n, unsigned queue);
 /* All commands of all queues, in order, each with its interrupt. Returns how many. */
 unsigned fake_nvme_run(struct fake_nvme *n);

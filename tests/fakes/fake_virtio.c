@@ -179,6 +179,9 @@ static void bar_write(void *ctx, unsigned bar, uint64_t offset, unsigned size, u
 		fail("notified before DRIVER_OK, queue", value);
 	}
 	v->queues[value].notifies++;
+	if (v->on_notify != NULL) {
+		v->on_notify(v, value);
+	}
 }
 
 static void add_structure(struct fake_pci *f, unsigned type, uint32_t offset, uint32_t size)

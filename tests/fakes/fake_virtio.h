@@ -37,6 +37,8 @@ struct fake_virtio {
 	uint8_t isr;
 	struct fake_virtio_queue queues[FAKE_VIRTIO_QUEUES];
 	unsigned resets;
+	/* The queue was notified; NULL: tests look by themselves. */
+	void (*on_notify)(struct fake_virtio *v, unsigned queue);
 	/* Misbehaviour. */
 	bool never_resets;
 	bool refuses_features;

@@ -12,7 +12,10 @@ static void access_page(struct input *in, bool write)
 {
 	unsigned size = take_size(in);
 	uint32_t offset = (uint32_t)take(in, 2) & (uint32_t)(IOAPIC_MMIO_SIZE - size);
-	struct vdev_access a = {BUS_MMIO, IOAPIC_MMIO_BASE + offset, offset, size, 0};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = IOAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = size};
 
 	if (write) {
 		io.dev.ops->write(&io.dev, &a, take(in, 4));
@@ -23,8 +26,10 @@ static void access_page(struct input *in, bool write)
 
 static void set_register(struct input *in)
 {
-	struct vdev_access select = {BUS_MMIO, IOAPIC_MMIO_BASE, 0, 4, 0};
-	struct vdev_access window = {BUS_MMIO, IOAPIC_MMIO_BASE + 0x10, 0x10, 4, 0};
+	struct vdev_access select = {
+		.space = BUS_MMIO, .addr = IOAPIC_MMIO_BASE, .offset = 0, .size = 4};
+	struct vdev_access window = {
+		.space = BUS_MMIO, .addr = IOAPIC_MMIO_BASE + 0x10, .offset = 0x10, .size = 4};
 
 	io.dev.ops->write(&io.dev, &select, take(in, 1) & 0x3f);
 	io.dev.ops->write(&io.dev, &window, take(in, 4));

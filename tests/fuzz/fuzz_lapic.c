@@ -62,7 +62,11 @@ static void access_page(struct input *in, unsigned cpu, bool write)
 {
 	unsigned size = take_size(in);
 	uint32_t offset = (uint32_t)take(in, 2) & (uint32_t)(LAPIC_MMIO_SIZE - size);
-	struct vdev_access a = {BUS_MMIO, LAPIC_MMIO_BASE + offset, offset, size, cpu};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = LAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = size,
+				.vcpu = cpu};
 
 	if (write) {
 		r.bus.dev.ops->write(&r.bus.dev, &a, take(in, 4));

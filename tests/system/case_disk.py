@@ -2,7 +2,8 @@
 """Guests with disks: images with overlays, limits, and configurations that are refused."""
 import re
 
-from harness import BUILD, Case, Check, Expect, Poll, Send, Trial
+from disks import Disk, Partition
+from harness import BOCHS, BUILD, Boot, Case, Check, Expect, Poll, Send, Trial
 from sticks import LINUX_BOOT, POWER_OFF, READY, gone, isolated, linux, stick, stopped
 
 ALL = "console = all\n"
@@ -67,10 +68,10 @@ def refused():
          Expect(r'^bulkhead: config: bus/guest\.conf:\d+: disk: found "ahci"; allowed: bus=virtio', 20),
          Expect(r"^bulkhead: config: cut/guest\.conf:\d+: disk: the image has 1000 bytes; allowed: "
                 r"multiples of 512", 20),
-         Expect(r'^bulkhead: guest gone: not started: disk 0: there is no serial number of a disk '
+         Expect(r'^bulkhead: guest gone: not started: disk 0: no disk has the serial number '
                 r'"S123"; there are: none', 60),
-         Expect(r'^bulkhead: guest nowhere: not started: disk 0: there is no label or UUID of a '
-                r'partition "root"; there are: none', 20),
+         Expect(r'^bulkhead: guest nowhere: not started: disk 0: no partition has the label or UUID '
+                r'"root"; there are: none', 20),
          READY, Send("start nowhere"), Expect(r"^cannot start nowhere: disk 0: ", 20),
          turn("good", "written"),
          Send("start full"),
@@ -79,5 +80,23 @@ def refused():
         timeout=900, linux=False)
 
 
+def claims():
+    """One guest has a partition alone, also against the whole disk; two read another one, each below an
+    overlay of its own. What was written to the disk is there when the machine starts again; overlays are not."""
+    guests = (disk_guest("alone", "partition:root"), disk_guest("left", "partition:data, overlay"),
+              disk_guest("right", "partition:data, overlay=32M, iops=400"),
+              disk_guest("twin", "partition:root"), disk_guest("whole", "disk:NV1"))
+    disk = Disk("nvme", "NV1", (Partition("root", 16, DISK_IMAGE), Partition("data", 16, DISK_IMAGE)))
+    taken = r"disk 0: guest alone writes to nvme\S+ partition 1, which guest {0} would write to"
+    refusals = [Expect(rf"^bulkhead: guest {n}: not started: " + taken.format(n), 200) for n in ("twin", "whole")]
+    return Case(
+        "disk-claims", stick(ALL + "autostart = none\n", *guests),
+        [*refusals, READY, turn("alone", "written"), turn("left", "written"), turn("right", "written"),
+         turn("left", "verified"), turn("right", "verified"), Send("info disks"),
+         Expect(r"^  2 .* data  left reads, right reads$", 20), POWER_OFF,
+         Boot(), READY, turn("alone", "verified"), turn("left", "written"), POWER_OFF],
+        timeout=900, disks=(disk,), left_out=dict.fromkeys(BOCHS, "Bochs has no such disks"))
+
+
 def cases():
-    return [image(), refused()]
+    return [image(), refused(), claims()]

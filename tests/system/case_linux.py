@@ -34,6 +34,17 @@ SHELLS = Case(
      Check(no_virtualization), *isolated(), POWER_OFF],
     timeout=240)
 
+# A virtio console in the serial port's place, and random bytes.
+HVC = Case(
+    "hvc", stick(ALL, linux("web", "quiet", console="hvc0", serial="virtio", rng="on")),
+    [READY, started("web"), shell("web"),
+     Send("send web cat /sys/class/misc/hw_random/rng_current"), Expect(r"^web\| virtio_rng\.0"),
+     Send("send web dd if=/dev/hwrng bs=64 count=8 | wc -c"), Expect(r"^web\| 512"),
+     Send("send web seq 3000 | tail -n 1000"), Expect(r"^web\| 2001"), Expect(r"^web\| 3000"),
+     Send(f"send web echo {'x' * 80} | wc -c"), Expect(r"^web\| 81"),
+     Send("send web poweroff"), stopped("web", "power-off"), POWER_OFF],
+    timeout=240)
+
 # As a person would type it, at the monitor.
 MONITOR = Case(
     "monitor", stick("", linux("web"), linux("db")),
@@ -171,5 +182,5 @@ def suspends():
 
 
 def cases():
-    return [SHELLS, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
+    return [SHELLS, HVC, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
             *suspends(), PANIC, IDLE, paravirt("paravirt", NO_VENDOR)]

@@ -107,7 +107,7 @@ static void generations_tell_requests_apart(void **state)
 	assert_false(disk_queue_is_open(&queue, 0, generation));
 }
 
-static bool flushes_alone(const struct blk_device *d, const struct blk_request *r)
+static bool flushes_alone(struct blk_device *d, const struct blk_request *r)
 {
 	assert_ptr_equal(d, &device);
 	return r->op == BLK_FLUSH;

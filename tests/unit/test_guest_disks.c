@@ -164,11 +164,11 @@ static void what_is_missing_or_taken(void **state)
 		"to");
 	strcpy(d.name, "swap");
 	refuses(guest_with("third", d),
-		"disk 0: there is no label or UUID of a partition \"swap\"; there are: nvme0 "
+		"disk 0: no partition has the label or UUID \"swap\"; there are: nvme0 "
 		"partition 1 (root), nvme0 partition 2 (data)");
 	d.source = CONFIG_DISK_WHOLE;
 	refuses(guest_with("fourth", d),
-		"disk 0: there is no serial number of a disk \"swap\"; there are: nvme0 (S1)");
+		"disk 0: no disk has the serial number \"swap\"; there are: nvme0 (S1)");
 }
 
 /* One whose second disk is missing does not keep its first from others. */

@@ -35,14 +35,20 @@ static int setup(void **state)
 
 static uint64_t mmio_read(uint32_t offset, unsigned size)
 {
-	struct vdev_access a = {BUS_MMIO, IOAPIC_MMIO_BASE + offset, offset, size, 0};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = IOAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = size};
 
 	return io.dev.ops->read(&io.dev, &a) & size_mask(size);
 }
 
 static void mmio_write(uint32_t offset, unsigned size, uint64_t value)
 {
-	struct vdev_access a = {BUS_MMIO, IOAPIC_MMIO_BASE + offset, offset, size, 0};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = IOAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = size};
 
 	io.dev.ops->write(&io.dev, &a, value);
 }

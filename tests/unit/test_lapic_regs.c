@@ -129,15 +129,25 @@ static void test_reserved_registers(void **state)
 
 static uint64_t page_read(unsigned cpu, uint32_t offset, unsigned size)
 {
-	struct vdev_access a = {BUS_MMIO, LAPIC_MMIO_BASE + offset, offset, size, cpu};
+	struct vdev_access a = {.space = BUS_MMIO,
+				.addr = LAPIC_MMIO_BASE + offset,
+				.offset = offset,
+				.size = size,
+				.vcpu = cpu};
 
 	return r.bus.dev.ops->read(&r.bus.dev, &a) & size_mask(size);
 }
 
 static void test_odd_accesses(void **state)
 {
-	struct vdev_access byte = {BUS_MMIO, LAPIC_MMIO_BASE + APIC_TPR, APIC_TPR, 1, 0};
-	struct vdev_access gap = {BUS_MMIO, LAPIC_MMIO_BASE + APIC_TPR + 4, APIC_TPR + 4, 4, 0};
+	struct vdev_access byte = {.space = BUS_MMIO,
+				   .addr = LAPIC_MMIO_BASE + APIC_TPR,
+				   .offset = APIC_TPR,
+				   .size = 1};
+	struct vdev_access gap = {.space = BUS_MMIO,
+				  .addr = LAPIC_MMIO_BASE + APIC_TPR + 4,
+				  .offset = APIC_TPR + 4,
+				  .size = 4};
 
 	(void)state;
 	assert_int_equal(page_read(0, APIC_VERSION, 1), 0x14);

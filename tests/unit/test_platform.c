@@ -450,7 +450,7 @@ static void boot(void)
 	assert_int_equal(platform_interrupts(), HV_OK);
 	init_run_loop();
 	platform_input();
-	platform_devices();
+	platform_devices(NULL);
 	monitor_init(&monitor_ops, true);
 }
 

@@ -181,8 +181,9 @@ static void disks_of_guests(void **state)
 	guest("disk-c", "memory = 16M\ndisk = partition:root");
 	read_it();
 	setup_disks();
-	assert_says("bulkhead: guest disk-c: not started: disk 0: there is no label or UUID of a "
-		    "partition \"root\"; there are: none\r\n");
+	assert_says(
+		"bulkhead: guest disk-c: not started: disk 0: no partition has the label or UUID "
+		"\"root\"; there are: none\r\n");
 	assert_ptr_equal(found("disk-a")->disks[0]->extent.dev,
 			 found("disk-b")->disks[1]->extent.dev);
 	assert_int_equal(found("disk-a")->disk_images[0].size, sizeof(sectors));
