@@ -130,7 +130,7 @@ def overlays_are_small(lines):
     assert any(re.match(rf" *image images/root\.img: {ROOT_MIB << 10} KiB, once for 10 disks$", x) for x in lines)
     kib = {m[1]: int(m[2]) for x in lines if (m := re.match(r" *(web\d) +overlays (\d+) KiB", x))}
     assert set(kib) == set(TEN), f"overlays of {sorted(kib)} only"
-    assert all(14 << 10 < n < 32 << 10 for n in kib.values()), f"overlays in KiB: {kib}"
+    assert all(13 << 10 < n < 32 << 10 for n in kib.values()), f"overlays in KiB: {kib}"
 
 
 def ten_guests():
