@@ -65,6 +65,12 @@ void case_rtc_irq(void);
 /* pci.c */
 void case_pci(void);
 
+/* virtio_blk.c */
+void case_virtio_blk(void);
+
+/* virtio_net.c */
+void case_virtio_net_loop(void);
+
 /* time.c */
 void case_heartbeat(void);
 void case_clocks(void);

@@ -42,6 +42,8 @@ const struct rt_case rt_cases[] = {
 	{"uart-irq", case_uart_irq},
 	{"rtc-irq", case_rtc_irq},
 	{"pci", case_pci},
+	{"virtio-blk", case_virtio_blk},
+	{"virtio-net-loop", case_virtio_net_loop},
 	{"heartbeat", case_heartbeat},
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},
