@@ -65,6 +65,27 @@ void case_rtc_irq(void);
 /* pci.c */
 void case_pci(void);
 
+/* pci_hostile.c */
+void case_pci_hostile(void);
+
+/* virtio_blk.c */
+void case_virtio_blk(void);
+
+/* virtio_net.c */
+void case_virtio_net_loop(void);
+
+/* virtio_wrong.c */
+void case_virtio_wrong(void);
+
+/* virtio_hostile.c */
+void case_virtio_hostile(void);
+
+/* virtio_reset.c */
+void case_virtio_reset(void);
+
+/* io_load.c */
+void case_io_load(void);
+
 /* time.c */
 void case_heartbeat(void);
 void case_clocks(void);

@@ -44,6 +44,32 @@ static inline void out32(uint16_t port, uint32_t v)
 	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port) : "memory");
 }
 
+static inline uint8_t mmio_read8(uint64_t address)
+{
+	uint8_t v;
+
+	__asm__ volatile("movb (%1), %0" : "=r"(v) : "r"(address) : "memory");
+	return v;
+}
+
+static inline void mmio_write8(uint64_t address, uint8_t v)
+{
+	__asm__ volatile("movb %0, (%1)" : : "r"(v), "r"(address) : "memory");
+}
+
+static inline uint16_t mmio_read16(uint64_t address)
+{
+	uint16_t v;
+
+	__asm__ volatile("movw (%1), %0" : "=r"(v) : "r"(address) : "memory");
+	return v;
+}
+
+static inline void mmio_write16(uint64_t address, uint16_t v)
+{
+	__asm__ volatile("movw %0, (%1)" : : "r"(v), "r"(address) : "memory");
+}
+
 static inline uint32_t mmio_read32(uint64_t address)
 {
 	uint32_t v;
@@ -68,6 +94,11 @@ static inline uint64_t mmio_read64(uint64_t address)
 static inline void mmio_write64(uint64_t address, uint64_t v)
 {
 	__asm__ volatile("movq %0, (%1)" : : "r"(v), "r"(address) : "memory");
+}
+
+static inline void memory_fence(void)
+{
+	__asm__ volatile("mfence" : : : "memory");
 }
 
 static inline uint64_t rdmsr(uint32_t index)

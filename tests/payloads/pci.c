@@ -6,23 +6,11 @@
 #include "tests/payloads/cases.h"
 #include "tests/payloads/hw.h"
 #include "tests/payloads/rt.h"
+#include "tests/payloads/rt_pci.h"
 
-#define FUNCTIONS 256u
 #define HOST_BRIDGE 0x29c08086u
 #define ISA_BRIDGE 0x29188086u
 #define LPC_PIRQ_A 0x60u
-#define CAPABILITY_EXPRESS 0x10u
-#define CAPABILITY_MSIX 0x11u
-#define CAPABILITY_ADVANCED 0x13u
-#define EXPRESS_CAPABILITIES 4u
-#define EXPRESS_CONTROL 8u
-#define FLR_CAPABLE BIT32(28)
-#define FLR_START BIT32(15)
-#define ADVANCED_FLR_CAPABLE BIT32(25) /* of its first dword */
-#define ADVANCED_CONTROL 4u
-#define ADVANCED_FLR_START BIT32(0)
-#define MSIX_TABLE 4u
-#define ENTRY_CONTROL 12u
 #define FREE_MEMORY 0xd8000000u
 
 static uint32_t port_read(unsigned bus, unsigned devfn, unsigned reg)
@@ -31,45 +19,19 @@ static uint32_t port_read(unsigned bus, unsigned devfn, unsigned reg)
 	return in32(LAYOUT_PCI_CONFIG_DATA);
 }
 
-static uint64_t ecam(unsigned devfn, unsigned reg)
-{
-	return LAYOUT_ECAM_BASE + (uint64_t)devfn * PCI_EXPRESS_BYTES + reg;
-}
-
-static uint32_t config(unsigned devfn, unsigned reg)
-{
-	return mmio_read32(ecam(devfn, reg));
-}
-
-static void set_config(unsigned devfn, unsigned reg, uint32_t value)
-{
-	mmio_write32(ecam(devfn, reg), value);
-}
-
-/* Its place, 0: the function has none. */
-static unsigned capability(unsigned devfn, uint8_t id)
-{
-	unsigned at = config(devfn, PCI_CAPABILITIES) & 0xff;
-
-	while (at != 0 && (config(devfn, at) & 0xff) != id) {
-		at = config(devfn, at) >> 8 & 0xff;
-	}
-	return at;
-}
-
 /* --- what is there --- */
 
 static unsigned compare_mechanisms(void)
 {
 	unsigned count = 0;
 
-	for (unsigned devfn = 0; devfn < FUNCTIONS; devfn++) {
-		uint32_t id = config(devfn, PCI_VENDOR_ID);
+	for (unsigned devfn = 0; devfn < PCI_FUNCTIONS; devfn++) {
+		uint32_t id = pci_config(devfn, PCI_VENDOR_ID);
 
 		for (unsigned reg = 0; reg < PCI_CONFIG_BYTES; reg += id == ~0u ? 0x40 : 4) {
-			EXPECT(port_read(0, devfn, reg) == config(devfn, reg),
+			EXPECT(port_read(0, devfn, reg) == pci_config(devfn, reg),
 			       "function 0x%x, register 0x%x: 0x%x by port, 0x%x by ECAM", devfn,
-			       reg, port_read(0, devfn, reg), config(devfn, reg));
+			       reg, port_read(0, devfn, reg), pci_config(devfn, reg));
 		}
 		count += id != ~0u;
 	}
@@ -79,13 +41,13 @@ static unsigned compare_mechanisms(void)
 
 static void check_bridges(void)
 {
-	uint32_t routes = config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A);
+	uint32_t routes = pci_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A);
 
-	EXPECT(config(LAYOUT_DEVFN_HOST_BRIDGE, 0) == HOST_BRIDGE, "host bridge");
-	EXPECT(config(LAYOUT_DEVFN_ISA_BRIDGE, 0) == ISA_BRIDGE, "ISA bridge");
-	set_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A, 0xffffffff);
-	EXPECT(config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A) == 0x8f8f8f8f, "routing registers");
-	set_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A, routes);
+	EXPECT(pci_config(LAYOUT_DEVFN_HOST_BRIDGE, 0) == HOST_BRIDGE, "host bridge");
+	EXPECT(pci_config(LAYOUT_DEVFN_ISA_BRIDGE, 0) == ISA_BRIDGE, "ISA bridge");
+	pci_set_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A, 0xffffffff);
+	EXPECT(pci_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A) == 0x8f8f8f8f, "routing registers");
+	pci_set_config(LAYOUT_DEVFN_ISA_BRIDGE, LPC_PIRQ_A, routes);
 }
 
 /* --- BARs --- */
@@ -94,10 +56,10 @@ static uint64_t size_of(unsigned devfn, unsigned reg, uint32_t value)
 {
 	uint32_t mask;
 
-	set_config(devfn, reg, ~0u);
-	mask = config(devfn, reg) & ((value & PCI_BAR_IO) != 0 ? ~3u : ~15u);
-	set_config(devfn, reg, value);
-	EXPECT(config(devfn, reg) == value, "function 0x%x: BAR at 0x%x forgot", devfn, reg);
+	pci_set_config(devfn, reg, ~0u);
+	mask = pci_config(devfn, reg) & ((value & PCI_BAR_IO) != 0 ? ~3u : ~15u);
+	pci_set_config(devfn, reg, value);
+	EXPECT(pci_config(devfn, reg) == value, "function 0x%x: BAR at 0x%x forgot", devfn, reg);
 	return (uint32_t)(~mask + 1);
 }
 
@@ -105,7 +67,7 @@ static uint64_t size_of(unsigned devfn, unsigned reg, uint32_t value)
 static void check_bars(unsigned devfn)
 {
 	for (unsigned reg = PCI_BAR0; reg < PCI_BAR0 + PCI_BARS * 4; reg += 4) {
-		uint32_t value = config(devfn, reg);
+		uint32_t value = pci_config(devfn, reg);
 		bool io = (value & PCI_BAR_IO) != 0;
 		uint64_t address = value & (io ? ~3u : ~15u);
 		uint64_t size = size_of(devfn, reg, value);
@@ -127,7 +89,7 @@ static void check_bars(unsigned devfn)
 
 static void expect_table(uint64_t at, bool there)
 {
-	uint32_t control = mmio_read32(at + ENTRY_CONTROL);
+	uint32_t control = mmio_read32(at + PCI_MSIX_ENTRY_CONTROL);
 
 	EXPECT(control == (there ? 1 : ~0u), "MSI-X table at 0x%lx: control 0x%x", at, control);
 }
@@ -135,68 +97,51 @@ static void expect_table(uint64_t at, bool there)
 /* The MSI-X table is a register block whose first state is known: masked. */
 static void move_table(unsigned devfn, unsigned at)
 {
-	uint32_t table = config(devfn, at + MSIX_TABLE);
+	uint32_t table = pci_config(devfn, at + PCI_MSIX_TABLE);
 	unsigned reg = PCI_BAR0 + (table & 7) * 4;
 	uint64_t offset = table & ~7u;
-	uint64_t home = config(devfn, reg) & ~15u;
+	uint64_t home = pci_config(devfn, reg) & ~15u;
 
 	expect_table(home + offset, false);
-	set_config(devfn, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	pci_set_config(devfn, PCI_COMMAND, PCI_COMMAND_MEMORY);
 	expect_table(home + offset, true);
-	set_config(devfn, reg, FREE_MEMORY);
+	pci_set_config(devfn, reg, FREE_MEMORY);
 	expect_table(home + offset, false);
 	expect_table(FREE_MEMORY + offset, true);
-	set_config(devfn, reg, (uint32_t)rt_low_ram_end() - 0x10000);
-	EXPECT(mmio_read32(rt_low_ram_end() - 0x10000 + offset + ENTRY_CONTROL) != 1,
+	pci_set_config(devfn, reg, (uint32_t)rt_low_ram_end() - 0x10000);
+	EXPECT(mmio_read32(rt_low_ram_end() - 0x10000 + offset + PCI_MSIX_ENTRY_CONTROL) != 1,
 	       "a BAR hides RAM");
-	set_config(devfn, reg, (uint32_t)home);
+	pci_set_config(devfn, reg, (uint32_t)home);
 	expect_table(home + offset, true);
-	set_config(devfn, PCI_COMMAND, 0);
+	pci_set_config(devfn, PCI_COMMAND, 0);
 	expect_table(home + offset, false);
 }
 
 /* --- reset --- */
-
-/* Writes the bit that starts a reset. False: the function has no such thing. */
-static bool start_reset(unsigned devfn)
-{
-	unsigned express = capability(devfn, CAPABILITY_EXPRESS);
-	unsigned advanced = capability(devfn, CAPABILITY_ADVANCED);
-
-	if (express != 0 && (config(devfn, express + EXPRESS_CAPABILITIES) & FLR_CAPABLE) != 0) {
-		set_config(devfn, express + EXPRESS_CONTROL, FLR_START);
-		return true;
-	}
-	if (advanced != 0 && (config(devfn, advanced) & ADVANCED_FLR_CAPABLE) != 0) {
-		set_config(devfn, advanced + ADVANCED_CONTROL, ADVANCED_FLR_START);
-		return true;
-	}
-	return false;
-}
 
 static void reset_function(unsigned devfn)
 {
 	uint32_t bars[PCI_BARS];
 
 	for (unsigned i = 0; i < PCI_BARS; i++) {
-		bars[i] = config(devfn, PCI_BAR0 + i * 4);
+		bars[i] = pci_config(devfn, PCI_BAR0 + i * 4);
 	}
-	set_config(devfn, PCI_COMMAND, PCI_COMMAND_MEMORY);
-	if (start_reset(devfn)) {
-		EXPECT((config(devfn, PCI_COMMAND) & 0xffff) == 0,
+	pci_set_config(devfn, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	if (pci_function_level_reset(devfn)) {
+		EXPECT((pci_config(devfn, PCI_COMMAND) & 0xffff) == 0,
 		       "function 0x%x decodes after a reset", devfn);
 		for (unsigned i = 0; i < PCI_BARS; i++) {
-			EXPECT((config(devfn, PCI_BAR0 + i * 4) & ~15u) == 0,
+			EXPECT((pci_config(devfn, PCI_BAR0 + i * 4) & ~15u) == 0,
 			       "function 0x%x: BAR %u after a reset", devfn, i);
-			set_config(devfn, PCI_BAR0 + i * 4, bars[i]);
+			pci_set_config(devfn, PCI_BAR0 + i * 4, bars[i]);
 		}
 	}
-	set_config(devfn, PCI_COMMAND, 0);
+	pci_set_config(devfn, PCI_COMMAND, 0);
 }
 
 static void check_function(unsigned devfn)
 {
-	unsigned msix = capability(devfn, CAPABILITY_MSIX);
+	unsigned msix = pci_capability(devfn, PCI_CAPABILITY_MSIX, 0);
 
 	check_bars(devfn);
 	if (msix != 0) {
@@ -211,7 +156,7 @@ void case_pci(void)
 
 	check_bridges();
 	for (unsigned devfn = LAYOUT_DEVFN_FIRST; devfn < LAYOUT_DEVFN_ISA_BRIDGE; devfn++) {
-		if (config(devfn, PCI_VENDOR_ID) != ~0u) {
+		if (pci_config(devfn, PCI_VENDOR_ID) != ~0u) {
 			check_function(devfn);
 		}
 	}

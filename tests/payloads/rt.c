@@ -253,6 +253,20 @@ bool rt_in_use(uint64_t gpa, uint64_t size)
 	       ranges_overlap(gpa, size, image, (uint64_t)(uintptr_t)payload_end - image);
 }
 
+uint64_t rt_free_ram(void)
+{
+	return align_up((uint64_t)(uintptr_t)payload_end, 0x10000);
+}
+
+/* Marsaglia's xorshift64*. */
+uint64_t rt_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
 uint64_t rt_window(uint64_t gpa)
 {
 	uint64_t *pml4 = (uint64_t *)(uintptr_t)(read_cr3() & ~0xfffull);

@@ -68,6 +68,11 @@ uint64_t rt_ram_end(void);
 /* Whether [gpa, gpa + size) touches what the loader, the tables or this image take. */
 bool rt_in_use(uint64_t gpa, uint64_t size);
 
+/* RAM below 4 GiB behind this image, which nobody uses: 2 MiB at least in a guest of 16 MiB. */
+uint64_t rt_free_ram(void);
+/* The next of a sequence that is the same for the same start; *state is never 0. */
+uint64_t rt_random(uint64_t *state);
+
 /* Maps the 1 GiB at `gpa` (a multiple of 1 GiB) and returns where. One window at a time. */
 uint64_t rt_window(uint64_t gpa);
 /* Takes the 2 MiB page at `index` out of the window. */

@@ -22,7 +22,9 @@ def stick(conf, *guests):
 
 
 def guest_conf(**keys):
-    return "".join(f"{k} = {v}\n" for k, v in keys.items())
+    """A key with a list of values gets a line for each."""
+    return "".join(f"{k} = {v}\n" for k, values in keys.items()
+                   for v in (values if isinstance(values, list) else [values]))
 
 
 def linux(name, cmdline="", memory="192M", console="ttyS0", rng="off", **keys):

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Virtio devices under drivers that do all right, and under others while neighbours use theirs."""
+import random
+import re
+
+from harness import Case, Check, Expect, ExpectAll, Idle, Send, Trial
+from sticks import (POWER_OFF, READY, gone, in_two_sizes, isolated, passes, payload, started, stick,
+                    stopped, unbroken)
+
+CONF = "console = all\nautostart = none\nnetwork = lan\n"
+DISK = "/images/blank.img"
+IMAGE = {"images/blank.img": bytes(4 << 20)}
+# The hostile ones write as they like; what they get is bounded.
+BOUNDED = DISK + ", overlay=2M"
+# Requests to it stay in flight for a while.
+SLOW = DISK + ", bandwidth=1M"
+# A device complains so often in its life, which ends with its guest's.
+COMPLAINTS_MAX = 8
+COMPLAINT = r"^warn: {}: virtio-\w+ at \w\w\.\d, queue \d+: .*; it waits for a reset"
+
+
+def mac(last):
+    return f"mac=52:54:00:00:00:{last:02x}"
+
+
+def virtio():
+    return Case(
+        "virtio",
+        stick(CONF, IMAGE,
+              payload("virtio-blk", keys={"cpus": 2, "disk": [DISK, DISK + ", readonly"]}),
+              payload("virtio-net-loop", keys={"net": ["lan", "lan"]}),
+              payload("virtio-wrong", keys={"disk": DISK}),
+              payload("virtio-reset", keys={"cpus": 2, "disk": SLOW}),
+              payload("pci-hostile", keys={"disk": DISK, "net": "lan"}),
+              payload("virtio-hostile", keys={"disk": BOUNDED, "net": "lan"})),
+        [READY, passes("virtio-blk"), passes("virtio-net-loop"), passes("virtio-wrong"),
+         passes("virtio-reset", 120), passes("pci-hostile", 120), passes("virtio-hostile", 120), *isolated(),
+         Check(complaints_are_few("virtio-wrong", 1)), POWER_OFF],
+        timeout=400, linux=False)
+
+
+def complaints_are_few(name, devices):
+    """Each of the guest's devices said something, and no more than a few lines, however often it broke."""
+    def check(lines):
+        starts = sum(bool(re.match(rf"^bulkhead: guest {name}: started", x)) for x in lines)
+        said = sum(bool(re.match(COMPLAINT.format(name), x)) for x in lines)
+        assert 1 <= said <= starts * devices * COMPLAINTS_MAX, f"{said} complaints of {name}"
+    return check
+
+
+def worker(name, me, other, beats):
+    """The neighbour or its peer: what it writes and sends it also judges."""
+    return payload(name, "io-load", beats=beats, seed=me, peer=other,
+                   keys={"disk": DISK, "net": f"lan, {mac(me)}"})
+
+
+def hostile(name, seed, rounds, test="virtio-hostile", cpus=1, **keys):
+    return payload(name, test, seed=seed, rounds=rounds, cpus=cpus,
+                   keys={"disk": BOUNDED, "net": "lan", "cpus": cpus, **keys})
+
+
+def interfere(name, seed, times):
+    """The monitor ends, resets and starts the guest in the middle of what it does."""
+    choose = random.Random(seed)
+    steps = [Send(f"start {name}"), started(name)]
+    for _ in range(times):
+        steps.append(Idle(choose.uniform(0.1, 1)))
+        if choose.random() < 0.5:
+            steps += [Send(f"reset {name}"), started(name)]
+        else:
+            steps += [Send(f"stop {name}"), stopped(name, "by request"), Send(f"start {name}"), started(name)]
+    return Trial(f"{name} interfered with",
+                 [*steps, Send(f"stop {name}"), stopped(name, "by request"), gone(name)])
+
+
+def neighbours(name, left_out, rounds, times, beats):
+    """Two guests with disk and network traffic beside hostile drivers, one of which has all the disks and
+    NICs that a guest may have. What `restless` and `resets` do is in flight when the monitor ends them."""
+    always = 1000000
+    guests = (worker("left", 1, 2, beats), worker("right", 2, 1, beats),
+              hostile("mad", 11, rounds, cpus=2), hostile("bars", 12, rounds, "pci-hostile"),
+              hostile("crowd", 14, rounds, disk=[BOUNDED] * 8, net=["lan"] * 8),
+              hostile("restless", 13, always, disk=[BOUNDED, BOUNDED + ", bandwidth=256K"],
+                      net=["lan", "lan, rate=64K"], cpus=2),
+              payload("resets", "virtio-reset", rounds=always, keys={"cpus": 2, "disk": SLOW}))
+    return Case(
+        name, stick(CONF, IMAGE, *guests),
+        [READY, Send("start left"), Send("start right"), started("left", "right"),
+         *(passes(n, 120) for n in ("mad", "bars", "crowd")),
+         *(interfere(n, 15, times) for n in ("restless", "resets")), *isolated(),
+         ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off" for n in ("left", "right")), beats + 60),
+         unbroken("left", beats), unbroken("right", beats), *isolated(),
+         Check(complaints_are_few("mad", 2)), Check(complaints_are_few("crowd", 16)), POWER_OFF],
+        timeout=500, cpus=2, linux=False, left_out=left_out, must=(r"^left\| PASS", r"^right\| PASS"))
+
+
+def cases():
+    return [virtio(), *in_two_sizes(neighbours, "virtio-hostile", {"rounds": 400, "times": 6, "beats": 60},
+                                    {"rounds": 80, "times": 2, "beats": 15})]
