@@ -46,7 +46,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
-	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c \
+	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c \
 	guests/devices/virtio_rng.c guests/devices/virtqueue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
@@ -107,7 +107,7 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_blk test_virtio_console test_virtio_net \
-	test_virtio_net_ctrl test_virtio_rng test_virtqueue
+	test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \

@@ -38,6 +38,7 @@ static enum hv_status put_on_board(struct guest_nic *nic, const struct config_ne
 		.mac = c->mac,
 		.mac_fixed = !network->cfg.any_mac,
 		.work = &g->vm.work,
+		.time = &g->vm.time,
 	};
 	enum hv_status status = board_place_pci(g->board, &wiring.place);
 

@@ -650,6 +650,13 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 	return true;
 }
 
+/* As stays_halted, when devices have done what they put off until now; that may wake it. */
+static bool falls_asleep(struct vcpu *vcpu, const struct event_source *source)
+{
+	return stays_halted(vcpu, source) &&
+	       (!vwork_idle(&vcpu->vm->work) || stays_halted(vcpu, source));
+}
+
 /*
  * The interrupts it raises for this vCPU are looked at next, also those that came meanwhile: no
  * other turn is needed for them.
@@ -690,7 +697,7 @@ static bool prepare(struct run_task *task)
 	if ((requests & VCPU_REQ_PV) != 0) {
 		pv_requests(vcpu, requests);
 	}
-	if (vcpu->halted && stays_halted(vcpu, source)) {
+	if (vcpu->halted && falls_asleep(vcpu, source)) {
 		return !go_to_sleep(task);
 	}
 	if (requests != 0) {

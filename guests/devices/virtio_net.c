@@ -1,25 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The virtio NIC. */
-#include "guests/devices/virtio_net.h"
+#include "guests/devices/virtio_net_internal.h"
 
-#include "hv/base/bits.h"
 #include "hv/base/str.h"
-
-/* "Feature bits" */
-#define VIRTIO_NET_F_CSUM 0u
-#define VIRTIO_NET_F_GUEST_CSUM 1u
-#define VIRTIO_NET_F_MTU 3u
-#define VIRTIO_NET_F_MAC 5u
-#define VIRTIO_NET_F_GUEST_TSO4 7u
-#define VIRTIO_NET_F_GUEST_TSO6 8u
-#define VIRTIO_NET_F_HOST_TSO4 11u
-#define VIRTIO_NET_F_HOST_TSO6 12u
-#define VIRTIO_NET_F_MRG_RXBUF 15u
-#define VIRTIO_NET_F_STATUS 16u
-#define VIRTIO_NET_F_CTRL_VQ 17u
-#define VIRTIO_NET_F_CTRL_RX 18u
-#define VIRTIO_NET_F_CTRL_RX_EXTRA 20u
-#define VIRTIO_NET_F_CTRL_MAC_ADDR 23u
 
 #define OFFERED \
 	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_MTU) | \
@@ -31,19 +14,7 @@
 #define PCI_CLASS_ETHERNET 0x020000u
 #define QUEUE_SIZE 256u
 
-/* "Virtqueues" */
-#define RX 0u
-#define TX 1u
-#define CTRL 2u
-
 #define VIRTIO_NET_S_LINK_UP 1u
-#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u
-#define VIRTIO_NET_HDR_F_DATA_VALID 2u
-#define HDR_BYTES ((uint32_t)sizeof(struct virtio_net_hdr))
-
-/* What one call of a handler does: a chain costs 1, and 1 more for each BATCH_BYTES of it. */
-#define BATCH 64u
-#define BATCH_BYTES 4096u
 
 static struct virtio_net *of_virtio(struct virtio_pci *d)
 {
@@ -55,134 +26,26 @@ static struct virtio_net *of_port(struct net_port *p)
 	return container_of(p, struct virtio_net, port);
 }
 
-/* Any vCPU will do. */
-static void ask(struct virtio_net *n, unsigned queue)
+/* --- control --- */
+
+/* Up to BATCH commands; more is left to deferred work, so that no driver keeps its vCPU in here. */
+static void obey(struct virtio_net *n)
 {
-	vwork_ask(&n->work[queue].vwork, 0);
-}
-
-/* What is left of a batch after a chain of `bytes`. */
-static unsigned spend(unsigned left, uint32_t bytes)
-{
-	return (unsigned)(left - min_u64(left, 1 + bytes / BATCH_BYTES));
-}
-
-/* --- sending --- */
-
-static void drop_malformed(struct virtio_net *n)
-{
-	atomic_fetch_add_explicit(&n->tx_malformed, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&n->port.stats.tx_dropped, 1, memory_order_relaxed);
-}
-
-static bool may_be_cut(const struct virtio_net *n, uint8_t gso)
-{
-	switch (gso) {
-	case NET_GSO_NONE:
-		return true;
-	case NET_GSO_TCPV4:
-		return virtio_has(&n->virtio, VIRTIO_NET_F_HOST_TSO4);
-	case NET_GSO_TCPV6:
-		return virtio_has(&n->virtio, VIRTIO_NET_F_HOST_TSO6);
-	default:
-		return false;
-	}
-}
-
-/*
- * What the driver leaves to do; false: something that it did not negotiate. Whether it makes sense
- * for this frame the switch finds out.
- */
-static bool read_offload(const struct virtio_net *n, const struct virtio_net_hdr *h,
-			 struct net_offload *out)
-{
-	bool sum = (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0;
-
-	*out = (struct net_offload){0};
-	if (!may_be_cut(n, h->gso_type) || (sum && !virtio_has(&n->virtio, VIRTIO_NET_F_CSUM))) {
-		return false;
-	}
-	if (sum) {
-		out->needs_checksum = true;
-		out->csum_start = h->csum_start;
-		out->csum_offset = h->csum_offset;
-	}
-	if (h->gso_type != NET_GSO_NONE) {
-		out->gso = h->gso_type;
-		out->gso_size = h->gso_size;
-		out->header_bytes = h->hdr_len;
-	}
-	return true;
-}
-
-/* Sends what a chain holds, or drops it. The queue may be broken afterwards. */
-static void send_chain(struct virtio_net *n, struct virtqueue *ring,
-		       const struct virtqueue_chain *c)
-{
-	uint32_t len = c->readable - HDR_BYTES; /* meaningful when the header is there */
-	struct virtio_net_hdr h;
-	struct net_frame *f;
-
-	if (c->readable < HDR_BYTES + NET_FRAME_MIN || len > NET_FRAME_MAX) {
-		drop_malformed(n);
-		return;
-	}
-	f = net_frame_alloc(len);
-	if (f == NULL) {
-		atomic_fetch_add_explicit(&n->port.stats.tx_dropped, 1, memory_order_relaxed);
-		return;
-	}
-	if (!virtqueue_read(ring, c, 0, &h, sizeof(h)) ||
-	    !virtqueue_read(ring, c, HDR_BYTES, f->data, len)) {
-		net_frame_put(f);
-		return;
-	}
-	f->len = len;
-	if (!read_offload(n, &h, &f->offload)) {
-		drop_malformed(n);
-		net_frame_put(f);
-		return;
-	}
-	net_port_send(&n->port, f);
-}
-
-/* Whether there is a next chain, which is then in *c. */
-static bool next_chain(struct virtqueue *ring, struct virtqueue_chain *c)
-{
-	return (virtqueue_waiting(ring) != 0 || virtqueue_poll(ring)) && virtqueue_pop(ring, c);
-}
-
-/*
- * Hands up to BATCH chains of a queue to `handle`, which tells how many bytes it wrote; more is
- * left to deferred work, so that no driver keeps its vCPU in here.
- */
-static void for_each_chain(struct virtio_net *n, unsigned index, struct virtqueue_chain *c,
-			   uint32_t (*handle)(struct virtio_net *n, struct virtqueue *ring,
-					      const struct virtqueue_chain *c))
-{
-	struct virtqueue *ring = virtio_ring(&n->virtio, index);
+	struct virtqueue *ring = virtio_ring(&n->virtio, CTRL);
+	struct virtqueue_chain *c = &n->ctrl_chain;
 	unsigned left = BATCH;
 
 	virtqueue_quiet(ring);
 	do {
-		while (left > 0 && next_chain(ring, c)) {
-			uint32_t written = handle(n, ring, c);
-
-			virtqueue_push(ring, c->head, written);
-			left = spend(left, c->readable);
+		while (left > 0 && virtio_net_next(ring, c)) {
+			virtqueue_push(ring, c->head, virtio_net_obey(n, ring, c));
+			left = virtio_net_spend(left, c->readable);
 		}
 	} while (left > 0 && virtqueue_listen(ring));
-	virtio_queue_publish(&n->virtio, index);
+	virtio_queue_publish(&n->virtio, CTRL);
 	if (left == 0) {
-		ask(n, index);
+		virtio_net_ask(n, CTRL);
 	}
-}
-
-static uint32_t handle_tx(struct virtio_net *n, struct virtqueue *ring,
-			  const struct virtqueue_chain *c)
-{
-	send_chain(n, ring, c);
-	return 0;
 }
 
 /* --- receiving --- */
@@ -261,7 +124,7 @@ enum put {
 /* One more buffer, looked for until the driver is known to tell of the next. */
 static bool next_buffer(struct virtqueue *ring, struct virtqueue_chain *c)
 {
-	return next_chain(ring, c) || (virtqueue_listen(ring) && virtqueue_pop(ring, c));
+	return virtio_net_next(ring, c) || (virtqueue_listen(ring) && virtqueue_pop(ring, c));
 }
 
 /* Fills buffers with the frame; their number, 0 when it does not end well: see *result. */
@@ -343,12 +206,12 @@ static void receive(struct virtio_net *n)
 			atomic_fetch_add_explicit(&n->port.stats.rx_dropped, 1,
 						  memory_order_relaxed);
 		}
-		left = spend(left, f->len);
+		left = virtio_net_spend(left, f->len);
 		drop_frame(n);
 	}
 	virtio_queue_publish(&n->virtio, RX);
 	if (left == 0) {
-		ask(n, RX);
+		virtio_net_ask(n, RX);
 	}
 }
 
@@ -363,10 +226,10 @@ static void on_notify(struct virtio_pci *d, unsigned index)
 		receive(n);
 		break;
 	case TX:
-		for_each_chain(n, TX, &n->tx_chain, handle_tx);
+		virtio_net_transmit(n);
 		break;
 	default:
-		for_each_chain(n, CTRL, &n->ctrl_chain, virtio_net_obey);
+		obey(n);
 		break;
 	}
 }
@@ -391,6 +254,8 @@ static void on_queue_reset(struct virtio_pci *d, unsigned index)
 {
 	if (index == RX) {
 		drop_frames(of_virtio(d));
+	} else if (index == TX) {
+		virtio_net_tx_reset(of_virtio(d));
 	}
 }
 
@@ -443,7 +308,7 @@ static bool port_deliver(struct net_port *p, struct net_frame *f)
 	kept = keep_frame(n, f);
 	lock_release(&n->rx_lock);
 	if (kept) {
-		ask(n, RX);
+		virtio_net_ask(n, RX);
 	}
 	return kept;
 }
@@ -499,11 +364,13 @@ enum hv_status virtio_net_init(struct virtio_net *n, const struct virtio_net_con
 		n->work[i].queue = i;
 		vwork_init(&n->work[i].vwork, cfg->work, on_work);
 	}
+	virtio_net_tx_init(n, cfg->time);
 	return virtio_pci_init(&n->virtio, &virtio, w);
 }
 
 void virtio_net_stop(struct virtio_net *n)
 {
+	virtio_net_tx_stop(n);
 	for (unsigned i = 0; i < VIRTIO_NET_QUEUES; i++) {
 		vwork_cancel(&n->work[i].vwork);
 	}

@@ -6,10 +6,11 @@
  *	switch --deliver--> up to VIRTIO_NET_FRAMES_MAX frames wait --work--> copied to queue 0 -->
  *guest
  *
- * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit,
- * receiving as deferred work. Either handles a bounded number of frames at once and asks for more
- * work when there are more. Long frames (TSO) pass between guests whole; what a receiver does not
- * take the switch cuts. One pair of queues: a second would only share the vCPUs that copy.
+ * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit or, when
+ * a driver sends often, a little later; receiving as deferred work. Either handles a bounded number
+ *of frames at once and asks for more work when there are more. Long frames (TSO) pass between
+ *guests whole; what a receiver does not take the switch cuts. One pair of queues: a second would
+ *only share the vCPUs that copy.
  *
  * A frame that is not in order is dropped and counted; a ring that is not breaks the device
  * (virtqueue.h). A driver that posts no buffers loses its own frames when the queue is full.
@@ -25,6 +26,7 @@
 #include "guests/devices/net_filter.h"
 #include "guests/devices/virtio_pci.h"
 #include "hv/api/net.h"
+#include "hv/api/vtime.h"
 #include "hv/api/vwork.h"
 
 #define VIRTIO_NET_FRAMES_MAX 256u
@@ -62,6 +64,25 @@ struct virtio_net_work {
 	unsigned queue;
 };
 
+/*
+ * Whether and when to look at the transmit queue. A driver that sends often need not notify: the
+ * queue is looked at when a vCPU halts, and when a timer says so. Nor is it interrupted for what
+ * was sent as long as it may find out by itself.
+ */
+struct virtio_net_tx {
+	struct vtime *time;
+	struct vtimer timer; /* armed while `polling` */
+	/* Why the next look comes, if not by a notification. */
+	_Atomic bool expired;
+	_Atomic bool idle;
+	/* Under the queue's lock. */
+	bool more;	      /* deferred work was asked for, and is no notification */
+	bool polling;	      /* the driver was told not to notify */
+	unsigned empty_looks; /* in a row that found nothing */
+	uint64_t notified;    /* guest ticks of the last notification */
+	uint64_t owed_since;  /* guest ticks since when an interrupt may be waited for */
+};
+
 /* A buffer that a received frame fills. */
 struct virtio_net_used {
 	uint16_t head;
@@ -74,6 +95,7 @@ struct virtio_net {
 	struct virtio_net_config_space config;
 	bool mac_fixed; /* const: the driver may not take another address */
 	struct virtio_net_work work[VIRTIO_NET_QUEUES];
+	struct virtio_net_tx tx;
 	/* Each under its queue's lock. */
 	struct virtqueue_chain rx_first, rx_more, tx_chain, ctrl_chain;
 	struct virtio_net_used rx_used[VIRTQUEUE_SIZE_MAX];
@@ -92,6 +114,7 @@ struct virtio_net_config {
 	struct net_mac mac;
 	bool mac_fixed;
 	struct vwork_queue *work; /* of the VM */
+	struct vtime *time;	  /* likewise */
 };
 
 /*
@@ -104,10 +127,3 @@ enum hv_status virtio_net_init(struct virtio_net *n, const struct virtio_net_con
  * Lets go of all frames and deferred work; the port is disconnected and no vCPU of the VM runs.
  */
 void virtio_net_stop(struct virtio_net *n);
-
-/*
- * Carries out one command of the control queue and answers it; returns the bytes written. For
- * virtio_net.c. Control queue's lock held.
- */
-uint32_t virtio_net_obey(struct virtio_net *n, struct virtqueue *ring,
-			 const struct virtqueue_chain *c);

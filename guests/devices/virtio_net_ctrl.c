@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control queue of a virtio NIC: what it receives. */
-#include "guests/devices/virtio_net.h"
+#include "guests/devices/virtio_net_internal.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 

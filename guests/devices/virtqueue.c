@@ -402,38 +402,56 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written)
 	q->used_next++;
 }
 
-/* Whether the driver wants an interrupt for what it was just shown ("Used Buffer Notification
- * Suppression"). */
-static bool driver_wants_interrupt(struct virtqueue *q)
+void virtqueue_show(struct virtqueue *q)
+{
+	if (!q->running || q->used_next == q->used_published) {
+		return;
+	}
+	atomic_thread_fence(memory_order_release);
+	if (write_u16(q, q->used + RING_INDEX, q->used_next)) {
+		q->used_published = q->used_next;
+		/* A driver that asks for interrupts looks at the index afterwards, or is seen here.
+		 */
+		atomic_thread_fence(memory_order_seq_cst);
+	}
+}
+
+/* "Used Buffer Notification Suppression" */
+bool virtqueue_waits_for_interrupt(struct virtqueue *q)
 {
 	uint16_t old = q->used_signalled;
 	uint16_t now = q->used_published;
 	uint16_t said;
+	bool waits;
 
-	q->used_signalled = now;
-	if (!read_u16(q, q->event_idx ? used_event(q) : q->avail + RING_FLAGS, &said)) {
+	if (!q->running || now == old ||
+	    !read_u16(q, q->event_idx ? used_event(q) : q->avail + RING_FLAGS, &said)) {
 		return false;
 	}
-	if (!q->event_idx) {
-		return (said & VIRTQ_AVAIL_F_NO_INTERRUPT) == 0;
+	if (q->event_idx) {
+		/* The index that it waits for is one of old .. now - 1. */
+		waits = (uint16_t)(now - said - 1) < (uint16_t)(now - old);
+	} else {
+		waits = (said & VIRTQ_AVAIL_F_NO_INTERRUPT) == 0;
 	}
-	/* The index that it waits for is one of old .. now - 1. */
-	return (uint16_t)(now - said - 1) < (uint16_t)(now - old);
+	if (!waits) {
+		q->used_signalled = now;
+	}
+	return waits;
+}
+
+bool virtqueue_wants_interrupt(struct virtqueue *q)
+{
+	bool wants = virtqueue_waits_for_interrupt(q);
+
+	q->used_signalled = q->used_published;
+	return wants;
 }
 
 bool virtqueue_publish(struct virtqueue *q)
 {
-	if (!q->running || q->used_next == q->used_published) {
-		return false;
-	}
-	atomic_thread_fence(memory_order_release);
-	if (!write_u16(q, q->used + RING_INDEX, q->used_next)) {
-		return false;
-	}
-	q->used_published = q->used_next;
-	/* A driver that asks for interrupts looks at the index afterwards, or is seen here. */
-	atomic_thread_fence(memory_order_seq_cst);
-	return driver_wants_interrupt(q);
+	virtqueue_show(q);
+	return virtqueue_wants_interrupt(q);
 }
 
 void virtqueue_quiet(struct virtqueue *q)

@@ -60,7 +60,7 @@ struct virtqueue {
 	uint16_t avail_next;	 /* what is popped next */
 	uint16_t used_next;	 /* where the next push goes */
 	uint16_t used_published; /* what the driver was told */
-	uint16_t used_signalled; /* what it was when an interrupt was last decided upon */
+	uint16_t used_signalled; /* what it was when the need of an interrupt was settled last */
 };
 
 /* What a driver sets up before it enables a queue. */
@@ -113,7 +113,16 @@ bool virtqueue_write(struct virtqueue *q, const struct virtqueue_chain *c, uint3
  * on. The driver sees it after virtqueue_publish.
  */
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written);
-/* Shows the driver all that was pushed; true: it wants an interrupt for that. */
+/* Shows the driver all that was pushed. */
+void virtqueue_show(struct virtqueue *q);
+/* Whether the driver wants an interrupt for what it was shown since this was asked last. */
+bool virtqueue_wants_interrupt(struct virtqueue *q);
+/*
+ * The same without an end: true leaves the question open, so that it can be put again when the
+ * driver may have looked by itself.
+ */
+bool virtqueue_waits_for_interrupt(struct virtqueue *q);
+/* Shows what was pushed; true: the driver wants an interrupt. */
 bool virtqueue_publish(struct virtqueue *q);
 
 /*

@@ -6,12 +6,14 @@ void vwork_queue_init(struct vwork_queue *q, void (*ask)(void *ctx, unsigned vcp
 {
 	*q = (struct vwork_queue){.ask = ask, .ctx = ctx};
 	list_init(&q->waiting);
+	list_init(&q->watching);
 }
 
 void vwork_init(struct vwork *w, struct vwork_queue *q, void (*fn)(struct vwork *w))
 {
 	*w = (struct vwork){.queue = q, .fn = fn};
 	list_init(&w->node);
+	list_init(&w->watch);
 }
 
 void vwork_ask(struct vwork *w, unsigned vcpu)
@@ -36,6 +38,19 @@ void vwork_cancel(struct vwork *w)
 	lock_acquire(&w->queue->lock);
 	w->waiting = false;
 	list_remove(&w->node);
+	list_remove(&w->watch);
+	atomic_store(&w->queue->watched, !list_empty(&w->queue->watching));
+	lock_release(&w->queue->lock);
+}
+
+void vwork_watch(struct vwork *w, bool on)
+{
+	lock_acquire(&w->queue->lock);
+	list_remove(&w->watch);
+	if (on) {
+		list_append(&w->queue->watching, &w->watch);
+	}
+	atomic_store(&w->queue->watched, !list_empty(&w->queue->watching));
 	lock_release(&w->queue->lock);
 }
 
@@ -68,4 +83,34 @@ void vwork_run(struct vwork_queue *q)
 	while ((w = take(q, &batch)) != NULL) {
 		w->fn(w);
 	}
+}
+
+/* The one that watches at `index`; NULL: there are fewer. */
+static struct vwork *watcher(struct vwork_queue *q, unsigned index)
+{
+	struct vwork *found = NULL;
+
+	lock_acquire(&q->lock);
+	list_for_each (it, &q->watching) {
+		if (index-- == 0) {
+			found = list_entry(it, struct vwork, watch);
+			break;
+		}
+	}
+	lock_release(&q->lock);
+	return found;
+}
+
+/* Looked up one by one, as a work may stop to watch; one that is missed has its timer. */
+bool vwork_idle(struct vwork_queue *q)
+{
+	struct vwork *w;
+
+	if (!atomic_load_explicit(&q->watched, memory_order_relaxed)) {
+		return false;
+	}
+	for (unsigned i = 0; (w = watcher(q, i)) != NULL; i++) {
+		w->idle(w);
+	}
+	return true;
 }

@@ -16,8 +16,10 @@ struct vwork;
 
 /* One per VM. */
 struct vwork_queue {
-	struct spinlock lock; /* covers `waiting`; nothing is taken under it */
+	struct spinlock lock; /* covers the lists; nothing is taken under it */
 	struct list_node waiting;
+	struct list_node watching; /* of struct vwork.watch */
+	_Atomic bool watched;	   /* there are some */
 	/* Has vCPU `vcpu` call vwork_run soon: before its next entry, waking it if it halts. */
 	void (*ask)(void *ctx, unsigned vcpu);
 	void *ctx;
@@ -27,6 +29,9 @@ struct vwork {
 	struct list_node node;
 	struct vwork_queue *queue;
 	void (*fn)(struct vwork *w);
+	/* Called by vwork_idle while the work watches, in the VM's space, with no lock held. */
+	void (*idle)(struct vwork *w);
+	struct list_node watch;
 	bool waiting; /* under the queue's lock */
 };
 
@@ -38,7 +43,14 @@ void vwork_init(struct vwork *w, struct vwork_queue *q, void (*fn)(struct vwork 
  * runs again.
  */
 void vwork_ask(struct vwork *w, unsigned vcpu);
-/* Not waiting any more; it may still be running elsewhere. */
+/*
+ * Whether `idle` is called when a vCPU is about to halt: for what had better be done then, as
+ * nothing that can be put together with it comes meanwhile. `idle` is set, once, after vwork_init.
+ */
+void vwork_watch(struct vwork *w, bool on);
+/* Neither waiting nor watching any more; it may still be running elsewhere. */
 void vwork_cancel(struct vwork *w);
 /* Does what waits; the VM's space is current. */
 void vwork_run(struct vwork_queue *q);
+/* A vCPU is about to halt; the VM's space is current. Whether anything was called. */
+bool vwork_idle(struct vwork_queue *q);

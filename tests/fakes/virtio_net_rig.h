@@ -6,6 +6,7 @@
 #pragma once
 
 #include "guests/devices/virtio_net.h"
+#include "hv/api/clock.h"
 #include "hv/net/offload.h"
 #include "tests/fakes/access.h"
 #include "tests/fakes/virtio_pci_rig.h"
@@ -23,6 +24,8 @@
 
 static struct virtio_net nic;
 static struct vwork_queue nic_work;
+static struct timer_queue nic_timers;
+static struct vtime nic_time;
 static unsigned nic_asked; /* times that deferred work was asked for */
 static unsigned nic_sent;
 static struct net_frame *nic_last; /* what was sent last */
@@ -47,10 +50,23 @@ static inline void nic_send(struct net_port *p, struct net_frame *f)
 	nic_sent++;
 }
 
+/* The time in which drivers sometimes do nothing: a second. */
+#define NIC_HZ 1000000000ull
+#define NIC_START NIC_HZ
+
+/* Lets time pass and does what timers ask for. */
+static inline void nic_pass(uint64_t ns)
+{
+	fake_cpu.tsc += ns;
+	timer_queue_run(&nic_timers, clock_now());
+	vwork_run(&nic_work);
+}
+
 /* Memory for frames; once. */
 static inline void nic_machine(void)
 {
 	fake_cpu_reset();
+	clock_init(NIC_HZ);
 	fake_machine(128u << 20);
 }
 
@@ -59,11 +75,15 @@ static inline void nic_setup(bool mac_fixed)
 {
 	const struct virtio_pci_wiring w = rig_wiring();
 	const struct virtio_net_config cfg = {
-		.mac = nic_mac, .mac_fixed = mac_fixed, .work = &nic_work};
+		.mac = nic_mac, .mac_fixed = mac_fixed, .work = &nic_work, .time = &nic_time};
 	enum hv_status status;
 
 	memset(&nic, 0, sizeof(nic));
 	vwork_queue_init(&nic_work, nic_ask, NULL);
+	timer_queue_init(&nic_timers);
+	fake_cpu.tsc = NIC_START;
+	vtime_init(&nic_time, &nic_timers);
+	fake_cpu.tsc += NIC_START;
 	nic_asked = 0;
 	nic_sent = 0;
 	status = virtio_net_init(&nic, &cfg, &w);
@@ -80,7 +100,7 @@ static inline void nic_teardown(void)
 		nic_last = NULL;
 	}
 	virtio_net_stop(&nic);
-	assert(list_empty(&nic_work.waiting));
+	assert(list_empty(&nic_work.waiting) && !vtimer_armed(&nic.tx.timer));
 	assert(net_frames_bytes() == 0);
 }
 

@@ -114,6 +114,11 @@ static void step(struct input *in)
 		break;
 	case 9:
 		vwork_run(&nic_work);
+		if (take(in, 1) & 1) {
+			(void)vwork_idle(&nic_work);
+		} else {
+			nic_pass(take(in, 3));
+		}
 		break;
 	case 10:
 		poke(in);

@@ -114,6 +114,35 @@ static void device_work_wakes_by_its_interrupt(void **state)
 	assert_int_equal(atomic_load(&g->vm.vcpus[0]->requests), 0);
 }
 
+/* What a device put off until a vCPU halts is done before it sleeps, and may keep it awake. */
+static void what_was_put_off_is_done_before_the_sleep(void **state)
+{
+	struct vwork w;
+
+	(void)state;
+	vm_rig_start(g);
+	allow_interrupts();
+	enable_lapic();
+	works = 0;
+	vwork_init(&w, &g->vm.work, device_work);
+	w.idle = device_work;
+	vwork_watch(&w, true);
+	halt();
+	assert_int_equal(works, 1);
+	/* Not when it wakes. */
+	assert_true(apic_bus_msi(&g->board->apic_bus, 0xfee00000, 0x42));
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(works, 1);
+	w.idle = work_that_interrupts;
+	fake_backend_push(&hlt);
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(works, 2);
+	assert_false(g->vm.vcpus[0]->halted);
+	vwork_cancel(&w);
+}
+
 /* In S3, for one: a device will wake the guest. */
 static void device_work_is_done_while_waiting_for_start_up(void **state)
 {
@@ -163,6 +192,7 @@ int main(void)
 		TEST(device_work_is_done_in_hlt),
 		TEST(device_work_wakes_by_its_interrupt),
 		TEST(device_work_is_done_while_waiting_for_start_up),
+		TEST(what_was_put_off_is_done_before_the_sleep),
 		TEST(a_vcpu_that_stops_does_no_device_work),
 	};
 

@@ -195,6 +195,32 @@ static bool push_some(unsigned n)
 	return virtqueue_publish(&q);
 }
 
+/* The question of an interrupt stays open until the driver has looked, or it is answered. */
+static void test_interrupt_later(void **state)
+{
+	(void)state;
+	start(8, true, false);
+	rig_desc(driver.desc, 0, DATA, 64, RIG_WRITE);
+	rig_set_used_event(&driver, 0);
+	offer_some(2);
+	assert_true(virtqueue_poll(&q) && virtqueue_pop(&q, &chain));
+	virtqueue_push(&q, chain.head, 1);
+	assert_false(virtqueue_waits_for_interrupt(&q));
+	virtqueue_show(&q);
+	assert_int_equal(rig_used_index(&driver), 1);
+	assert_true(virtqueue_waits_for_interrupt(&q));
+	assert_true(virtqueue_waits_for_interrupt(&q));
+	/* It has seen the first and waits for the second. */
+	rig_set_used_event(&driver, 1);
+	assert_false(virtqueue_waits_for_interrupt(&q));
+	assert_true(virtqueue_pop(&q, &chain));
+	virtqueue_push(&q, chain.head, 1);
+	virtqueue_show(&q);
+	assert_true(virtqueue_wants_interrupt(&q));
+	assert_false(virtqueue_wants_interrupt(&q));
+	assert_false(virtqueue_waits_for_interrupt(&q));
+}
+
 static void test_interrupt_flag(void **state)
 {
 	(void)state;
@@ -459,12 +485,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chain),		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_indirect),	cmocka_unit_test(test_used),
-		cmocka_unit_test(test_interrupt_flag),	cmocka_unit_test(test_interrupt_event),
-		cmocka_unit_test(test_listen),		cmocka_unit_test(test_accesses),
-		cmocka_unit_test(test_unpop),		cmocka_unit_test(test_setup),
-		cmocka_unit_test(test_broken_chains),	cmocka_unit_test(test_longest_chain),
-		cmocka_unit_test(test_broken_index),	cmocka_unit_test(test_rings_outside),
-		cmocka_unit_test(test_buffers_outside),
+		cmocka_unit_test(test_interrupt_later), cmocka_unit_test(test_interrupt_flag),
+		cmocka_unit_test(test_interrupt_event), cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_accesses),	cmocka_unit_test(test_unpop),
+		cmocka_unit_test(test_setup),		cmocka_unit_test(test_broken_chains),
+		cmocka_unit_test(test_longest_chain),	cmocka_unit_test(test_broken_index),
+		cmocka_unit_test(test_rings_outside),	cmocka_unit_test(test_buffers_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

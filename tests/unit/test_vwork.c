@@ -148,6 +148,39 @@ static void cancelled_work_does_not_run(void **state)
 	assert_string_equal(order, "ba");
 }
 
+static unsigned idles;
+
+static void on_idle(struct vwork *w)
+{
+	idles++;
+	if (idles == 3) {
+		vwork_watch(w, false);
+	}
+}
+
+static void who_watches_is_called_when_a_vcpu_halts(void **state)
+{
+	(void)state;
+	idles = 0;
+	a.work.idle = on_idle;
+	b.work.idle = on_idle;
+	assert_false(vwork_idle(&queue));
+	vwork_watch(&a.work, true);
+	vwork_watch(&a.work, true);
+	assert_true(vwork_idle(&queue));
+	assert_int_equal(idles, 1);
+	vwork_watch(&b.work, true);
+	assert_true(vwork_idle(&queue)); /* the second of these stops */
+	assert_int_equal(idles, 3);
+	assert_true(vwork_idle(&queue));
+	assert_int_equal(idles, 4);
+	/* Watching is not waiting. */
+	vwork_run(&queue);
+	assert_string_equal(order, "");
+	vwork_cancel(&a.work);
+	assert_false(vwork_idle(&queue));
+}
+
 static void work_cancels_what_waits_in_its_own_turn(void **state)
 {
 	(void)state;
@@ -167,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup(work_that_asks_waits_for_the_next_turn, setup),
 		cmocka_unit_test_setup(waiting_work_is_not_doubled_within_a_turn, setup),
 		cmocka_unit_test_setup(cancelled_work_does_not_run, setup),
+		cmocka_unit_test_setup(who_watches_is_called_when_a_vcpu_halts, setup),
 		cmocka_unit_test_setup(work_cancels_what_waits_in_its_own_turn, setup),
 	};
 

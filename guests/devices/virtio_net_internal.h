@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the virtio NIC share. */
+#pragma once
+
+#include "guests/devices/virtio_net.h"
+#include "hv/base/bits.h"
+
+/* "Feature bits" */
+#define VIRTIO_NET_F_CSUM 0u
+#define VIRTIO_NET_F_GUEST_CSUM 1u
+#define VIRTIO_NET_F_MTU 3u
+#define VIRTIO_NET_F_MAC 5u
+#define VIRTIO_NET_F_GUEST_TSO4 7u
+#define VIRTIO_NET_F_GUEST_TSO6 8u
+#define VIRTIO_NET_F_HOST_TSO4 11u
+#define VIRTIO_NET_F_HOST_TSO6 12u
+#define VIRTIO_NET_F_MRG_RXBUF 15u
+#define VIRTIO_NET_F_STATUS 16u
+#define VIRTIO_NET_F_CTRL_VQ 17u
+#define VIRTIO_NET_F_CTRL_RX 18u
+#define VIRTIO_NET_F_CTRL_RX_EXTRA 20u
+#define VIRTIO_NET_F_CTRL_MAC_ADDR 23u
+
+/* "Virtqueues" */
+#define RX 0u
+#define TX 1u
+#define CTRL 2u
+
+#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u
+#define VIRTIO_NET_HDR_F_DATA_VALID 2u
+#define HDR_BYTES ((uint32_t)sizeof(struct virtio_net_hdr))
+
+/* What one call of a handler does: a chain costs 1, and 1 more for each BATCH_BYTES of it. */
+#define BATCH 64u
+#define BATCH_BYTES 4096u
+
+/* Deferred work for a queue. Any vCPU will do. */
+static inline void virtio_net_ask(struct virtio_net *n, unsigned queue)
+{
+	vwork_ask(&n->work[queue].vwork, 0);
+}
+
+/* What is left of a batch after a chain of `bytes`. */
+static inline unsigned virtio_net_spend(unsigned left, uint32_t bytes)
+{
+	return (unsigned)(left - min_u64(left, 1 + bytes / BATCH_BYTES));
+}
+
+/* Whether there is a next chain, which is then in *c. */
+static inline bool virtio_net_next(struct virtqueue *ring, struct virtqueue_chain *c)
+{
+	return (virtqueue_waiting(ring) != 0 || virtqueue_poll(ring)) && virtqueue_pop(ring, c);
+}
+
+/* --- virtio_net_tx.c; but for the first and the last the queue's lock is held --- */
+
+void virtio_net_tx_init(struct virtio_net *n, struct vtime *time);
+/* The driver has notified, or the time of a look has come. */
+void virtio_net_transmit(struct virtio_net *n);
+/* The queue is void. */
+void virtio_net_tx_reset(struct virtio_net *n);
+/* No vCPU runs any more. */
+void virtio_net_tx_stop(struct virtio_net *n);
+
+/* --- virtio_net_ctrl.c --- */
+
+/*
+ * Carries out one command of the control queue and answers it; returns the bytes written. Control
+ * queue's lock held.
+ */
+uint32_t virtio_net_obey(struct virtio_net *n, struct virtqueue *ring,
+			 const struct virtqueue_chain *c);
