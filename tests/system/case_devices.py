@@ -73,7 +73,7 @@ def interfere(name, seed, times):
                  [*steps, Send(f"stop {name}"), stopped(name, "by request"), gone(name)])
 
 
-def neighbours(name, left_out, rounds, times, beats):
+def neighbours(name, left_out, rounds, times, flood, beats):
     """Two guests with disk and network traffic beside hostile drivers, one of which has all the disks and
     NICs that a guest may have. What `restless` and `resets` do is in flight when the monitor ends them."""
     always = 1000000
@@ -82,11 +82,12 @@ def neighbours(name, left_out, rounds, times, beats):
               hostile("crowd", 14, rounds, disk=[BOUNDED] * 8, net=["lan"] * 8),
               hostile("restless", 13, always, disk=[BOUNDED, BOUNDED + ", bandwidth=256K"],
                       net=["lan", "lan, rate=64K"], cpus=2),
+              payload("flood", "net-flood", seconds=flood, to=1, keys={"net": "lan, rate=4M"}),
               payload("resets", "virtio-reset", rounds=always, keys={"cpus": 2, "disk": SLOW}))
     return Case(
         name, stick(CONF, IMAGE, *guests),
         [READY, Send("start left"), Send("start right"), started("left", "right"),
-         *(passes(n, 120) for n in ("mad", "bars", "crowd")),
+         *(passes(n, 120) for n in ("mad", "bars", "crowd", "flood")),
          *(interfere(n, 15, times) for n in ("restless", "resets")), *isolated(),
          ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off" for n in ("left", "right")), beats + 60),
          unbroken("left", beats), unbroken("right", beats), *isolated(),
@@ -95,5 +96,6 @@ def neighbours(name, left_out, rounds, times, beats):
 
 
 def cases():
-    return [virtio(), *in_two_sizes(neighbours, "virtio-hostile", {"rounds": 400, "times": 6, "beats": 60},
-                                    {"rounds": 80, "times": 2, "beats": 15})]
+    return [virtio(), *in_two_sizes(neighbours, "virtio-hostile",
+                                    {"rounds": 400, "times": 6, "flood": 10, "beats": 60},
+                                    {"rounds": 80, "times": 2, "flood": 2, "beats": 15})]
