@@ -3,9 +3,10 @@
 import random
 import re
 
-from harness import Case, Check, Expect, ExpectAll, Idle, Send, Trial
-from sticks import (POWER_OFF, READY, gone, in_two_sizes, isolated, passes, payload, started, stick,
-                    stopped, unbroken)
+import case_disk
+from harness import NO_VENDOR, Case, Check, Expect, ExpectAll, Idle, Send, Trial
+from sticks import (LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes, payload,
+                    started, stick, stopped, unbroken)
 
 CONF = "console = all\nautostart = none\nnetwork = lan\n"
 DISK = "/images/blank.img"
@@ -95,7 +96,29 @@ def neighbours(name, left_out, rounds, times, flood, beats):
         timeout=500, cpus=2, linux=False, left_out=left_out, must=(r"^left\| PASS", r"^right\| PASS"))
 
 
+def beside_linux():
+    """A file over TCP between two Linux guests, and a file system, while hostile drivers go on and on."""
+    always, mib, rounds = 1000000, 16, 2
+    mad = {"disk": [BOUNDED, BOUNDED + ", bandwidth=256K"], "net": ["lan", "lan, rate=64K"]}
+    return Case(
+        "virtio-linux",
+        stick(CONF, IMAGE, case_disk.IMAGE, case_disk.disk_guest("web"),
+              linux("server", f"task=net-server mib={mib}", net="lan"),
+              linux("client", f"task=net-client rounds={rounds}", net="lan"),
+              hostile("mad", 21, always, cpus=2, **mad), hostile("bars", 22, always, "pci-hostile"),
+              payload("flood", "net-flood", seconds=always, keys={"net": "lan, rate=1M"})),
+        [READY, Send("start server"), Expect(r"^server\| net-server: ready", LINUX_BOOT, "Kernel panic"),
+         Send("start mad"), Send("start bars"), Send("start flood"), started("mad", "bars", "flood"),
+         Send("start client"),
+         *(Expect(rf"^client\| net-client: copy {i} of {mib << 20} bytes is right", 120,
+                  r"net-client: copy \d+ of \d+ bytes is wrong") for i in range(1, rounds + 1)),
+         ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off" for n in ("server", "client")), 60),
+         case_disk.turn("web", "written"), case_disk.turn("web", "verified"), *isolated(), POWER_OFF],
+        timeout=500, cpus=2, left_out=NO_VENDOR, never=(r"^(mad|bars|flood)\| (FAIL|PASS)",))
+
+
 def cases():
-    return [virtio(), *in_two_sizes(neighbours, "virtio-hostile",
-                                    {"rounds": 400, "times": 6, "flood": 10, "beats": 60},
-                                    {"rounds": 80, "times": 2, "flood": 2, "beats": 15})]
+    return [virtio(), beside_linux(),
+            *in_two_sizes(neighbours, "virtio-hostile",
+                          {"rounds": 400, "times": 6, "flood": 10, "beats": 60},
+                          {"rounds": 80, "times": 2, "flood": 2, "beats": 15})]
