@@ -73,6 +73,7 @@ void case_virtio_blk(void);
 
 /* virtio_net.c */
 void case_virtio_net_loop(void);
+void case_net_flood(void);
 
 /* virtio_wrong.c */
 void case_virtio_wrong(void);

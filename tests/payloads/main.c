@@ -45,6 +45,7 @@ const struct rt_case rt_cases[] = {
 	{"pci-hostile", case_pci_hostile},
 	{"virtio-blk", case_virtio_blk},
 	{"virtio-net-loop", case_virtio_net_loop},
+	{"net-flood", case_net_flood},
 	{"virtio-wrong", case_virtio_wrong},
 	{"virtio-hostile", case_virtio_hostile},
 	{"virtio-reset", case_virtio_reset},

@@ -17,7 +17,7 @@
 #include "tests/payloads/rt_pci.h"
 #include "tests/payloads/rt_smp.h"
 
-#define DEVICES_MAX 16u
+#define DEVICES_MAX 24u
 #define BARS 3u
 #define STEPS 24u
 #define CHECK_EVERY 8u
@@ -454,8 +454,9 @@ static void set_up(uint64_t seed, unsigned cpus)
 	if (cpus > 1) {
 		rt_start_others();
 	}
-	add_targets(VIRTIO_TYPE_BLOCK);
-	add_targets(VIRTIO_TYPE_NET);
+	for (unsigned type = VIRTIO_TYPE_NET; type <= VIRTIO_TYPE_BALLOON; type++) {
+		add_targets(type);
+	}
 	EXPECT(rt_virtio_find(&disk.device, VIRTIO_TYPE_BLOCK, 0), "there is no disk");
 	EXPECT(rt_virtio_find(&nic.device, VIRTIO_TYPE_NET, 0), "there is no NIC");
 	rt_print("%u devices, seed %lu\n", target_count, seed);

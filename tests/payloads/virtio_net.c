@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two NICs of one guest on one network: what goes in at one comes out at the other. The TCP segment
- * is of this file's own making, so checksums and cuts are judged without the switch's code.
+ * is of this file's own making, so checksums and cuts are judged without the switch's code. And a
+ * guest that sends all it can to others.
  */
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
@@ -24,6 +25,8 @@
 #define CTRL_RX 0u
 #define CTRL_RX_PROMISC 0u
 #define CTRL_UNKNOWN 99u
+
+#define FLOOD_EVERY 64u /* frames between looks at the clock */
 
 static struct rt_nic nics[2];
 static uint8_t frame[NET_FRAME_MAX];
@@ -278,4 +281,39 @@ void case_virtio_net_loop(void)
 	}
 	rt_virtio_reset(&nics[0].device);
 	rt_virtio_reset(&nics[1].device);
+}
+
+/* --- a flood --- */
+
+/* To everybody, to a neighbour, to nobody, in turn. */
+static void choose_target(uint64_t turn, uint8_t last)
+{
+	memset(nics[1].mac, turn % 3 == 0 ? 0xff : 0x02, NET_MAC_BYTES);
+	if (turn % 3 == 1) {
+		memcpy(nics[1].mac, nics[0].mac, NET_MAC_BYTES);
+		nics[1].mac[NET_MAC_BYTES - 1] = last;
+	}
+}
+
+/* For `seconds`, as fast as it goes: short frames, and long ones that the switch has to cut. */
+void case_net_flood(void)
+{
+	uint64_t end = rdtsc() + rt_option("seconds", 10) * rt_tsc_hz();
+	uint8_t last = (uint8_t)rt_option("to", 0);
+	uint64_t sent = 0;
+
+	rt_nic_open(&nics[0], 0, BIT(VIRTIO_F_EVENT_IDX) | RT_NIC_CSUM | RT_NIC_HOST_TSO4);
+	while ((int64_t)(end - rdtsc()) > 0) {
+		for (unsigned i = 0; i < FLOOD_EVERY; i++, sent++) {
+			choose_target(sent, last);
+			if (sent % 4 == 0) {
+				send_segment(DATA, NET_GSO_TCPV4);
+			} else {
+				address(nics[1].mac, nics[0].mac, TYPE_TEST);
+				send(&nics[0], 60);
+			}
+		}
+	}
+	rt_print("%lu frames sent\n", sent);
+	rt_virtio_reset(&nics[0].device);
 }
