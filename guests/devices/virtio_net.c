@@ -41,7 +41,10 @@
 #define VIRTIO_NET_HDR_F_DATA_VALID 2u
 #define HDR_BYTES ((uint32_t)sizeof(struct virtio_net_hdr))
 
-/* What one call of a handler does: a chain costs 1, and 1 more for each BATCH_BYTES of it. */
+/*
+ * What one call of a handler does: a frame costs 1, and 1 more for each BATCH_BYTES of it; or as
+ * much as it has chains, if that is more.
+ */
 #define BATCH 64u
 #define BATCH_BYTES 4096u
 
@@ -61,10 +64,10 @@ static void ask(struct virtio_net *n, unsigned queue)
 	vwork_ask(&n->work[queue].vwork, 0);
 }
 
-/* What is left of a batch after a chain of `bytes`. */
-static unsigned spend(unsigned left, uint32_t bytes)
+/* What is left of a batch after a frame of `bytes` in `chains`. */
+static unsigned spend(unsigned left, uint32_t bytes, unsigned chains)
 {
-	return (unsigned)(left - min_u64(left, 1 + bytes / BATCH_BYTES));
+	return (unsigned)(left - min_u64(left, max_u64(chains, 1 + bytes / BATCH_BYTES)));
 }
 
 /* --- sending --- */
@@ -169,7 +172,7 @@ static void for_each_chain(struct virtio_net *n, unsigned index, struct virtqueu
 			uint32_t written = handle(n, ring, c);
 
 			virtqueue_push(ring, c->head, written);
-			left = spend(left, c->readable);
+			left = spend(left, c->readable, 1);
 		}
 	} while (left > 0 && virtqueue_listen(ring));
 	virtio_queue_publish(&n->virtio, index);
@@ -303,24 +306,26 @@ static unsigned fill_buffers(struct virtio_net *n, struct virtqueue *ring,
 	return 0;
 }
 
-static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const struct net_frame *f)
+/* *used: how many buffers the frame filled. */
+static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const struct net_frame *f,
+			  unsigned *used)
 {
 	struct virtio_net_hdr h;
 	enum put result;
-	unsigned used;
 
+	*used = 0;
 	if (!is_understood(n, &f->offload)) {
 		return PUT_REFUSED;
 	}
-	used = fill_buffers(n, ring, f, &result);
-	if (used == 0) {
+	*used = fill_buffers(n, ring, f, &result);
+	if (*used == 0) {
 		return result;
 	}
-	h = header_for(n, f, (uint16_t)used);
+	h = header_for(n, f, (uint16_t)*used);
 	if (!virtqueue_write(ring, &n->rx_first, 0, &h, sizeof(h))) {
 		return PUT_REFUSED;
 	}
-	for (unsigned i = 0; i < used; i++) {
+	for (unsigned i = 0; i < *used; i++) {
 		virtqueue_push(ring, n->rx_used[i].head, n->rx_used[i].len);
 	}
 	return PUT_DONE;
@@ -331,10 +336,11 @@ static void receive(struct virtio_net *n)
 	struct virtqueue *ring = virtio_ring(&n->virtio, RX);
 	const struct net_frame *f = NULL;
 	unsigned left = BATCH;
+	unsigned used;
 
 	virtqueue_quiet(ring);
 	while (left > 0 && ring->running && (f = peek_frame(n)) != NULL) {
-		enum put result = put_frame(n, ring, f);
+		enum put result = put_frame(n, ring, f, &used);
 
 		if (result == PUT_WAIT) {
 			break;
@@ -343,7 +349,7 @@ static void receive(struct virtio_net *n)
 			atomic_fetch_add_explicit(&n->port.stats.rx_dropped, 1,
 						  memory_order_relaxed);
 		}
-		left = spend(left, f->len);
+		left = spend(left, f->len, used);
 		drop_frame(n);
 	}
 	virtio_queue_publish(&n->virtio, RX);
