@@ -24,7 +24,9 @@ static uint64_t ticks_for(uint32_t bytes)
 static void refill(struct virtio_rng *r)
 {
 	uint64_t now = vtime_now(r->time);
-	uint64_t bytes = clock_muldiv(now - r->filled, VIRTIO_RNG_RATE, clock_hz());
+	/* CPUs do not agree to the tick. */
+	uint64_t passed = now > r->filled ? now - r->filled : 0;
+	uint64_t bytes = clock_muldiv(passed, VIRTIO_RNG_RATE, clock_hz());
 
 	if (bytes >= VIRTIO_RNG_BURST - r->left) {
 		r->left = VIRTIO_RNG_BURST;
