@@ -656,8 +656,12 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
  */
 static void do_device_work(struct vcpu *vcpu)
 {
-	vwork_run(&vcpu->vm->work);
+	bool more = vwork_run(&vcpu->vm->work);
+
 	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT);
+	if (more) {
+		atomic_fetch_or(&vcpu->requests, VCPU_REQ_DEVICE);
+	}
 }
 
 /* Work before the next entry; false when the vCPU cannot run on. */

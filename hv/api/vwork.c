@@ -54,18 +54,25 @@ static struct vwork *take(struct vwork_queue *q, struct list_node *batch)
 	return w;
 }
 
-void vwork_run(struct vwork_queue *q)
+bool vwork_run(struct vwork_queue *q)
 {
 	struct list_node batch;
 	struct vwork *w;
+	bool more;
 
-	/* Only what waits now: work that asks for itself again must not keep the guest out. */
+	/* Only of what waits now: work that asks for itself again must not keep the guest out. */
 	list_init(&batch);
 	lock_acquire(&q->lock);
-	list_append(&q->waiting, &batch);
-	list_remove(&q->waiting);
+	for (unsigned i = 0; i < VWORK_RUN_MAX && !list_empty(&q->waiting); i++) {
+		struct list_node *first = q->waiting.next;
+
+		list_remove(first);
+		list_append(&batch, first);
+	}
+	more = !list_empty(&q->waiting);
 	lock_release(&q->lock);
 	while ((w = take(q, &batch)) != NULL) {
 		w->fn(w);
 	}
+	return more;
 }

@@ -40,5 +40,10 @@ void vwork_init(struct vwork *w, struct vwork_queue *q, void (*fn)(struct vwork 
 void vwork_ask(struct vwork *w, unsigned vcpu);
 /* Not waiting any more; it may still be running elsewhere. */
 void vwork_cancel(struct vwork *w);
-/* Does what waits; the VM's space is current. */
-void vwork_run(struct vwork_queue *q);
+/* What one vwork_run does at most: a piece of work may take a millisecond. */
+#define VWORK_RUN_MAX 4u
+/*
+ * Does what waits, what was asked for first before; the VM's space is current. True: more waits,
+ * and the caller has to come again, when interrupts have had a chance.
+ */
+bool vwork_run(struct vwork_queue *q);
