@@ -46,8 +46,8 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
-	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c \
-	guests/devices/virtio_rng.c guests/devices/virtqueue.c
+	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c \
+	guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c guests/devices/virtqueue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \

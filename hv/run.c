@@ -663,8 +663,12 @@ static bool falls_asleep(struct vcpu *vcpu, const struct event_source *source)
  */
 static void do_device_work(struct vcpu *vcpu)
 {
-	vwork_run(&vcpu->vm->work);
+	bool more = vwork_run(&vcpu->vm->work);
+
 	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT);
+	if (more) {
+		atomic_fetch_or(&vcpu->requests, VCPU_REQ_DEVICE);
+	}
 }
 
 /* Work before the next entry; false when the vCPU cannot run on. */
@@ -795,6 +799,9 @@ static void idle(struct run_cpu *cpu, uint64_t until)
 	if (may_sleep(cpu)) {
 		watchdog_leave(cpu_this(), WATCHDOG_IDLE);
 		cpu_idle();
+	} else {
+		/* The chore may be waiting for an interrupt itself: a disk's last request. */
+		cpu_interrupt_window();
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
 	atomic_store_explicit(&cpu->idle, false, memory_order_relaxed);

@@ -7,8 +7,12 @@
 #define CLASS_OTHER_COMMUNICATION 0x078000u
 #define QUEUES 2u
 #define CHUNK_BYTES 256u
-/* Output of one run: whoever has more goes on when the guest has had a chance. */
-#define RUN_BYTES 16384u
+/*
+ * Output of one run; whoever has more goes on when interrupts have had a chance: at the pace of a
+ * serial port this is a tenth of a second. A chain counts for some bytes besides its own.
+ */
+#define RUN_BYTES 1024u
+#define COST_CHAIN 16u
 
 static struct virtio_console *to_console(struct virtio_pci *d)
 {
@@ -39,13 +43,15 @@ static bool send(struct virtio_console *c, uint32_t *budget)
 	return true;
 }
 
-static bool take_output(struct virtio_console *c)
+/* Makes the next chain the current one. False: the queue is broken, or it was enough for now. */
+static bool take_output(struct virtio_console *c, uint32_t *budget)
 {
 	struct virtqueue *ring = virtio_ring(&c->transport, VIRTIO_CONSOLE_TX);
 
-	if (!virtqueue_pop(ring, &c->tx)) {
+	if (*budget < COST_CHAIN || !virtqueue_pop(ring, &c->tx)) {
 		return false;
 	}
+	*budget -= COST_CHAIN;
 	if (c->tx.readable == 0) {
 		virtqueue_break(ring, "a buffer is not for the device to read");
 		return false;
@@ -61,7 +67,7 @@ static bool drain(struct virtio_console *c, uint32_t *budget)
 	struct virtqueue *ring = virtio_ring(&c->transport, VIRTIO_CONSOLE_TX);
 
 	while (c->sending || virtqueue_waiting(ring) != 0) {
-		if ((!c->sending && !take_output(c)) || !send(c, budget)) {
+		if ((!c->sending && !take_output(c, budget)) || !send(c, budget)) {
 			return false;
 		}
 	}

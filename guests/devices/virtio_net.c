@@ -39,7 +39,7 @@ static void obey(struct virtio_net *n)
 	do {
 		while (left > 0 && virtio_net_next(ring, c)) {
 			virtqueue_push(ring, c->head, virtio_net_obey(n, ring, c));
-			left = virtio_net_spend(left, c->readable);
+			left = virtio_net_spend(left, c->readable, 1);
 		}
 	} while (left > 0 && virtqueue_listen(ring));
 	virtio_queue_publish(&n->virtio, CTRL);
@@ -166,24 +166,26 @@ static unsigned fill_buffers(struct virtio_net *n, struct virtqueue *ring,
 	return 0;
 }
 
-static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const struct net_frame *f)
+/* *used: how many buffers the frame filled. */
+static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const struct net_frame *f,
+			  unsigned *used)
 {
 	struct virtio_net_hdr h;
 	enum put result;
-	unsigned used;
 
+	*used = 0;
 	if (!is_understood(n, &f->offload)) {
 		return PUT_REFUSED;
 	}
-	used = fill_buffers(n, ring, f, &result);
-	if (used == 0) {
+	*used = fill_buffers(n, ring, f, &result);
+	if (*used == 0) {
 		return result;
 	}
-	h = header_for(n, f, (uint16_t)used);
+	h = header_for(n, f, (uint16_t)*used);
 	if (!virtqueue_write(ring, &n->rx_first, 0, &h, sizeof(h))) {
 		return PUT_REFUSED;
 	}
-	for (unsigned i = 0; i < used; i++) {
+	for (unsigned i = 0; i < *used; i++) {
 		virtqueue_push(ring, n->rx_used[i].head, n->rx_used[i].len);
 	}
 	return PUT_DONE;
@@ -194,10 +196,11 @@ static void receive(struct virtio_net *n)
 	struct virtqueue *ring = virtio_ring(&n->virtio, RX);
 	const struct net_frame *f = NULL;
 	unsigned left = BATCH;
+	unsigned used;
 
 	virtqueue_quiet(ring);
 	while (left > 0 && ring->running && (f = peek_frame(n)) != NULL) {
-		enum put result = put_frame(n, ring, f);
+		enum put result = put_frame(n, ring, f, &used);
 
 		if (result == PUT_WAIT) {
 			break;
@@ -206,7 +209,7 @@ static void receive(struct virtio_net *n)
 			atomic_fetch_add_explicit(&n->port.stats.rx_dropped, 1,
 						  memory_order_relaxed);
 		}
-		left = virtio_net_spend(left, f->len);
+		left = virtio_net_spend(left, f->len, used);
 		drop_frame(n);
 	}
 	virtio_queue_publish(&n->virtio, RX);

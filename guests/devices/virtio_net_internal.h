@@ -30,7 +30,10 @@
 #define VIRTIO_NET_HDR_F_DATA_VALID 2u
 #define HDR_BYTES ((uint32_t)sizeof(struct virtio_net_hdr))
 
-/* What one call of a handler does: a chain costs 1, and 1 more for each BATCH_BYTES of it. */
+/*
+ * What one call of a handler does: a frame costs 1, and 1 more for each BATCH_BYTES of it; or as
+ * much as it has chains, if that is more.
+ */
 #define BATCH 64u
 #define BATCH_BYTES 4096u
 
@@ -40,10 +43,10 @@ static inline void virtio_net_ask(struct virtio_net *n, unsigned queue)
 	vwork_ask(&n->work[queue].vwork, 0);
 }
 
-/* What is left of a batch after a chain of `bytes`. */
-static inline unsigned virtio_net_spend(unsigned left, uint32_t bytes)
+/* What is left of a batch after a frame of `bytes` in `chains`. */
+static inline unsigned virtio_net_spend(unsigned left, uint32_t bytes, unsigned chains)
 {
-	return (unsigned)(left - min_u64(left, 1 + bytes / BATCH_BYTES));
+	return (unsigned)(left - min_u64(left, max_u64(chains, 1 + bytes / BATCH_BYTES)));
 }
 
 /* Whether there is a next chain, which is then in *c. */

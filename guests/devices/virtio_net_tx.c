@@ -113,7 +113,7 @@ static bool send_frames(struct virtio_net *n, struct virtqueue *ring, unsigned *
 	while (left > 0 && virtio_net_next(ring, &n->tx_chain)) {
 		send_chain(n, ring, &n->tx_chain);
 		virtqueue_push(ring, n->tx_chain.head, 0);
-		left = virtio_net_spend(left, n->tx_chain.readable);
+		left = virtio_net_spend(left, n->tx_chain.readable, 1);
 		++*sent;
 	}
 	n->tx.more = left == 0;

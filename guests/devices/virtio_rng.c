@@ -9,6 +9,8 @@
 #define CLASS_OTHER 0x00ff00u
 #define QUEUE 0u
 #define CHUNK_BYTES 256u
+/* Buffers that one run fills. */
+#define RUN_BUFFERS 64u
 /* A guest that finds the bucket empty waits until it holds this much. */
 #define REFILL_BYTES VIRTIO_RNG_BUFFER_MAX
 
@@ -22,7 +24,9 @@ static uint64_t ticks_for(uint32_t bytes)
 static void refill(struct virtio_rng *r)
 {
 	uint64_t now = vtime_now(r->time);
-	uint64_t bytes = clock_muldiv(now - r->filled, VIRTIO_RNG_RATE, clock_hz());
+	/* CPUs do not agree to the tick. */
+	uint64_t passed = now > r->filled ? now - r->filled : 0;
+	uint64_t bytes = clock_muldiv(passed, VIRTIO_RNG_RATE, clock_hz());
 
 	if (bytes >= VIRTIO_RNG_BURST - r->left) {
 		r->left = VIRTIO_RNG_BURST;
@@ -56,16 +60,17 @@ static void serve(struct virtio_rng *r)
 	virtqueue_push(ring, c->head, bytes);
 }
 
-/* True: a buffer waits, as the bytes are used up. */
-static bool drain(struct virtio_rng *r)
+/* True: a buffer waits, as the bytes are used up or *budget is. */
+static bool drain(struct virtio_rng *r, unsigned *budget)
 {
 	struct virtqueue *ring = virtio_ring(&r->transport, QUEUE);
 	struct virtqueue_chain *c = &r->chain;
 
 	while (virtqueue_waiting(ring) != 0) {
-		if (r->left == 0) {
+		if (r->left == 0 || *budget == 0) {
 			return true;
 		}
+		(*budget)--;
 		if (!virtqueue_pop(ring, c)) {
 			return false;
 		}
@@ -78,18 +83,29 @@ static bool drain(struct virtio_rng *r)
 	return false;
 }
 
+/* When there are bytes again, or if there are, when it was only enough for now. */
+static void go_on_later(struct virtio_rng *r)
+{
+	if (r->left == 0) {
+		vtimer_arm(&r->timer, r->filled + ticks_for(REFILL_BYTES));
+	} else {
+		vwork_ask(&r->work, 0);
+	}
+}
+
 /* Queue's lock held, and it may be worked on. */
 static void notify(struct virtio_pci *d, unsigned index)
 {
 	struct virtio_rng *r = container_of(d, struct virtio_rng, transport);
 	struct virtqueue *ring = virtio_ring(d, index);
+	unsigned budget = RUN_BUFFERS;
 
 	refill(r);
 	virtqueue_quiet(ring);
 	(void)virtqueue_poll(ring);
 	do {
-		if (drain(r)) {
-			vtimer_arm(&r->timer, r->filled + ticks_for(REFILL_BYTES));
+		if (drain(r, &budget)) {
+			go_on_later(r);
 			break;
 		}
 	} while (virtqueue_listen(ring));

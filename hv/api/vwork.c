@@ -69,20 +69,27 @@ static struct vwork *take(struct vwork_queue *q, struct list_node *batch)
 	return w;
 }
 
-void vwork_run(struct vwork_queue *q)
+bool vwork_run(struct vwork_queue *q)
 {
 	struct list_node batch;
 	struct vwork *w;
+	bool more;
 
-	/* Only what waits now: work that asks for itself again must not keep the guest out. */
+	/* Only of what waits now: work that asks for itself again must not keep the guest out. */
 	list_init(&batch);
 	lock_acquire(&q->lock);
-	list_append(&q->waiting, &batch);
-	list_remove(&q->waiting);
+	for (unsigned i = 0; i < VWORK_RUN_MAX && !list_empty(&q->waiting); i++) {
+		struct list_node *first = q->waiting.next;
+
+		list_remove(first);
+		list_append(&batch, first);
+	}
+	more = !list_empty(&q->waiting);
 	lock_release(&q->lock);
 	while ((w = take(q, &batch)) != NULL) {
 		w->fn(w);
 	}
+	return more;
 }
 
 /* The one that watches at `index`; NULL: there are fewer. */
@@ -101,7 +108,7 @@ static struct vwork *watcher(struct vwork_queue *q, unsigned index)
 	return found;
 }
 
-/* Looked up one by one, as a work may stop to watch; one that is missed has its timer. */
+/* Looked up one by one, as a work may stop to watch; those that are missed have their timers. */
 bool vwork_idle(struct vwork_queue *q)
 {
 	struct vwork *w;
@@ -109,7 +116,7 @@ bool vwork_idle(struct vwork_queue *q)
 	if (!atomic_load_explicit(&q->watched, memory_order_relaxed)) {
 		return false;
 	}
-	for (unsigned i = 0; (w = watcher(q, i)) != NULL; i++) {
+	for (unsigned i = 0; i < VWORK_RUN_MAX && (w = watcher(q, i)) != NULL; i++) {
 		w->idle(w);
 	}
 	return true;

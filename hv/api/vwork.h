@@ -50,7 +50,12 @@ void vwork_ask(struct vwork *w, unsigned vcpu);
 void vwork_watch(struct vwork *w, bool on);
 /* Neither waiting nor watching any more; it may still be running elsewhere. */
 void vwork_cancel(struct vwork *w);
-/* Does what waits; the VM's space is current. */
-void vwork_run(struct vwork_queue *q);
+/* What one vwork_run does at most: a piece of work may take a millisecond. */
+#define VWORK_RUN_MAX 4u
+/*
+ * Does what waits, what was asked for first before; the VM's space is current. True: more waits,
+ * and the caller has to come again, when interrupts have had a chance.
+ */
+bool vwork_run(struct vwork_queue *q);
 /* A vCPU is about to halt; the VM's space is current. Whether anything was called. */
 bool vwork_idle(struct vwork_queue *q);

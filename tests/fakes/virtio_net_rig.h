@@ -59,7 +59,7 @@ static inline void nic_pass(uint64_t ns)
 {
 	fake_cpu.tsc += ns;
 	timer_queue_run(&nic_timers, clock_now());
-	vwork_run(&nic_work);
+	(void)vwork_run(&nic_work);
 }
 
 /* Memory for frames; once. */

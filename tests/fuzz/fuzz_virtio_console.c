@@ -88,7 +88,7 @@ static void step(struct input *in)
 		break;
 	}
 	/* One step sends a bounded amount. */
-	assert(sent - before <= 16384 + 1);
+	assert(sent - before <= 1024 + 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -72,6 +72,28 @@ static void device_work_is_done_before_the_entry(void **state)
 	assert_int_equal(atomic_load(&g->vm.vcpus[0]->requests), 0);
 }
 
+/* All of it, but interrupts get in between. */
+static void much_device_work_is_done_in_parts(void **state)
+{
+	struct vwork w[2 * VWORK_RUN_MAX + 1];
+	unsigned windows = fake_cpu.window_count;
+	unsigned runs;
+
+	(void)state;
+	vm_rig_start(g);
+	works = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
+		vwork_init(&w[i], &g->vm.work, device_work);
+		vwork_ask(&w[i], 0);
+	}
+	runs = fake_backend.runs;
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(works, ARRAY_SIZE(w));
+	assert_true(fake_cpu.window_count >= windows + 2);
+	assert_int_equal(fake_backend.runs, runs + 1);
+}
+
 static void device_work_is_done_in_hlt(void **state)
 {
 	struct vwork w;
@@ -189,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(device_work_is_done_before_the_entry),
+		TEST(much_device_work_is_done_in_parts),
 		TEST(device_work_is_done_in_hlt),
 		TEST(device_work_wakes_by_its_interrupt),
 		TEST(device_work_is_done_while_waiting_for_start_up),

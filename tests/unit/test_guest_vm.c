@@ -308,7 +308,6 @@ static void its_devices_end_it(void **state)
 	}
 }
 
-/* An INIT message to itself: on a PC the BSP begins again in the firmware. */
 static void rearm_itself(struct vtimer *t)
 {
 	vtimer_arm(t, t->deadline + 1);
@@ -329,6 +328,39 @@ static void no_timer_outlives_the_board(void **state)
 	vtimer_cancel(&t);
 }
 
+static struct vwork late_work;
+
+static void no_work(struct vwork *w)
+{
+	(void)w;
+}
+
+/* As a timer function on another CPU may, just after its device was stopped. */
+static void stop_and_ask(struct pci_device *d)
+{
+	(void)d;
+	vwork_ask(&late_work, 0);
+}
+
+static void cancel_late_work(struct pci_device *d)
+{
+	(void)d;
+	vwork_cancel(&late_work);
+}
+
+static void work_asked_for_at_the_end_is_cancelled(void **state)
+{
+	static const struct board_pci_owner owner = {stop_and_ask, cancel_late_work};
+
+	(void)state;
+	vm_rig_start(g);
+	vwork_init(&late_work, &g->vm.work, no_work);
+	board_add_pci(g->board, NULL, &owner);
+	vm_rig_end(g);
+	assert_true(list_empty(&g->vm.work.waiting));
+}
+
+/* An INIT message to itself: on a PC the BSP begins again in the firmware. */
 static void init_to_itself_is_a_reset(void **state)
 {
 	unsigned runs;
@@ -592,6 +624,7 @@ int main(void)
 		TEST(the_next_life_begins_clean),
 		TEST(its_devices_end_it),
 		TEST(no_timer_outlives_the_board),
+		TEST(work_asked_for_at_the_end_is_cancelled),
 		TEST(init_to_itself_is_a_reset),
 		TEST(a_message_can_be_an_nmi),
 		TEST(its_console_is_connected),

@@ -382,6 +382,29 @@ static void a_long_frame_fills_several_buffers(void **state)
 	(void)take_frame(100, 6);
 }
 
+/* Buffers of one byte would make much work of few frames; what is left over is put off. */
+static void one_run_fills_a_bounded_number_of_buffers(void **state)
+{
+	struct rig_queue *q = &rig_queues[NIC_RX];
+
+	(void)state;
+	rig_start(&nic.virtio, BIT(15), 256);
+	offer_rx(0, 240, NIC_HDR + 1);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(deliver(60, i));
+	}
+	vwork_run(&nic_work);
+	assert_in_range(rig_used_index(q), 64, 70);
+	assert_int_equal(nic_asked, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		vwork_run(&nic_work);
+	}
+	assert_int_equal(rig_used_index(q), 240);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(take_frame(60, i).num_buffers, 6);
+	}
+}
+
 static void buffers_that_fit_exactly(void **state)
 {
 	(void)state;
@@ -578,6 +601,7 @@ int main(void)
 		TEST(without_memory_frames_are_dropped),
 		TEST(frames_come_in_by_deferred_work),
 		TEST(a_long_frame_fills_several_buffers),
+		TEST(one_run_fills_a_bounded_number_of_buffers),
 		TEST(buffers_that_fit_exactly),
 		TEST(a_frame_waits_for_buffers_and_is_told_of_them),
 		TEST(without_mergeable_buffers_a_frame_has_one),

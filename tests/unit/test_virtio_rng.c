@@ -116,6 +116,26 @@ static void test_waits_for_more(void **state)
 	assert_int_equal(rig_avail_event(&rig_queues[0]), rig_queues[0].avail_index);
 }
 
+/* However small the buffers are, one run fills only so many. */
+static void test_many_buffers(void **state)
+{
+	(void)state;
+	rig_start(&rng.transport, 0, 256);
+	for (unsigned i = 0; i < 200; i++) {
+		rig_desc(rig_queues[0].desc, i, DATA + i, 1, RIG_WRITE);
+		rig_offer(&rig_queues[0], (uint16_t)i);
+	}
+	rig_notify(&rng.transport, 0);
+	assert_int_equal(rig_used_index(&rig_queues[0]), 64);
+	assert_int_equal(asked, 1);
+	assert_false(vtimer_armed(&rng.timer));
+	for (unsigned i = 0; i < 3; i++) {
+		vwork_run(&work_queue);
+	}
+	assert_int_equal(rig_used_index(&rig_queues[0]), 200);
+	assert_int_equal(asked, 3);
+}
+
 /* However often it asks and whatever is saved up, a guest gets no more than its rate. */
 static void test_rate(void **state)
 {
@@ -144,6 +164,18 @@ static void test_rate(void **state)
 	offer(1);
 	assert_true(waits());
 	assert_int_equal(made - before, VIRTIO_RNG_BURST);
+}
+
+/* Another CPU's clock may be some ticks behind: that is no time at all. */
+static void test_time_goes_back(void **state)
+{
+	(void)state;
+	rig_advance_ns(&rig, 1000000);
+	use_up();
+	fake_tsc -= 100;
+	offer(64);
+	assert_true(waits());
+	assert_int_equal(made, VIRTIO_RNG_BURST);
 }
 
 static void test_broken(void **state)
@@ -190,7 +222,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_fills, setup),
 		cmocka_unit_test_setup(test_waits_for_more, setup),
+		cmocka_unit_test_setup(test_many_buffers, setup),
 		cmocka_unit_test_setup(test_rate, setup),
+		cmocka_unit_test_setup(test_time_goes_back, setup),
 		cmocka_unit_test_setup(test_broken, setup),
 		cmocka_unit_test_setup(test_reset_and_end, setup),
 	};

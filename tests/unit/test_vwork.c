@@ -133,6 +133,24 @@ static void waiting_work_is_not_doubled_within_a_turn(void **state)
 	assert_string_equal(order, "ab");
 }
 
+/* A guest with many queues does not keep its CPU for all of them at once. */
+static void one_turn_does_a_bounded_part(void **state)
+{
+	struct job jobs[VWORK_RUN_MAX + 1];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(jobs); i++) {
+		job_init(&jobs[i], (char)('0' + i));
+		vwork_ask(&jobs[i].work, 0);
+	}
+	assert_true(vwork_run(&queue));
+	assert_string_equal(order, "0123");
+	vwork_ask(&jobs[0].work, 0);
+	assert_false(vwork_run(&queue));
+	assert_string_equal(order, "012340");
+	assert_false(vwork_run(&queue));
+}
+
 static void cancelled_work_does_not_run(void **state)
 {
 	(void)state;
@@ -199,6 +217,7 @@ int main(void)
 		cmocka_unit_test_setup(asked_again_runs_again, setup),
 		cmocka_unit_test_setup(work_that_asks_waits_for_the_next_turn, setup),
 		cmocka_unit_test_setup(waiting_work_is_not_doubled_within_a_turn, setup),
+		cmocka_unit_test_setup(one_turn_does_a_bounded_part, setup),
 		cmocka_unit_test_setup(cancelled_work_does_not_run, setup),
 		cmocka_unit_test_setup(who_watches_is_called_when_a_vcpu_halts, setup),
 		cmocka_unit_test_setup(work_cancels_what_waits_in_its_own_turn, setup),
