@@ -171,6 +171,23 @@ static bool goes_on(struct ahci_port *p, unsigned slot)
 	return true;
 }
 
+/*
+ * Whether the command that the HBA let go of went wrong: a device fault alone raises no error
+ * event, and some HBAs let go of whatever failed. Queued commands that fail stay in the registers.
+ */
+static bool has_failed(struct ahci_port *p)
+{
+	uint32_t status = ahci_port_read(p, AHCI_PXTFD);
+
+	if (!p->requests.alone_now || (status & AHCI_PXTFD_FAILED) == 0) {
+		return false;
+	}
+	if (disk_queue_complain(&p->requests)) {
+		log_warn("%s: a command failed: status 0x%x", p->name, status & 0xff);
+	}
+	return true;
+}
+
 /* What the HBA had and has not any more is done. */
 static void take_done(struct ahci_port *p, struct list_node *done)
 {
@@ -183,7 +200,9 @@ static void take_done(struct ahci_port *p, struct list_node *done)
 		}
 		p->issued &= ~BIT32(slot);
 		p->resets = 0;
-		if (!goes_on(p, slot)) {
+		if (has_failed(p)) {
+			disk_queue_end(&p->requests, slot, HV_E_IO, done);
+		} else if (!goes_on(p, slot)) {
 			disk_queue_end(&p->requests, slot, HV_OK, done);
 		}
 	}
@@ -372,5 +391,5 @@ enum hv_status ahci_port_identify(struct ahci_port *p, uint16_t *words)
 			return HV_E_IO;
 		}
 	}
-	return (ahci_port_read(p, AHCI_PXTFD) & AHCI_PXTFD_ERR) == 0 ? HV_OK : HV_E_IO;
+	return (ahci_port_read(p, AHCI_PXTFD) & AHCI_PXTFD_FAILED) == 0 ? HV_OK : HV_E_IO;
 }

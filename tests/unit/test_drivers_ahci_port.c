@@ -112,6 +112,26 @@ static void discards_in_pieces(void **state)
 	assert_int_equal(fake.trimmed_first, 1000 + 64 * 65535);
 }
 
+/* The HBA has let go of the command, but its status says that it failed. */
+static void a_status_that_says_no(void **state)
+{
+	static const uint32_t status[] = {0x41, 0x70};
+
+	(void)state;
+	probe_one();
+	for (unsigned i = 0; i < ARRAY_SIZE(status); i++) {
+		rig_submit(i, BLK_FLUSH, 0, 0, 0);
+		fake_ahci_finish(&fake, 0);
+		port->tfd = status[i];
+		assert_true(fake_ahci_interrupt(&fake, 1));
+		rig_assert_done(i, HV_E_IO);
+	}
+	port->tfd = 0x50;
+	rig_submit(2, BLK_FLUSH, 0, 0, 0);
+	assert_int_equal(fake_ahci_run(&fake), 1);
+	rig_assert_done(2, HV_OK);
+}
+
 static void an_error_resets_the_link(void **state)
 {
 	(void)state;
@@ -226,6 +246,7 @@ int main(void)
 		T(without_queuing),
 		T(sectors_of_4096),
 		T(discards_in_pieces),
+		T(a_status_that_says_no),
 		T(an_error_resets_the_link),
 		T(a_request_that_takes_too_long),
 		T(a_lost_interrupt_costs_a_second),
