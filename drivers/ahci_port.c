@@ -302,7 +302,11 @@ static void recover(struct ahci_port *p, const char *why)
 
 static void check(struct ahci_port *p, uint32_t events)
 {
-	if ((events & AHCI_PXIS_ERRORS) != 0) {
+	if ((events & AHCI_PXIS_ERRORS) == AHCI_PXIS_TFES) {
+		/* A bad sector is an answer: any number of them in a row is no broken disk. */
+		p->resets = 0;
+		recover(p, "a command failed");
+	} else if ((events & AHCI_PXIS_ERRORS) != 0) {
 		recover(p, "an error");
 	} else if ((events & (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)) != 0) {
 		recover(p, "the link went down");

@@ -218,6 +218,21 @@ static void a_disk_that_is_pulled_out(void **state)
 	assert_true(fake_pci_is_master(&fake.pci));
 }
 
+static void bad_sectors_are_answers(void **state)
+{
+	(void)state;
+	probe_one();
+	for (unsigned i = 0; i < 10; i++) {
+		rig_submit(i, BLK_READ, i, 1, 0);
+		fake_ahci_error(&fake, 0);
+		fake_pci_pass(SECOND, MS);
+		rig_assert_done(i, HV_E_IO);
+	}
+	rig_submit(10, BLK_READ, 0, 8, 0);
+	assert_int_equal(fake_ahci_run(&fake), 1);
+	rig_assert_done(10, HV_OK);
+}
+
 static void resets_that_do_not_help_end(void **state)
 {
 	unsigned i;
@@ -226,7 +241,8 @@ static void resets_that_do_not_help_end(void **state)
 	probe_one();
 	for (i = 0; i < 10 && !rig_disks[0]->removed; i++) {
 		rig_submit(i, BLK_READ, 0, 8, 0);
-		fake_ahci_error(&fake, 0);
+		/* "Interface Fatal Error". */
+		assert_true(fake_ahci_interrupt(&fake, 1u << 27));
 		fake_pci_pass(SECOND, MS);
 		rig_assert_done(i, HV_E_IO);
 	}
@@ -252,6 +268,7 @@ int main(void)
 		T(a_lost_interrupt_costs_a_second),
 		T(an_engine_that_does_not_stop_is_cut_off),
 		T(a_disk_that_is_pulled_out),
+		T(bad_sectors_are_answers),
 		T(resets_that_do_not_help_end),
 	};
 
