@@ -28,10 +28,14 @@
 #define NVME_TO_NS 500000000ull
 
 #define NVME_CC_EN BIT32(0)
+#define NVME_CC_SHN_NORMAL BIT32(14)
 #define NVME_CC_IOSQES (6u << 16) /* entries of 64 bytes */
 #define NVME_CC_IOCQES (4u << 20) /* and of 16 */
+#define NVME_CC_ON (NVME_CC_EN | NVME_CC_IOSQES | NVME_CC_IOCQES)
 #define NVME_CSTS_RDY BIT32(0)
 #define NVME_CSTS_CFS BIT32(1)
+#define NVME_CSTS_SHST MASK(3, 2)
+#define NVME_SHST_COMPLETE 2u
 #define NVME_GONE UINT32_MAX
 
 /* "Admin Command Set". */
