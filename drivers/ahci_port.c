@@ -245,7 +245,11 @@ void ahci_port_begin_reset(struct ahci_port *p)
 static void reset_link(struct ahci_port *p, struct list_node *done)
 {
 	p->issued = 0;
-	disk_queue_end_open(&p->requests, done);
+	if (p->retries) {
+		disk_queue_retry_open(&p->requests);
+	} else {
+		disk_queue_end_open(&p->requests, done);
+	}
 	change_bits(p, AHCI_PXSCTL, (uint32_t)AHCI_PXSCTL_DET, AHCI_DET_RESET);
 	enter_phase(p, AHCI_RESETTING, STEP_NS);
 }
@@ -296,6 +300,7 @@ static void recover(struct ahci_port *p, const char *why)
 		log_warn("%s: %s: the link is reset", p->name, why);
 	}
 	p->resets++;
+	p->retries = false;
 	ahci_port_begin_reset(p);
 	timer_arm(&p->timer, clock_now() + clock_ns_to_ticks(STEP_NS));
 }
@@ -306,6 +311,7 @@ static void check(struct ahci_port *p, uint32_t events)
 		/* A bad sector is an answer: any number of them in a row is no broken disk. */
 		p->resets = 0;
 		recover(p, "a command failed");
+		p->retries = p->requests.open_count > 1;
 	} else if ((events & AHCI_PXIS_ERRORS) != 0) {
 		recover(p, "an error");
 	} else if ((events & (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)) != 0) {
