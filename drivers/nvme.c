@@ -161,11 +161,22 @@ static enum hv_status read_controller(struct nvme *c, char *page)
 	return HV_OK;
 }
 
+/* "LBA Format" in use: its place in the list. */
+static unsigned format_of(const char *page)
+{
+	uint8_t flbas = (uint8_t)page[NVME_IDN_FLBAS];
+	unsigned format = (unsigned)bits_get(flbas, NVME_FLBAS_FORMAT);
+
+	if ((uint8_t)page[NVME_IDN_NLBAF] >= 16) {
+		format |= (unsigned)bits_get(flbas, NVME_FLBAS_FORMAT_UPPER) << 4;
+	}
+	return format;
+}
+
 /* The size of blocks as a power of two; 0: not one that we can use. */
 static unsigned block_bits(const char *page)
 {
-	unsigned format = (uint8_t)page[NVME_IDN_FLBAS] & NVME_FLBAS_FORMAT;
-	uint32_t lbaf = field32(page, NVME_IDN_LBAF + 4 * format);
+	uint32_t lbaf = field32(page, NVME_IDN_LBAF + 4 * format_of(page));
 	unsigned bits = (unsigned)bits_get(lbaf, NVME_LBAF_LBADS);
 	bool protected = ((uint8_t)page[NVME_IDN_DPS] & NVME_DPS_TYPE) != 0;
 

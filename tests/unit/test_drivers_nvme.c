@@ -63,6 +63,26 @@ static void namespaces_and_their_formats(void **state)
 	assert_string_equal(rig_disks[1]->name, "nvme0n3");
 }
 
+/* Of a namespace with blocks of 512 bytes: format 17 of many, with blocks of 4096. */
+static void use_format_17(void *page)
+{
+	uint8_t *p = page;
+
+	if (p[26] == 1 && p[128 + 4 + 2] == 9) {
+		p[25] = 63;
+		p[26] = 0x21;
+		p[128 + 4 * 17 + 2] = 12;
+	}
+}
+
+static void more_than_16_formats(void **state)
+{
+	(void)state;
+	fake.on_identify = use_format_17;
+	probe_one();
+	assert_int_equal(rig_disks[0]->block_size, 4096);
+}
+
 static void one_that_is_pulled_out(void **state)
 {
 	(void)state;
@@ -149,6 +169,7 @@ int main(void)
 		T(a_disk_is_found),
 		T(what_the_controller_offers),
 		T(namespaces_and_their_formats),
+		T(more_than_16_formats),
 		T(one_that_is_pulled_out),
 		T(a_fatal_status_leads_to_a_reset),
 		T(resets_that_do_not_help_end),
