@@ -5,7 +5,8 @@
  *
  * An error, a request that takes too long and a link that goes down stop the port's engine and
  * reset the link, in phases by timer. All open requests end with HV_E_IO, but not before the engine
- * stands still: until then it may still move data.
+ * stands still: until then it may still move data. When the disk failed one command of several
+ * these are tried again one by one, so that a bad sector is only the matter of who reads it.
  *
  *	READY --> STOPPING --> RESETTING --> LINKING --> READY
  *	              |                          |
@@ -58,6 +59,7 @@ struct ahci_port {
 	enum ahci_phase phase;
 	uint64_t phase_limit;
 	uint32_t issued; /* slots that the HBA has */
+	bool retries;	 /* after this reset */
 	unsigned resets; /* since a request was answered last */
 	struct disk_queue requests;
 };

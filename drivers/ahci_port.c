@@ -171,6 +171,23 @@ static bool goes_on(struct ahci_port *p, unsigned slot)
 	return true;
 }
 
+/*
+ * Whether the command that the HBA let go of went wrong: a device fault alone raises no error
+ * event, and some HBAs let go of whatever failed. Queued commands that fail stay in the registers.
+ */
+static bool has_failed(struct ahci_port *p)
+{
+	uint32_t status = ahci_port_read(p, AHCI_PXTFD);
+
+	if (!p->requests.alone_now || (status & AHCI_PXTFD_FAILED) == 0) {
+		return false;
+	}
+	if (disk_queue_complain(&p->requests)) {
+		log_warn("%s: a command failed: status 0x%x", p->name, status & 0xff);
+	}
+	return true;
+}
+
 /* What the HBA had and has not any more is done. */
 static void take_done(struct ahci_port *p, struct list_node *done)
 {
@@ -183,7 +200,9 @@ static void take_done(struct ahci_port *p, struct list_node *done)
 		}
 		p->issued &= ~BIT32(slot);
 		p->resets = 0;
-		if (!goes_on(p, slot)) {
+		if (has_failed(p)) {
+			disk_queue_end(&p->requests, slot, HV_E_IO, done);
+		} else if (!goes_on(p, slot)) {
 			disk_queue_end(&p->requests, slot, HV_OK, done);
 		}
 	}
@@ -226,7 +245,11 @@ void ahci_port_begin_reset(struct ahci_port *p)
 static void reset_link(struct ahci_port *p, struct list_node *done)
 {
 	p->issued = 0;
-	disk_queue_end_open(&p->requests, done);
+	if (p->retries) {
+		disk_queue_retry_open(&p->requests);
+	} else {
+		disk_queue_end_open(&p->requests, done);
+	}
 	change_bits(p, AHCI_PXSCTL, (uint32_t)AHCI_PXSCTL_DET, AHCI_DET_RESET);
 	enter_phase(p, AHCI_RESETTING, STEP_NS);
 }
@@ -277,13 +300,19 @@ static void recover(struct ahci_port *p, const char *why)
 		log_warn("%s: %s: the link is reset", p->name, why);
 	}
 	p->resets++;
+	p->retries = false;
 	ahci_port_begin_reset(p);
 	timer_arm(&p->timer, clock_now() + clock_ns_to_ticks(STEP_NS));
 }
 
 static void check(struct ahci_port *p, uint32_t events)
 {
-	if ((events & AHCI_PXIS_ERRORS) != 0) {
+	if ((events & AHCI_PXIS_ERRORS) == AHCI_PXIS_TFES) {
+		/* A bad sector is an answer: any number of them in a row is no broken disk. */
+		p->resets = 0;
+		recover(p, "a command failed");
+		p->retries = p->requests.open_count > 1;
+	} else if ((events & AHCI_PXIS_ERRORS) != 0) {
 		recover(p, "an error");
 	} else if ((events & (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)) != 0) {
 		recover(p, "the link went down");
@@ -372,5 +401,5 @@ enum hv_status ahci_port_identify(struct ahci_port *p, uint16_t *words)
 			return HV_E_IO;
 		}
 	}
-	return (ahci_port_read(p, AHCI_PXTFD) & AHCI_PXTFD_ERR) == 0 ? HV_OK : HV_E_IO;
+	return (ahci_port_read(p, AHCI_PXTFD) & AHCI_PXTFD_FAILED) == 0 ? HV_OK : HV_E_IO;
 }

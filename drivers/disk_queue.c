@@ -31,6 +31,7 @@ void disk_queue_put(struct disk_queue *q, struct blk_device *d, struct blk_reque
 		    struct list_node *done)
 {
 	r->cookie = hva_of_ptr(d).v;
+	r->status = HV_OK;
 	if (q->failed) {
 		add_done(done, r, HV_E_IO);
 	} else {
@@ -38,9 +39,10 @@ void disk_queue_put(struct disk_queue *q, struct blk_device *d, struct blk_reque
 	}
 }
 
+/* One that waits with an error is tried again. */
 static bool is_alone(const struct disk_queue *q, const struct blk_request *r)
 {
-	return q->alone != NULL && q->alone(device_of(r), r);
+	return r->status != HV_OK || (q->alone != NULL && q->alone(device_of(r), r));
 }
 
 static unsigned free_slot(const struct disk_queue *q)
@@ -86,16 +88,23 @@ bool disk_queue_is_open(const struct disk_queue *q, unsigned slot, unsigned gene
 	       q->slots[slot].generation == generation;
 }
 
-void disk_queue_end(struct disk_queue *q, unsigned slot, enum hv_status status,
-		    struct list_node *done)
+static struct blk_request *leave_slot(struct disk_queue *q, unsigned slot)
 {
 	struct disk_slot *s = &q->slots[slot];
+	struct blk_request *r;
 
 	CHECK(slot < q->slot_count && s->request != NULL);
-	add_done(done, s->request, status);
+	r = s->request;
 	s->request = NULL;
 	q->open_count--;
 	q->alone_now = false;
+	return r;
+}
+
+void disk_queue_end(struct disk_queue *q, unsigned slot, enum hv_status status,
+		    struct list_node *done)
+{
+	add_done(done, leave_slot(q, slot), status);
 }
 
 void disk_queue_end_open(struct disk_queue *q, struct list_node *done)
@@ -103,6 +112,20 @@ void disk_queue_end_open(struct disk_queue *q, struct list_node *done)
 	for (unsigned i = 0; i < q->slot_count; i++) {
 		if (q->slots[i].request != NULL) {
 			disk_queue_end(q, i, HV_E_IO, done);
+		}
+	}
+}
+
+void disk_queue_retry_open(struct disk_queue *q)
+{
+	struct list_node *first = q->waiting.next;
+
+	for (unsigned i = 0; i < q->slot_count; i++) {
+		if (q->slots[i].request != NULL) {
+			struct blk_request *r = leave_slot(q, i);
+
+			r->status = HV_E_IO;
+			list_insert_before(first, &r->node);
 		}
 	}
 }

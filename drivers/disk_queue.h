@@ -54,7 +54,9 @@ void disk_queue_end(struct disk_queue *q, unsigned slot, enum hv_status status,
 		    struct list_node *done);
 /* All that have a slot, with HV_E_IO: the hardware has forgotten them. */
 void disk_queue_end_open(struct disk_queue *q, struct list_node *done);
-/* These, those that wait, and all that will come. */
+/* They wait once more, before the others, and each will be alone: one of them went wrong. */
+void disk_queue_retry_open(struct disk_queue *q);
+/* Those that have a slot, those that wait, and all that will come. */
 void disk_queue_fail(struct disk_queue *q, struct list_node *done);
 /* Whether a request has had a slot for longer than the limit. */
 bool disk_queue_is_overdue(const struct disk_queue *q, uint64_t now);

@@ -11,6 +11,7 @@
 #include "hv/base/log.h"
 
 #define BASE_CLASS_STORAGE 0x01u
+#define FLUSH_LIMIT_NS 10000000000ull
 
 struct driver {
 	bool (*matches)(const struct host_pci *f);
@@ -80,6 +81,27 @@ void host_disks_init(void (*found)(struct blk_device *d))
 	disks.found = found;
 	for (unsigned i = 0; i < host_pci_count(); i++) {
 		probe(host_pci_at(i), next);
+	}
+}
+
+void host_disks_stop(void)
+{
+	/* A request that is lost stays its disk's. */
+	static struct blk_request flushes[HOST_DISKS_MAX];
+
+	for (unsigned i = 0; i < disks.count; i++) {
+		struct blk_device *d = disks.disk[i];
+
+		flushes[i] = (struct blk_request){.op = BLK_FLUSH};
+		if (!d->removed && blk_sync(d, &flushes[i], FLUSH_LIMIT_NS) != HV_OK) {
+			log_warn("disk: %s: could not be flushed", d->name);
+		}
+	}
+	/* Disks may share a controller. */
+	for (unsigned i = 0; i < disks.count; i++) {
+		if (disks.disk[i]->ops->stop != NULL) {
+			disks.disk[i]->ops->stop(disks.disk[i]);
+		}
 	}
 }
 

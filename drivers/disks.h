@@ -13,6 +13,11 @@
  * and the other CPUs up.
  */
 void host_disks_init(void (*found)(struct blk_device *d));
+/*
+ * Before power goes or the machine starts anew: flushes all disks and tells them. Waits, for each
+ * disk 10 s at most; with no lock held.
+ */
+void host_disks_stop(void);
 unsigned host_disks_count(void);
 /* NULL: beyond the last. */
 struct blk_device *host_disks_at(unsigned index);

@@ -13,6 +13,7 @@
 #define WATCH_NS 1000000000ull
 #define STEP_NS 1000000ull
 #define RESETS_MAX 3u
+#define SHUTDOWN_LIMIT_NS 5000000000ull
 #define REGISTERS_MIN (NVME_DOORBELLS + KIB(4))
 /* Of a controller that has no list of them. */
 #define NAMESPACES_TRIED 16u
@@ -97,6 +98,25 @@ static void on_timer(struct timer *t)
 	disk_finish(&done);
 }
 
+/* --- stop --- */
+
+/* "Shutdown Processing": once for a controller would do, again does no harm. */
+static void stop(struct blk_device *d)
+{
+	struct nvme *c = container_of(d, struct nvme_namespace, device)->controller;
+	uint64_t limit = clock_now() + clock_ns_to_ticks(SHUTDOWN_LIMIT_NS);
+
+	lock_acquire(&c->lock);
+	if (c->phase == NVME_READY) {
+		nvme_write(c, NVME_CC, NVME_CC_ON | NVME_CC_SHN_NORMAL);
+		/* One that is gone reads as more than complete. */
+		while (bits_get(nvme_read(c, NVME_CSTS), NVME_CSTS_SHST) < NVME_SHST_COMPLETE &&
+		       clock_now() <= limit) {
+		}
+	}
+	lock_release(&c->lock);
+}
+
 /* --- start --- */
 
 static enum hv_status identify(struct nvme *c, uint32_t what, uint32_t nsid, void *page)
@@ -141,11 +161,22 @@ static enum hv_status read_controller(struct nvme *c, char *page)
 	return HV_OK;
 }
 
+/* "LBA Format" in use: its place in the list. */
+static unsigned format_of(const char *page)
+{
+	uint8_t flbas = (uint8_t)page[NVME_IDN_FLBAS];
+	unsigned format = (unsigned)bits_get(flbas, NVME_FLBAS_FORMAT);
+
+	if ((uint8_t)page[NVME_IDN_NLBAF] >= 16) {
+		format |= (unsigned)bits_get(flbas, NVME_FLBAS_FORMAT_UPPER) << 4;
+	}
+	return format;
+}
+
 /* The size of blocks as a power of two; 0: not one that we can use. */
 static unsigned block_bits(const char *page)
 {
-	unsigned format = (uint8_t)page[NVME_IDN_FLBAS] & NVME_FLBAS_FORMAT;
-	uint32_t lbaf = field32(page, NVME_IDN_LBAF + 4 * format);
+	uint32_t lbaf = field32(page, NVME_IDN_LBAF + 4 * format_of(page));
 	unsigned bits = (unsigned)bits_get(lbaf, NVME_LBAF_LBADS);
 	bool protected = ((uint8_t)page[NVME_IDN_DPS] & NVME_DPS_TYPE) != 0;
 
@@ -158,7 +189,7 @@ static unsigned block_bits(const char *page)
 static void fill_device(const struct nvme *c, struct nvme_namespace *ns, const char *page,
 			unsigned bits)
 {
-	static const struct blk_ops ops = {nvme_submit, poll};
+	static const struct blk_ops ops = {nvme_submit, poll, stop};
 	struct blk_device *d = &ns->device;
 
 	d->ops = &ops;

@@ -28,10 +28,14 @@
 #define NVME_TO_NS 500000000ull
 
 #define NVME_CC_EN BIT32(0)
+#define NVME_CC_SHN_NORMAL BIT32(14)
 #define NVME_CC_IOSQES (6u << 16) /* entries of 64 bytes */
 #define NVME_CC_IOCQES (4u << 20) /* and of 16 */
+#define NVME_CC_ON (NVME_CC_EN | NVME_CC_IOSQES | NVME_CC_IOCQES)
 #define NVME_CSTS_RDY BIT32(0)
 #define NVME_CSTS_CFS BIT32(1)
+#define NVME_CSTS_SHST MASK(3, 2)
+#define NVME_SHST_COMPLETE 2u
 #define NVME_GONE UINT32_MAX
 
 /* "Admin Command Set". */
@@ -108,11 +112,13 @@ static_assert(sizeof(struct nvme_range) == 16, "wire format");
 #define NVME_ONCS_DSM BIT32(2)
 #define NVME_ONCS_WRITE_ZEROES BIT32(3)
 #define NVME_IDN_NSZE 0u
+#define NVME_IDN_NLBAF 25u /* formats, less one */
 #define NVME_IDN_FLBAS 26u
 #define NVME_IDN_DPS 29u
 #define NVME_IDN_NSATTR 99u
 #define NVME_IDN_LBAF 128u
-#define NVME_FLBAS_FORMAT 15u
+#define NVME_FLBAS_FORMAT MASK(3, 0)
+#define NVME_FLBAS_FORMAT_UPPER MASK(6, 5) /* counts with more than 16 formats; since 2.0 */
 #define NVME_DPS_TYPE 7u
 #define NVME_NSATTR_READ_ONLY 1u
 #define NVME_LBAF_MS MASK(15, 0)

@@ -151,7 +151,7 @@ static void enable(struct nvme *c, struct list_node *done)
 		nvme_write(c, NVME_INTMS, UINT32_MAX);
 	}
 	enter_phase(c, NVME_ENABLING, ready_limit(c));
-	nvme_write(c, NVME_CC, NVME_CC_EN | NVME_CC_IOSQES | NVME_CC_IOCQES);
+	nvme_write(c, NVME_CC, NVME_CC_ON);
 }
 
 /* How many queues the controller gives. The first time they are made, later they must suffice. */

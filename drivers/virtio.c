@@ -481,6 +481,12 @@ static void *free_chain(struct virtio_queue *q, uint16_t head)
 	return token;
 }
 
+static void give_up(struct virtio_queue *q, const char *why)
+{
+	q->broken = true;
+	log_warn("virtio: queue %u: %s: not used any more", q->index, why);
+}
+
 /* Whether something is there to be taken that can be true. */
 static bool has_used(struct virtio_queue *q)
 {
@@ -488,28 +494,29 @@ static bool has_used(struct virtio_queue *q)
 	uint16_t ready = (uint16_t)(index - q->used_next);
 
 	if (ready > q->size && !q->broken) {
-		q->broken = true;
-		log_warn("virtio: queue %u: more is done than was asked for: not used any more",
-			 q->index);
+		give_up(q, "more is done than was asked for");
 	}
 	return ready != 0 && !q->broken;
 }
 
 void *virtio_queue_take(struct virtio_queue *q, uint32_t *written)
 {
-	while (has_used(q)) {
-		uint16_t slot = q->used_next % q->size;
-		uint32_t id = atomic_load(&q->used->ring[slot].id);
-		uint32_t bytes = atomic_load(&q->used->ring[slot].written);
+	uint16_t slot = q->used_next % q->size;
+	uint32_t bytes;
+	uint32_t id;
 
-		q->used_next++;
-		if (id < q->size && q->slots[id].token != NULL) {
-			*written = (uint32_t)min_u64(bytes, q->slots[id].writable);
-			return free_chain(q, (uint16_t)id);
-		}
-		log_warn("virtio: queue %u: chain %u is done, but was not asked for", q->index, id);
+	if (!has_used(q)) {
+		return NULL;
 	}
-	return NULL;
+	id = atomic_load(&q->used->ring[slot].id);
+	bytes = atomic_load(&q->used->ring[slot].written);
+	if (id >= q->size || q->slots[id].token == NULL) {
+		give_up(q, "a chain is done that was not asked for");
+		return NULL;
+	}
+	q->used_next++;
+	*written = (uint32_t)min_u64(bytes, q->slots[id].writable);
+	return free_chain(q, (uint16_t)id);
 }
 
 void *virtio_queue_drain(struct virtio_queue *q)

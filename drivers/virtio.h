@@ -64,7 +64,7 @@ struct virtio_queue {
 	uint16_t free_head;
 	uint16_t avail_next;
 	uint16_t used_next;
-	bool broken; /* the device has claimed more than it can have done */
+	bool broken; /* the device has claimed what it cannot have done */
 	char *doorbell;
 	struct virtio_desc *desc;
 	struct virtio_avail *avail;
@@ -127,8 +127,8 @@ void virtio_queue_notify(struct virtio_queue *q);
 void virtio_queue_interrupts(struct virtio_queue *q, bool on);
 /*
  * The token of a chain that the device is done with, and how many bytes it says it has written, no
- * more than the chain has; NULL when there is none. What makes no sense is left out, with a line in
- * the log.
+ * more than the chain has; NULL when there is none. What makes no sense is the queue's end
+ * (`broken`), with a line in the log: a device that goes on and on must not keep a CPU busy.
  */
 void *virtio_queue_take(struct virtio_queue *q, uint32_t *written);
 /* After a reset: any chain that was not taken, as if it were done; NULL: none is left. */

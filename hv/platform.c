@@ -402,11 +402,13 @@ void platform_devices(void (*found)(struct blk_device *d))
 
 void platform_power_off(void)
 {
+	host_disks_stop();
 	power_off();
 }
 
 void platform_reboot(void)
 {
+	host_disks_stop();
 	power_reset();
 }
 

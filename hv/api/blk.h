@@ -62,6 +62,9 @@ struct blk_ops {
 	void (*submit)(struct blk_device *d, struct blk_request *r);
 	/* Looks for completions as the device's interrupt would; NULL: nothing is ever open. */
 	void (*poll)(struct blk_device *d);
+	/* Power is about to go, all is flushed: tells the device; waits, bounded. NULL: need not.
+	 */
+	void (*stop)(struct blk_device *d);
 };
 
 /* What happened at a device since it exists. */

@@ -62,6 +62,10 @@ static enum hv_status read_blocks(void *ctx, uint64_t block, uint32_t count, voi
 	struct scan *scan = ctx;
 	uint32_t sectors = scan->dev->block_size / BLK_SECTOR;
 
+	/* The disk did not answer in time the last time: it still has the request. */
+	if (scan->request.done != NULL) {
+		return HV_E_IO;
+	}
 	scan->request = (struct blk_request){
 		.op = BLK_READ,
 		.sector = block * sectors,

@@ -72,8 +72,8 @@ void blk_registry_partition(const struct blk_disk *disk, unsigned index, struct 
 
 /*
  * The one partition whose label or unique GUID is `name`, and the one disk with this serial.
- * HV_E_NOT_FOUND: none has. HV_E_EXISTS: several have. HV_E_RANGE: the partition does not lie on
- * the disk. `why` then has the candidates, or what there is.
+ * HV_E_NOT_FOUND: none has. HV_E_EXISTS: several have. `why` then has the candidates, or what there
+ * is.
  */
 enum hv_status blk_registry_find_partition(struct span name, struct blk_extent *out,
 					   char why[BLK_WHY_MAX]) HV_MUST_CHECK;

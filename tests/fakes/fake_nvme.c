@@ -170,6 +170,12 @@ static void write_cc(struct fake_nvme *n, uint32_t value)
 		n->resets += was;
 		n->csts = n->stays_ready ? n->csts : 0;
 		memset(n->queues, 0, sizeof(n->queues));
+	} else if (was && (value >> 14 & 3) == 1) {
+		if ((value & ~(3u << 14)) != (1 | 6u << 16 | 4u << 20)) {
+			fail("CC", value);
+		}
+		n->shutdowns++;
+		n->csts |= n->never_shut ? 1u << 2 : 2u << 2;
 	} else if (!was) {
 		if (value != (1 | 6u << 16 | 4u << 20)) {
 			fail("configuration", value);

@@ -46,12 +46,14 @@ struct fake_nvme {
 	uint8_t disk[FAKE_NVME_BYTES]; /* of all namespaces, for reads and writes */
 	unsigned admin_count[256];     /* commands, by opcode */
 	unsigned resets;
+	unsigned shutdowns;
 	uint64_t flushed, deallocated_start, deallocated_blocks, zeroed_blocks, zeroed_commands;
 	/* Changes what is identified; NULL: nothing. */
 	void (*on_identify)(void *page);
 	/* Misbehaviour. */
 	bool stays_ready;      /* does not stop */
 	bool never_ready;      /* does not start */
+	bool never_shut;       /* does not get its shutdown done */
 	bool admin_silent;     /* answers no admin command */
 	uint8_t admin_refuses; /* this opcode; 0: none */
 	bool no_active_list;   /* as NVMe 1.0 */

@@ -112,6 +112,26 @@ static void discards_in_pieces(void **state)
 	assert_int_equal(fake.trimmed_first, 1000 + 64 * 65535);
 }
 
+/* The HBA has let go of the command, but its status says that it failed. */
+static void a_status_that_says_no(void **state)
+{
+	static const uint32_t status[] = {0x41, 0x70};
+
+	(void)state;
+	probe_one();
+	for (unsigned i = 0; i < ARRAY_SIZE(status); i++) {
+		rig_submit(i, BLK_FLUSH, 0, 0, 0);
+		fake_ahci_finish(&fake, 0);
+		port->tfd = status[i];
+		assert_true(fake_ahci_interrupt(&fake, 1));
+		rig_assert_done(i, HV_E_IO);
+	}
+	port->tfd = 0x50;
+	rig_submit(2, BLK_FLUSH, 0, 0, 0);
+	assert_int_equal(fake_ahci_run(&fake), 1);
+	rig_assert_done(2, HV_OK);
+}
+
 static void an_error_resets_the_link(void **state)
 {
 	(void)state;
@@ -122,7 +142,7 @@ static void an_error_resets_the_link(void **state)
 	fake_ahci_finish(&fake, 0);
 	fake.never_stops = true;
 	fake_ahci_error(&fake, 1);
-	/* What was done before was done well; the rest not before the engine stands still. */
+	/* What was done before was done well. */
 	rig_assert_done(0, HV_OK);
 	fake_pci_pass(100 * MS, MS);
 	assert_int_equal(rig_done_count, 1);
@@ -131,9 +151,17 @@ static void an_error_resets_the_link(void **state)
 	port->cmd &= ~(1u << 15);
 	port->ci = port->sact = 0;
 	fake_pci_pass(100 * MS, MS);
-	rig_assert_done(1, HV_E_IO);
-	rig_assert_done(2, HV_E_IO);
 	assert_int_equal(port->link_resets, 2);
+	/* The rest one by one: which of them it was shows then. */
+	assert_int_equal(rig_done_count, 1);
+	assert_int_equal(fake_ahci_open(&fake), 1);
+	fake_ahci_error(&fake, 0);
+	fake_pci_pass(100 * MS, MS);
+	rig_assert_done(1, HV_E_IO);
+	assert_int_equal(fake_ahci_open(&fake), 1);
+	fake_ahci_finish(&fake, 0);
+	assert_true(fake_ahci_interrupt(&fake, 8));
+	rig_assert_done(2, HV_OK);
 	assert_int_equal(fake_ahci_run(&fake), 1);
 	rig_assert_done(3, HV_OK);
 	assert_false(rig_disks[0]->removed);
@@ -198,6 +226,21 @@ static void a_disk_that_is_pulled_out(void **state)
 	assert_true(fake_pci_is_master(&fake.pci));
 }
 
+static void bad_sectors_are_answers(void **state)
+{
+	(void)state;
+	probe_one();
+	for (unsigned i = 0; i < 10; i++) {
+		rig_submit(i, BLK_READ, i, 1, 0);
+		fake_ahci_error(&fake, 0);
+		fake_pci_pass(SECOND, MS);
+		rig_assert_done(i, HV_E_IO);
+	}
+	rig_submit(10, BLK_READ, 0, 8, 0);
+	assert_int_equal(fake_ahci_run(&fake), 1);
+	rig_assert_done(10, HV_OK);
+}
+
 static void resets_that_do_not_help_end(void **state)
 {
 	unsigned i;
@@ -206,7 +249,8 @@ static void resets_that_do_not_help_end(void **state)
 	probe_one();
 	for (i = 0; i < 10 && !rig_disks[0]->removed; i++) {
 		rig_submit(i, BLK_READ, 0, 8, 0);
-		fake_ahci_error(&fake, 0);
+		/* "Interface Fatal Error". */
+		assert_true(fake_ahci_interrupt(&fake, 1u << 27));
 		fake_pci_pass(SECOND, MS);
 		rig_assert_done(i, HV_E_IO);
 	}
@@ -226,11 +270,13 @@ int main(void)
 		T(without_queuing),
 		T(sectors_of_4096),
 		T(discards_in_pieces),
+		T(a_status_that_says_no),
 		T(an_error_resets_the_link),
 		T(a_request_that_takes_too_long),
 		T(a_lost_interrupt_costs_a_second),
 		T(an_engine_that_does_not_stop_is_cut_off),
 		T(a_disk_that_is_pulled_out),
+		T(bad_sectors_are_answers),
 		T(resets_that_do_not_help_end),
 	};
 

@@ -147,6 +147,34 @@ static void time_is_counted_from_the_slot_on(void **state)
 	assert_false(disk_queue_is_overdue(&queue, 999999));
 }
 
+static void retries_come_first_and_alone(void **state)
+{
+	unsigned slot;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		put(i);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		(void)start();
+	}
+	disk_queue_end(&queue, 0, HV_OK, &done);
+	disk_queue_retry_open(&queue);
+	assert_int_equal(queue.open_count, 0);
+	for (unsigned i = 1; i < 3; i++) {
+		slot = start();
+		assert_ptr_equal(queue.slots[slot].request, &requests[i]);
+		assert_false(starts());
+		disk_queue_end(&queue, slot, HV_OK, &done);
+		assert_int_equal(requests[i].status, HV_OK);
+	}
+	/* The others are as they were; and so is one that its owner asks for anew. */
+	disk_finish(&done);
+	put(1);
+	assert_ptr_equal(queue.slots[start()].request, &requests[3]);
+	assert_true(starts());
+}
+
 static void all_end_when_it_fails(void **state)
 {
 	(void)state;
@@ -205,6 +233,7 @@ int main(void)
 		T(generations_tell_requests_apart),
 		T(some_suffer_nothing_beside_them),
 		T(time_is_counted_from_the_slot_on),
+		T(retries_come_first_and_alone),
 		T(all_end_when_it_fails),
 		T(complaints_end),
 		T(text_of_devices),

@@ -51,6 +51,54 @@ static void what_has_an_owner_is_left_alone(void **state)
 	assert_int_equal(host_disks_count(), 1);
 }
 
+/* Disks that answer once they are polled. */
+static const struct blk_ops *nvme_ops;
+static const struct blk_ops *ahci_ops;
+
+static void poll_nvme(struct blk_device *d)
+{
+	(void)d;
+	assert_int_equal(nvme[0].shutdowns, 0);
+	(void)fake_nvme_run(&nvme[0]);
+}
+
+static void poll_ahci(struct blk_device *d)
+{
+	(void)d;
+	(void)fake_ahci_run(&ahci);
+}
+
+static void answer_when_polled(void)
+{
+	static struct blk_ops own[2];
+
+	nvme_ops = host_disks_at(0)->ops;
+	ahci_ops = host_disks_at(1)->ops;
+	own[0] = (struct blk_ops){nvme_ops->submit, poll_nvme, nvme_ops->stop};
+	own[1] = (struct blk_ops){ahci_ops->submit, poll_ahci, ahci_ops->stop};
+	host_disks_at(0)->ops = &own[0];
+	host_disks_at(1)->ops = &own[1];
+}
+
+static void before_power_goes_all_are_flushed(void **state)
+{
+	(void)state;
+	fake_nvme_add(&nvme[0], 0x10);
+	fake_ahci_add(&ahci, 0x18);
+	fake_nvme_add(&nvme[1], 0x20);
+	(void)host_pci_scan(&fake_pci_machine.acpi);
+	host_disks_init(NULL);
+	assert_int_equal(host_disks_count(), 3);
+	answer_when_polled();
+	host_disks_stop();
+	assert_int_equal(nvme[0].flushed, 1);
+	assert_int_equal(ahci.flushed, 1);
+	assert_int_equal(nvme[0].shutdowns, 1);
+	/* A disk that does not answer is told all the same. */
+	assert_int_equal(nvme[1].flushed, 0);
+	assert_int_equal(nvme[1].shutdowns, 1);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -58,6 +106,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(disks_of_all_drivers),
 		T(what_has_an_owner_is_left_alone),
+		T(before_power_goes_all_are_flushed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

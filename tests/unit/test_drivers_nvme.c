@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fakes/fake_cpu.h"
 #include "tests/fakes/nvme_disk_rig.h"
 
 static void a_disk_is_found(void **state)
@@ -62,6 +63,26 @@ static void namespaces_and_their_formats(void **state)
 	assert_string_equal(rig_disks[1]->name, "nvme0n3");
 }
 
+/* Of a namespace with blocks of 512 bytes: format 17 of many, with blocks of 4096. */
+static void use_format_17(void *page)
+{
+	uint8_t *p = page;
+
+	if (p[26] == 1 && p[128 + 4 + 2] == 9) {
+		p[25] = 63;
+		p[26] = 0x21;
+		p[128 + 4 * 17 + 2] = 12;
+	}
+}
+
+static void more_than_16_formats(void **state)
+{
+	(void)state;
+	fake.on_identify = use_format_17;
+	probe_one();
+	assert_int_equal(rig_disks[0]->block_size, 4096);
+}
+
 static void one_that_is_pulled_out(void **state)
 {
 	(void)state;
@@ -114,6 +135,32 @@ static void a_lost_interrupt_costs_a_second(void **state)
 	assert_int_equal(fake.resets, 1);
 }
 
+static void power_goes(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	fake.namespaces[1] = fake.namespaces[0];
+	probe();
+	assert_int_equal(rig_disk_count, 2);
+	rig_disks[0]->ops->stop(rig_disks[0]);
+	rig_disks[1]->ops->stop(rig_disks[1]);
+	assert_int_equal(fake.csts, 1 | 2u << 2);
+	assert_int_not_equal(fake.shutdowns, 0);
+	/* One that never says so is not waited for. */
+	fake.never_shut = true;
+	fake.csts = 1;
+	start = fake_cpu.tsc;
+	rig_disks[0]->ops->stop(rig_disks[0]);
+	assert_in_range(fake_cpu.tsc - start, 4 * SECOND, 6 * SECOND);
+	/* One that is off is left alone. */
+	fake.shutdowns = 0;
+	fake.csts = UINT32_MAX;
+	fake_pci_pass(2 * SECOND, SECOND);
+	rig_disks[0]->ops->stop(rig_disks[0]);
+	assert_int_equal(fake.shutdowns, 0);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -122,10 +169,12 @@ int main(void)
 		T(a_disk_is_found),
 		T(what_the_controller_offers),
 		T(namespaces_and_their_formats),
+		T(more_than_16_formats),
 		T(one_that_is_pulled_out),
 		T(a_fatal_status_leads_to_a_reset),
 		T(resets_that_do_not_help_end),
 		T(a_lost_interrupt_costs_a_second),
+		T(power_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

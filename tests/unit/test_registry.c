@@ -242,6 +242,33 @@ static void damaged_and_failing_disks(void **state)
 	assert_int_equal(blk_registry_find_partition(span_of("wrong"), &e, why), HV_E_NOT_FOUND);
 }
 
+/* Answers for the first block alone. */
+static void poll_first_block(struct blk_device *dev)
+{
+	if (container_of(dev, struct disk_rig, dev)->last_sector == 0) {
+		disk_rig_poll(dev);
+	}
+}
+
+static void a_disk_that_answers_too_late(void **state)
+{
+	static const struct blk_ops slow = {.submit = disk_rig_submit, .poll = poll_first_block};
+
+	(void)state;
+	blk_registry_init();
+	disks[0].dev.ops = &slow;
+	disks[0].requests = 0;
+	fake_cpu.tsc_step = 100000000;
+	blk_registry_add(&disks[0].dev);
+	blk_registry_scan();
+	assert_non_null(strstr(text, "nvme0: its partition table cannot be read"));
+	/* The disk has the request for block 1 yet: it may not be used for the backup. */
+	assert_int_equal(disks[0].requests, 2);
+	assert_int_equal(disks[0].open_count, 1);
+	disk_rig_finish(&disks[0], 0);
+	assert_int_equal(blk_registry_disk(0)->partition_count, 0);
+}
+
 static void more_disks_than_there_is_room_for(void **state)
 {
 	(void)state;
@@ -262,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_disk_that_cannot_be_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_image_is_there_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_and_failing_disks, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_disk_that_answers_too_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_disks_than_there_is_room_for, setup, teardown),
 	};
 
