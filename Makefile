@@ -49,6 +49,7 @@ GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devic
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
 	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c \
 	guests/devices/virtio_rng.c guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/virtio_balloon.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -113,7 +114,7 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_random test_setup_uplink
-UNIT_TESTS += test_release
+UNIT_TESTS += test_release test_virtio_balloon
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
