@@ -196,6 +196,9 @@ enum gspace_release_next {
  */
 enum gspace_release_next gspace_release_step(struct gspace *g, uint64_t budget);
 
+/* Bytes of the guest's RAM that it has given back and not taken into use again. */
+uint64_t gspace_holes(const struct gspace *g);
+
 /*
  * The self-check behind `info isolation`: walks both tables of each VM and the core and proves that
  *  - every frame a guest or its window reaches is FRAME_GUEST and owned by that VM, or shared

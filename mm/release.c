@@ -22,6 +22,16 @@ static void count_holes(struct gspace *g, struct gspace_region *r, int64_t bytes
 	g->ram_bytes -= (uint64_t)bytes;
 }
 
+uint64_t gspace_holes(const struct gspace *g)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < g->region_count; i++) {
+		bytes += __atomic_load_n(&g->regions[i].holes, __ATOMIC_RELAXED);
+	}
+	return bytes;
+}
+
 /* --- parked frames --- */
 
 static bool is_parked_at(const struct gspace_parked *p, uint64_t addr)
