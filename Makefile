@@ -115,7 +115,7 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_random test_setup_uplink
-UNIT_TESTS += test_release test_virtio_balloon
+UNIT_TESTS += test_guest_memory test_monitor_balloon test_release test_virtio_balloon
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -127,6 +127,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_e1000 fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_blk fuzz_virtio_console \
 	fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_virtio_balloon
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c tests/fakes/net_oracle.c
