@@ -54,7 +54,27 @@ def balloon(name, left_out, memory, others, files, small):
         timeout=600, left_out=left_out)
 
 
+def balloon_smp(name, left_out, memory, small, size, rounds, run_args=()):
+    """Both vCPUs fill, compare and let go of memory while the balloon takes and gives it."""
+    return Case(
+        name, stick(CONF, linux("web", f"quiet task=balloon size={size} rounds={rounds}",
+                                memory=f"{memory}M", balloon="on", cpus=2)),
+        [READY, started("web"), Expect(r"^web\| balloon: begins", LINUX_BOOT * 2, "Kernel panic"),
+         *[step for target in (small, memory, small, memory)
+           for step in (Send(f"set web memory {target}M"), Expect(r"^web: asked to do with"),
+                        Poll("stats web", rf"^balloon\.actual_bytes {(memory - target) * MIB}$", 120),
+                        *isolated())],
+         Expect(r"^web\| balloon: ok", 60 * rounds), stopped("web", "power-off"), gone("web"),
+         POWER_OFF],
+        timeout=LINUX_BOOT * 2 + 400, cpus=2, left_out=left_out, run_args=run_args,
+        never=(r"balloon: FAILED", r"Out of memory"))
+
+
 def cases():
-    return in_two_sizes(balloon, "balloon",
-                        {"memory": 480, "others": 620, "files": 120, "small": 200},
-                        {"memory": 160, "others": 64, "files": 20, "small": 120})
+    return [*in_two_sizes(balloon, "balloon",
+                          {"memory": 480, "others": 620, "files": 120, "small": 200},
+                          {"memory": 160, "others": 64, "files": 20, "small": 120}),
+            *in_two_sizes(balloon_smp, "balloon-smp",
+                          {"memory": 400, "small": 320, "size": 40, "rounds": 6,
+                           "run_args": ("--one-thread",)},
+                          {"memory": 160, "small": 140, "size": 8, "rounds": 2})]
