@@ -316,6 +316,13 @@ static void set_rng(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->rng);
 }
 
+static void set_balloon(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->balloon);
+}
+
 static void set_paravirt(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
@@ -422,6 +429,7 @@ static const struct config_key guest_keys[] = {
 	{"restart", set_restart, false},
 	{"serial", set_serial, false},
 	{"rng", set_rng, false},
+	{"balloon", set_balloon, false},
 	{"paravirt", set_paravirt, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},

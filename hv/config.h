@@ -33,6 +33,7 @@
  *	restart    never (default) | on-crash | always
  *	serial     on (default) | off | virtio: a virtio console in COM1's place
  *	rng        on (default) | off: a virtio entropy device
+ *	balloon    on | off (default): a virtio balloon, through which memory comes back
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
@@ -133,6 +134,7 @@ struct guest_config {
 	bool serial;	     /* COM1 */
 	bool virtio_console; /* in its place */
 	bool rng;
+	bool balloon;
 	bool debug_exit;
 	bool test_device;
 	bool paravirt; /* the KVM interfaces are offered */

@@ -45,12 +45,29 @@ static void note_unclaimed(const struct vcpu *vcpu, gpa_t addr, const char *what
 	}
 }
 
+/* RAM whose frame is shared, or was given back, and no frame is left. */
+static void stop_without_memory(struct vcpu *vcpu)
+{
+	exit_stop(vcpu, "the machine has no memory left for its page tables, a private copy of a "
+			"page, or a page that it had given back");
+}
+
+/* What an access to guest memory came to: anything but HV_E_RANGE is the end of it. */
+static enum hv_status settled(struct vcpu *vcpu, enum hv_status status)
+{
+	if (status == HV_E_NO_MEMORY) {
+		stop_without_memory(vcpu);
+	}
+	return status;
+}
+
 static enum emul_access do_read(struct emul_ctx *c, gpa_t addr, unsigned size, uint64_t *value)
 {
 	struct vcpu *vcpu = vcpu_of(c);
 
 	*value = 0;
-	if (!is_lapic(addr) && guest_mem_read(vcpu->vm, addr, value, size) == HV_OK) {
+	if (!is_lapic(addr) &&
+	    settled(vcpu, guest_mem_read(vcpu->vm, addr, value, size)) != HV_E_RANGE) {
 		return EMUL_ACCESS_OK;
 	}
 	if (is_lapic(addr)) {
@@ -73,7 +90,8 @@ static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, 
 	struct vcpu *vcpu = vcpu_of(c);
 
 	if (!is_lapic(addr) &&
-	    (guest_mem_write(vcpu->vm, addr, &value, size) == HV_OK || is_rom(vcpu, addr, size))) {
+	    (settled(vcpu, guest_mem_write(vcpu->vm, addr, &value, size)) != HV_E_RANGE ||
+	     is_rom(vcpu, addr, size))) {
 		return EMUL_ACCESS_OK;
 	}
 	if (is_lapic(addr)) {
@@ -123,8 +141,10 @@ static enum emul_access do_exchange(struct emul_ctx *c, gpa_t addr, unsigned siz
 
 static enum emul_access do_fetch(struct emul_ctx *c, gpa_t addr, uint8_t *bytes, size_t n)
 {
-	return guest_mem_read(vcpu_of(c)->vm, addr, bytes, n) == HV_OK ? EMUL_ACCESS_OK
-								       : EMUL_ACCESS_STOP;
+	struct vcpu *vcpu = vcpu_of(c);
+
+	return settled(vcpu, guest_mem_read(vcpu->vm, addr, bytes, n)) == HV_OK ? EMUL_ACCESS_OK
+										: EMUL_ACCESS_STOP;
 }
 
 static bool walk_read(const struct gwalk *w, gpa_t addr, unsigned size, uint64_t *entry)
@@ -374,8 +394,7 @@ void exit_nested_fault(struct vcpu *vcpu, struct vm_exit *exit)
 		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
 		break;
 	case GSPACE_FAULT_NO_MEMORY:
-		exit_stop(vcpu, "the machine has no memory left for its page tables or a private "
-				"copy of a page");
+		stop_without_memory(vcpu);
 		break;
 	case GSPACE_FAULT_MMIO:
 	case GSPACE_FAULT_ROM:

@@ -9,6 +9,7 @@
 #include "hv/base/lock.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
+#include "hv/guest_memory.h"
 #include "hv/guest_vm.h"
 #include "hv/pv.h"
 #include "hv/recorder.h"
@@ -322,6 +323,7 @@ void guest_end_wanted(void)
 		if (wanted) {
 			guest_stop(g, end, reason);
 		}
+		guest_memory_wanted(g);
 	}
 }
 
@@ -473,6 +475,7 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
 	};
 	console_guest_init(&g->console, g->vm.name);
 	work_init(&g->work, guest_step);
+	guest_memory_init(g);
 	guests[guests_count++] = g;
 	return g;
 }

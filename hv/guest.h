@@ -64,7 +64,16 @@ struct guest_share {
 };
 
 struct guest_nic;
+struct virtio_balloon;
 struct virtio_console;
+
+/* The job that frees what it has given back; owned by hv/guest_memory.c. */
+struct guest_memory {
+	struct work work;
+	_Atomic bool wanted; /* the job is to be begun */
+	bool flushing;	     /* it waits for CPUs to flush */
+	uint64_t ticket;     /* of run_flush_begin, while flushing */
+};
 
 struct guest {
 	struct vm vm;
@@ -93,6 +102,8 @@ struct guest {
 	unsigned quick_ends; /* in a row */
 	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */
 	struct board *board;
+	struct virtio_balloon *balloon; /* if config->balloon, while it has a board; else NULL */
+	struct guest_memory memory;
 	struct virtio_console *virtio_console;	 /* if config->virtio_console, while it has a VM */
 	struct guest_nic *nics[CONFIG_NETS_MAX]; /* config->net_count of them while it has a VM */
 	struct event_source events;
@@ -148,7 +159,7 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason);
  * is.
  */
 bool guest_end(struct guest *g, enum guest_end end, const char *reason);
-/* Stops those for which guest_end was called. */
+/* Stops those for which guest_end was called, and frees what others have given back. */
 void guest_end_wanted(void);
 /* HV_E_BUSY when not running, or not paused. */
 enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entropy device and the console of a guest. */
+/* The entropy device, the console and the balloon of a guest. */
 #include "hv/guest_virtio.h"
 
+#include "guests/devices/virtio_balloon.h"
 #include "guests/devices/virtio_console.h"
 #include "guests/devices/virtio_rng.h"
+#include "hv/guest_memory.h"
 #include "hv/random.h"
 #include "hv/run.h"
 #include "mm/pool.h"
@@ -132,6 +134,60 @@ static enum hv_status create_console(struct guest *g)
 	return HV_OK;
 }
 
+/* ---- balloon ---- */
+
+static struct virtio_balloon *balloon_of(struct pci_device *pci)
+{
+	return container_of(transport_of(pci), struct virtio_balloon, transport);
+}
+
+static void balloon_stop(struct pci_device *pci)
+{
+	virtio_balloon_fini(balloon_of(pci));
+}
+
+static void balloon_release(struct pci_device *pci)
+{
+	struct virtio_balloon *balloon = balloon_of(pci);
+	struct guest *g = balloon->ctx;
+
+	g->balloon = NULL;
+	pool_free(balloon, sizeof(*balloon));
+}
+
+static const struct board_pci_owner balloon_owner = {balloon_stop, balloon_release};
+
+static enum hv_status create_balloon(struct guest *g)
+{
+	struct virtio_balloon *balloon = pool_alloc(sizeof(*balloon));
+	struct virtio_balloon_config cfg = {
+		.wiring = wiring_of(g),
+		.work = &g->vm.work,
+		.time = &g->vm.time,
+		.release = guest_memory_release,
+		.ctx = g,
+	};
+	enum hv_status status;
+
+	if (balloon == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	status = gspace_allow_release(&g->vm.gspace);
+	if (status == HV_OK) {
+		status = board_place_pci(g->board, &cfg.wiring.place);
+	}
+	if (status == HV_OK) {
+		status = virtio_balloon_init(balloon, &cfg);
+	}
+	if (status != HV_OK) {
+		pool_free(balloon, sizeof(*balloon));
+		return status;
+	}
+	g->balloon = balloon;
+	board_add_pci(g->board, &balloon->transport.pci, &balloon_owner);
+	return HV_OK;
+}
+
 enum hv_status guest_virtio_create(struct guest *g)
 {
 	enum hv_status status = HV_OK;
@@ -141,6 +197,9 @@ enum hv_status guest_virtio_create(struct guest *g)
 	}
 	if (status == HV_OK && g->config->rng) {
 		status = create_rng(g);
+	}
+	if (status == HV_OK && g->config->balloon) {
+		status = create_balloon(g);
 	}
 	return status;
 }

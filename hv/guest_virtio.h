@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The small virtio devices of a guest: random bytes (`rng`), and a console in COM1's place (`serial
- * = virtio`). They come and go with its VM.
+ * The small virtio devices of a guest: random bytes (`rng`), a balloon (`balloon`), and a console
+ * in COM1's place (`serial = virtio`). They come and go with its VM.
  */
 #pragma once
 

@@ -73,6 +73,10 @@ void monitor_top_end(void);
 /* `info networks`, a guest's NICs in `stats`, `capture` (hv/monitor_net.c). */
 void monitor_networks(void);
 void monitor_stats_nics(const struct guest *g);
+/* `stats`: the lines of a guest's balloon; asks its driver for what the next call shows. */
+void monitor_stats_balloon(const struct guest *g);
+/* `set NAME memory`: what the guest is asked to do with. */
+void monitor_set_memory(struct guest *g, struct span value);
 void monitor_capture(struct span args);
 /* `capture NAME dump` prints over some time, as `top` does. */
 bool monitor_dump_active(void);

@@ -252,7 +252,7 @@ static const struct monitor_command commands[] = {
 	{"send", "NAME TEXT", "type a line into a guest's console", cmd_send},
 	{"top", "[N]", "what guests and CPUs do in a second, N times", monitor_top},
 	{"stats", "NAME", "counters of a guest, one `key value` a line", monitor_stats},
-	{"set", "NAME KEY VALUE", "change a guest's weight, cap or pin", monitor_set},
+	{"set", "NAME KEY VALUE", "change a guest's weight, cap, pin or memory", monitor_set},
 	{"trace", "NAME [N]", "the last N exits of a guest", cmd_trace},
 	{"log", "[NAME] [N]", "the last N lines of the log, or of a guest's console", cmd_log},
 	{"info", "WHAT", "machine, cpus, memory, disks, networks, isolation or policy",

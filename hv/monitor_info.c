@@ -65,6 +65,20 @@ static void info_cpus(void)
 	}
 }
 
+static void info_memory_of(const struct guest *g)
+{
+	const struct gspace *space = &g->vm.gspace;
+	uint64_t tables = (space->stage2.table_count + space->host.pt.table_count) * PAGE_SIZE;
+	uint64_t holes = gspace_holes(space);
+
+	monitor_print("  %-16s RAM %lu KiB, overhead %lu KiB, page tables %lu KiB", g->vm.name,
+		      space->ram_bytes >> 10, guest_overhead_bytes(g) >> 10, tables >> 10);
+	if (holes != 0) {
+		monitor_print(", %lu KiB given back", holes >> 10);
+	}
+	monitor_print("\n");
+}
+
 static void info_memory(void)
 {
 	struct frame_stats s;
@@ -79,14 +93,7 @@ static void info_memory(void)
 		const struct guest *g = guest_at(i);
 
 		if (g->has_space) {
-			monitor_print(
-				"  %-16s RAM %lu KiB, overhead %lu KiB, page tables %lu KiB\n",
-				g->vm.name, g->vm.gspace.ram_bytes >> 10,
-				guest_overhead_bytes(g) >> 10,
-				(g->vm.gspace.stage2.table_count +
-				 g->vm.gspace.host.pt.table_count) *
-						PAGE_SIZE >>
-					10);
+			info_memory_of(g);
 		}
 	}
 	monitor_memory_of_disks();
@@ -244,6 +251,7 @@ void monitor_stats(struct span args)
 		return;
 	}
 	monitor_print("ram_bytes %lu\n", g->vm.gspace.ram_bytes);
+	monitor_print("given_back_bytes %lu\n", gspace_holes(&g->vm.gspace));
 	monitor_print("overhead_bytes %lu\n", guest_overhead_bytes(g));
 	monitor_print("stage2_tables %lu\n", g->vm.gspace.stage2.table_count);
 	monitor_print("guest_time_us %lu\n", vtime_now_ns(&g->vm.time) / 1000);
@@ -252,6 +260,7 @@ void monitor_stats(struct span args)
 	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
 	stats_group(g);
 	monitor_stats_nics(g);
+	monitor_stats_balloon(g);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		stats_vcpu(&g->tasks[i]);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `set`: what a guest gets of the CPUs, changed while it runs. */
+/* `set`: what a guest gets of the CPUs and of memory, changed while it runs. */
 #include "hv/guest.h"
 #include "hv/monitor.h"
 
@@ -84,6 +84,10 @@ void monitor_set(struct span args)
 		print_share(g);
 		return;
 	}
+	if (span_eq(key, "memory")) {
+		monitor_set_memory(g, span_trim(args));
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (span_eq(key, keys[i].name)) {
 			if (keys[i].set(span_trim(args), &share)) {
@@ -93,5 +97,5 @@ void monitor_set(struct span args)
 			return;
 		}
 	}
-	monitor_print("set what? weight, cap or pin\n");
+	monitor_print("set what? weight, cap, pin or memory\n");
 }

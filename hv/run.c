@@ -12,6 +12,7 @@
 #include "hv/cpu/regs.h"
 #include "hv/event.h"
 #include "hv/exit.h"
+#include "hv/fetch.h"
 #include "hv/fpu.h"
 #include "hv/guest.h"
 #include "hv/pv.h"
@@ -38,8 +39,9 @@ struct run_cpu {
 	uint64_t programmed; /* what the host timer is armed for */
 	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
 	bool attention;
-	_Atomic uint32_t asked; /* ASK_* */
-	_Atomic bool open;	/* runs a guest or sleeps: only an interrupt gets through */
+	_Atomic uint32_t asked;	  /* ASK_* */
+	_Atomic uint64_t flushed; /* the ticket of its last ASK_FLUSH */
+	_Atomic bool open;	  /* runs a guest or sleeps: only an interrupt gets through */
 	_Atomic bool idle;
 	const char *_Atomic last_guest;
 	uint64_t online_since;
@@ -55,6 +57,7 @@ static struct {
 	struct spinlock baton;
 	_Atomic uint32_t chores; /* RUN_CHORE_* */
 	_Atomic unsigned online_count;
+	_Atomic uint64_t flush_ticket; /* the last one given out */
 	struct run_cpu cpus[CPU_MAX];
 } run;
 
@@ -100,6 +103,14 @@ static void unload(struct run_cpu *cpu)
 	}
 }
 
+static void flush(struct run_cpu *cpu)
+{
+	uint64_t ticket = atomic_load(&run.flush_ticket);
+
+	cpu_write_cr3(cpu_read_cr3());
+	atomic_store(&cpu->flushed, ticket);
+}
+
 /* Does what others ask of this CPU, outside slices. */
 static void serve(struct run_cpu *cpu)
 {
@@ -110,7 +121,7 @@ static void serve(struct run_cpu *cpu)
 		space_switch(space_core());
 	}
 	if ((asked & ASK_FLUSH) != 0) {
-		cpu_write_cr3(cpu_read_cr3());
+		flush(cpu);
 	}
 }
 
@@ -425,6 +436,24 @@ void run_flush_cpus(void)
 	}
 }
 
+uint64_t run_flush_begin(void)
+{
+	return atomic_fetch_add(&run.flush_ticket, 1) + 1;
+}
+
+bool run_flush_done(const struct space *s, uint64_t ticket)
+{
+	bool done = true;
+
+	for (unsigned i = 0; i < run.cpu_count; i++) {
+		if (atomic_load(&run.cpus[i].flushed) < ticket && space_is_current_on(s, i)) {
+			ask(i, ASK_FLUSH);
+			done = false;
+		}
+	}
+	return done;
+}
+
 /* --- for people --- */
 
 static enum run_state state_of(const struct run_task *t)
@@ -575,6 +604,22 @@ static void conduct(struct run_cpu *cpu)
 
 /* --- a slice --- */
 
+/*
+ * A flush may have begun between the load of CR3 and the moment when others see this CPU in the
+ * space: then nobody asks it.
+ */
+static void enter_space(struct run_cpu *cpu, struct space *s)
+{
+	if (space_current() == s) {
+		return;
+	}
+	space_switch(s);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&run.flush_ticket) != atomic_load(&cpu->flushed)) {
+		flush(cpu);
+	}
+}
+
 static void load(struct run_cpu *cpu, struct vcpu *vcpu)
 {
 	unsigned index = cpu_this()->index;
@@ -582,7 +627,7 @@ static void load(struct run_cpu *cpu, struct vcpu *vcpu)
 	if (cpu->loaded != vcpu) {
 		unload(cpu);
 		fetch_state(vcpu);
-		space_switch(&vcpu->vm->gspace.host);
+		enter_space(cpu, &vcpu->vm->gspace.host);
 		cpu->stats.switches++;
 		the_backend->vcpu_load(vcpu, index);
 		cpu_write_dr03(vcpu->dr);
@@ -594,7 +639,7 @@ static void load(struct run_cpu *cpu, struct vcpu *vcpu)
 			guest_apply_tsc(guest_of(vcpu->vm), vcpu);
 		}
 	} else {
-		space_switch(&vcpu->vm->gspace.host);
+		enter_space(cpu, &vcpu->vm->gspace.host);
 	}
 }
 
@@ -671,6 +716,14 @@ static void do_device_work(struct vcpu *vcpu)
 	}
 }
 
+static void flush_vcpu(struct vcpu *vcpu, uint32_t requests)
+{
+	the_backend->tlb_flush(vcpu);
+	if ((requests & VCPU_REQ_RELEASED) != 0) {
+		fetch_clear(vcpu);
+	}
+}
+
 /* Work before the next entry; false when the vCPU cannot run on. */
 static bool prepare(struct run_task *task)
 {
@@ -685,8 +738,8 @@ static bool prepare(struct run_task *task)
 	/* An offer that did not come to an entry: what follows looks at the LAPIC. */
 	pv_eoi_settle(vcpu);
 	/* Before it may sleep: nobody asks twice. */
-	if ((requests & VCPU_REQ_TLB_FLUSH) != 0) {
-		the_backend->tlb_flush(vcpu);
+	if ((requests & VCPU_REQ_FLUSHES) != 0) {
+		flush_vcpu(vcpu, requests);
 	}
 	if ((requests & VCPU_REQ_SIGNALS) != 0) {
 		guest_vcpu_signals(vcpu, requests);

@@ -23,6 +23,7 @@
 #include "hv/sched.h"
 
 struct cpu_local;
+struct space;
 struct vcpu;
 struct vm;
 
@@ -51,7 +52,7 @@ struct run_ops {
 
 /* What to do with the baton. */
 #define RUN_CHORE_INPUT 1u  /* somebody typed, a guest has room for more, `top` is due */
-#define RUN_CHORE_GUESTS 2u /* a guest wants to end */
+#define RUN_CHORE_GUESTS 2u /* a guest wants to end, or has given RAM back */
 #define RUN_CHORE_WORK 4u   /* hv/work.h has steps to take */
 
 /*
@@ -118,6 +119,15 @@ void run_timer_fired(void);
 void run_wake_late(uint64_t now);
 /* All other CPUs drop their translations of core memory soon. */
 void run_flush_cpus(void);
+
+/*
+ * What was unmapped from a space, and asked of its vCPUs, before run_flush_begin is known to no CPU
+ * once run_flush_done says so: each that is in the space has been outside of a slice since, where
+ * it holds no pointer into the VM window, and has dropped its translations. Nothing waits: the
+ * second is called until it is true. With the baton.
+ */
+uint64_t run_flush_begin(void);
+bool run_flush_done(const struct space *s, uint64_t ticket);
 
 /* One round: timers, chores, one slice (or idling until an interrupt). */
 void run_once(void);

@@ -9,6 +9,8 @@
 #include "mm/access.h"
 #include "mm/buddy.h"
 #include "mm/frame.h"
+#include "mm/gspace_internal.h"
+#include "mm/pool.h"
 #include "mm/window.h"
 
 enum hv_status gspace_init(struct gspace *g, uint16_t owner, const struct pt_format *format,
@@ -35,8 +37,7 @@ void gspace_limit_code(struct gspace *g, unsigned level)
 	g->code_level = level;
 }
 
-/* The region that holds `addr`, NULL when none does; remembers it for gspace_hit. */
-static struct gspace_region *find_region(struct gspace *g, uint64_t addr)
+struct gspace_region *gspace_find_region(struct gspace *g, uint64_t addr)
 {
 	for (unsigned i = 0; i < g->region_count; i++) {
 		if (addr - g->regions[i].base < g->regions[i].size) {
@@ -69,8 +70,7 @@ enum hv_status gspace_add_region(struct gspace *g, uint64_t base, uint64_t size,
 	return HV_OK;
 }
 
-/* Of leaves that cover `size` bytes at most. */
-static struct pt_attr stage2_attr(const struct gspace *g, uint64_t size, bool writable, bool cow)
+struct pt_attr gspace_stage2_attr(const struct gspace *g, uint64_t size, bool writable, bool cow)
 {
 	unsigned rights = writable ? PT_RW : PT_R;
 
@@ -80,23 +80,22 @@ static struct pt_attr stage2_attr(const struct gspace *g, uint64_t size, bool wr
 	return (struct pt_attr){.rights = (uint8_t)rights, .cow = cow};
 }
 
-static struct pt_attr window_attr(bool writable, bool cow)
+struct pt_attr gspace_window_attr(bool writable, bool cow)
 {
 	return (struct pt_attr){.rights = writable ? PT_RW : PT_R, .cow = cow};
 }
 
 /* --- populating --- */
 
-/* Maps a zeroed block, in both tables or in none. */
-static enum hv_status map_block(struct gspace *g, const struct gspace_region *r, uint64_t addr,
+enum hv_status gspace_map_block(struct gspace *g, const struct gspace_region *r, uint64_t addr,
 				hpa_t block, uint64_t size)
 {
 	const uint64_t va = VM_WINDOW_BASE + addr;
-	enum hv_status status =
-		pt_map(&g->stage2, addr, block, size, stage2_attr(g, size, r->writable, false));
+	enum hv_status status = pt_map(&g->stage2, addr, block, size,
+				       gspace_stage2_attr(g, size, r->writable, false));
 
 	if (status == HV_OK) {
-		status = pt_map(&g->host.pt, va, block, size, window_attr(true, false));
+		status = pt_map(&g->host.pt, va, block, size, gspace_window_attr(true, false));
 	}
 	if (status != HV_OK) {
 		/* The block starts and ends at leaf boundaries: taking it out needs no table. */
@@ -145,9 +144,10 @@ static enum hv_status advance(struct gspace *g, struct gspace_region *r, uint64_
 	if (g->pending_zeroed < g->pending_size) {
 		return HV_OK;
 	}
-	status = map_block(g, r, r->base + r->populated, g->pending, g->pending_size);
+	status = gspace_map_block(g, r, r->base + r->populated, g->pending, g->pending_size);
 	if (status == HV_OK) {
 		r->populated += g->pending_size;
+		r->solid = r->populated;
 		g->ram_bytes += g->pending_size;
 		g->pending_size = 0;
 		g->pending_zeroed = 0;
@@ -157,7 +157,7 @@ static enum hv_status advance(struct gspace *g, struct gspace_region *r, uint64_
 
 enum hv_status gspace_populate(struct gspace *g, uint64_t base, uint64_t size)
 {
-	struct gspace_region *r = find_region(g, base);
+	struct gspace_region *r = gspace_find_region(g, base);
 	enum hv_status status = HV_OK;
 
 	if (r == NULL || !is_aligned(base | size, PAGE_SIZE) ||
@@ -193,7 +193,7 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, 
 	if (status != HV_OK) {
 		return status;
 	}
-	find_region(g, addr)->device = true;
+	gspace_find_region(g, addr)->device = true;
 	CHECK(pt_lookup(&g->stage2, addr, &leaf));
 	leaf.attr.rights = PT_RW;
 	status = pt_protect(&g->stage2, addr, PAGE_SIZE, leaf.attr);
@@ -206,7 +206,7 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, 
 
 enum hv_status gspace_make_rom(struct gspace *g, uint64_t base)
 {
-	struct gspace_region *r = find_region(g, base);
+	struct gspace_region *r = gspace_find_region(g, base);
 
 	if (r == NULL || r->base != base) {
 		return HV_E_NOT_FOUND;
@@ -216,13 +216,12 @@ enum hv_status gspace_make_rom(struct gspace *g, uint64_t base)
 	}
 	r->writable = false;
 	return pt_protect(&g->stage2, base, r->populated,
-			  stage2_attr(g, r->populated, false, false));
+			  gspace_stage2_attr(g, r->populated, false, false));
 }
 
 /* --- copy-on-write --- */
 
-/* Makes [addr, addr + size) consist of whole leaves in both tables. */
-static enum hv_status split_edges(struct gspace *g, uint64_t addr, uint64_t size)
+enum hv_status gspace_split_edges(struct gspace *g, uint64_t addr, uint64_t size)
 {
 	const uint64_t edges[2] = {addr, addr + size};
 	enum hv_status status = HV_OK;
@@ -239,12 +238,12 @@ static enum hv_status split_edges(struct gspace *g, uint64_t addr, uint64_t size
 /* Points the page at `frame`, writable in both tables. The edges were split: cannot fail. */
 static void remap_page(struct gspace *g, uint64_t page, hpa_t frame)
 {
-	enum hv_status status =
-		pt_map(&g->stage2, page, frame, PAGE_SIZE, stage2_attr(g, PAGE_SIZE, true, false));
+	enum hv_status status = pt_map(&g->stage2, page, frame, PAGE_SIZE,
+				       gspace_stage2_attr(g, PAGE_SIZE, true, false));
 
 	CHECK(status == HV_OK);
 	status = pt_map(&g->host.pt, VM_WINDOW_BASE + page, frame, PAGE_SIZE,
-			window_attr(true, false));
+			gspace_window_attr(true, false));
 	CHECK(status == HV_OK);
 	space_flush(&g->host, VM_WINDOW_BASE + page, PAGE_SIZE);
 }
@@ -260,7 +259,7 @@ static enum hv_status break_cow(struct gspace *g, uint64_t page)
 	if (!pt_lookup(&g->stage2, page, &leaf) || !leaf.attr.cow) {
 		return HV_OK;
 	}
-	status = split_edges(g, page, PAGE_SIZE);
+	status = gspace_split_edges(g, page, PAGE_SIZE);
 	if (status != HV_OK) {
 		return status;
 	}
@@ -283,20 +282,25 @@ static enum hv_status break_cow(struct gspace *g, uint64_t page)
 
 enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write)
 {
-	const struct gspace_region *r = find_region(g, addr.v);
+	const struct gspace_region *r = gspace_find_region(g, addr.v);
 	enum hv_status status = HV_OK;
 
 	if (r == NULL || addr.v - r->base >= r->populated) {
 		return GSPACE_FAULT_MMIO;
 	}
-	if (!write) {
+	if (!write && !gspace_has_holes(r)) {
 		return GSPACE_FAULT_RETRY;
 	}
-	if (!r->writable) {
+	if (write && !r->writable) {
 		return GSPACE_FAULT_ROM;
 	}
 	lock_acquire(&g->lock);
-	status = break_cow(g, align_down(addr.v, PAGE_SIZE));
+	if (gspace_has_holes(r)) {
+		status = gspace_fill(g, addr.v, 1);
+	}
+	if (status == HV_OK && write) {
+		status = break_cow(g, align_down(addr.v, PAGE_SIZE));
+	}
 	lock_release(&g->lock);
 	return status == HV_OK ? GSPACE_FAULT_RETRY : GSPACE_FAULT_NO_MEMORY;
 }
@@ -332,7 +336,7 @@ enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
 	enum gspace_fault fault = gspace_fault(g, addr, false);
 	enum hv_status status;
 
-	if (fault == GSPACE_FAULT_RETRY && find_region(g, addr.v)->device) {
+	if (fault == GSPACE_FAULT_RETRY && gspace_find_region(g, addr.v)->device) {
 		return GSPACE_FAULT_MMIO;
 	}
 	if (fault != GSPACE_FAULT_RETRY || g->code_level == PT_LEVEL_1G) {
@@ -344,29 +348,35 @@ enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
 	return status == HV_OK ? GSPACE_FAULT_RETRY : GSPACE_FAULT_NO_MEMORY;
 }
 
-static enum hv_status break_cow_range(struct gspace *g, uint64_t addr, uint64_t size)
+/* Frames for the holes of the range, and for write frames of its own for what is shared. */
+static enum hv_status make_ready(struct gspace *g, uint64_t addr, uint64_t size, bool write)
 {
-	enum hv_status status = HV_OK;
+	enum hv_status status;
 
 	lock_acquire(&g->lock);
-	for (uint64_t page = align_down(addr, PAGE_SIZE); page < addr + size && status == HV_OK;
-	     page += PAGE_SIZE) {
+	status = gspace_fill(g, addr, size);
+	for (uint64_t page = align_down(addr, PAGE_SIZE);
+	     write && page < addr + size && status == HV_OK; page += PAGE_SIZE) {
 		status = break_cow(g, page);
 	}
 	lock_release(&g->lock);
 	return status;
 }
 
-/* Whether all of the range is populated, and writable if `write`, be it of several regions. */
-static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write)
+/*
+ * Whether all of the range is populated, and writable if `write`, be it of several regions.
+ * *holes: one of these has any.
+ */
+static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write, bool *holes)
 {
 	for (;;) {
-		const struct gspace_region *r = find_region(g, addr);
+		const struct gspace_region *r = gspace_find_region(g, addr);
 		uint64_t here;
 
 		if (r == NULL || addr - r->base >= r->populated || (write && !r->writable)) {
 			return false;
 		}
+		*holes |= gspace_has_holes(r);
 		here = r->populated - (addr - r->base);
 		if (size <= here) {
 			return true;
@@ -378,11 +388,13 @@ static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write)
 
 enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write)
 {
-	if (!all_ram(g, addr.v, size, write)) {
+	bool holes = false;
+
+	if (!all_ram(g, addr.v, size, write, &holes)) {
 		return HV_E_RANGE;
 	}
-	if (write && g->cow_frames != 0) {
-		return break_cow_range(g, addr.v, size);
+	if (holes || (write && g->cow_frames != 0)) {
+		return make_ready(g, addr.v, size, write);
 	}
 	return HV_OK;
 }
@@ -415,7 +427,7 @@ static bool share_leaf(void *ctx, const struct pt_leaf *leaf)
 
 enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size)
 {
-	const struct gspace_region *r = find_region(g, base);
+	const struct gspace_region *r = gspace_find_region(g, base);
 	struct share s = {.base = base, .end = base + size};
 	enum hv_status status;
 
@@ -424,14 +436,15 @@ enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size)
 		return HV_E_RANGE;
 	}
 	lock_acquire(&g->lock);
-	status = split_edges(g, base, size);
+	status = gspace_has_holes(r) ? HV_E_BUSY : gspace_split_edges(g, base, size);
 	if (status == HV_OK) {
 		pt_walk(&g->stage2, base, size, share_leaf, &s);
 		g->cow_frames += s.newly;
-		status = pt_protect(&g->stage2, base, size, stage2_attr(g, size, false, true));
+		status = pt_protect(&g->stage2, base, size,
+				    gspace_stage2_attr(g, size, false, true));
 		CHECK(status == HV_OK);
 		status = pt_protect(&g->host.pt, VM_WINDOW_BASE + base, size,
-				    window_attr(false, true));
+				    gspace_window_attr(false, true));
 		CHECK(status == HV_OK);
 		space_flush(&g->host, VM_WINDOW_BASE + base, size);
 	}
@@ -477,6 +490,7 @@ bool gspace_fini_step(struct gspace *g, uint64_t budget)
 	};
 
 	give_back_pending(g, &b);
+	gspace_fini_release(g, &b.budget);
 	if (b.budget != 0) {
 		pt_walk(&g->stage2, b.at, VM_WINDOW_SIZE - b.at, give_back_leaf, &b);
 		g->fini_at = b.at;

@@ -27,9 +27,34 @@
 struct gspace_region {
 	uint64_t base; /* guest-physical */
 	uint64_t size;
-	uint64_t populated; /* bytes from base on that are mapped */
+	uint64_t populated; /* bytes from base on that were taken */
+	uint64_t holes;	    /* bytes of these that the guest has given back; under lock */
+	uint64_t solid;	    /* `populated` while there are no holes, else 0: for gspace_hit */
 	bool writable;	    /* false: ROM, also for guest_mem_write */
 	bool device;	    /* gspace_add_page: no code */
+};
+
+/* RAM that the guest has given back while some CPU may still reach its frames. */
+struct gspace_parked {
+	uint64_t addr; /* guest-physical */
+	hpa_t frame;
+	uint64_t size;
+};
+
+#define GSPACE_PARKED_MAX 1024u
+
+enum gspace_release_phase {
+	GSPACE_RELEASE_IDLE,
+	GSPACE_RELEASE_STAGE2, /* the batch is out of the second stage */
+	GSPACE_RELEASE_BOTH,   /* and out of the window */
+};
+
+/* Covered by gspace.lock. */
+struct gspace_release {
+	enum gspace_release_phase phase;
+	unsigned batch; /* the first so many are on their way; the others wait */
+	unsigned count;
+	struct gspace_parked parked[GSPACE_PARKED_MAX];
 };
 
 struct gspace {
@@ -40,7 +65,7 @@ struct gspace {
 	struct gspace_region regions[GSPACE_REGIONS]; /* sorted, RAM and ROM declared so far */
 	unsigned region_count;
 	unsigned hot;	     /* region of the last search; any value below GSPACE_REGIONS will do */
-	uint64_t ram_bytes;  /* populated so far */
+	uint64_t ram_bytes;  /* populated so far and not given back */
 	uint64_t cow_frames; /* frames still mapped copy-on-write; under lock */
 	struct spinlock lock; /* covers both tables once vCPUs run */
 
@@ -49,6 +74,7 @@ struct gspace {
 	uint64_t pending_size; /* 0: none */
 	uint64_t pending_zeroed;
 	uint64_t fini_at; /* guest-physical: what gspace_fini_step has given back so far */
+	struct gspace_release *release; /* NULL: RAM cannot be given back while the guest runs */
 };
 
 /* `format` is EPT or NPT; `max_level` the largest leaf the CPU supports there. */
@@ -93,9 +119,12 @@ enum gspace_fault {
 	GSPACE_FAULT_RETRY,	/* resolved: run the guest again */
 	GSPACE_FAULT_MMIO,	/* no memory there: emulate the access */
 	GSPACE_FAULT_ROM,	/* a write to read-only memory: emulate, drop the write */
-	GSPACE_FAULT_NO_MEMORY, /* a copy was needed and no frame is left */
+	GSPACE_FAULT_NO_MEMORY, /* a frame was needed and none is left */
 };
-/* Decides what a second-stage fault at `addr` means; breaks copy-on-write when that is it. */
+/*
+ * Decides what a second-stage fault at `addr` means; breaks copy-on-write or fills a hole when that
+ * is it.
+ */
 enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write);
 /*
  * The same for an instruction fetch; splits a large page that may not be executable as a whole.
@@ -106,7 +135,7 @@ enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr);
 /*
  * Makes [addr, addr + size) ready for an access through the window: HV_E_RANGE when it is not all
  * populated RAM, or (for write) ROM; HV_E_NO_MEMORY when a copy-on-write frame could
- * not be copied.
+ * not be copied, or a hole not be filled.
  */
 enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool write) HV_MUST_CHECK;
 
@@ -114,15 +143,16 @@ enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool w
 static inline bool gspace_hit(const struct gspace *g, gpa_t addr, uint64_t size, bool write)
 {
 	const struct gspace_region *r = &g->regions[__atomic_load_n(&g->hot, __ATOMIC_RELAXED)];
+	uint64_t solid = __atomic_load_n(&r->solid, __ATOMIC_RELAXED);
 	uint64_t offset = addr.v - r->base;
 
-	return offset < r->populated && size <= r->populated - offset &&
+	return offset < solid && size <= solid - offset &&
 	       (!write || (r->writable && g->cow_frames == 0));
 }
 
 /*
  * Where [addr, addr + size) lies in the VM window; NULL when gspace_access refuses it. Valid while
- * g->host is current.
+ * g->host is current and, where RAM can be given back, until this CPU flushes for that.
  */
 void *gspace_ptr(struct gspace *g, gpa_t addr, uint64_t size, bool write);
 
@@ -133,10 +163,48 @@ void *gspace_ptr(struct gspace *g, gpa_t addr, uint64_t size, bool write);
 enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
 
 /*
+ * Giving RAM back while the guest runs. What is given back becomes a hole: still RAM, without
+ * frames. Whoever touches it, guest or hypervisor, gets new ones, zeroed; or the old ones, as long
+ * as they are parked:
+ *
+ *	gspace_release	   out of the second stage, parked          -- all CPUs flush -->
+ *	gspace_release_step	 out of the window, too             -- all CPUs flush -->
+ *	gspace_release_step	 frames zeroed and free
+ *
+ * The first flush ends what CPUs do with pointers and second-stage translations from before, the
+ * second what they know of the window. A CPU flushes where it holds no pointer into the window.
+ * Tables below the second level stay, as CPUs may be walking them.
+ */
+
+/* Before vCPUs run. HV_E_NO_MEMORY. */
+enum hv_status gspace_allow_release(struct gspace *g) HV_MUST_CHECK;
+/*
+ * Gives back [base, base + size), which is populated RAM of one region, not ROM, page-aligned;
+ * holes and frames shared copy-on-write stay what they are. *done, a multiple of the page size, is
+ * how far it came: HV_E_BUSY when too much is parked, HV_E_NO_MEMORY when a large page could not be
+ * split; HV_E_RANGE for anything else, with 0 done. HV_E_NOT_FOUND when it is not allowed.
+ */
+enum hv_status gspace_release(struct gspace *g, uint64_t base, uint64_t size,
+			      uint64_t *done) HV_MUST_CHECK;
+
+enum gspace_release_next {
+	GSPACE_RELEASE_DONE,  /* nothing is parked */
+	GSPACE_RELEASE_AGAIN, /* call again */
+	GSPACE_RELEASE_FLUSH, /* call again when all CPUs and vCPUs have flushed */
+};
+/* The next step for what is parked; frees `budget` bytes, or a little more. One caller at a time.
+ */
+enum gspace_release_next gspace_release_step(struct gspace *g, uint64_t budget);
+
+/* Bytes of the guest's RAM that it has given back and not taken into use again. */
+uint64_t gspace_holes(const struct gspace *g);
+
+/*
  * The self-check behind `info isolation`: walks both tables of each VM and the core and proves that
  *  - every frame a guest or its window reaches is FRAME_GUEST and owned by that VM, or shared
  *    copy-on-write and then read-only;
- *  - window and second stage agree, and the window is not executable;
+ *  - window and second stage agree, but for what is being given back, and the window is not
+ *    executable;
  *  - the core maps no guest's frame.
  */
 struct isolation_report {

@@ -4,7 +4,7 @@
 
 #include "hv/base/bits.h"
 #include "mm/frame.h"
-#include "mm/gspace.h"
+#include "mm/gspace_internal.h"
 
 /* The walk of one table. */
 struct check {
@@ -49,21 +49,36 @@ static const char *judge(const struct gspace *g, const struct frame *f, struct p
 	return f->refs == 1 ? NULL : "a frame with several references";
 }
 
-/* Whether the second stage has the window's leaf at the same place, in whatever page sizes. */
+/*
+ * How many bytes from `at` in the window's leaf on the second stage has at the same place, or has
+ * given up before the window does; 0: it differs.
+ */
+static uint64_t agreed_bytes(const struct gspace *g, const struct pt_leaf *leaf, uint64_t at)
+{
+	uint64_t addr = leaf->va - VM_WINDOW_BASE + at;
+	struct pt_leaf other;
+
+	if (!pt_lookup(&g->stage2, addr, &other)) {
+		return gspace_parked_bytes(g, addr, hpa(leaf->pa.v + at));
+	}
+	if (other.pa.v + (addr - other.va) != leaf->pa.v + at || other.attr.cow != leaf->attr.cow) {
+		return 0;
+	}
+	return other.va + other.size - addr;
+}
+
+/* Whether second stage and the window's leaf say the same, in whatever page sizes. */
 static bool agrees(const struct gspace *g, const struct pt_leaf *leaf)
 {
 	uint64_t at = 0;
 
 	while (at < leaf->size) {
-		uint64_t addr = leaf->va - VM_WINDOW_BASE + at;
-		struct pt_leaf other;
+		uint64_t n = agreed_bytes(g, leaf, at);
 
-		if (!pt_lookup(&g->stage2, addr, &other) ||
-		    other.pa.v + (addr - other.va) != leaf->pa.v + at ||
-		    other.attr.cow != leaf->attr.cow) {
+		if (n == 0) {
 			return false;
 		}
-		at += other.va + other.size - addr;
+		at += n;
 	}
 	return true;
 }
@@ -107,7 +122,7 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 
 	pt_walk(&g->stage2, g->fini_at, BIT(48) - g->fini_at, check_leaf, &stage2);
 	pt_walk(&g->host.pt, VM_WINDOW_BASE + g->fini_at, size, check_leaf, &window);
-	if (stage2.bytes != window.bytes) {
+	if (stage2.bytes + gspace_window_only(g) != window.bytes) {
 		violation(report, hpa(0), "window and second stage differ");
 	}
 	if (!space_shares_core(&g->host)) {

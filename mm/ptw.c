@@ -285,6 +285,24 @@ bool pt_lookup(const struct pt *pt, uint64_t va, struct pt_leaf *out)
 	return false;
 }
 
+unsigned pt_hole(const struct pt *pt, uint64_t va)
+{
+	const uint64_t *table = pt->root;
+
+	for (unsigned level = PT_LEVELS; level > 0; level--) {
+		uint64_t entry = table[index_at(va, level)];
+
+		if (!pt->format->present(entry)) {
+			return level;
+		}
+		if (pt->format->is_leaf(entry, level)) {
+			break;
+		}
+		table = table_of(pt, entry, level);
+	}
+	return 0;
+}
+
 struct visit {
 	const struct pt *pt;
 	uint64_t extension; /* the canonical bits 63:48 of all addresses */

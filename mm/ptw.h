@@ -117,6 +117,11 @@ struct pt_leaf {
 
 /* The leaf that translates `va`; false when there is none. */
 bool pt_lookup(const struct pt *pt, uint64_t va, struct pt_leaf *out);
+/*
+ * How large a hole there is at `va`: the level of the entry that leaves it out, 0 when it is
+ * mapped. A leaf of that level or below can be put there without dropping a table.
+ */
+unsigned pt_hole(const struct pt *pt, uint64_t va);
 /* Calls `fn` for each leaf that touches [va, va + size) in ascending order until it returns false.
  */
 void pt_walk(const struct pt *pt, uint64_t va, uint64_t size,

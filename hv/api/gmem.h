@@ -12,7 +12,8 @@
 
 struct vm;
 
-/* HV_E_RANGE when any byte is not RAM; then nothing was copied. */
+/* HV_E_RANGE when any byte is not RAM, HV_E_NO_MEMORY when one lies in a page that the guest had
+ * given back and no frame is left; then nothing was copied. */
 enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n) HV_MUST_CHECK;
 /* As above; read-only memory counts as out of range. HV_E_NO_MEMORY when a shared frame could not
  * be copied; then nothing was written. */

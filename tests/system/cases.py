@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """All cases, in the order they run: what a person does first, then what nobody should do."""
+import case_balloon
 import case_config
 import case_debian
 import case_devices
@@ -16,7 +17,7 @@ import case_uplink
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_network, case_uplink, case_debian, case_screen,
-               case_payloads, case_devices, case_hostile, case_isolation, case_machine, case_smp,
-               case_config)
+    modules = (case_linux, case_disk, case_network, case_uplink, case_debian, case_balloon,
+               case_screen, case_payloads, case_devices, case_hostile, case_isolation,
+               case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]

@@ -100,6 +100,7 @@ static void test_defaults(void **state)
 	assert_true(guest.serial);
 	assert_false(guest.virtio_console);
 	assert_true(guest.rng);
+	assert_false(guest.balloon);
 	assert_false(guest.debug_exit);
 	assert_false(guest.test_device);
 	assert_int_equal(guest.module_count, 0);
@@ -132,6 +133,7 @@ static void test_every_key(void **state)
 				     "restart = on-crash\n"
 				     "serial = off\n"
 				     "rng = off\n"
+				     "balloon = on\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -150,6 +152,7 @@ static void test_every_key(void **state)
 	assert_false(guest.serial);
 	assert_false(guest.virtio_console);
 	assert_false(guest.rng);
+	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
 	assert_false(guest.serial);
@@ -312,7 +315,7 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial rng paravirt debug-exit test-device "
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
 		"disk "
 		"net\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");

@@ -21,6 +21,9 @@
 #define ECAM LAYOUT_ECAM_BASE
 #define HOLE 0xd0000000ull
 #define DATA 0x900000ull
+#define NO_MEMORY \
+	"the machine has no memory left for its page tables, a private copy of a page, or a page " \
+	"that it had given back"
 
 #define CODE(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
@@ -584,8 +587,35 @@ static void no_memory_for_a_copy_stops_the_guest(void **state)
 	while (pool_pages(0) != NULL) {
 	}
 	vm_rig_exit(g, fault_at(DATA, true));
-	exit_stopped("the machine has no memory left for its page tables or a private copy of a "
-		     "page");
+	exit_stopped(NO_MEMORY);
+	vm_rig_work();
+}
+
+/* A hole is filled for the guest and for the emulator, and without frames for neither. */
+static void no_memory_for_a_hole_stops_the_guest(void **state)
+{
+	uint64_t done;
+
+	(void)state;
+	exit_machine(state);
+	exit_setup(state);
+	assert_int_equal(gspace_allow_release(&g->vm.gspace), HV_OK);
+	poke(DATA, 5, 8);
+	vm_rig_code(g, CODE(0x8b, 0x03));
+	assert_int_equal(gspace_release(&g->vm.gspace, VM_RIG_CODE, MIB(2), &done), HV_OK);
+	while (gspace_release_step(&g->vm.gspace, MIB(2)) != GSPACE_RELEASE_DONE) {
+	}
+	vm_rig_exit(g, fault_at(DATA, false));
+	assert_int_equal(g->state, GUEST_RUNNING);
+	assert_int_equal(peek(DATA, 8), 0);
+	assert_int_equal(gspace_release(&g->vm.gspace, VM_RIG_CODE, MIB(2), &done), HV_OK);
+	while (gspace_release_step(&g->vm.gspace, MIB(2)) != GSPACE_RELEASE_DONE) {
+	}
+	while (pool_pages(0) != NULL) {
+	}
+	/* The emulator wants the instruction. */
+	vm_rig_exit(g, fault_at(ECAM, false));
+	exit_stopped(NO_MEMORY);
 	vm_rig_work();
 }
 
@@ -621,6 +651,7 @@ int main(void)
 		EXIT_TEST(code_in_a_large_page_runs_on),
 		cmocka_unit_test_setup(a_shared_page_is_copied_and_retried, exit_setup),
 		cmocka_unit_test(no_memory_for_a_copy_stops_the_guest),
+		cmocka_unit_test(no_memory_for_a_hole_stops_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, exit_machine, NULL);

@@ -77,8 +77,8 @@ static void what_is_wrong_is_refused(void **state)
 	} cases[] = {
 		{"", "which guest? `list` shows them\r\n"},
 		{"nobody weight 3", "no guest is named 'nobody'; `list` shows them\r\n"},
-		{"web speed 3", "set what? weight, cap or pin\r\n"},
-		{"web Weight 3", "set what? weight, cap or pin\r\n"},
+		{"web speed 3", "set what? weight, cap, pin or memory\r\n"},
+		{"web Weight 3", "set what? weight, cap, pin or memory\r\n"},
 		{"web weight", weight},
 		{"web weight 0", weight},
 		{"web weight 10001", weight},

@@ -113,6 +113,19 @@ static void the_largest_leaf_that_fits_is_taken(void **state)
 	assert_false(pt.changed);
 }
 
+static void a_hole_is_as_large_as_its_entry(void **state)
+{
+	(void)state;
+	assert_int_equal(pt_hole(&pt, GIB(1)), PT_LEVELS);
+	map(GIB(1), GIB(1), MIB(2), rwx);
+	assert_int_equal(pt_hole(&pt, GIB(1) + 5), 0);
+	assert_int_equal(pt_hole(&pt, GIB(2)), PT_LEVEL_1G);
+	assert_int_equal(pt_hole(&pt, GIB(1) + MIB(2)), PT_LEVEL_2M);
+	assert_int_equal(pt_unmap(&pt, GIB(1) + PAGE_SIZE, PAGE_SIZE), HV_OK);
+	assert_int_equal(pt_hole(&pt, GIB(1) + PAGE_SIZE), PT_LEVEL_4K);
+	assert_int_equal(pt_hole(&pt, GIB(1)), 0);
+}
+
 static void physical_alignment_counts_too(void **state)
 {
 	(void)state;
@@ -491,6 +504,7 @@ int main(void)
 		const struct CMUnitTest tests[] = {
 			TEST(an_empty_tree_is_one_table, i),
 			TEST(the_largest_leaf_that_fits_is_taken, i),
+			TEST(a_hole_is_as_large_as_its_entry, i),
 			TEST(physical_alignment_counts_too, i),
 			TEST(max_level_limits_leaves, i),
 			TEST(both_ends_of_the_address_space_work, i),

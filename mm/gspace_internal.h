@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mm/gspace.c and mm/release.c share of a guest's physical address space. */
+#pragma once
+
+#include "mm/gspace.h"
+
+/* The region that holds `addr`, NULL when none does; remembers it for gspace_hit. */
+struct gspace_region *gspace_find_region(struct gspace *g, uint64_t addr);
+
+/* Of second-stage leaves that cover `size` bytes at most. */
+struct pt_attr gspace_stage2_attr(const struct gspace *g, uint64_t size, bool writable, bool cow);
+struct pt_attr gspace_window_attr(bool writable, bool cow);
+/* Maps a zeroed block, in both tables or in none. HV_E_NO_MEMORY. */
+enum hv_status gspace_map_block(struct gspace *g, const struct gspace_region *r, uint64_t addr,
+				hpa_t block, uint64_t size) HV_MUST_CHECK;
+/* Makes [addr, addr + size) consist of whole leaves in both tables. HV_E_NO_MEMORY. */
+enum hv_status gspace_split_edges(struct gspace *g, uint64_t addr, uint64_t size) HV_MUST_CHECK;
+
+/* Without the lock: may be old, but a CPU that has flushed since a hole was made sees it. */
+static inline bool gspace_has_holes(const struct gspace_region *r)
+{
+	return __atomic_load_n(&r->holes, __ATOMIC_RELAXED) != 0;
+}
+
+/* Frames for all holes of [addr, addr + size), which is populated. Under lock. HV_E_NO_MEMORY. */
+enum hv_status gspace_fill(struct gspace *g, uint64_t addr, uint64_t size) HV_MUST_CHECK;
+/*
+ * Bytes from `addr` on that are parked and still in the window as `frame`; 0 when they are not.
+ * Under lock.
+ */
+uint64_t gspace_parked_bytes(const struct gspace *g, uint64_t addr, hpa_t frame);
+/* Bytes that are in the window and, as they are parked, not in the second stage. Under lock. */
+uint64_t gspace_window_only(const struct gspace *g);
+/* The end of the guest: frees what is parked, `*budget` bytes of it at most, which it lowers. */
+void gspace_fini_release(struct gspace *g, uint64_t *budget);
