@@ -46,11 +46,10 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/test_device.c guests/board.c
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
-GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_blk.c \
-	guests/devices/virtio_console.c guests/devices/virtio_net.c guests/devices/virtio_net_ctrl.c \
-	guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c guests/devices/virtqueue.c
-	guests/devices/virtio_rng.c guests/devices/virtqueue.c
-GUESTS_SRCS += guests/devices/virtio_balloon.c
+GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_balloon.c \
+	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
+	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
+	guests/devices/virtqueue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -60,9 +59,8 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
-HV_SRCS += hv/guest_memory.c hv/monitor_balloon.c
-HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_net.c hv/guest_virtio.c hv/monitor_disks.c \
-	hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
+HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
+	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -110,14 +108,13 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
-UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_blk test_virtio_console test_virtio_net \
-	test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
+UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
+	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_chacha20 test_random test_setup_uplink
-UNIT_TESTS += test_guest_memory test_monitor_balloon test_release test_virtio_balloon
+UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -128,10 +125,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_pci fuzz_config fuzz_svm_check fuzz_svm_decode fuzz_vmx_check fuzz_vmx_decode fuzz_acpi_host fuzz_cmos_rtc fuzz_pv \
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
-	fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
-FUZZ_TARGETS += fuzz_e1000 fuzz_gpt fuzz_net_offload fuzz_overlay fuzz_pci_device fuzz_virtio_blk fuzz_virtio_console \
-	fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
-FUZZ_TARGETS += fuzz_virtio_balloon
+	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
