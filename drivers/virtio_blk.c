@@ -354,8 +354,10 @@ static bool fill_device(struct virtio_blk *v)
 	}
 	d->discards = v->range_max[0] != 0;
 	d->write_zeroes = v->range_max[1] != 0;
-	return (block == BLK_SECTOR || block == PAGE_SIZE) && most >= block && d->sectors != 0 &&
-	       d->sectors <= SECTORS_MAX && d->sectors % (block / BLK_SECTOR) == 0;
+	/* Overlays read a page at once. */
+	return (block == BLK_SECTOR || block == PAGE_SIZE) && most >= PAGE_SIZE &&
+	       d->sectors != 0 && d->sectors <= SECTORS_MAX &&
+	       d->sectors % (block / BLK_SECTOR) == 0;
 }
 
 static enum hv_status start(struct virtio_blk *v, struct host_pci *f)

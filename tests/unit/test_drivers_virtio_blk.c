@@ -166,6 +166,11 @@ static void limits_are_kept(void **state)
 	/* Nothing to flush. */
 	rig_submit(0, BLK_FLUSH, 0, 0, 0);
 	rig_assert_done(0, HV_OK);
+	setup(NULL);
+	fake.offers |= 1u << 1;
+	set_config(8, 4, 4095);
+	probe();
+	assert_int_equal(rig_disk_count, 0);
 }
 
 static void requests_and_their_answers(void **state)
