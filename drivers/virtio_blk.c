@@ -240,11 +240,6 @@ static void on_interrupt(void *ctx, unsigned index)
 	serve_locked(v);
 }
 
-static void poll(struct blk_device *d)
-{
-	serve_locked(container_of(d, struct virtio_blk, device));
-}
-
 static void check(struct virtio_blk *v)
 {
 	if (v->queue.broken) {
@@ -274,6 +269,14 @@ static void on_timer(struct timer *t)
 	}
 	lock_release(&v->lock);
 	disk_finish(&done);
+}
+
+/* A reset has to go on, too, while no timer runs. */
+static void poll(struct blk_device *d)
+{
+	if (!d->removed) {
+		on_timer(&container_of(d, struct virtio_blk, device)->timer);
+	}
 }
 
 static void submit(struct blk_device *d, struct blk_request *r)

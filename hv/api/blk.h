@@ -62,7 +62,7 @@ struct blk_request {
 struct blk_ops {
 	/* Takes a request that blk_submit has found in order. Never fails but through r->status. */
 	void (*submit)(struct blk_device *d, struct blk_request *r);
-	/* Looks for completions as the device's interrupt would; NULL: nothing is ever open. */
+	/* Does what the device's interrupts and timers would; NULL: nothing is ever open. */
 	void (*poll)(struct blk_device *d);
 	/* Power is about to go, all is flushed: tells the device; waits, bounded. May be NULL. */
 	void (*stop)(struct blk_device *d);
