@@ -51,9 +51,10 @@ static void on_interrupt(void *ctx, unsigned index)
 	hba_write(a, AHCI_IS, ports);
 }
 
+/* A reset has to go on, too, while no timer runs. */
 static void poll(struct blk_device *d)
 {
-	ahci_port_serve(container_of(d, struct ahci_port, device));
+	ahci_port_watch(&container_of(d, struct ahci_port, device)->timer);
 }
 
 /* --- the adapter --- */

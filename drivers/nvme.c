@@ -34,11 +34,6 @@ static void on_message(void *ctx, unsigned index)
 	serve_all(c, index, c->messages);
 }
 
-static void poll(struct blk_device *d)
-{
-	serve_all(container_of(d, struct nvme_namespace, device)->controller, 0, 1);
-}
-
 static bool is_overdue(struct nvme *c)
 {
 	bool overdue = false;
@@ -96,6 +91,14 @@ static void on_timer(struct timer *t)
 	}
 	lock_release(&c->lock);
 	disk_finish(&done);
+}
+
+/* A reset has to go on, too, while no timer runs. */
+static void poll(struct blk_device *d)
+{
+	if (!d->removed) {
+		on_timer(&container_of(d, struct nvme_namespace, device)->controller->timer);
+	}
 }
 
 /* --- stop --- */

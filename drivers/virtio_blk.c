@@ -240,11 +240,6 @@ static void on_interrupt(void *ctx, unsigned index)
 	serve_locked(v);
 }
 
-static void poll(struct blk_device *d)
-{
-	serve_locked(container_of(d, struct virtio_blk, device));
-}
-
 static void check(struct virtio_blk *v)
 {
 	if (v->queue.broken) {
@@ -274,6 +269,14 @@ static void on_timer(struct timer *t)
 	}
 	lock_release(&v->lock);
 	disk_finish(&done);
+}
+
+/* A reset has to go on, too, while no timer runs. */
+static void poll(struct blk_device *d)
+{
+	if (!d->removed) {
+		on_timer(&container_of(d, struct virtio_blk, device)->timer);
+	}
 }
 
 static void submit(struct blk_device *d, struct blk_request *r)
@@ -354,8 +357,10 @@ static bool fill_device(struct virtio_blk *v)
 	}
 	d->discards = v->range_max[0] != 0;
 	d->write_zeroes = v->range_max[1] != 0;
-	return (block == BLK_SECTOR || block == PAGE_SIZE) && most >= block && d->sectors != 0 &&
-	       d->sectors <= SECTORS_MAX && d->sectors % (block / BLK_SECTOR) == 0;
+	/* Overlays read a page at once. */
+	return (block == BLK_SECTOR || block == PAGE_SIZE) && most >= PAGE_SIZE &&
+	       d->sectors != 0 && d->sectors <= SECTORS_MAX &&
+	       d->sectors % (block / BLK_SECTOR) == 0;
 }
 
 static enum hv_status start(struct virtio_blk *v, struct host_pci *f)

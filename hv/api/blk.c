@@ -52,6 +52,7 @@ void blk_submit(struct blk_device *d, struct blk_request *r)
 {
 	enum hv_status status = check(d, r);
 
+	r->asked = r->asked != NULL ? r->asked : d;
 	if (status != HV_OK) {
 		blk_done(d, r, status);
 		return;
@@ -61,10 +62,21 @@ void blk_submit(struct blk_device *d, struct blk_request *r)
 	d->ops->submit(d, r);
 }
 
+static void count_error(struct blk_device *d)
+{
+	atomic_fetch_add_explicit(&d->stats.errors, 1, memory_order_relaxed);
+}
+
 void blk_done(struct blk_device *d, struct blk_request *r, enum hv_status status)
 {
+	struct blk_device *asked = r->asked;
+
+	r->asked = NULL;
 	if (status != HV_OK) {
-		atomic_fetch_add_explicit(&d->stats.errors, 1, memory_order_relaxed);
+		count_error(d);
+	}
+	if (status != HV_OK && asked != NULL && asked != d) {
+		count_error(asked);
 	}
 	r->status = status;
 	r->done(r);

@@ -35,6 +35,8 @@ enum blk_op {
 	BLK_OP_COUNT
 };
 
+struct blk_device;
+
 struct blk_request {
 	/* Set by who asks; layers may change what the device below sees. */
 	enum blk_op op;
@@ -50,20 +52,19 @@ struct blk_request {
 	void (*done)(struct blk_request *r);
 	/* Set by the device: HV_OK, HV_E_IO; HV_E_RANGE, HV_E_INVALID, HV_E_UNSUPPORTED. */
 	enum hv_status status;
+	/* By blk_submit: the uppermost device, where an error counts, too; NULL: nobody has it. */
+	struct blk_device *asked;
 	/* Belongs to the device that has the request at present. */
 	struct list_node node;
 	uint64_t cookie;
 };
 
-struct blk_device;
-
 struct blk_ops {
 	/* Takes a request that blk_submit has found in order. Never fails but through r->status. */
 	void (*submit)(struct blk_device *d, struct blk_request *r);
-	/* Looks for completions as the device's interrupt would; NULL: nothing is ever open. */
+	/* Does what the device's interrupts and timers would; NULL: nothing is ever open. */
 	void (*poll)(struct blk_device *d);
-	/* Power is about to go, all is flushed: tells the device; waits, bounded. NULL: need not.
-	 */
+	/* Power is about to go, all is flushed: tells the device; waits, bounded. May be NULL. */
 	void (*stop)(struct blk_device *d);
 };
 
@@ -96,7 +97,7 @@ struct blk_device {
  * HV_E_UNSUPPORTED.
  */
 void blk_submit(struct blk_device *d, struct blk_request *r);
-/* For devices: sets the status, counts an error, calls `done`. */
+/* For devices: sets the status, counts an error here and where it was asked, calls `done`. */
 void blk_done(struct blk_device *d, struct blk_request *r, enum hv_status status);
 /*
  * Submits and polls until the request is done; for the start of the machine, when nothing else runs

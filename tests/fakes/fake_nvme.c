@@ -202,13 +202,18 @@ static void ring(struct fake_nvme *n, uint64_t place, uint32_t value)
 	}
 	if (place / stride % 2 != 0) {
 		q->cq_head = (uint16_t)value;
+		if (number == 0 && n->admin_floods) {
+			post(n, 0, UINT16_MAX, 0, 0);
+		}
 		return;
 	}
 	if (value >= q->sq_entries) {
 		fail("tail beyond the queue:", value);
 	}
 	q->sq_tail = (uint16_t)value;
-	if (number == 0) {
+	if (number == 0 && n->admin_floods) {
+		post(n, 0, UINT16_MAX, 0, 0);
+	} else if (number == 0) {
 		run_admin(n);
 	}
 }

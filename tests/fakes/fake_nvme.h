@@ -57,6 +57,7 @@ struct fake_nvme {
 	bool admin_silent;     /* answers no admin command */
 	uint8_t admin_refuses; /* this opcode; 0: none */
 	bool no_active_list;   /* as NVMe 1.0 */
+	bool admin_floods;     /* completes others without end instead */
 };
 
 /* Two queue pairs, MSI-X for each, one namespace of 1 MiB with blocks of 512 bytes. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fakes/ahci_disk_rig.h"
+#include "tests/fakes/fake_cpu.h"
 
 static void data_goes_to_and_fro(void **state)
 {
@@ -226,6 +227,23 @@ static void a_disk_that_is_pulled_out(void **state)
 	assert_true(fake_pci_is_master(&fake.pci));
 }
 
+/* As at the start of the machine, where a partition table may have a bad sector. */
+static void an_error_while_no_timer_runs(void **state)
+{
+	(void)state;
+	probe_one();
+	rig_submit(0, BLK_READ, 0, 8, 0);
+	fake_ahci_error(&fake, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		fake_cpu.tsc += MS;
+		rig_disks[0]->ops->poll(rig_disks[0]);
+	}
+	rig_assert_done(0, HV_E_IO);
+	rig_submit(1, BLK_READ, 0, 8, 0);
+	assert_int_equal(fake_ahci_run(&fake), 1);
+	rig_assert_done(1, HV_OK);
+}
+
 static void bad_sectors_are_answers(void **state)
 {
 	(void)state;
@@ -276,6 +294,7 @@ int main(void)
 		T(a_lost_interrupt_costs_a_second),
 		T(an_engine_that_does_not_stop_is_cut_off),
 		T(a_disk_that_is_pulled_out),
+		T(an_error_while_no_timer_runs),
 		T(bad_sectors_are_answers),
 		T(resets_that_do_not_help_end),
 	};

@@ -108,6 +108,21 @@ static void a_fatal_status_leads_to_a_reset(void **state)
 	rig_assert_done(1, HV_OK);
 }
 
+static void a_reset_while_no_timer_runs(void **state)
+{
+	(void)state;
+	probe_one();
+	rig_submit(0, BLK_READ, 0, 8, 0);
+	fake.csts |= 2;
+	for (unsigned i = 0; i < 20; i++) {
+		rig_disks[0]->ops->poll(rig_disks[0]);
+	}
+	rig_assert_done(0, HV_E_IO);
+	rig_submit(1, BLK_READ, 0, 8, 0);
+	assert_int_equal(fake_nvme_run(&fake), 1);
+	rig_assert_done(1, HV_OK);
+}
+
 static void resets_that_do_not_help_end(void **state)
 {
 	(void)state;
@@ -172,6 +187,7 @@ int main(void)
 		T(more_than_16_formats),
 		T(one_that_is_pulled_out),
 		T(a_fatal_status_leads_to_a_reset),
+		T(a_reset_while_no_timer_runs),
 		T(resets_that_do_not_help_end),
 		T(a_lost_interrupt_costs_a_second),
 		T(power_goes),

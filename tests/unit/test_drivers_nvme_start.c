@@ -55,6 +55,9 @@ static void controllers_that_do_not_start(void **state)
 	setup(NULL);
 	fake.admin_silent = true;
 	probe();
+	setup(NULL);
+	fake.admin_floods = true;
+	probe();
 	for (unsigned opcode = 1; opcode < 10; opcode++) {
 		setup(NULL);
 		fake.admin_refuses = (uint8_t)opcode;

@@ -166,6 +166,11 @@ static void limits_are_kept(void **state)
 	/* Nothing to flush. */
 	rig_submit(0, BLK_FLUSH, 0, 0, 0);
 	rig_assert_done(0, HV_OK);
+	setup(NULL);
+	fake.offers |= 1u << 1;
+	set_config(8, 4, 4095);
+	probe();
+	assert_int_equal(rig_disk_count, 0);
 }
 
 static void requests_and_their_answers(void **state)
@@ -301,6 +306,19 @@ static void a_queue_that_makes_no_sense(void **state)
 	assert_int_equal(fake.status, 15);
 }
 
+static void a_reset_while_no_timer_runs(void **state)
+{
+	(void)state;
+	probe_one();
+	rig_submit(0, BLK_READ, 0, 8, 0);
+	fake.queues[0].used_index = 999;
+	fake_virtio_use(&fake, 0, 0, 0);
+	rig_disks[0]->ops->poll(rig_disks[0]);
+	rig_disks[0]->ops->poll(rig_disks[0]);
+	rig_assert_done(0, HV_E_IO);
+	assert_int_equal(fake.status, 15);
+}
+
 static void resets_that_do_not_help_end(void **state)
 {
 	unsigned i;
@@ -331,6 +349,7 @@ int main(void)
 		T(a_request_that_takes_too_long),
 		T(one_that_does_not_reset_is_cut_off),
 		T(a_queue_that_makes_no_sense),
+		T(a_reset_while_no_timer_runs),
 		T(resets_that_do_not_help_end),
 	};
 

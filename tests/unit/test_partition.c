@@ -114,6 +114,29 @@ static void polls_the_disk(void **state)
 	assert_int_equal(q.done, 1);
 }
 
+static void errors_count_where_they_were_asked(void **state)
+{
+	_Alignas(BLK_SECTOR) uint8_t buffer[8 * BLK_SECTOR];
+	struct disk_rig_request q;
+
+	(void)state;
+	disk.failure = HV_E_IO;
+	disk_rig_ask(&part.dev, &q, BLK_READ, 0, 8, buffer);
+	assert_int_equal(q.r.status, HV_E_IO);
+	assert_int_equal(part.dev.stats.errors, 1);
+	assert_int_equal(disk.dev.stats.errors, 1);
+	/* The same request, asked elsewhere the next time. */
+	assert_null(q.r.asked);
+	q.r.sector = 0;
+	blk_submit(&disk.dev, &q.r);
+	assert_int_equal(q.done, 2);
+	assert_int_equal(part.dev.stats.errors, 1);
+	assert_int_equal(disk.dev.stats.errors, 2);
+	disk.failure = HV_OK;
+	disk_rig_ask(&part.dev, &q, BLK_READ, 0, 8, buffer);
+	assert_int_equal(part.dev.stats.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +144,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_beyond_its_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(readonly_although_the_disk_is_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_that_cannot_be, setup, teardown),
+		cmocka_unit_test_setup_teardown(errors_count_where_they_were_asked, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(polls_the_disk, setup, teardown),
 	};
 
