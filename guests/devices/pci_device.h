@@ -2,7 +2,7 @@
 /*
  * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
  * MSI-X messages, or while those are off INTx or one MSI in its place. Embedded by virtio devices,
- *AHCI, NVMe and the like.
+ * AHCI, NVMe and the like.
  *
  *	model's lock -> host's lock (pci_host) -> msix_lock -> message(), the interrupt line
  *
