@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What all drivers of disks have in common: requests that wait, requests that the hardware has
- *(each in a slot, with a time limit), and those that are done and whose owners are to be told.
+ * (each in a slot, with a time limit), and those that are done and whose owners are to be told.
  *
  *	put --> waiting --start--> slot --end--> done --finish--> owner
  *

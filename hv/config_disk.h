@@ -11,8 +11,7 @@
  *	bus=virtio	  default
  *	iops=N		  requests a second, 1 .. 10000000; default no limit
  *	bandwidth=SIZE	  bytes a second, 64K .. 100G; default no limit
- *	serial=TEXT	  what the guest sees, 1 to 20 of A-Z a-z 0-9 . _ -; default disk0, disk1
- *...
+ *	serial=TEXT	  what the guest sees, 1 to 20 of A-Z a-z 0-9 . _ -; default disk0, ..
  *
  * Names cannot hold a comma; a partition with one in its label has its UUID.
  */

@@ -2,7 +2,7 @@
 /*
  * The monitor about networks: `info networks`, the NICs' part of `stats`, and `capture`. A capture
  * is printed in pieces that a serial port keeps up with: a timer asks for the monitor's chore,
- *which prints the next piece. tools/pcap-from-log makes a file of the lines.
+ * which prints the next piece. tools/pcap-from-log makes a file of the lines.
  *
  *	pcap lan begin
  *	pcap lan TTyyoQIABAAAAAAAAAAAAAAIAAABAAAA

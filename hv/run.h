@@ -12,7 +12,7 @@
  *
  * A vCPU is asked for things by bits in vcpu->requests and run_wake, a CPU by bits of its own; a
  * CPU that runs a guest or sleeps is `open` and is sent an interrupt, at most one, to come and
- *look.
+ * look.
  */
 #pragma once
 

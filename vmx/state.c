@@ -3,9 +3,10 @@
  * Registers and segments by their neutral names. Where each lives:
  *
  *	VMCS			RFLAGS, CR3, DR7, EFER, PAT, SYSENTER_*, DEBUGCTL, segments
- *	VMCS, mask and shadow	CR0, CR4: bits of the mask are the host's, the guest reads the
- *shadow virtual-APIC page	CR8 the CPU while loaded	DR6, STAR .. KERNEL_GS_BASE struct
- *vmx_vcpu		CR2
+ *	VMCS, mask and shadow	CR0, CR4: the mask's bits are the host's, the guest reads the shadow
+ *	virtual-APIC page	CR8
+ *	the CPU while loaded	DR6, STAR .. KERNEL_GS_BASE
+ *	struct vmx_vcpu		CR2
  *
  * A vCPU that is not loaded has its VMCS in memory; whoever asks borrows it for the one access.
  *

@@ -4,9 +4,9 @@
  * Programmable Interrupt Controller"; AMD APM volume 2, "Advanced Programmable Interrupt
  * Controller".
  *
- *	IOAPIC, MSI --apic_bus_deliver--> +----------+ --request--> struct lapic --pending--> run
- *loop ICR, SELF IPI ------------------> | apic_bus |              one per vCPU  <--accept-- 8259
- *INTR ----apic_bus_intr-----> +----------+ --ops: NMI, INIT, SIPI--> vCPU code
+ *	IOAPIC, MSI --apic_bus_deliver--> +----------+ --request--> LAPIC of a vCPU <--> run loop
+ *	ICR, SELF IPI ------------------> | apic_bus |
+ *	8259 INTR ----apic_bus_intr-----> +----------+ --ops: NMI, INIT, SIPI--> vCPU code
  *
  * xAPIC and x2APIC; six LVT entries; no EOI broadcast suppression. The APIC ID is read-only.
  *

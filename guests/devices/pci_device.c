@@ -74,9 +74,6 @@
 #define ENTRY_ADDRESS_HIGH 1u
 #define ENTRY_DATA 2u
 #define ADDRESS_LOW_WRITABLE 0xfffffffcu
-/* Of a message's address, as APICs read it. */
-#define ADDRESS_DESTINATION 0xff000u
-#define ADDRESS_LOGICAL 0x4u
 
 static_assert(sizeof(struct pci_msix_entry) == 16, "the table's format");
 static_assert(offsetof(struct pci_msix_entry, data) == 8, "the table's format");
@@ -123,24 +120,6 @@ void pci_device_msix(struct pci_device *d, unsigned vector)
 		send_pending(d);
 	}
 	lock_release(&d->msix_lock);
-}
-
-unsigned pci_device_target(struct pci_device *d, unsigned vector)
-{
-	uint64_t address;
-	unsigned destination;
-
-	if (vector >= d->msix_count) {
-		return 0;
-	}
-	lock_acquire(&d->msix_lock);
-	address = d->msix[vector].address;
-	lock_release(&d->msix_lock);
-	destination = (unsigned)bits_get(address, ADDRESS_DESTINATION);
-	if ((address & ADDRESS_LOGICAL) != 0 && destination != 0) {
-		return (unsigned)__builtin_ctz(destination);
-	}
-	return destination;
 }
 
 static uint64_t msix_read(struct pci_device *d, uint64_t offset, unsigned size)
@@ -391,11 +370,6 @@ static const struct pci_function_ops function_ops = {
 	.bar_read = function_bar_read,
 	.bar_write = function_bar_write,
 };
-
-struct pci_device *pci_device_of(struct pci_function *f)
-{
-	return f->ops == &function_ops ? to_device(f) : NULL;
-}
 
 /* ---- declaration ---- */
 

@@ -2,7 +2,7 @@
 /*
  * A PCI device model: a function in configuration space, its BARs as handlers, and its interrupts:
  * MSI-X messages, or while those are off INTx or one MSI in its place. Embedded by virtio devices,
- *AHCI, NVMe and the like.
+ * AHCI, NVMe and the like.
  *
  *	model's lock -> host's lock (pci_host) -> msix_lock -> message(), the interrupt line
  *
@@ -114,9 +114,6 @@ struct pci_device_config {
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
 
-/* The device that the function is of; NULL for the bridges of the chipset. */
-struct pci_device *pci_device_of(struct pci_function *f);
-
 /* Whether the device may reach into memory and send messages. */
 static inline bool pci_device_is_master(const struct pci_device *d)
 {
@@ -134,11 +131,6 @@ static inline bool pci_device_uses_msix(const struct pci_device *d)
  * off: nothing. May be called with the model's lock held.
  */
 void pci_device_msix(struct pci_device *d, unsigned vector);
-/*
- * The vCPU that the vector's message goes to, as far as its address tells: a hint, for vwork_ask.
- * The index may be beyond the last vCPU.
- */
-unsigned pci_device_target(struct pci_device *d, unsigned vector);
 /*
  * The level of INTA; kept while INTx is off or MSI-X is on, and shown in the status register. While
  * the guest has MSI on, a rise is a message instead. For a given device from one place at a time:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What firmware does with PCI before it starts a system, for guests that have none: each BAR gets
- *an address, the largest first, each interrupt pin an input of the 8259s. A system keeps what it
- *finds so, instead of looking for room itself.
+ * an address, the largest first, each interrupt pin an input of the 8259s. A system keeps what it
+ * finds so, instead of looking for room itself.
  *
  *	memory	LAYOUT_PCI_MMIO_BASE upwards, 64-bit BARs too: old systems reach them
  *	ports	LAYOUT_PCI_IO_FIRMWARE upwards

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtio console (VIRTIO 1.2, "Console Device") with one port, for `console=hvc0`: a line costs
- *an exit where a UART takes one per byte.
+ * an exit where a UART takes one per byte.
  *
  *	guest --transmit queue--> transmit callback, in chunks
  *	guest <--receive queue--- in[] <-- virtio_console_receive

@@ -3,8 +3,7 @@
  * A virtio NIC (VIRTIO 1.2, "Network Device") at a port of a network.
  *
  *	guest --queue 1--> notify: copied into a frame --net_port_send--> switch
- *	switch --deliver--> up to VIRTIO_NET_FRAMES_MAX frames wait --work--> copied to queue 0 -->
- *guest
+ *	switch --deliver--> VIRTIO_NET_FRAMES_MAX frames at most --work--> copied to queue 0
  *
  * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit or, when
  * a driver sends often, a little later; receiving as deferred work. Either handles a bounded number

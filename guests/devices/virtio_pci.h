@@ -11,8 +11,8 @@
  * A notification is a port write, as an exit for a port costs a fraction of one for memory.
  *
  * Locks, outermost first: `lock` (registers), one lock per queue (the queue and what the model
- *keeps for it), then those of pci_device. A queue is handled with its own lock alone, so that
- *several vCPUs submit at once. Status and vectors are published in atomics.
+ * keeps for it), then those of pci_device. A queue is handled with its own lock alone, so that
+ * several vCPUs submit at once. Status and vectors are published in atomics.
  */
 #pragma once
 

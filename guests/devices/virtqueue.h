@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The device's side of a split virtqueue (Virtual I/O Device (VIRTIO) 1.2, "Split Virtqueues"),
- *with indirect descriptors and event indexes. The rings are the driver's memory, so they are
- *hostile: each field is read once into a local, chains are bounded, and whatever breaks the rules
- *breaks the queue, which then gives and takes nothing until it is set up anew.
+ * with indirect descriptors and event indexes. The rings are the driver's memory, so they are
+ * hostile: each field is read once into a local, chains are bounded, and whatever breaks the rules
+ * breaks the queue, which then gives and takes nothing until it is set up anew.
  *
  *	driver --descriptors, available ring--> virtqueue_pop --> chain of segments
  *	       <--used ring, interrupt--------- virtqueue_push, virtqueue_publish

@@ -3,8 +3,10 @@
  * Named networks: each is a learning Ethernet switch with the NICs of guests and at most one
  * uplink, a real NIC, at its ports.
  *
- *	port --send--> in order? source its own? --> within its rate? --> storm? --> to whom?
- *--deliver--> |                            |no                  |no drop wait (bounded)       drop
+ *	port --send--> in order, from --> within its --> no storm? --> to whom? --deliver--> ports
+ *	               its own MAC?       rate?
+ *	                    |no             |no             |no
+ *	                   drop         wait (bounded)     drop
  *
  * What a guest's port sends has to come from the port's own MAC, unless the network says otherwise
  * (`any_mac`). Such addresses are known without learning and cannot be taken by others; learnt are
@@ -14,8 +16,9 @@
  *
  * Where things run: `send` and with it `deliver` on the sender's CPU, frames that waited on the CPU
  * of their timer. A network's lock is held for looking up and delivering, never for cutting frames
- * (hv/net/offload.h), so its holder is bounded by NETWORK_PORTS_MAX short calls. Disconnecting
- * takes the lock too: after it nobody calls into the port. Ends of networks do not exist.
+ * (hv/net/offload.h), so its holder is bounded by NETWORK_PORTS_MAX short calls, or as many for
+ * each segment of a frame that was cut. Disconnecting takes the lock too: after it nobody calls
+ * into the port. Ends of networks do not exist.
  */
 #pragma once
 

@@ -7,7 +7,7 @@
  *	io net ADDRESS
  *
  * Before each measurement and after the last it prints `BENCH ready NAME` and waits for a line on
- *its console: exits are read meanwhile. After each, `BENCH io NAME OPERATIONS TICKS`.
+ * its console: exits are read meanwhile. After each, `BENCH io NAME OPERATIONS TICKS`.
  */
 #include "tests/load/net.h"
 #include "tests/load/random.h"

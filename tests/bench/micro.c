@@ -5,8 +5,9 @@
  * it. The runtime is that of tests/payloads; the lines it prints are read by tests/bench/parse.py:
  *
  *	BENCH tsc LOOPS TICKS            a loop of 2 x LOOPS instructions, to check the unit
- *	BENCH op NAME MEDIAN MIN MEAN    of REPEATS single operations, the frame around them
- *included BENCH none NAME                  the machine has no such thing BENCH end
+ *	BENCH op NAME MEDIAN MIN MEAN    of REPEATS single operations, frame included
+ *	BENCH none NAME                  the machine has no such thing
+ *	BENCH end
  *
  * `loop=N` on the command line repeats the Nth operation for ever instead, for tests/bench/profile.
  *

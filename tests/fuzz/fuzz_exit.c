@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any exit of any guest: the input makes up a vCPU's mode, registers, code and a row of exits,
- *which the run loop takes from the fake backend and handles with the real board behind it. The
- *guest may be stopped; nothing may crash, reach a CHECK, break the backend's contract, or be left
- *over.
+ * which the run loop takes from the fake backend and handles with the real board behind it. The
+ * guest may be stopped; nothing may crash, reach a CHECK, break the backend's contract, or be left
+ * over.
  *
  *	byte 0: mode and flags   byte 1: ticks per run   code   registers   exits ...
  */

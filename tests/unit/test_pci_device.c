@@ -225,14 +225,6 @@ static void bus_mastering_is_published(void **state)
 	assert_false(last_master);
 }
 
-static void a_device_is_found_from_its_function(void **state)
-{
-	(void)state;
-	assert_ptr_equal(pci_device_of(host.functions[DEVFN]), &dev);
-	assert_null(pci_device_of(&host.bridge));
-	assert_null(pci_device_of(&host.lpc));
-}
-
 static void what_does_not_fit_is_refused(void **state)
 {
 	static struct pci_device other;
@@ -521,19 +513,6 @@ static void a_message_stands_for_the_line(void **state)
 	assert_msi(3); /* MSI-X goes before */
 }
 
-static void a_vector_tells_its_cpu(void **state)
-{
-	(void)state;
-	set_vector(0, 0xfee05000, 0x41, 0);
-	set_vector(1, 0xfee0c004, 0x41, 0); /* logical: CPUs 2 and 3 */
-	set_vector(2, 0xfee00004, 0x41, 0);
-	assert_int_equal(pci_device_target(&dev, 0), 5);
-	assert_int_equal(pci_device_target(&dev, 1), 2);
-	assert_int_equal(pci_device_target(&dev, 2), 0);
-	assert_int_equal(pci_device_target(&dev, VECTORS), 0);
-	assert_int_equal(pci_device_target(&dev, PCI_MSIX_NO_VECTOR), 0);
-}
-
 /* ---- power ---- */
 
 static void below_d0_nothing_leaves_the_device(void **state)
@@ -670,7 +649,6 @@ int main(void)
 		cmocka_unit_test_setup(
 			only_the_bits_of_the_command_register_that_mean_something_stick, setup),
 		cmocka_unit_test_setup(bus_mastering_is_published, setup),
-		cmocka_unit_test_setup(a_device_is_found_from_its_function, setup),
 		cmocka_unit_test_setup(what_does_not_fit_is_refused, setup),
 		cmocka_unit_test_setup(a_device_without_interrupts_has_neither_pin_nor_messages,
 				       setup),
@@ -687,7 +665,6 @@ int main(void)
 		cmocka_unit_test_setup(a_line_that_is_off_is_kept_and_shown, setup),
 		cmocka_unit_test_setup(messages_take_the_lines_place, setup),
 		cmocka_unit_test_setup(a_message_stands_for_the_line, setup),
-		cmocka_unit_test_setup(a_vector_tells_its_cpu, setup),
 		cmocka_unit_test_setup(below_d0_nothing_leaves_the_device, setup),
 		cmocka_unit_test_setup(d0_brings_back_what_was, setup),
 		cmocka_unit_test_setup(states_that_are_not_there_are_not_entered, setup),
