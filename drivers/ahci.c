@@ -185,7 +185,7 @@ static bool alone(struct blk_device *d, const struct blk_request *r)
 
 static bool fill_device(struct ahci_port *p, const uint16_t *id)
 {
-	static const struct blk_ops ops = {ahci_port_submit, poll};
+	static const struct blk_ops ops = {.submit = ahci_port_submit, .poll = poll};
 	struct blk_device *d = &p->device;
 	uint64_t sectors = words(id, ATA_ID_SECTORS_48, 3);
 	uint32_t size = sector_size(id);

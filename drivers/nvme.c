@@ -158,7 +158,7 @@ static unsigned block_bits(const char *page)
 static void fill_device(const struct nvme *c, struct nvme_namespace *ns, const char *page,
 			unsigned bits)
 {
-	static const struct blk_ops ops = {nvme_submit, poll};
+	static const struct blk_ops ops = {.submit = nvme_submit, .poll = poll};
 	struct blk_device *d = &ns->device;
 
 	d->ops = &ops;

@@ -330,7 +330,7 @@ static uint32_t config32(const struct virtio_blk *v, unsigned offset)
 
 static bool fill_device(struct virtio_blk *v)
 {
-	static const struct blk_ops ops = {submit, poll};
+	static const struct blk_ops ops = {.submit = submit, .poll = poll};
 	struct blk_device *d = &v->device;
 	uint32_t most = VIRTIO_BLK_TRANSFER_MAX;
 	uint32_t block = has(v, FEATURE_BLK_SIZE) ? config32(v, CONFIG_BLK_SIZE) : BLK_SECTOR;

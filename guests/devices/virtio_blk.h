@@ -4,12 +4,14 @@
  * vCPU up to eight, flush, discard and write-zeroes.
  *
  *	queue --pop--> request --cut--> pieces, each with a buffer --blk_submit--> disk
- *	  ^                                                                         |
+ *	  ^               |                                                         |
+ *	  |               +--blk_copy, where the disk is memory: no piece, no buffer
+ *	  |                                                                         |
  *	  +--push, status-- request <--all done-- pieces <--data to the guest-- done, or vwork
  *
  * A piece that the disk completes at once (RAM) is finished on the spot. One that completes later,
- *on any CPU, waits in `finished` for a vCPU of the guest. What a queue may have open is bounded by
- *its requests, pieces and buffers; when one of them is used up the queue waits for a completion.
+ * on any CPU, waits in `finished` for a vCPU of the guest. What a queue may have open is bounded by
+ * its requests, pieces and buffers; when one of them is used up the queue waits for a completion.
  *
  * A reset does not wait for what is open: its requests belong to an old generation and never touch
  * the guest again, but keep their buffers until the disk is done with them.

@@ -47,6 +47,7 @@ static void init(uint8_t how)
 	rig_disk.block_size = (how & 2) != 0 ? 4096 : 512;
 	rig_disk.max_count = (how & 4) != 0 ? 8 : 2048;
 	rig_disk_holds = (how & 8) != 0;
+	rig_disk.copies = (how & 64) != 0;
 	for (unsigned i = 0; i < QUEUES; i++) {
 		cfg.queues[i] = &queues[i];
 		cfg.buffers[i] = buffers[i];
