@@ -192,7 +192,7 @@ static unsigned block_bits(const char *page)
 static void fill_device(const struct nvme *c, struct nvme_namespace *ns, const char *page,
 			unsigned bits)
 {
-	static const struct blk_ops ops = {nvme_submit, poll, stop};
+	static const struct blk_ops ops = {.submit = nvme_submit, .poll = poll, .stop = stop};
 	struct blk_device *d = &ns->device;
 
 	d->ops = &ops;

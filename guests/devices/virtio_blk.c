@@ -153,12 +153,77 @@ static bool send_bare(struct virtio_blk_queue *q, struct virtio_blk_request *r, 
 	return true;
 }
 
+/* Between a chain and the memory of a disk. */
+struct copier {
+	struct blk_copier c;
+	struct virtqueue_cursor cursor;
+	bool broken; /* a buffer is not RAM */
+};
+
+static bool copy_from(struct blk_copier *c, const void *memory, uint32_t bytes)
+{
+	struct copier *copier = container_of(c, struct copier, c);
+
+	copier->broken = !virtqueue_write_next(&copier->cursor, memory, bytes);
+	return !copier->broken;
+}
+
+static bool copy_to(struct blk_copier *c, void *memory, uint32_t bytes)
+{
+	struct copier *copier = container_of(c, struct copier, c);
+
+	copier->broken = !virtqueue_read_next(&copier->cursor, memory, bytes);
+	return !copier->broken;
+}
+
+static bool seek(struct virtio_blk_queue *q, const struct virtio_blk_request *r, uint32_t bytes,
+		 struct virtqueue_cursor *cursor)
+{
+	if (r->op == BLK_READ) {
+		return virtqueue_seek_write(ring_of(q), &r->chain, r->sent, bytes, cursor);
+	}
+	return virtqueue_seek_read(ring_of(q), &r->chain, HEADER_BYTES + r->sent, bytes, cursor);
+}
+
+/*
+ * The next `bytes` of the data without a buffer. False: the disk cannot, or no piece is left for
+ * the flush that may have to follow.
+ */
+static bool copy_data(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint32_t bytes)
+{
+	struct blk_device *d = q->disk->device;
+	struct blk_request part = {.op = r->op,
+				   .sector = r->sector + r->sent / BLK_SECTOR,
+				   .count = bytes / BLK_SECTOR};
+	struct copier copier = {.c = {.from = copy_from, .to = copy_to}};
+	enum hv_status status;
+
+	if (!d->copies || q->free_pieces == 0 || !seek(q, r, bytes, &copier.cursor)) {
+		return false;
+	}
+	status = blk_copy(d, &part, &copier.c);
+	if (status == HV_E_UNSUPPORTED) {
+		return false;
+	}
+	if (copier.broken) {
+		virtqueue_break(ring_of(q), "a buffer is not in RAM");
+	}
+	r->status = r->status == HV_OK ? status : r->status;
+	r->sent += bytes;
+	return true;
+}
+
 /* The next part of the data; *sent: bytes. False: no piece or no buffer is left. */
 static bool send_data(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint32_t *sent)
 {
 	uint32_t bytes = (uint32_t)min_u64(r->bytes - r->sent, q->disk->piece_bytes);
-	struct virtio_blk_piece *p = take_piece(q, r);
+	struct virtio_blk_piece *p;
 
+	if (copy_data(q, r, bytes)) {
+		*sent = bytes;
+		return true;
+	}
+	p = take_piece(q, r);
 	if (p == NULL) {
 		return false;
 	}
@@ -208,7 +273,7 @@ static void flush_now(struct virtio_blk_queue *q, struct virtio_blk_request *r)
 
 	r->flush_after = false;
 	sent = send_bare(q, r, BLK_FLUSH);
-	CHECK(sent); /* the piece that came back last is free */
+	CHECK(sent); /* the piece that came back last is free, or copy_data saw one */
 }
 
 /* All its pieces are back. */

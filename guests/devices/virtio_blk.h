@@ -4,7 +4,9 @@
  * vCPU up to eight, flush, discard and write-zeroes.
  *
  *	queue --pop--> request --cut--> pieces, each with a buffer --blk_submit--> disk
- *	  ^                                                                         |
+ *	  ^               |                                                         |
+ *	  |               +--blk_copy, where the disk is memory: no piece, no buffer
+ *	  |                                                                         |
  *	  +--push, status-- request <--all done-- pieces <--data to the guest-- done, or vwork
  *
  * A piece that the disk completes at once (RAM) is finished on the spot. One that completes later,

@@ -301,25 +301,35 @@ struct part {
 	uint32_t len;
 };
 
-/* Where a copy stands in a list of segments. */
-struct cursor {
-	const struct virtqueue_segment *at;
-	uint32_t skip; /* bytes of it that are done with */
-};
-
-static struct cursor cursor_at(const struct virtqueue_segment *first, uint32_t offset)
+/* `total`: bytes from `first` on. */
+static bool seek(const struct virtqueue *q, const struct virtqueue_segment *first, uint32_t total,
+		 uint32_t offset, uint32_t n, struct virtqueue_cursor *cur)
 {
-	struct cursor cur = {first, offset};
-
-	while (cur.skip >= cur.at->len) {
-		cur.skip -= cur.at->len;
-		cur.at++;
+	if (!range_fits(offset, n, total)) {
+		return false;
 	}
-	return cur;
+	*cur = (struct virtqueue_cursor){.vm = q->vm, .at = first, .skip = offset, .left = n};
+	while (n != 0 && cur->skip >= cur->at->len) {
+		cur->skip -= cur->at->len;
+		cur->at++;
+	}
+	return true;
+}
+
+bool virtqueue_seek_read(const struct virtqueue *q, const struct virtqueue_chain *c,
+			 uint32_t offset, uint32_t n, struct virtqueue_cursor *cur)
+{
+	return seek(q, c->segments, c->readable, offset, n, cur);
+}
+
+bool virtqueue_seek_write(const struct virtqueue *q, const struct virtqueue_chain *c,
+			  uint32_t offset, uint32_t n, struct virtqueue_cursor *cur)
+{
+	return seek(q, &c->segments[c->readable_count], c->writable, offset, n, cur);
 }
 
 /* Up to `n` bytes in one piece; the cursor moves on. */
-static struct part cursor_take(struct cursor *cur, uint32_t n)
+static struct part take(struct virtqueue_cursor *cur, uint32_t n)
 {
 	struct part p = {cur->at->addr + cur->skip, cur->at->len - cur->skip};
 
@@ -330,27 +340,21 @@ static struct part cursor_take(struct cursor *cur, uint32_t n)
 		cur->at++;
 		cur->skip = 0;
 	}
+	cur->left -= p.len;
 	return p;
 }
 
-bool virtqueue_read(struct virtqueue *q, const struct virtqueue_chain *c, uint32_t offset,
-		    void *dst, uint32_t n)
+bool virtqueue_read_next(struct virtqueue_cursor *cur, void *dst, uint32_t n)
 {
 	uint8_t *to = dst;
-	struct cursor cur;
 
-	if (!range_fits(offset, n, c->readable)) {
+	if (n > cur->left) {
 		return false;
 	}
-	if (n == 0) {
-		return true;
-	}
-	cur = cursor_at(c->segments, offset);
 	while (n != 0) {
-		struct part p = cursor_take(&cur, n);
+		struct part p = take(cur, n);
 
-		if (guest_mem_read(q->vm, gpa(p.addr), to, p.len) != HV_OK) {
-			virtqueue_break(q, "a buffer is not in RAM");
+		if (guest_mem_read(cur->vm, gpa(p.addr), to, p.len) != HV_OK) {
 			return false;
 		}
 		to += p.len;
@@ -359,28 +363,51 @@ bool virtqueue_read(struct virtqueue *q, const struct virtqueue_chain *c, uint32
 	return true;
 }
 
-bool virtqueue_write(struct virtqueue *q, const struct virtqueue_chain *c, uint32_t offset,
-		     const void *src, uint32_t n)
+bool virtqueue_write_next(struct virtqueue_cursor *cur, const void *src, uint32_t n)
 {
 	const uint8_t *from = src;
-	struct cursor cur;
 
-	if (!range_fits(offset, n, c->writable)) {
+	if (n > cur->left) {
 		return false;
 	}
-	if (n == 0) {
-		return true;
-	}
-	cur = cursor_at(&c->segments[c->readable_count], offset);
 	while (n != 0) {
-		struct part p = cursor_take(&cur, n);
+		struct part p = take(cur, n);
 
-		if (guest_mem_write(q->vm, gpa(p.addr), from, p.len) != HV_OK) {
-			virtqueue_break(q, "a buffer is not in writable RAM");
+		if (guest_mem_write(cur->vm, gpa(p.addr), from, p.len) != HV_OK) {
 			return false;
 		}
 		from += p.len;
 		n -= p.len;
+	}
+	return true;
+}
+
+bool virtqueue_read(struct virtqueue *q, const struct virtqueue_chain *c, uint32_t offset,
+		    void *dst, uint32_t n)
+{
+	struct virtqueue_cursor cur;
+
+	if (!virtqueue_seek_read(q, c, offset, n, &cur)) {
+		return false;
+	}
+	if (!virtqueue_read_next(&cur, dst, n)) {
+		virtqueue_break(q, "a buffer is not in RAM");
+		return false;
+	}
+	return true;
+}
+
+bool virtqueue_write(struct virtqueue *q, const struct virtqueue_chain *c, uint32_t offset,
+		     const void *src, uint32_t n)
+{
+	struct virtqueue_cursor cur;
+
+	if (!virtqueue_seek_write(q, c, offset, n, &cur)) {
+		return false;
+	}
+	if (!virtqueue_write_next(&cur, src, n)) {
+		virtqueue_break(q, "a buffer is not in writable RAM");
+		return false;
 	}
 	return true;
 }

@@ -108,6 +108,26 @@ bool virtqueue_read(struct virtqueue *q, const struct virtqueue_chain *c, uint32
 bool virtqueue_write(struct virtqueue *q, const struct virtqueue_chain *c, uint32_t offset,
 		     const void *src, uint32_t n);
 
+/* A stretch of a chain's readable or writable part that is copied in several goes. */
+struct virtqueue_cursor {
+	struct vm *vm;
+	const struct virtqueue_segment *at;
+	uint32_t skip; /* bytes of it that are done with */
+	uint32_t left; /* bytes that may still be copied */
+};
+
+/* The stretch of `n` bytes from `offset` on. False: the part is shorter. */
+bool virtqueue_seek_read(const struct virtqueue *q, const struct virtqueue_chain *c,
+			 uint32_t offset, uint32_t n, struct virtqueue_cursor *cur);
+bool virtqueue_seek_write(const struct virtqueue *q, const struct virtqueue_chain *c,
+			  uint32_t offset, uint32_t n, struct virtqueue_cursor *cur);
+/*
+ * The next `n` bytes of it. False: a buffer is not RAM, or the stretch ends. They leave it to the
+ * caller to break the queue, as that takes locks which those who copy may have.
+ */
+bool virtqueue_read_next(struct virtqueue_cursor *cur, void *dst, uint32_t n);
+bool virtqueue_write_next(struct virtqueue_cursor *cur, const void *src, uint32_t n);
+
 /*
  * Gives a chain back, with the number of bytes that were written to it from its first writable one
  * on. The driver sees it after virtqueue_publish.

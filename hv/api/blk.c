@@ -15,22 +15,24 @@ static bool has(const struct blk_device *d, enum blk_op op)
 	return (op != BLK_DISCARD || d->discards) && (op != BLK_WRITE_ZEROES || d->write_zeroes);
 }
 
+static bool transfers(enum blk_op op)
+{
+	return op == BLK_READ || op == BLK_WRITE;
+}
+
 /* The part that only requests with sectors have. */
 static enum hv_status check_sectors(const struct blk_device *d, const struct blk_request *r)
 {
 	uint32_t unit = d->block_size / BLK_SECTOR;
-	bool transfers = r->op == BLK_READ || r->op == BLK_WRITE;
 
-	if (r->count == 0 || !is_aligned(r->sector | r->count, unit)) {
-		return HV_E_INVALID;
-	}
-	if (transfers && (r->count > d->max_count || r->buffer == NULL ||
-			  !is_aligned((uintptr_t)r->buffer, BLK_SECTOR))) {
+	if (r->count == 0 || !is_aligned(r->sector | r->count, unit) ||
+	    (transfers(r->op) && r->count > d->max_count)) {
 		return HV_E_INVALID;
 	}
 	return range_fits(r->sector, r->count, d->sectors) ? HV_OK : HV_E_RANGE;
 }
 
+/* All but the buffer. */
 static enum hv_status check(const struct blk_device *d, const struct blk_request *r)
 {
 	if (d->removed) {
@@ -48,23 +50,58 @@ static enum hv_status check(const struct blk_device *d, const struct blk_request
 	return check_sectors(d, r);
 }
 
+static bool has_buffer(const struct blk_request *r)
+{
+	return !transfers(r->op) ||
+	       (r->buffer != NULL && is_aligned((uintptr_t)r->buffer, BLK_SECTOR));
+}
+
+static void count_request(struct blk_device *d, const struct blk_request *r)
+{
+	atomic_fetch_add_explicit(&d->stats.requests[r->op], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->stats.sectors[r->op], r->count, memory_order_relaxed);
+}
+
+static void count_error(struct blk_device *d, enum hv_status status)
+{
+	if (status != HV_OK) {
+		atomic_fetch_add_explicit(&d->stats.errors, 1, memory_order_relaxed);
+	}
+}
+
 void blk_submit(struct blk_device *d, struct blk_request *r)
 {
 	enum hv_status status = check(d, r);
 
 	r->asked = r->asked != NULL ? r->asked : d;
+	if (status == HV_OK && !has_buffer(r)) {
+		status = HV_E_INVALID;
+	}
 	if (status != HV_OK) {
 		blk_done(d, r, status);
 		return;
 	}
-	atomic_fetch_add_explicit(&d->stats.requests[r->op], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&d->stats.sectors[r->op], r->count, memory_order_relaxed);
+	count_request(d, r);
 	d->ops->submit(d, r);
 }
 
-static void count_error(struct blk_device *d)
+enum hv_status blk_copy(struct blk_device *d, const struct blk_request *r, struct blk_copier *c)
 {
-	atomic_fetch_add_explicit(&d->stats.errors, 1, memory_order_relaxed);
+	enum hv_status status;
+
+	if (!d->copies || !transfers(r->op)) {
+		return HV_E_UNSUPPORTED;
+	}
+	status = check(d, r);
+	if (status == HV_OK) {
+		status = d->ops->copy(d, r, c);
+		if (status == HV_E_UNSUPPORTED) {
+			return status;
+		}
+		count_request(d, r);
+	}
+	count_error(d, status);
+	return status;
 }
 
 void blk_done(struct blk_device *d, struct blk_request *r, enum hv_status status)
@@ -72,11 +109,9 @@ void blk_done(struct blk_device *d, struct blk_request *r, enum hv_status status
 	struct blk_device *asked = r->asked;
 
 	r->asked = NULL;
-	if (status != HV_OK) {
-		count_error(d);
-	}
-	if (status != HV_OK && asked != NULL && asked != d) {
-		count_error(asked);
+	count_error(d, status);
+	if (asked != NULL && asked != d) {
+		count_error(asked, status);
 	}
 	r->status = status;
 	r->done(r);

@@ -11,6 +11,9 @@
  * A layer changes the request and hands it on to the device below, whose `done` call goes to who
  * asked first. Data is in hypervisor memory, never in a guest's: a disk never reaches into a guest,
  * and a completion may come while any VM's space, or none, is current.
+ *
+ * A device whose data lies in hypervisor memory itself also has a shorter way, blk_copy: it shows
+ * where the data is, and who asks copies it, at once and without a buffer between.
  */
 #pragma once
 
@@ -59,6 +62,17 @@ struct blk_request {
 	uint64_t cookie;
 };
 
+/*
+ * Who copies the data of a READ or WRITE, in order, in as many goes as the device has pieces.
+ * False: it cannot, and the request ends. The device may hold a layer's lock (hv/api/vm.h).
+ */
+struct blk_copier {
+	/* READ: the next `bytes` are at `memory`. */
+	bool (*from)(struct blk_copier *c, const void *memory, uint32_t bytes);
+	/* WRITE: the next `bytes` go to `memory`. */
+	bool (*to)(struct blk_copier *c, void *memory, uint32_t bytes);
+};
+
 struct blk_ops {
 	/* Takes a request that blk_submit has found in order. Never fails but through r->status. */
 	void (*submit)(struct blk_device *d, struct blk_request *r);
@@ -66,6 +80,9 @@ struct blk_ops {
 	void (*poll)(struct blk_device *d);
 	/* Power is about to go, all is flushed: tells the device; waits, bounded. May be NULL. */
 	void (*stop)(struct blk_device *d);
+	/* Does what blk_copy has found in order; NULL where `copies` is never set. */
+	enum hv_status (*copy)(struct blk_device *d, const struct blk_request *r,
+			       struct blk_copier *c);
 };
 
 /* What happened at a device since it exists. */
@@ -86,6 +103,7 @@ struct blk_device {
 	bool readonly;
 	bool discards;	   /* has BLK_DISCARD */
 	bool write_zeroes; /* has BLK_WRITE_ZEROES */
+	bool copies;	   /* blk_copy is worth a try */
 	bool removed;	   /* it failed for good: every request ends in HV_E_IO */
 	struct blk_stats stats;
 };
@@ -97,6 +115,14 @@ struct blk_device {
  * HV_E_UNSUPPORTED.
  */
 void blk_submit(struct blk_device *d, struct blk_request *r);
+/*
+ * Does a READ or WRITE, of which `op`, `sector` and `count` are set, through `c` before it returns.
+ * Checked and counted as by blk_submit, with the same statuses; HV_E_IO also when `c` could not
+ * copy. HV_E_UNSUPPORTED, which counts nothing: not all of the data is in memory, and blk_submit
+ * has to do the whole of it, whatever was copied.
+ */
+enum hv_status blk_copy(struct blk_device *d, const struct blk_request *r,
+			struct blk_copier *c) HV_MUST_CHECK;
 /* For devices: sets the status, counts an error here and where it was asked, calls `done`. */
 void blk_done(struct blk_device *d, struct blk_request *r, enum hv_status status);
 /*

@@ -24,6 +24,9 @@ static inline void copy(void *dst, const void *src, size_t n)
 	case 8:
 		__builtin_memcpy(dst, src, 8);
 		break;
+	case 16: /* a descriptor of a virtqueue */
+		__builtin_memcpy(dst, src, 16);
+		break;
 	default:
 		memcpy(dst, src, n);
 		break;

@@ -125,6 +125,7 @@ static const struct blk_ops limit_ops = {.submit = limit_submit, .poll = limit_p
 
 /* --- the whole --- */
 
+/* It never copies: a request that has to wait needs a buffer meanwhile. */
 void blk_limit_init(struct blk_limit *l, struct blk_device *below, uint64_t iops,
 		    uint64_t bandwidth)
 {

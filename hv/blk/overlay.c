@@ -4,6 +4,9 @@
  * the base fill the buffer and then lays over it what the overlay has; a write that covers a
  * granule in part, which is absent, first reads that granule from the base. While the base works
  * other requests may change the tree, so a job looks at it anew when it goes on.
+ *
+ * What needs no job can be copied without a buffer, piece by piece, granules under the lock: a
+ * discard frees them.
  */
 #include "hv/blk/overlay.h"
 
@@ -31,8 +34,9 @@ struct node {
 static_assert(sizeof(struct node) == BLK_OVERLAY_GRANULE, "nodes and granules are pages");
 static_assert(BLK_OVERLAY_GRANULE == PAGE_SIZE, "nodes and granules are pages");
 
-static char zeros_mark;
-#define ZEROS ((void *)&zeros_mark)
+/* The mark for zeros is a granule of them; never written. */
+static uint8_t zeros[BLK_OVERLAY_GRANULE];
+#define ZEROS ((void *)zeros)
 
 enum { FIRST, LAST, ENDS };
 
@@ -240,44 +244,36 @@ static void copy_out(const struct blk_overlay *o, const struct blk_request *r)
 		struct piece p = piece_at(r, done);
 		const uint8_t *page = lookup(o, p.granule);
 
-		if (is_memory(page)) {
+		if (page != NULL) {
 			memcpy(data_at(r, done), page + p.offset, p.bytes);
-		} else if (page == ZEROS) {
-			memset(data_at(r, done), 0, p.bytes);
 		}
 		done += p.bytes / BLK_SECTOR;
 	}
 }
 
 /*
- * `data`: NULL for zeros. `fill`: the base's content of this granule, if it may be needed. False:
- * no memory.
+ * Where the piece is to be written; a new granule has what it showed before, or zeros. `fill`: the
+ * base's content of this granule, if it may be needed. NULL: no memory.
  */
-static bool write_piece(struct blk_overlay *o, const struct piece *p, const uint8_t *data,
-			const uint8_t *fill)
+static uint8_t *open_piece(struct blk_overlay *o, const struct piece *p, const uint8_t *fill)
 {
 	void **entry = open_entry(o, p->granule);
-	uint8_t *page = entry != NULL && is_memory(*entry) ? *entry : NULL;
+	uint8_t *page;
 
 	if (entry == NULL) {
-		return false;
+		return NULL;
 	}
-	if (page == NULL) {
+	if (!is_memory(*entry)) {
 		page = take_page(o);
 		if (page == NULL) {
-			return false;
+			return NULL;
 		}
 		if (*entry == NULL && fill != NULL) {
 			memcpy(page, fill, BLK_OVERLAY_GRANULE);
 		}
 		*entry = page;
 	}
-	if (data != NULL) {
-		memcpy(page + p->offset, data, p->bytes);
-	} else {
-		memset(page + p->offset, 0, p->bytes);
-	}
-	return true;
+	return (uint8_t *)*entry + p->offset;
 }
 
 /* --- writing --- */
@@ -332,10 +328,12 @@ static bool write_data(struct blk_overlay *o, const struct blk_request *r, const
 {
 	for (uint32_t done = 0; done < r->count;) {
 		struct piece p = piece_at(r, done);
+		uint8_t *to = open_piece(o, &p, fill_for(r, job, p.granule));
 
-		if (!write_piece(o, &p, data_at(r, done), fill_for(r, job, p.granule))) {
+		if (to == NULL) {
 			return false;
 		}
+		memcpy(to, data_at(r, done), p.bytes);
 		done += p.bytes / BLK_SECTOR;
 	}
 	return true;
@@ -350,11 +348,16 @@ static bool write_zeros(struct blk_overlay *o, const struct blk_request *r, cons
 	for (unsigned end = FIRST; end < ENDS; end++) {
 		uint64_t sector = max_u64(end_sector(r, end), r->sector);
 		struct piece p = piece_at(r, (uint32_t)(sector - r->sector));
+		uint8_t *to;
 
-		if (is_partial(o, r, end) &&
-		    !write_piece(o, &p, NULL, fill_for(r, job, p.granule))) {
+		if (!is_partial(o, r, end)) {
+			continue;
+		}
+		to = open_piece(o, &p, fill_for(r, job, p.granule));
+		if (to == NULL) {
 			return false;
 		}
+		memset(to, 0, p.bytes);
 	}
 	return true;
 }
@@ -374,7 +377,7 @@ static void finish(struct blk_overlay *o, struct blk_request *r, struct job *job
 }
 
 /* There was no memory: said once, as a full overlay fails write after write. */
-static void fail_write(struct blk_overlay *o, struct blk_request *r, struct job *job)
+static void complain(struct blk_overlay *o)
 {
 	uint64_t bytes;
 	bool first;
@@ -389,6 +392,11 @@ static void fail_write(struct blk_overlay *o, struct blk_request *r, struct job 
 		log_event("%s: writes fail: its overlay takes %lu KiB and cannot get more%s",
 			  o->owner, bytes >> 10, o->limit != 0 ? " (overlay= limits it)" : "");
 	}
+}
+
+static void fail_write(struct blk_overlay *o, struct blk_request *r, struct job *job)
+{
+	complain(o);
 	finish(o, r, job, HV_E_IO);
 }
 
@@ -485,7 +493,6 @@ static void find_absent(const struct blk_overlay *o, const struct blk_request *r
 
 		if (absent && end == 0) {
 			out->sector = r->sector + done;
-			out->buffer = data_at(r, done);
 		}
 		done += p.bytes / BLK_SECTOR;
 		end = absent ? done : end;
@@ -516,6 +523,7 @@ static void overlay_read(struct blk_overlay *o, struct blk_request *r)
 		return;
 	}
 	job->below = below;
+	job->below.buffer = data_at(r, (uint32_t)(below.sector - r->sector));
 	blk_submit(o->base, &job->below);
 }
 
@@ -550,6 +558,111 @@ static void overlay_submit(struct blk_device *d, struct blk_request *r)
 	}
 }
 
+/* --- without a buffer --- */
+
+/* Under the lock: the sectors from `done` on that only the base has, up to the first it has not. */
+static uint32_t count_absent(const struct blk_overlay *o, const struct blk_request *r,
+			     uint32_t done)
+{
+	uint32_t end = done;
+
+	while (end < r->count) {
+		struct piece p = piece_at(r, end);
+
+		if (lookup(o, p.granule) != NULL) {
+			break;
+		}
+		end += p.bytes / BLK_SECTOR;
+	}
+	return end - done;
+}
+
+/* The next granule from `done` on, or what the base has before it; *n: sectors. */
+static enum hv_status copy_next(struct blk_overlay *o, const struct blk_request *r, uint32_t done,
+				struct blk_copier *c, uint32_t *n)
+{
+	struct blk_request below = {.op = BLK_READ, .sector = r->sector + done};
+	struct piece p = piece_at(r, done);
+	enum hv_status status = HV_OK;
+
+	lock_acquire(&o->lock);
+	below.count = count_absent(o, r, done);
+	if (below.count == 0) {
+		const uint8_t *page = lookup(o, p.granule);
+
+		status = c->from(c, page + p.offset, p.bytes) ? HV_OK : HV_E_IO;
+	}
+	lock_release(&o->lock);
+	*n = below.count != 0 ? below.count : p.bytes / BLK_SECTOR;
+	return below.count != 0 ? blk_copy(o->base, &below, c) : status;
+}
+
+/* Whether a part of it has to come from a base that is not in memory. */
+static bool needs_slow_base(struct blk_overlay *o, const struct blk_request *r)
+{
+	struct blk_request absent;
+
+	if (o->base->copies) {
+		return false;
+	}
+	lock_acquire(&o->lock);
+	find_absent(o, r, &absent);
+	lock_release(&o->lock);
+	return absent.count != 0;
+}
+
+static enum hv_status copy_read(struct blk_overlay *o, const struct blk_request *r,
+				struct blk_copier *c)
+{
+	enum hv_status status = needs_slow_base(o, r) ? HV_E_UNSUPPORTED : HV_OK;
+	uint32_t n;
+
+	for (uint32_t done = 0; status == HV_OK && done < r->count; done += n) {
+		status = copy_next(o, r, done, c, &n);
+	}
+	return status;
+}
+
+static enum hv_status copy_piece_in(struct blk_overlay *o, const struct piece *p,
+				    struct blk_copier *c)
+{
+	uint8_t *to = open_piece(o, p, NULL);
+
+	if (to == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	return c->to(c, to, p->bytes) ? HV_OK : HV_E_IO;
+}
+
+static enum hv_status copy_write(struct blk_overlay *o, const struct blk_request *r,
+				 struct blk_copier *c)
+{
+	enum hv_status status;
+
+	lock_acquire(&o->lock);
+	status = missing_fill(o, r, NULL) != ENDS ? HV_E_UNSUPPORTED : HV_OK;
+	for (uint32_t done = 0; status == HV_OK && done < r->count;) {
+		struct piece p = piece_at(r, done);
+
+		status = copy_piece_in(o, &p, c);
+		done += p.bytes / BLK_SECTOR;
+	}
+	lock_release(&o->lock);
+	if (status == HV_E_NO_MEMORY) {
+		complain(o);
+		return HV_E_IO;
+	}
+	return status;
+}
+
+static enum hv_status overlay_copy(struct blk_device *d, const struct blk_request *r,
+				   struct blk_copier *c)
+{
+	struct blk_overlay *o = overlay_of(d);
+
+	return r->op == BLK_READ ? copy_read(o, r, c) : copy_write(o, r, c);
+}
+
 static void overlay_poll(struct blk_device *d)
 {
 	struct blk_device *base = overlay_of(d)->base;
@@ -559,7 +672,8 @@ static void overlay_poll(struct blk_device *d)
 	}
 }
 
-static const struct blk_ops overlay_ops = {.submit = overlay_submit, .poll = overlay_poll};
+static const struct blk_ops overlay_ops = {
+	.submit = overlay_submit, .poll = overlay_poll, .copy = overlay_copy};
 
 /* --- the whole --- */
 
@@ -590,6 +704,7 @@ enum hv_status blk_overlay_init(struct blk_overlay *o, struct blk_device *base, 
 				.max_count = (uint32_t)min_u64(base->max_count, OVERLAY_COUNT_MAX),
 				.discards = true,
 				.write_zeroes = true,
+				.copies = true,
 			},
 		.base = base,
 		.levels = levels_for(base->sectors),

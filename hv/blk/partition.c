@@ -28,7 +28,17 @@ static void partition_poll(struct blk_device *d)
 	}
 }
 
-static const struct blk_ops partition_ops = {.submit = partition_submit, .poll = partition_poll};
+static enum hv_status partition_copy(struct blk_device *d, const struct blk_request *r,
+				     struct blk_copier *c)
+{
+	struct blk_partition *p = partition_of(d);
+	struct blk_request below = {.op = r->op, .sector = p->start + r->sector, .count = r->count};
+
+	return blk_copy(p->disk, &below, c);
+}
+
+static const struct blk_ops partition_ops = {
+	.submit = partition_submit, .poll = partition_poll, .copy = partition_copy};
 
 enum hv_status blk_partition_init(struct blk_partition *p, struct blk_device *disk, uint64_t start,
 				  uint64_t sectors, bool readonly)
@@ -52,6 +62,7 @@ enum hv_status blk_partition_init(struct blk_partition *p, struct blk_device *di
 				.readonly = readonly,
 				.discards = disk->discards && !readonly,
 				.write_zeroes = disk->write_zeroes && !readonly,
+				.copies = disk->copies,
 			},
 		.disk = disk,
 		.start = start,

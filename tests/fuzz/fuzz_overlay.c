@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest's requests to an overlay, against the whole disk in memory. Four bytes a request: what,
- * where, how much, and which of the base's open requests to finish; two requests are open at a time
- * at most, and only if they have no sector in common.
+ * and whether by copying, where, how much, and which of the base's open requests to finish; two
+ * requests are open at a time at most, and only if they have no sector in common. The base is
+ * memory itself if the first byte's highest bit says so.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -88,7 +89,11 @@ static void take(const uint8_t *step)
 		memset(s->buffer, ++next_byte, sizeof(s->buffer));
 		apply(op, sector, count, s->buffer);
 		s->busy = true;
-		disk_rig_ask(&overlay.dev, &s->q, op, sector, count, s->buffer);
+		if ((step[0] & 8) != 0) {
+			disk_rig_ask_or_copy(&overlay.dev, &s->q, op, sector, count, s->buffer);
+		} else {
+			disk_rig_ask(&overlay.dev, &s->q, op, sector, count, s->buffer);
+		}
 	}
 	if (base.open_count > 0 && step[3] % 3 != 0) {
 		disk_rig_finish(&base, step[3] % base.open_count);
@@ -124,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t before;
 
 	begin();
+	base.dev.copies = size != 0 && (data[0] & 0x80) != 0;
 	before = pool_bytes_used();
 	for (size_t i = 0; i + 4 <= size && i < 4000; i += 4) {
 		take(data + i);

@@ -47,6 +47,7 @@ static void init(uint8_t how)
 	rig_disk.block_size = (how & 2) != 0 ? 4096 : 512;
 	rig_disk.max_count = (how & 4) != 0 ? 8 : 2048;
 	rig_disk_holds = (how & 8) != 0;
+	rig_disk.copies = (how & 64) != 0;
 	for (unsigned i = 0; i < QUEUES; i++) {
 		cfg.queues[i] = &queues[i];
 		cfg.buffers[i] = buffers[i];
@@ -124,6 +125,16 @@ static void run_work(void)
 	vwork_run(&work_queue);
 }
 
+/* A driver that lets the device go on tells it of its queues: work may have found them stopped. */
+static void set_master(bool on)
+{
+	rig_set_master(on);
+	for (unsigned i = 0; on && i < QUEUES; i++) {
+		give();
+		rig_notify(&blk.transport, i);
+	}
+}
+
 static void step(struct input *in)
 {
 	uint8_t op = (uint8_t)take(in, 1);
@@ -160,7 +171,7 @@ static void step(struct input *in)
 		access_register(in);
 		break;
 	case 14:
-		rig_set_master((op & 0x20) != 0);
+		set_master((op & 0x20) != 0);
 		break;
 	default:
 		start(0);

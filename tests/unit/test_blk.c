@@ -47,7 +47,20 @@ static void done(struct blk_request *r)
 	done_count++;
 }
 
-static const struct blk_ops ops = {.submit = submit, .poll = poll};
+/* What `copy` returns, and how often it was reached. */
+static enum hv_status copy_status;
+static unsigned copied;
+
+static enum hv_status copy(struct blk_device *d, const struct blk_request *r, struct blk_copier *c)
+{
+	assert_ptr_equal(d, &device);
+	assert_null(r->buffer);
+	assert_null(c);
+	copied++;
+	return copy_status;
+}
+
+static const struct blk_ops ops = {.submit = submit, .poll = poll, .copy = copy};
 
 static int setup(void **state)
 {
@@ -59,6 +72,8 @@ static int setup(void **state)
 				     .discards = true,
 				     .write_zeroes = true};
 	submitted = 0;
+	copied = 0;
+	copy_status = HV_OK;
 	done_count = 0;
 	polls = 0;
 	polls_until_done = 0;
@@ -188,6 +203,52 @@ static void test_sync_gives_up(void **state)
 	assert_in_range(polls, 40, 50);
 }
 
+static enum hv_status try_copy(enum blk_op op, uint64_t sector, uint32_t count)
+{
+	struct blk_request r = {.op = op, .sector = sector, .count = count};
+
+	return blk_copy(&device, &r, NULL);
+}
+
+/* The same checks and counts as on the other way. */
+static void test_copy(void **state)
+{
+	(void)state;
+	assert_int_equal(try_copy(BLK_READ, 0, 1), HV_E_UNSUPPORTED);
+	device.copies = true;
+	assert_int_equal(try_copy(BLK_FLUSH, 0, 0), HV_E_UNSUPPORTED);
+	assert_int_equal(try_copy(BLK_WRITE_ZEROES, 0, 1), HV_E_UNSUPPORTED);
+	assert_int_equal(copied + device.stats.errors, 0);
+	assert_int_equal(try_copy(BLK_READ, SECTORS - 8, 8), HV_OK);
+	assert_int_equal(try_copy(BLK_READ, SECTORS - 8, 9), HV_E_RANGE);
+	assert_int_equal(try_copy(BLK_READ, 0, 0), HV_E_INVALID);
+	assert_int_equal(try_copy(BLK_READ, 0, MAX_COUNT + 1), HV_E_INVALID);
+	assert_int_equal(try_copy(BLK_WRITE, 0, MAX_COUNT), HV_OK);
+	device.readonly = true;
+	assert_int_equal(try_copy(BLK_WRITE, 0, 1), HV_E_INVALID);
+	device.removed = true;
+	assert_int_equal(try_copy(BLK_READ, 0, 1), HV_E_IO);
+	assert_int_equal(copied, 2);
+	assert_int_equal(device.stats.requests[BLK_READ], 1);
+	assert_int_equal(device.stats.sectors[BLK_READ], 8);
+	assert_int_equal(device.stats.sectors[BLK_WRITE], MAX_COUNT);
+	assert_int_equal(device.stats.errors, 5);
+}
+
+/* What blk_submit will do is not counted twice. */
+static void test_copy_fails(void **state)
+{
+	(void)state;
+	device.copies = true;
+	copy_status = HV_E_UNSUPPORTED;
+	assert_int_equal(try_copy(BLK_READ, 0, 1), HV_E_UNSUPPORTED);
+	assert_int_equal(device.stats.requests[BLK_READ] + device.stats.errors, 0);
+	copy_status = HV_E_IO;
+	assert_int_equal(try_copy(BLK_READ, 0, 1), HV_E_IO);
+	assert_int_equal(device.stats.requests[BLK_READ], 1);
+	assert_int_equal(device.stats.errors, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +259,8 @@ int main(void)
 		cmocka_unit_test_setup(test_stats, setup),
 		cmocka_unit_test_setup(test_sync, setup),
 		cmocka_unit_test_setup(test_sync_gives_up, setup),
+		cmocka_unit_test_setup(test_copy, setup),
+		cmocka_unit_test_setup(test_copy_fails, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

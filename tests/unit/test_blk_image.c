@@ -42,6 +42,20 @@ static void reads_its_sectors(void **state)
 	assert_int_equal(q.r.status, HV_E_RANGE);
 }
 
+static void copies_its_sectors(void **state)
+{
+	uint8_t got[3 * BLK_SECTOR] = {0};
+	struct disk_rig_copier short_one = disk_rig_copier(got, BLK_SECTOR);
+	struct blk_request two = {.op = BLK_READ, .count = 2};
+
+	(void)state;
+	assert_int_equal(disk_rig_try_copy(&image.dev, BLK_READ, SECTORS - 3, 3, got), HV_OK);
+	assert_memory_equal(got, data + (SECTORS - 3) * BLK_SECTOR, sizeof(got));
+	assert_int_equal(disk_rig_try_copy(&image.dev, BLK_READ, SECTORS - 2, 3, got), HV_E_RANGE);
+	assert_int_equal(disk_rig_try_copy(&image.dev, BLK_WRITE, 0, 1, got), HV_E_INVALID);
+	assert_int_equal(blk_copy(&image.dev, &two, &short_one.c), HV_E_IO);
+}
+
 static void is_never_written(void **state)
 {
 	static uint8_t before[sizeof(data)];
@@ -77,6 +91,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(reads_its_sectors, setup),
+		cmocka_unit_test_setup(copies_its_sectors, setup),
 		cmocka_unit_test_setup(is_never_written, setup),
 		cmocka_unit_test_setup(sizes_that_are_no_disk, setup),
 	};

@@ -219,6 +219,16 @@ static void closing_ends_what_waits(void **state)
 	assert_int_equal(ask(BLK_WRITE, 0, 1)->r.status, HV_OK);
 }
 
+/* Nothing passes it by. */
+static void a_limited_disk_does_not_copy(void **state)
+{
+	(void)state;
+	disk.dev.copies = true;
+	blk_limit_init(&limit, &disk.dev, 10, 0);
+	assert_int_equal(disk_rig_try_copy(&limit.dev, BLK_READ, 0, 1, buffer), HV_E_UNSUPPORTED);
+	assert_int_equal(disk.requests, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(flushes_keep_their_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_mixes, setup, teardown),
 		cmocka_unit_test_setup_teardown(closing_ends_what_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_limited_disk_does_not_copy, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The overlay against a model that is simply the whole disk in memory: random requests over a base
- * that answers at once and one that answers late and out of order.
+ * The overlay against a model that is simply the whole disk in memory: random requests, with
+ * buffers and copied, over a base that answers at once, one that answers late and out of order, and
+ * one that is memory itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -186,7 +187,11 @@ static void start_random(struct slot *s)
 	} else if (op == BLK_DISCARD) {
 		model_discard(sector, count);
 	}
-	disk_rig_ask(&overlay.dev, &s->q, op, sector, count, s->buffer);
+	if (rand() % 2) {
+		disk_rig_ask_or_copy(&overlay.dev, &s->q, op, sector, count, s->buffer);
+	} else {
+		disk_rig_ask(&overlay.dev, &s->q, op, sector, count, s->buffer);
+	}
 }
 
 static void random_requests(unsigned rounds)
@@ -219,6 +224,14 @@ static void random_over_memory(void **state)
 {
 	(void)state;
 	make(SECTORS, 512, 0);
+	random_requests(4000);
+}
+
+static void random_over_an_image(void **state)
+{
+	(void)state;
+	make(SECTORS, 512, 0);
+	base.dev.copies = true;
 	random_requests(4000);
 }
 
@@ -280,6 +293,78 @@ static void discarded_while_a_write_waits(void **state)
 	memset(model + 12 * BLK_SECTOR, 3, sizeof(data));
 	base.holds = false;
 	assert_same(0, 40);
+}
+
+static enum hv_status copy(enum blk_op op, uint64_t sector, uint32_t count, void *buffer)
+{
+	return disk_rig_try_copy(&overlay.dev, op, sector, count, buffer);
+}
+
+/* Only what a slow base has to be asked for cannot be copied, and leaves no trace. */
+static void copies_what_needs_no_base(void **state)
+{
+	static uint8_t data[24 * BLK_SECTOR];
+
+	(void)state;
+	make(SECTORS, 512, 0);
+	fill(data, sizeof(data));
+	assert_int_equal(copy(BLK_WRITE, 16, 24, data), HV_OK);
+	assert_int_equal(copy(BLK_WRITE, 17, 2, data), HV_OK);
+	memcpy(model + 16 * BLK_SECTOR, data, sizeof(data));
+	memcpy(model + 17 * BLK_SECTOR, data, 2 * BLK_SECTOR);
+	assert_int_equal(copy(BLK_WRITE, 15, 2, data), HV_E_UNSUPPORTED);
+	assert_int_equal(copy(BLK_WRITE, 39, 2, data), HV_E_UNSUPPORTED);
+	assert_int_equal(copy(BLK_READ, 15, 2, data), HV_E_UNSUPPORTED);
+	assert_int_equal(copy(BLK_READ, 39, 2, data), HV_E_UNSUPPORTED);
+	assert_int_equal(copy(BLK_READ, 16, 24, data), HV_OK);
+	assert_memory_equal(data, model + 16 * BLK_SECTOR, sizeof(data));
+	assert_int_equal(base.requests, 0);
+	assert_int_equal(overlay.dev.stats.requests[BLK_WRITE], 2);
+	assert_int_equal(overlay.dev.stats.requests[BLK_READ], 1);
+	assert_int_equal(overlay.dev.stats.errors, 0);
+	assert_all_same();
+}
+
+/* What lies together in the base is one piece; each granule of the overlay is one. */
+static void copies_in_few_pieces(void **state)
+{
+	static _Alignas(BLK_SECTOR) uint8_t data[64 * BLK_SECTOR];
+	struct disk_rig_copier c = disk_rig_copier(data, sizeof(data));
+	struct blk_request r = {.op = BLK_READ, .sector = 4, .count = 64};
+
+	(void)state;
+	make(SECTORS, 512, 0);
+	base.dev.copies = true;
+	assert_int_equal(ask(BLK_WRITE_ZEROES, 24, 16, NULL), HV_OK);
+	memset(model + 24 * BLK_SECTOR, 0, 16 * BLK_SECTOR);
+	assert_int_equal(blk_copy(&overlay.dev, &r, &c.c), HV_OK);
+	assert_memory_equal(data, model + 4 * BLK_SECTOR, sizeof(data));
+	assert_int_equal(c.goes, 4);
+	assert_int_equal(base.requests, 2);
+	base.failure = HV_E_IO;
+	assert_int_equal(copy(BLK_READ, 0, 8, data), HV_E_IO);
+	base.failure = HV_OK;
+}
+
+/* Who copies stops in the middle of a granule: nothing shows there but the base's, its or zeros. */
+static void a_copy_that_stops(void **state)
+{
+	static uint8_t data[24 * BLK_SECTOR];
+	struct disk_rig_copier c = disk_rig_copier(data, 4096 + 100);
+	struct blk_request r = {.op = BLK_WRITE, .sector = 16, .count = 24};
+
+	(void)state;
+	make(SECTORS, 512, 0);
+	fill(data, sizeof(data));
+	assert_int_equal(blk_copy(&overlay.dev, &r, &c.c), HV_E_IO);
+	memcpy(model + 2 * 4096, data, 4096 + 100);
+	memset(model + 3 * 4096 + 100, 0, 4096 - 100);
+	assert_int_equal(overlay.dev.stats.errors, 1);
+	assert_all_same();
+	r.op = BLK_READ;
+	r.count = 16;
+	c = disk_rig_copier(data, 100);
+	assert_int_equal(blk_copy(&overlay.dev, &r, &c.c), HV_E_IO);
 }
 
 static void only_what_is_written_costs(void **state)
@@ -352,8 +437,9 @@ static void the_limit_fails_writes_and_is_said_once(void **state)
 	assert_int_equal(lines, 0);
 	assert_int_equal(ask(BLK_WRITE, 80, 8, data), HV_E_IO);
 	assert_int_equal(ask(BLK_WRITE, 81, 2, data), HV_E_IO);
+	assert_int_equal(copy(BLK_WRITE, 80, 8, data), HV_E_IO);
 	assert_int_equal(lines, 1);
-	assert_int_equal(overlay.failed_writes, 2);
+	assert_int_equal(overlay.failed_writes, 3);
 	/* What it has can be written, and what is given back is there for others. */
 	assert_int_equal(ask(BLK_WRITE, 1, 1, data), HV_OK);
 	memcpy(model + BLK_SECTOR, data, BLK_SECTOR);
@@ -403,10 +489,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(random_over_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(random_over_an_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_over_a_slow_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_over_blocks_of_4_kib, setup, teardown),
 		cmocka_unit_test_setup_teardown(halves_of_a_granule_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(discarded_while_a_write_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(copies_what_needs_no_base, setup, teardown),
+		cmocka_unit_test_setup_teardown(copies_in_few_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_that_stops, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_what_is_written_costs, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_huge_disk_needs_few_nodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_limit_fails_writes_and_is_said_once, setup,

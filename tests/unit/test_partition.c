@@ -101,6 +101,28 @@ static void places_that_cannot_be(void **state)
 	assert_int_equal(blk_partition_init(&p, &disk.dev, 392, 8, false), HV_OK);
 }
 
+static void copies_if_the_disk_does(void **state)
+{
+	_Alignas(BLK_SECTOR) uint8_t buffer[8 * BLK_SECTOR];
+	struct blk_device *d = &part.dev;
+
+	(void)state;
+	assert_int_equal(disk_rig_try_copy(d, BLK_WRITE, 152, 8, buffer), HV_E_UNSUPPORTED);
+	disk.dev.copies = true;
+	assert_int_equal(blk_partition_init(&part, &disk.dev, 80, 160, false), HV_OK);
+	memset(buffer, 0x77, sizeof(buffer));
+	assert_int_equal(disk_rig_try_copy(d, BLK_WRITE, 152, 8, buffer), HV_OK);
+	assert_int_equal(disk.bytes[(80 + 152) * BLK_SECTOR], 0x77);
+	assert_int_equal(disk.bytes[(80 + 152) * BLK_SECTOR - 1], 0);
+	assert_int_equal(disk_rig_try_copy(d, BLK_READ, 144, 8, buffer), HV_OK);
+	assert_int_equal(buffer[0], 0);
+	assert_int_equal(disk_rig_try_copy(d, BLK_READ, 160, 8, buffer), HV_E_RANGE);
+	assert_int_equal(part.dev.stats.sectors[BLK_WRITE], 8);
+	assert_int_equal(blk_partition_init(&part, &disk.dev, 80, 160, true), HV_OK);
+	assert_int_equal(disk_rig_try_copy(d, BLK_WRITE, 152, 8, buffer), HV_E_INVALID);
+	assert_int_equal(disk.requests, 2);
+}
+
 static void polls_the_disk(void **state)
 {
 	_Alignas(BLK_SECTOR) uint8_t buffer[8 * BLK_SECTOR];
@@ -146,6 +168,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(places_that_cannot_be, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_count_where_they_were_asked, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(copies_if_the_disk_does, setup, teardown),
 		cmocka_unit_test_setup_teardown(polls_the_disk, setup, teardown),
 	};
 

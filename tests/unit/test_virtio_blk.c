@@ -330,6 +330,108 @@ static void test_broken(void **state)
 	assert_needs_reset();
 }
 
+/* ---- a disk that is memory ---- */
+
+/* Nothing is submitted, and no buffer is used. */
+static void test_copied(void **state)
+{
+	(void)state;
+	rig_disk.copies = true;
+	memset(buffers, 0xdd, sizeof(buffers));
+	once(VIRTIO_BLK_T_IN, 77, 0x40000 + 512, 0x40000 + 513, VIRTIO_BLK_S_OK);
+	assert_memory_equal(rig_at(DATA), rig_disk_data + 77 * 512, 0x40000 + 512);
+	assert_int_equal(rig_disk_copied, 2);
+	memset(rig_at(DATA), 0xc3, 1024);
+	once(VIRTIO_BLK_T_OUT, RIG_DISK_SECTORS - 2, 1024, 1, VIRTIO_BLK_S_OK);
+	assert_memory_equal(rig_disk_data + RIG_DISK_BYTES - 1024, rig_at(DATA), 1024);
+	assert_int_equal(rig_disk_data[RIG_DISK_BYTES - 1025], 0x5a);
+	assert_int_equal(rig_disk_copied, 3);
+	assert_int_equal(rig_disk_seen[BLK_READ] + rig_disk_seen[BLK_WRITE], 0);
+	for (size_t i = 0; i < sizeof(buffers); i++) {
+		assert_int_equal(((const uint8_t *)buffers)[i], 0xdd);
+	}
+	rig_disk.removed = true;
+	once(VIRTIO_BLK_T_IN, 0, 512, 0, VIRTIO_BLK_S_IOERR);
+	assert_all_free();
+}
+
+/* The second half of the data is no RAM: what is before it was copied, what is behind it was not.
+ */
+static void test_copied_breaks(void **state)
+{
+	uint64_t table = rig_queues[0].desc;
+
+	for (uint32_t type = VIRTIO_BLK_T_IN; type <= VIRTIO_BLK_T_OUT; type++) {
+		uint32_t write = type == VIRTIO_BLK_T_IN ? RIG_WRITE : 0;
+
+		(void)setup(state);
+		rig_disk.copies = true;
+		memset(rig_at(DATA), 0x77, 4096);
+		put(0, 0, type, 8, DATA, 512);
+		rig_desc(table, 0, META, 16, rig_link(0, 1));
+		rig_desc(table, 1, DATA, 4096, rig_link(write, 2));
+		rig_desc(table, 2, RIG_RAM_END, 4096, rig_link(write, 3));
+		rig_desc(table, 3, META + 16, 1, RIG_WRITE);
+		rig_notify(&blk.transport, 0);
+		assert_needs_reset();
+		assert_int_equal(status_of(0), 0xee);
+		assert_int_equal(rig_disk_copied, 1);
+		assert_memory_equal(rig_disk_data + 8 * 512, rig_at(DATA), 4096);
+		assert_int_equal(rig_disk_data[16 * 512], 16);
+	}
+}
+
+/* What the disk cannot copy goes the other way; a request may be made of both. */
+static void test_copied_in_part(void **state)
+{
+	(void)state;
+	rig_disk.max_count = 1;
+	assert_int_equal(init(QUEUES), HV_OK);
+	start_without(0);
+	rig_disk.copies = true;
+	rig_disk_holds = true;
+	put(0, 0, VIRTIO_BLK_T_IN, 10, DATA, 4096);
+	rig_notify(&blk.transport, 0);
+	assert_int_equal(rig_disk_copied, 4);
+	assert_int_equal(rig_disk_open_count, 4);
+	assert_nothing_used(0);
+	while (rig_disk_open_count != 0) {
+		rig_disk_finish(0, HV_OK);
+	}
+	work_now();
+	assert_used(0, 0, 4097, VIRTIO_BLK_S_OK);
+	assert_memory_equal(rig_at(DATA), rig_disk_data + 10 * 512, 4096);
+	assert_all_free();
+}
+
+/* A write that is copied while all pieces are open waits, as its flush needs one. */
+static void test_copied_write_through(void **state)
+{
+	(void)state;
+	rig_disk.max_count = 1;
+	assert_int_equal(init(QUEUES), HV_OK);
+	start_without(BIT(VIRTIO_BLK_F_FLUSH));
+	rig_disk.copies = true;
+	rig_disk_holds = true;
+	put(0, 0, VIRTIO_BLK_T_IN, 1, DATA, (2 * VIRTIO_BLK_PIECES - 1) * 512);
+	put(0, 1, VIRTIO_BLK_T_OUT, 0, DATA, 512);
+	rig_notify(&blk.transport, 0);
+	assert_int_equal(rig_disk_open_count, VIRTIO_BLK_PIECES);
+	assert_int_equal(rig_disk_copied, VIRTIO_BLK_PIECES - 1);
+	rig_disk_finish(0, HV_OK);
+	work_now();
+	assert_int_equal(rig_disk_copied, VIRTIO_BLK_PIECES);
+	assert_int_equal(rig_disk_seen[BLK_FLUSH], 1);
+	assert_nothing_used(0);
+	while (rig_disk_open_count != 0) {
+		rig_disk_finish(rig_disk_open_count - 1, HV_OK);
+		work_now();
+	}
+	assert_used(0, 1, 1, VIRTIO_BLK_S_OK);
+	assert_used(0, 0, (2 * VIRTIO_BLK_PIECES - 1) * 512 + 1, VIRTIO_BLK_S_OK);
+	assert_all_free();
+}
+
 /* ---- many at once ---- */
 
 static void test_batch(void **state)
@@ -563,6 +665,10 @@ int main(void)
 		cmocka_unit_test_setup(test_other_requests, setup),
 		cmocka_unit_test_setup(test_bad_requests, setup),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test_setup(test_copied, setup),
+		cmocka_unit_test(test_copied_breaks),
+		cmocka_unit_test_setup(test_copied_in_part, setup),
+		cmocka_unit_test_setup(test_copied_write_through, setup),
 		cmocka_unit_test_setup(test_batch, setup),
 		cmocka_unit_test_setup(test_queues, setup),
 		cmocka_unit_test_setup(test_later, setup),

@@ -480,17 +480,86 @@ static void test_buffers_outside(void **state)
 	}
 }
 
+/* A stretch in goes of 3 bytes over segments of 5 and 6 bytes, and no byte beyond it. */
+static void test_goes(void **state)
+{
+	struct virtqueue_cursor in;
+	struct virtqueue_cursor out;
+	uint8_t bytes[4];
+
+	(void)state;
+	start(8, false, false);
+	memcpy(rig_at(DATA), "abcde", 5);
+	memcpy(rig_at(DATA + 0x1000), "fghijk", 6);
+	memset(rig_at(DATA + 0x2000), 0, 16);
+	rig_desc(driver.desc, 0, DATA, 5, rig_link(0, 1));
+	rig_desc(driver.desc, 1, DATA + 0x1000, 6, rig_link(0, 2));
+	rig_desc(driver.desc, 2, DATA + 0x2000, 16, RIG_WRITE);
+	rig_offer(&driver, 0);
+	assert_true(pop());
+	assert_false(virtqueue_seek_read(&q, &chain, 6, 6, &in));
+	assert_false(virtqueue_seek_write(&q, &chain, 0, 17, &out));
+	assert_true(virtqueue_seek_read(&q, &chain, 11, 0, &in));
+	assert_false(virtqueue_read_next(&in, bytes, 1));
+	assert_true(virtqueue_seek_read(&q, &chain, 1, 9, &in));
+	assert_true(virtqueue_seek_write(&q, &chain, 2, 9, &out));
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(virtqueue_read_next(&in, bytes, 3));
+		assert_true(virtqueue_write_next(&out, bytes, 3));
+	}
+	assert_memory_equal(rig_at(DATA + 0x2000), "\0\0bcdefghij\0", 12);
+	assert_false(virtqueue_read_next(&in, bytes, 1));
+	assert_false(virtqueue_write_next(&out, bytes, 1));
+	assert_int_equal(broken_count, 0);
+}
+
+/* What breaks a copy in one go does not break the queue from here. */
+static void test_goes_outside(void **state)
+{
+	struct virtqueue_cursor cur;
+	uint8_t bytes[8] = {0};
+
+	(void)state;
+	for (unsigned write = 0; write < 2; write++) {
+		start(8, false, false);
+		rig_desc(driver.desc, 0, DATA, 8, rig_link(write != 0 ? RIG_WRITE : 0, 1));
+		rig_desc(driver.desc, 1, RIG_RAM_END, 8, write != 0 ? RIG_WRITE : 0);
+		rig_offer(&driver, 0);
+		assert_true(pop());
+		if (write != 0) {
+			assert_true(virtqueue_seek_write(&q, &chain, 0, 16, &cur));
+			assert_true(virtqueue_write_next(&cur, bytes, 8));
+			assert_false(virtqueue_write_next(&cur, bytes, 8));
+		} else {
+			assert_true(virtqueue_seek_read(&q, &chain, 0, 16, &cur));
+			assert_true(virtqueue_read_next(&cur, bytes, 8));
+			assert_false(virtqueue_read_next(&cur, bytes, 8));
+		}
+		assert_int_equal(broken_count, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chain),		cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_indirect),	cmocka_unit_test(test_used),
-		cmocka_unit_test(test_interrupt_later), cmocka_unit_test(test_interrupt_flag),
-		cmocka_unit_test(test_interrupt_event), cmocka_unit_test(test_listen),
-		cmocka_unit_test(test_accesses),	cmocka_unit_test(test_unpop),
-		cmocka_unit_test(test_setup),		cmocka_unit_test(test_broken_chains),
-		cmocka_unit_test(test_longest_chain),	cmocka_unit_test(test_broken_index),
-		cmocka_unit_test(test_rings_outside),	cmocka_unit_test(test_buffers_outside),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_indirect),
+		cmocka_unit_test(test_used),
+		cmocka_unit_test(test_interrupt_later),
+		cmocka_unit_test(test_interrupt_flag),
+		cmocka_unit_test(test_interrupt_event),
+		cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_accesses),
+		cmocka_unit_test(test_unpop),
+		cmocka_unit_test(test_setup),
+		cmocka_unit_test(test_broken_chains),
+		cmocka_unit_test(test_longest_chain),
+		cmocka_unit_test(test_broken_index),
+		cmocka_unit_test(test_rings_outside),
+		cmocka_unit_test(test_buffers_outside),
+		cmocka_unit_test(test_goes),
+		cmocka_unit_test(test_goes_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
