@@ -604,7 +604,6 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->pin = sched_cpumask_all();
 	g->autostart = true;
 	g->serial = true;
-	g->rng = true;
 	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;

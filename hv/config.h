@@ -32,7 +32,7 @@
  *	autostart  on (default) | off
  *	restart    never (default) | on-crash | always
  *	serial     on (default) | off | virtio: a virtio console in COM1's place
- *	rng        on (default) | off: a virtio entropy device
+ *	rng        on | off (default): a virtio entropy device
  *	balloon    on | off (default): a virtio balloon, through which memory comes back
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h

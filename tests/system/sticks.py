@@ -27,19 +27,18 @@ def guest_conf(**keys):
                    for v in (values if isinstance(values, list) else [values]))
 
 
-def linux(name, cmdline="", memory="192M", console="ttyS0", rng="off", **keys):
+def linux(name, cmdline="", memory="192M", console="ttyS0", **keys):
     """A Debian kernel with the sample userland; `task=NAME` in cmdline runs a script in it. With any
     virtio device its init loads the drivers, which takes Bochs long: so none for nothing."""
     line = f"console={console} guest={name} {cmdline}".strip()
-    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=line, rng=rng, **keys),
+    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=line, **keys),
             f"{name}/vmlinuz": KERNEL, f"{name}/initrd.img": INITRD}
 
 
 def payload(name, test=None, memory=PAYLOAD_MEMORY, keys=None, **options):
     """A bare-metal guest of tests/payloads; options go to its command line."""
     words = [f"test={test or name}"] + [f"{k.replace('_', '-')}={v}" for k, v in options.items()]
-    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words),
-                                              **{"rng": "off", **(keys or {})}),
+    return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=" ".join(words), **(keys or {})),
             f"{name}/kernel": PAYLOAD}
 
 

@@ -99,7 +99,7 @@ static void test_defaults(void **state)
 	assert_true(guest.autostart);
 	assert_true(guest.serial);
 	assert_false(guest.virtio_console);
-	assert_true(guest.rng);
+	assert_false(guest.rng);
 	assert_false(guest.balloon);
 	assert_false(guest.debug_exit);
 	assert_false(guest.test_device);
@@ -132,7 +132,7 @@ static void test_every_key(void **state)
 				     "autostart = off\n"
 				     "restart = on-crash\n"
 				     "serial = off\n"
-				     "rng = off\n"
+				     "rng = on\n"
 				     "balloon = on\n"
 				     "paravirt = off"),
 			 HV_OK);
@@ -151,7 +151,7 @@ static void test_every_key(void **state)
 	assert_int_equal(guest.restart, GUEST_RESTART_ON_CRASH);
 	assert_false(guest.serial);
 	assert_false(guest.virtio_console);
-	assert_false(guest.rng);
+	assert_true(guest.rng);
 	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
