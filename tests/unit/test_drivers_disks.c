@@ -74,8 +74,10 @@ static void answer_when_polled(void)
 
 	nvme_ops = host_disks_at(0)->ops;
 	ahci_ops = host_disks_at(1)->ops;
-	own[0] = (struct blk_ops){nvme_ops->submit, poll_nvme, nvme_ops->stop};
-	own[1] = (struct blk_ops){ahci_ops->submit, poll_ahci, ahci_ops->stop};
+	own[0] = (struct blk_ops){
+		.submit = nvme_ops->submit, .poll = poll_nvme, .stop = nvme_ops->stop};
+	own[1] = (struct blk_ops){
+		.submit = ahci_ops->submit, .poll = poll_ahci, .stop = ahci_ops->stop};
 	host_disks_at(0)->ops = &own[0];
 	host_disks_at(1)->ops = &own[1];
 }
