@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that a guest gives back while it runs, and takes again."""
 from harness import Case, Expect, Poll, Send
-from sticks import (LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes, payload,
-                    started, stick, stopped)
+from sticks import (LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes,
+                    payload, started, stick, stopped)
 
 CONF = "console = all\nautostart = web\n"
 MIB = 1 << 20
@@ -76,5 +76,5 @@ def cases():
                           {"memory": 160, "others": 64, "files": 20, "small": 120}),
             *in_two_sizes(balloon_smp, "balloon-smp",
                           {"memory": 400, "small": 320, "size": 40, "rounds": 6,
-                           "run_args": ("--one-thread",)},
+                           "run_args": ONE_THREAD},
                           {"memory": 160, "small": 140, "size": 8, "rounds": 2})]

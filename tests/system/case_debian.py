@@ -6,7 +6,8 @@ import socket
 
 from disks import Disk, Partition
 from harness import BOCHS, BUILD, Boot, Case, Check, Expect, ExpectAll, OnHost, PowerCut, Send
-from sticks import KERNEL, INITRD, LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, linux, stick, stopped
+from sticks import (KERNEL, INITRD, LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, guest_conf, isolated,
+                    linux, stick, stopped)
 
 ALL = "console = all\n"
 ROOT_IMAGE = BUILD / "guest/root.img"
@@ -81,7 +82,8 @@ def debian_roots():
          lives(names, "files: right"), *map(gone, names), *isolated(), POWER_OFF,
          Boot(), READY, lives(names, "files: (written|right)"), Check(files_are_right),
          Check(nothing_failed), POWER_OFF],
-        timeout=600, memory="2G", cpus=2, disks=machine_disks(ROOT_IMAGE, ROOT_MIB, "root"), left_out=SLOW)
+        timeout=600, memory="2G", cpus=2, disks=machine_disks(ROOT_IMAGE, ROOT_MIB, "root"), left_out=SLOW,
+        run_args=ONE_THREAD)
 
 
 def debian_init():
@@ -117,7 +119,8 @@ def power_cut():
         "power-cut", stick(ALL, *guests),
         [*(cut * POWER_CUTS), READY, from_each("disklog: holds [1-9]", *HOST_DISKS), Check(nothing_lost),
          Check(nothing_failed), POWER_OFF],
-        timeout=200, cpus=2, disks=machine_disks(LOG_IMAGE, LOG_MIB, "log", forgets=True), left_out=SLOW)
+        timeout=200, cpus=2, disks=machine_disks(LOG_IMAGE, LOG_MIB, "log", forgets=True), left_out=SLOW,
+        run_args=ONE_THREAD)
 
 
 # ---------------------------------------------------------------- ten guests from one image
@@ -139,7 +142,7 @@ def ten_guests():
         "ten-guests", stick(ALL, IMAGE, *guests),
         [READY, lives(TEN, "files: written", within=600), *map(gone, TEN), Send("info memory"),
          Expect(r"^ *web9 +overlays", 20), Check(overlays_are_small), *isolated(), POWER_OFF],
-        timeout=600, memory="2G", cpus=2, left_out=SLOW)
+        timeout=600, memory="2G", cpus=2, left_out=SLOW, run_args=ONE_THREAD)
 
 
 # ---------------------------------------------------------------- networks
@@ -166,7 +169,7 @@ def redis():
         [READY,
          lives(("near", "far"), *said, within=LINUX_BOOT * 2 + TRANSFER_MIB * 10),
          gone("near"), gone("far"), Check(transfer_is_right), *isolated(), POWER_OFF],
-        timeout=400 + TRANSFER_MIB * 10, memory="2G", cpus=2, left_out=SLOW)
+        timeout=400 + TRANSFER_MIB * 10, memory="2G", cpus=2, left_out=SLOW, run_args=ONE_THREAD)
 
 
 def free_port():

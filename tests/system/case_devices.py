@@ -5,8 +5,8 @@ import re
 
 import case_disk
 from harness import NO_VENDOR, Case, Check, Expect, ExpectAll, Idle, Send, Trial
-from sticks import (LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes, payload,
-                    started, stick, stopped, unbroken)
+from sticks import (LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes,
+                    payload, started, stick, stopped, unbroken)
 
 CONF = "console = all\nautostart = none\nnetwork = lan\n"
 DISK = "/images/blank.img"
@@ -74,7 +74,7 @@ def interfere(name, seed, times):
                  [*steps, Send(f"stop {name}"), stopped(name, "by request"), gone(name)])
 
 
-def neighbours(name, left_out, rounds, times, flood, beats):
+def neighbours(name, left_out, rounds, times, flood, beats, run_args=()):
     """Two guests with disk and network traffic beside hostile drivers, one of which has all the disks and
     NICs that a guest may have. What `restless` and `resets` do is in flight when the monitor ends them."""
     always = 1000000
@@ -93,7 +93,7 @@ def neighbours(name, left_out, rounds, times, flood, beats):
          ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off" for n in ("left", "right")), beats + 60),
          unbroken("left", beats), unbroken("right", beats), *isolated(),
          Check(complaints_are_few("mad", 3)), Check(complaints_are_few("crowd", 17)), POWER_OFF],
-        timeout=500, cpus=2, linux=False, left_out=left_out, must=(r"^left\| PASS", r"^right\| PASS"))
+        timeout=500, cpus=2, linux=False, left_out=left_out, run_args=run_args, must=(r"^left\| PASS", r"^right\| PASS"))
 
 
 def beside_linux():
@@ -114,11 +114,11 @@ def beside_linux():
                   r"net-client: copy \d+ of \d+ bytes is wrong") for i in range(1, rounds + 1)),
          ExpectAll(tuple(rf"^bulkhead: guest {n}: stopped: power-off" for n in ("server", "client")), 60),
          case_disk.turn("web", "written"), case_disk.turn("web", "verified"), *isolated(), POWER_OFF],
-        timeout=500, cpus=2, left_out=NO_VENDOR, never=(r"^(mad|bars|flood)\| (FAIL|PASS)",))
+        timeout=500, cpus=2, left_out=NO_VENDOR, run_args=ONE_THREAD, never=(r"^(mad|bars|flood)\| (FAIL|PASS)",))
 
 
 def cases():
     return [virtio(), beside_linux(),
             *in_two_sizes(neighbours, "virtio-hostile",
-                          {"rounds": 400, "times": 6, "flood": 10, "beats": 60},
+                          {"rounds": 400, "times": 6, "flood": 10, "beats": 60, "run_args": ONE_THREAD},
                           {"rounds": 80, "times": 2, "flood": 2, "beats": 15})]

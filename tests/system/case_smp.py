@@ -8,14 +8,12 @@ import random
 import re
 
 from harness import BOCHS, NO_VENDOR, Case, Check, Expect, ExpectAll, Idle, Poll, Send, Trial
-from sticks import (LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes, stopped,
-                    payload, started, stick)
+from sticks import (LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, in_two_sizes, isolated, linux,
+                    passes, payload, started, stick, stopped)
 
 ALL = "console = all\n"
 ONE_CPU = {"pin": 0}
 STUCK = r"(?i)is stuck"
-# QEMU's threads lose and repeat interrupts of a busy guest: docs/platforms.md.
-ONE_THREAD = ("--one-thread",)
 SMP_SECONDS = int(os.environ.get("SMP_SECONDS", "30"))
 CHAOS_SECONDS = int(os.environ.get("CHAOS_SECONDS", "30"))
 CHAOS_SEED = int(os.environ.get("CHAOS_SEED", "4"))

@@ -8,6 +8,10 @@ KERNEL = BUILD / "guest/vmlinuz"
 INITRD = BUILD / "guest/initrd.img"
 PAYLOAD = BUILD / "guest/payload"
 
+# Guests that keep several CPUs of QEMU busy: with a thread for each the machine is lost now and then
+# (docs/platforms.md).
+ONE_THREAD = ("--one-thread",)
+
 # The sum of guest RAM stays below what is left of a machine of 1 GiB.
 PAYLOAD_MEMORY = "16M"
 LINUX_BOOT = 150

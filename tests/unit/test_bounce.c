@@ -14,7 +14,7 @@
 #define PAGES (BOUNCE_WORDS * BOUNCE_RUN_MAX)
 
 static struct bounce b;
-static uint8_t memory[1];
+static uint8_t memory[BOUNCE_BYTES];
 static bool taken[PAGES];
 
 static void mark(struct bounce_run run, bool now)
