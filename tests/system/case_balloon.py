@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that a guest gives back while it runs, and takes again."""
-from harness import Case, Expect, Poll, Send
+from harness import ONE_AMD, Case, Expect, Poll, Send
 from sticks import (LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes,
                     payload, started, stick, stopped)
 
@@ -73,8 +73,8 @@ def balloon_smp(name, left_out, memory, small, size, rounds, run_args=()):
 def cases():
     return [*in_two_sizes(balloon, "balloon",
                           {"memory": 480, "others": 620, "files": 120, "small": 200},
-                          {"memory": 160, "others": 64, "files": 20, "small": 120}),
+                          {"memory": 160, "others": 64, "files": 20, "small": 120}, ONE_AMD),
             *in_two_sizes(balloon_smp, "balloon-smp",
                           {"memory": 400, "small": 320, "size": 40, "rounds": 6,
                            "run_args": ONE_THREAD},
-                          {"memory": 160, "small": 140, "size": 8, "rounds": 2})]
+                          {"memory": 160, "small": 140, "size": 8, "rounds": 2}, ONE_AMD)]

@@ -3,7 +3,7 @@
 import re
 
 from disks import Disk, Partition
-from harness import BOCHS, BUILD, Boot, Case, Check, Expect, Poll, Send, Trial
+from harness import BOCHS, BUILD, NO_VENDOR, ONE_AMD, Boot, Case, Check, Expect, Poll, Send, Trial
 from sticks import LINUX_BOOT, POWER_OFF, READY, gone, isolated, linux, stick, stopped
 
 ALL = "console = all\n"
@@ -51,7 +51,7 @@ def image():
          Check(held_once), Send("info disks"),
          Expect(r"^image images/disk\.img, 16384 KiB in memory  .*web reads", 20),
          Poll("stats web", r"^disk0\.errors"), Check(counted), *isolated(), POWER_OFF],
-        timeout=900)
+        timeout=900, left_out=ONE_AMD)
 
 
 def refused():
@@ -77,7 +77,7 @@ def refused():
          Send("start full"),
          Expect(r"^bulkhead: guest full: disk 0: writes fail: its overlay takes \d+ KiB", LINUX_BOOT),
          stopped("full", "power-off", LINUX_BOOT), gone("full"), turn("good", "verified"), POWER_OFF],
-        timeout=900, linux=False)
+        timeout=900, linux=False, left_out=NO_VENDOR)
 
 
 def claims():

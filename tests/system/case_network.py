@@ -4,7 +4,7 @@ import importlib.machinery
 import importlib.util
 import struct
 
-from harness import ROOT, Case, Check, Expect, ExpectAll, Send
+from harness import ONE_AMD, ROOT, Case, Check, Expect, ExpectAll, Send
 from sticks import LINUX_BOOT, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, started, stick
 
 loader = importlib.machinery.SourceFileLoader("pcap_from_log", str(ROOT / "tools/pcap-from-log"))
@@ -55,4 +55,4 @@ def transfer(name, left_out, mib, rounds, within):
 
 def cases():
     return in_two_sizes(transfer, "network", dict(mib=16, rounds=3, within=60),
-                        dict(mib=1, rounds=1, within=120))
+                        dict(mib=1, rounds=1, within=120), ONE_AMD)

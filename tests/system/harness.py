@@ -26,6 +26,8 @@ PATIENCE = {"qemu-svm": 1, "bochs-svm": 4, "bochs-vmx": 4}
 BOCHS = ("bochs-svm", "bochs-vmx")
 # For cases of what is the same for every vendor, where the time is better spent on others.
 NO_VENDOR = dict.fromkeys(BOCHS, "what it tests does not know the vendor, and Bochs takes minutes")
+# For cases that take Bochs minutes: one machine of each vendor is enough.
+ONE_AMD = {"bochs-svm": "QEMU is the machine with AMD-V for this, and Bochs takes minutes"}
 
 # What a guest's kernel log must never hold, in any case with a Linux guest.
 LINUX_TROUBLE = (
