@@ -69,9 +69,9 @@ def refused():
          Expect(r"^bulkhead: config: cut/guest\.conf:\d+: disk: the image has 1000 bytes; allowed: "
                 r"multiples of 512", 20),
          Expect(r'^bulkhead: guest gone: not started: disk 0: no disk has the serial number '
-                r'"S123"; there are: none', 60),
+                r'"S123"; there are: ahci0\.0 \(QM00001\)', 60),
          Expect(r'^bulkhead: guest nowhere: not started: disk 0: no partition has the label or UUID '
-                r'"root"; there are: none', 20),
+                r'"root"; there are: ahci0\.0 partition 1 \(EFI system partition\)', 20),
          READY, Send("start nowhere"), Expect(r"^cannot start nowhere: disk 0: ", 20),
          turn("good", "written"),
          Send("start full"),
