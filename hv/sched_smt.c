@@ -136,14 +136,25 @@ static struct sched_entity *choose(struct sched *s, unsigned cpu)
 	return choose_on_core(s, cpu);
 }
 
+/*
+ * Whether who was yielded to may have the turn out of order: not when it is a slice ahead of those
+ * that wait. Two that yield to each other would else keep everybody else out, perhaps the one that
+ * they wait for.
+ */
+static bool may_go_first(struct sched *s, unsigned cpu, const struct sched_entity *e)
+{
+	return sched_allowed(e, cpu) && e->on == SCHED_NO_CPU &&
+	       sched_compatible(s, cpu, e->group) &&
+	       !sched_before(sched_core_of(s, cpu)->least + s->config.slice, e->vruntime);
+}
+
 struct sched_entity *sched_choose(struct sched *s, unsigned cpu, uint64_t now)
 {
 	struct sched_cpu *c = &s->cpus[cpu];
 	struct sched_entity *e = c->favourite;
 
 	sched_core_update(s, &s->cores[c->core], now);
-	if (e == NULL || !sched_allowed(e, cpu) || e->on != SCHED_NO_CPU ||
-	    !sched_compatible(s, cpu, e->group)) {
+	if (e == NULL || !may_go_first(s, cpu, e)) {
 		e = choose(s, cpu);
 	}
 	if (e == NULL && c->yielding != NULL) {

@@ -281,6 +281,4 @@ def cases():
             *in_two_sizes(chaos, "chaos",
                           {"linuxes": ("deb", "ian"), "payloads": ("one", "other"),
                            "seconds": CHAOS_SECONDS, "run_args": ONE_THREAD},
-                          {"linuxes": (), "payloads": ("one", "other"), "seconds": 20},
-                          dict.fromkeys(BOCHS, "fails there in about every second run, a fault that is not "
-                                        "found yet: docs/platforms.md"))]
+                          {"linuxes": (), "payloads": ("one", "other"), "seconds": 20})]

@@ -304,6 +304,36 @@ static void a_yield_fetches_the_sibling_from_another_cpu(void **state)
 	assert_ptr_equal(pick(a->cpu, 20 + SLICE), sibling);
 }
 
+/* Two that wait in loops and hand each other the turn do not keep it from who they wait for. */
+static void yields_to_and_fro_take_nobody_s_share(void **state)
+{
+	struct sched_entity *a, *sibling, *hog;
+	uint64_t now = 0;
+
+	(void)state;
+	rig(1, 1);
+	a = wake(add(100, 0), 0);
+	sibling = wake(add_to(a->group), 0);
+	hog = wake(add(100, 0), 0);
+	pick(0, 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		const struct sched_entity *e = rig_sched.cpus[0].current;
+
+		now += e == hog ? SLICE : SLICE / 10;
+		if (e != hog) {
+			sched_spin(&rig_sched, 0, now);
+		}
+		pick(0, now);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		sched_account(&rig_sched, i == 0 ? a : i == 1 ? sibling : hog, now);
+	}
+	assert_in_range(hog->run_ticks, now / 3 - 2 * SLICE, now / 3 + 2 * SLICE);
+	assert_in_range(sibling->run_ticks, now / 3 - 2 * SLICE, now / 3 + 2 * SLICE);
+	/* Most turns did go to the sibling. */
+	assert_true(a->group->yield_sibling_count > 1000);
+}
+
 static void a_favoured_one_that_blocks_is_forgotten(void **state)
 {
 	struct sched_entity *a, *sibling;
@@ -362,6 +392,7 @@ int main(void)
 		cmocka_unit_test(only_cpus_online_get_anything),
 		cmocka_unit_test(a_yield_hands_the_turn_to_a_sibling),
 		cmocka_unit_test(a_yield_fetches_the_sibling_from_another_cpu),
+		cmocka_unit_test(yields_to_and_fro_take_nobody_s_share),
 		cmocka_unit_test(a_favoured_one_that_blocks_is_forgotten),
 		cmocka_unit_test(counters_come_up_to_date),
 	};
