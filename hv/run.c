@@ -852,6 +852,9 @@ static void idle(struct run_cpu *cpu, uint64_t until)
 	if (may_sleep(cpu)) {
 		watchdog_leave(cpu_this(), WATCHDOG_IDLE);
 		cpu_idle();
+	} else {
+		/* The chore may be waiting for an interrupt itself: a disk's last request. */
+		cpu_interrupt_window();
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
 	atomic_store_explicit(&cpu->idle, false, memory_order_relaxed);

@@ -508,6 +508,39 @@ static void work_is_done_at_once_while_idle(void **state)
 	assert_int_equal(fake_cpu.idle_count, idle + 1);
 }
 
+static bool interrupted;
+
+static void a_disk_is_done(void)
+{
+	interrupted = true;
+}
+
+static bool wait_for_disk(struct work *w)
+{
+	(void)w;
+	steps++;
+	return !interrupted;
+}
+
+/* As a guest's end waits for the last request of its disk: the interrupt comes to this CPU. */
+static void work_may_wait_for_an_interrupt(void **state)
+{
+	static struct work job;
+
+	(void)state;
+	work_init(&job, wait_for_disk);
+	steps = 0;
+	interrupted = false;
+	fake_cpu.on_window = a_disk_is_done;
+	fake_cpu.on_idle = poke_cpu;
+	work_start(&job);
+	run_once();
+	run_once();
+	assert_int_equal(steps, 2);
+	assert_true(interrupted);
+	assert_false(work_pending());
+}
+
 /* --- what is saved when --- */
 
 static void one_guests_state_stays_loaded(void **state)
@@ -865,6 +898,7 @@ int main(void)
 		TEST(it_is_programmed_only_when_that_changes),
 		TEST(work_goes_on_beside_a_spinning_guest),
 		TEST(work_is_done_at_once_while_idle),
+		TEST(work_may_wait_for_an_interrupt),
 		TEST(one_guests_state_stays_loaded),
 		TEST(another_guest_gets_its_own_state),
 		TEST(forgetting_leaves_nothing_on_the_cpu),
