@@ -5,10 +5,10 @@
  */
 #include "drivers/pci.h"
 
-#include "drivers/pci_regs.h"
 #include "hv/base/fmt.h"
 #include "hv/base/lock.h"
 #include "hv/base/log.h"
+#include "hv/base/pci_format.h"
 #include "hv/base/str.h"
 #include "hv/cpu/insn.h"
 #include "mm/space.h"
@@ -21,7 +21,7 @@
 #define FUNCTIONS 8u
 #define ALL_ONES UINT32_MAX
 /* A place in the first 256 bytes for each capability. */
-#define CAPABILITIES (PCI_CONFIG_SIZE / 4)
+#define CAPABILITIES (PCI_CONFIG_BYTES / 4)
 
 /* One segment's configuration space while it is searched. */
 struct search {
@@ -81,7 +81,7 @@ static void port_write(const struct host_pci *f, unsigned reg, unsigned size, ui
 static bool in_order(const struct host_pci *f, unsigned reg, unsigned size)
 {
 	return (size == 1 || size == 2 || size == 4) && reg % size == 0 &&
-	       reg < (f->ecam != NULL ? PCIE_CONFIG_SIZE : PCI_CONFIG_SIZE);
+	       reg < (f->ecam != NULL ? PCI_EXPRESS_BYTES : PCI_CONFIG_BYTES);
 }
 
 uint32_t host_pci_read(const struct host_pci *f, unsigned reg, unsigned size)
@@ -124,11 +124,11 @@ unsigned host_pci_capability(const struct host_pci *f, uint8_t id, unsigned afte
 	bool behind = after == 0;
 	unsigned at;
 
-	if ((host_pci_read(f, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES) == 0) {
+	if ((host_pci_read(f, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST) == 0) {
 		return 0;
 	}
 	at = host_pci_read(f, PCI_CAPABILITIES, 1) & ~3u;
-	while (at >= PCI_HEADER_END && !seen[at / 4]) {
+	while (at >= PCI_FIRST_FREE && !seen[at / 4]) {
 		uint32_t header = host_pci_read(f, at, 2);
 
 		if (behind && (header & 0xff) == id) {
@@ -172,7 +172,7 @@ static unsigned read_bar(struct host_pci *f, unsigned index)
 	struct host_pci_bar *bar = &f->bars[index];
 	uint32_t low = host_pci_read(f, reg, 4);
 	uint32_t low_bits = size_bits(f, reg, low);
-	bool wide = (low & PCI_BAR_TYPE) == PCI_BAR_TYPE_64 && index + 1 < HOST_PCI_BARS;
+	bool wide = (low & PCI_BAR_TYPE) == PCI_BAR_64 && index + 1 < HOST_PCI_BARS;
 	uint32_t high;
 
 	bar->io = (low & PCI_BAR_IO) != 0;
@@ -211,10 +211,10 @@ static void read_bars(struct host_pci *f)
 
 static void read_facts(struct host_pci *f)
 {
-	uint32_t class_code = host_pci_read(f, PCI_CLASS, 4);
+	uint32_t class_code = host_pci_read(f, PCI_REVISION, 4);
 
-	f->vendor = (uint16_t)host_pci_read(f, PCI_VENDOR, 2);
-	f->device = (uint16_t)host_pci_read(f, PCI_DEVICE, 2);
+	f->vendor = (uint16_t)host_pci_read(f, PCI_VENDOR_ID, 2);
+	f->device = (uint16_t)host_pci_read(f, PCI_DEVICE_ID, 2);
 	f->class_code = class_code >> 8;
 	f->revision = (uint8_t)class_code;
 	f->subsystem_vendor = (uint16_t)host_pci_read(f, PCI_SUBSYSTEM_VENDOR, 2);
@@ -265,11 +265,11 @@ static bool search_function(struct search *s, unsigned bus, unsigned devfn, bool
 	struct host_pci probe = place(s, bus, devfn);
 	uint32_t header;
 
-	if (host_pci_read(&probe, PCI_VENDOR, 2) == PCI_NO_VENDOR) {
+	if (host_pci_read(&probe, PCI_VENDOR_ID, 2) == PCI_NO_VENDOR) {
 		return false;
 	}
 	header = host_pci_read(&probe, PCI_HEADER_TYPE, 1);
-	*more = (header & PCI_HEADER_MULTIFUNCTION) != 0;
+	*more = (header & PCI_HEADER_MULTI) != 0;
 	if ((header & PCI_HEADER_LAYOUT) == PCI_HEADER_BRIDGE) {
 		queue_bus(s, host_pci_read(&probe, PCI_SECONDARY_BUS, 1));
 	} else if ((header & PCI_HEADER_LAYOUT) == PCI_HEADER_NORMAL) {
@@ -311,8 +311,8 @@ static bool window_works(const struct search *s)
 	struct host_pci by_window = place(s, s->first, 0);
 	struct host_pci by_ports = place(&ports, s->first, 0);
 
-	return s->segment != 0 ||
-	       host_pci_read(&by_window, PCI_VENDOR, 4) == host_pci_read(&by_ports, PCI_VENDOR, 4);
+	return s->segment != 0 || host_pci_read(&by_window, PCI_VENDOR_ID, 4) ==
+					  host_pci_read(&by_ports, PCI_VENDOR_ID, 4);
 }
 
 /* Whether the segment could be searched. */

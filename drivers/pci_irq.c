@@ -2,9 +2,13 @@
 /* How a PCI function interrupts: MSI-X, MSI, its line, or not at all. */
 #include "drivers/irq.h"
 #include "drivers/pci.h"
-#include "drivers/pci_regs.h"
 #include "hv/base/log.h"
+#include "hv/base/pci_format.h"
 #include "hv/cpu/insn.h"
+
+/* Where the local APICs take messages: Intel SDM volume 3, "Message Signalled Interrupts". */
+#define MSI_ADDRESS_BASE 0xfee00000u
+#define MSI_ADDRESS_ID_SHIFT 12u
 
 #define NO_IRQ_LINE 0xffu
 #define ISA_LINES 16u

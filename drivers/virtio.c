@@ -5,9 +5,9 @@
 #include <assert.h>
 #include <stddef.h>
 
-#include "drivers/pci_regs.h"
 #include "hv/api/clock.h"
 #include "hv/base/log.h"
+#include "hv/base/pci_format.h"
 #include "hv/cpu/insn.h"
 #include "mm/pool.h"
 

@@ -9,8 +9,6 @@
 #include "hv/base/check.h"
 #include "hv/base/str.h"
 
-#define BAR_IO_FLAGS 0x3u
-#define BAR_MEMORY_FLAGS 0xfu
 #define BAR_IO_MIN 4u
 #define BAR_MEMORY_MIN 16u
 #define BAR_IO_MAX 0x100u
@@ -163,7 +161,8 @@ static uint64_t bar_address(const struct pci_function *f, unsigned bar)
 	if ((flags & PCI_BAR_64) != 0) {
 		address |= (uint64_t)get_u32(f, reg + 4) << 32;
 	}
-	return address & ~(uint64_t)((flags & PCI_BAR_IO) != 0 ? BAR_IO_FLAGS : BAR_MEMORY_FLAGS);
+	return address &
+	       ~(uint64_t)((flags & PCI_BAR_IO) != 0 ? PCI_BAR_IO_FLAGS : PCI_BAR_MEMORY_FLAGS);
 }
 
 /*

@@ -9,40 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/base/pci_format.h"
 #include "hv/base/status.h"
 
-#define PCI_CONFIG_BYTES 256u
-#define PCI_EXPRESS_BYTES 4096u
 #define PCI_EXTENDED_BYTES (PCI_EXPRESS_BYTES - PCI_CONFIG_BYTES)
 #define PCI_BARS 6u
-
-/* Registers of header type 0 (PCI Local Bus Specification, "Configuration Space"). */
-#define PCI_VENDOR_ID 0x00u
-#define PCI_DEVICE_ID 0x02u
-#define PCI_COMMAND 0x04u
-#define PCI_STATUS 0x06u
-#define PCI_REVISION 0x08u
-#define PCI_CLASS 0x09u /* three bytes */
-#define PCI_HEADER_TYPE 0x0eu
-#define PCI_BAR0 0x10u
-#define PCI_SUBSYSTEM_VENDOR 0x2cu
-#define PCI_SUBSYSTEM 0x2eu
-#define PCI_CAPABILITIES 0x34u
-#define PCI_INTERRUPT_LINE 0x3cu
-#define PCI_INTERRUPT_PIN 0x3du
-#define PCI_FIRST_FREE 0x40u
-
-#define PCI_COMMAND_IO 0x0001u
-#define PCI_COMMAND_MEMORY 0x0002u
-#define PCI_COMMAND_MASTER 0x0004u
-#define PCI_COMMAND_INTX_OFF 0x0400u
-#define PCI_STATUS_INTX 0x0008u
-#define PCI_STATUS_CAP_LIST 0x0010u
-#define PCI_HEADER_MULTI 0x80u
-
-#define PCI_BAR_IO 0x1u
-#define PCI_BAR_64 0x4u
-#define PCI_BAR_PREFETCH 0x8u
 
 enum pci_plane {
 	PCI_VALUE,

@@ -14,12 +14,6 @@
 #define COMMAND_PARITY 0x0040u
 #define COMMAND_SERR 0x0100u
 
-#define CAPABILITY_POWER 0x01u
-#define CAPABILITY_MSI 0x05u
-#define CAPABILITY_EXPRESS 0x10u
-#define CAPABILITY_MSIX 0x11u
-#define CAPABILITY_ADVANCED 0x13u
-
 /* PCI Express capability, version 2. */
 #define EXPRESS_SIZE 0x3cu
 #define EXPRESS_FLAGS 2u
@@ -51,25 +45,9 @@
 #define D0 0u
 #define D3HOT 3u
 
-/* MSI capability: one message, 64-bit address. */
-#define MSI_SIZE 14u
-#define MSI_CONTROL 2u
-#define MSI_64_BIT 0x0080u
-#define MSI_ENABLE 0x0001u
-#define MSI_ADDRESS_LOW 4u
-#define MSI_ADDRESS_HIGH 8u
-#define MSI_DATA 12u
-
-/* MSI-X capability; table and pending bits share a BAR. */
-#define MSIX_SIZE 12u
-#define MSIX_CONTROL 2u
-#define MSIX_TABLE 4u
-#define MSIX_PBA 8u
-#define MSIX_ENABLE 0x8000u
-#define MSIX_FUNCTION_MASK 0x4000u
+/* Table and pending bits share a BAR. */
 #define MSIX_BAR_SIZE 0x1000u
 #define MSIX_PBA_OFFSET 0x800u
-#define ENTRY_MASKED BIT32(0)
 #define ENTRY_ADDRESS_LOW 0u
 #define ENTRY_ADDRESS_HIGH 1u
 #define ENTRY_DATA 2u
@@ -102,7 +80,7 @@ static void send_pending(struct pci_device *d)
 		unsigned vector = (unsigned)__builtin_ctzll(left);
 		const struct pci_msix_entry *e = &d->msix[vector];
 
-		if ((e->control & ENTRY_MASKED) == 0) {
+		if ((e->control & PCI_MSIX_ENTRY_MASKED) == 0) {
 			d->msix_pending &= ~BIT(vector);
 			(void)d->message(d->message_ctx, e->address, e->data);
 		}
@@ -152,7 +130,7 @@ static void write_entry(struct pci_msix_entry *e, unsigned field, uint32_t value
 		e->data = value;
 		break;
 	default:
-		e->control = value & ENTRY_MASKED;
+		e->control = value & PCI_MSIX_ENTRY_MASKED;
 		break;
 	}
 }
@@ -181,7 +159,7 @@ static void msix_reset(struct pci_device *d)
 	lock_acquire(&d->msix_lock);
 	d->msix_pending = 0;
 	for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++) {
-		d->msix[i] = (struct pci_msix_entry){.control = ENTRY_MASKED};
+		d->msix[i] = (struct pci_msix_entry){.control = PCI_MSIX_ENTRY_MASKED};
 	}
 	lock_release(&d->msix_lock);
 }
@@ -191,17 +169,17 @@ static void msix_reset(struct pci_device *d)
 static bool msi_is_on(const struct pci_device *d)
 {
 	return d->msi_capability != 0 &&
-	       (get_u16(d, d->msi_capability + MSI_CONTROL) & MSI_ENABLE) != 0;
+	       (get_u16(d, d->msi_capability + PCI_MSI_CONTROL) & PCI_MSI_ENABLE) != 0;
 }
 
 /* Host's lock held. */
 static void send_msi(struct pci_device *d)
 {
 	unsigned at = d->msi_capability;
-	uint64_t address = pci_function_read(&d->function, at + MSI_ADDRESS_LOW, 4) |
-			   pci_function_read(&d->function, at + MSI_ADDRESS_HIGH, 4) << 32;
+	uint64_t address = pci_function_read(&d->function, at + PCI_MSI_ADDRESS, 4) |
+			   pci_function_read(&d->function, at + PCI_MSI_ADDRESS_HIGH, 4) << 32;
 
-	(void)d->message(d->message_ctx, address, get_u16(d, at + MSI_DATA));
+	(void)d->message(d->message_ctx, address, get_u16(d, at + PCI_MSI_DATA_64));
 }
 
 /* By line, or one message for as long as it would be up. Host's lock held. */
@@ -227,12 +205,13 @@ static void update_interrupt(struct pci_device *d)
 
 static void publish_msix(struct pci_device *d, bool master)
 {
-	uint32_t control = d->msix_count > 0 ? get_u16(d, d->msix_capability + MSIX_CONTROL) : 0;
-	bool on = (control & MSIX_ENABLE) != 0;
+	uint32_t control =
+		d->msix_count > 0 ? get_u16(d, d->msix_capability + PCI_MSIX_CONTROL) : 0;
+	bool on = (control & PCI_MSIX_ENABLE) != 0;
 
 	lock_acquire(&d->msix_lock);
 	atomic_store(&d->msix_on, on);
-	atomic_store(&d->msix_masked, (control & MSIX_FUNCTION_MASK) != 0 || !master);
+	atomic_store(&d->msix_masked, (control & PCI_MSIX_MASK) != 0 || !master);
 	if (!on) {
 		d->msix_pending = 0;
 	}
@@ -377,8 +356,7 @@ static enum hv_status add_express(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
 	unsigned at;
-	enum hv_status status =
-		pci_function_add_capability(f, CAPABILITY_EXPRESS, EXPRESS_SIZE, &at);
+	enum hv_status status = pci_function_add_capability(f, PCI_CAP_EXPRESS, EXPRESS_SIZE, &at);
 
 	if (status != HV_OK) {
 		return status;
@@ -397,7 +375,7 @@ static enum hv_status add_advanced(struct pci_device *d)
 	struct pci_function *f = &d->function;
 	unsigned at;
 	enum hv_status status =
-		pci_function_add_capability(f, CAPABILITY_ADVANCED, ADVANCED_SIZE, &at);
+		pci_function_add_capability(f, PCI_CAP_ADVANCED, ADVANCED_SIZE, &at);
 
 	if (status != HV_OK) {
 		return status;
@@ -414,7 +392,7 @@ static enum hv_status add_power(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
 	enum hv_status status =
-		pci_function_add_capability(f, CAPABILITY_POWER, POWER_SIZE, &d->power_capability);
+		pci_function_add_capability(f, PCI_CAP_POWER, POWER_SIZE, &d->power_capability);
 	unsigned at = d->power_capability;
 
 	if (status == HV_OK) {
@@ -431,17 +409,17 @@ static enum hv_status add_msix(struct pci_device *d)
 	unsigned at;
 
 	if (status == HV_OK) {
-		status = pci_function_add_capability(f, CAPABILITY_MSIX, MSIX_SIZE,
+		status = pci_function_add_capability(f, PCI_CAP_MSIX, PCI_MSIX_BYTES,
 						     &d->msix_capability);
 	}
 	if (status != HV_OK) {
 		return status;
 	}
 	at = d->msix_capability;
-	pci_function_define(f, at + MSIX_CONTROL, 2, d->msix_count - 1,
-			    MSIX_ENABLE | MSIX_FUNCTION_MASK);
-	pci_function_define(f, at + MSIX_TABLE, 4, d->msix_bar, 0);
-	pci_function_define(f, at + MSIX_PBA, 4, MSIX_PBA_OFFSET | d->msix_bar, 0);
+	pci_function_define(f, at + PCI_MSIX_CONTROL, 2, d->msix_count - 1,
+			    PCI_MSIX_ENABLE | PCI_MSIX_MASK);
+	pci_function_define(f, at + PCI_MSIX_TABLE, 4, d->msix_bar, 0);
+	pci_function_define(f, at + PCI_MSIX_PBA, 4, MSIX_PBA_OFFSET | d->msix_bar, 0);
 	return HV_OK;
 }
 
@@ -449,14 +427,14 @@ static enum hv_status add_msi(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
 	enum hv_status status =
-		pci_function_add_capability(f, CAPABILITY_MSI, MSI_SIZE, &d->msi_capability);
+		pci_function_add_capability(f, PCI_CAP_MSI, PCI_MSI_SIZE_64, &d->msi_capability);
 	unsigned at = d->msi_capability;
 
 	if (status == HV_OK) {
-		pci_function_define(f, at + MSI_CONTROL, 2, MSI_64_BIT, MSI_ENABLE);
-		pci_function_define(f, at + MSI_ADDRESS_LOW, 4, 0, ADDRESS_LOW_WRITABLE);
-		pci_function_define(f, at + MSI_ADDRESS_HIGH, 4, 0, 0xffffffff);
-		pci_function_define(f, at + MSI_DATA, 2, 0, 0xffff);
+		pci_function_define(f, at + PCI_MSI_CONTROL, 2, PCI_MSI_64, PCI_MSI_ENABLE);
+		pci_function_define(f, at + PCI_MSI_ADDRESS, 4, 0, ADDRESS_LOW_WRITABLE);
+		pci_function_define(f, at + PCI_MSI_ADDRESS_HIGH, 4, 0, 0xffffffff);
+		pci_function_define(f, at + PCI_MSI_DATA_64, 2, 0, 0xffff);
 	}
 	return status;
 }
