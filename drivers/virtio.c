@@ -11,59 +11,10 @@
 #include "hv/cpu/insn.h"
 #include "mm/pool.h"
 
-/* "Virtio Structure PCI Capabilities": offsets in the capability. */
-#define CAP_TYPE 3u
-#define CAP_BAR 4u
-#define CAP_OFFSET 8u
-#define CAP_LENGTH 12u
-#define CAP_NOTIFY_MULTIPLIER 16u
-#define CAP_COMMON 1u
-#define CAP_NOTIFY 2u
-#define CAP_ISR 3u
-#define CAP_DEVICE 4u
-
-/* "Common configuration structure layout". */
-#define COMMON_DEVICE_FEATURE_SELECT 0u
-#define COMMON_DEVICE_FEATURE 4u
-#define COMMON_DRIVER_FEATURE_SELECT 8u
-#define COMMON_DRIVER_FEATURE 12u
-#define COMMON_CONFIG_MSIX_VECTOR 16u
-#define COMMON_STATUS 20u
-#define COMMON_GENERATION 21u
-#define COMMON_QUEUE_SELECT 22u
-#define COMMON_QUEUE_SIZE 24u
-#define COMMON_QUEUE_MSIX_VECTOR 26u
-#define COMMON_QUEUE_ENABLE 28u
-#define COMMON_QUEUE_NOTIFY_OFF 30u
-#define COMMON_QUEUE_DESC 32u
-#define COMMON_QUEUE_DRIVER 40u
-#define COMMON_QUEUE_DEVICE 48u
-#define COMMON_SIZE 56u
-#define NO_VECTOR 0xffffu
-
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_FAILED 128u
-
-#define FEATURE_VERSION_1 BIT(32)
-/* Addresses are physical ones anyway: no IOMMU is switched on. */
-#define FEATURE_ACCESS_PLATFORM BIT(33)
+#define COMMON(field) ((unsigned)offsetof(struct virtio_pci_common, field))
 
 #define RESET_LIMIT_NS 100000000ull
 #define GENERATION_TRIES 16u
-
-/* "The Virtqueue Descriptor Table". */
-struct virtio_desc {
-	uint64_t address;
-	uint32_t size;
-	uint16_t flags;
-	uint16_t next;
-};
-static_assert(sizeof(struct virtio_desc) == 16, "wire format");
-#define DESC_NEXT 1u
-#define DESC_WRITE 2u
 
 /* "The Virtqueue Available Ring". */
 struct virtio_avail {
@@ -83,12 +34,10 @@ struct virtio_used {
 	} ring[VIRTIO_QUEUE_SIZE_MAX];
 };
 static_assert(offsetof(struct virtio_used, ring) == 4, "wire format");
-#define USED_NO_NOTIFY 1u
-#define AVAIL_NO_INTERRUPT 1u
 
 /* The queue's memory, which the device reaches. */
 struct rings {
-	struct virtio_desc desc[VIRTIO_QUEUE_SIZE_MAX];
+	struct virtq_desc desc[VIRTIO_QUEUE_SIZE_MAX];
 	struct virtio_avail avail;
 	_Alignas(4) struct virtio_used used;
 };
@@ -128,12 +77,12 @@ static void common_write64(const struct virtio_device *d, unsigned reg, uint64_t
 
 static uint8_t status_read(const struct virtio_device *d)
 {
-	return (uint8_t)window_read(&d->common, COMMON_STATUS, 1);
+	return (uint8_t)window_read(&d->common, COMMON(device_status), 1);
 }
 
 static void status_write(const struct virtio_device *d, unsigned value)
 {
-	cpu_mmio_write8(hva_of_ptr(d->common.base + COMMON_STATUS), (uint8_t)value);
+	cpu_mmio_write8(hva_of_ptr(d->common.base + COMMON(device_status)), (uint8_t)value);
 }
 
 static void status_add(const struct virtio_device *d, unsigned bits)
@@ -147,9 +96,9 @@ static void status_add(const struct virtio_device *d, unsigned bits)
 static void map_window(const struct host_pci *f, unsigned cap, uint32_t min,
 		       struct virtio_window *w)
 {
-	unsigned bar = host_pci_read(f, cap + CAP_BAR, 1);
-	uint64_t offset = host_pci_read(f, cap + CAP_OFFSET, 4);
-	uint32_t length = host_pci_read(f, cap + CAP_LENGTH, 4);
+	unsigned bar = host_pci_read(f, cap + VIRTIO_PCI_CAP_BAR, 1);
+	uint64_t offset = host_pci_read(f, cap + VIRTIO_PCI_CAP_OFFSET, 4);
+	uint32_t length = host_pci_read(f, cap + VIRTIO_PCI_CAP_LENGTH, 4);
 	char *base;
 
 	if (w->base != NULL || length < min || bar >= HOST_PCI_BARS || offset % 4 != 0) {
@@ -170,21 +119,21 @@ static bool find_windows(struct virtio_device *d)
 	unsigned cap = 0;
 
 	while ((cap = host_pci_capability(f, PCI_CAP_VENDOR, cap)) != 0) {
-		switch (host_pci_read(f, cap + CAP_TYPE, 1)) {
-		case CAP_COMMON:
-			map_window(f, cap, COMMON_SIZE, &d->common);
+		switch (host_pci_read(f, cap + VIRTIO_PCI_CAP_TYPE, 1)) {
+		case VIRTIO_PCI_CAP_COMMON_CFG:
+			map_window(f, cap, COMMON(queue_notify_data), &d->common);
 			break;
-		case CAP_NOTIFY:
+		case VIRTIO_PCI_CAP_NOTIFY_CFG:
 			if (d->notify.base == NULL) {
 				d->notify_multiplier =
-					host_pci_read(f, cap + CAP_NOTIFY_MULTIPLIER, 4);
+					host_pci_read(f, cap + VIRTIO_PCI_CAP_MULTIPLIER, 4);
 			}
 			map_window(f, cap, 2, &d->notify);
 			break;
-		case CAP_ISR:
+		case VIRTIO_PCI_CAP_ISR_CFG:
 			map_window(f, cap, 1, &d->isr);
 			break;
-		case CAP_DEVICE:
+		case VIRTIO_PCI_CAP_DEVICE_CFG:
 			map_window(f, cap, 1, &d->config);
 			break;
 		default:
@@ -223,18 +172,18 @@ static uint64_t device_features(const struct virtio_device *d)
 {
 	uint64_t features;
 
-	common_write32(d, COMMON_DEVICE_FEATURE_SELECT, 1);
-	features = (uint64_t)window_read(&d->common, COMMON_DEVICE_FEATURE, 4) << 32;
-	common_write32(d, COMMON_DEVICE_FEATURE_SELECT, 0);
-	return features | window_read(&d->common, COMMON_DEVICE_FEATURE, 4);
+	common_write32(d, COMMON(device_feature_select), 1);
+	features = (uint64_t)window_read(&d->common, COMMON(device_feature), 4) << 32;
+	common_write32(d, COMMON(device_feature_select), 0);
+	return features | window_read(&d->common, COMMON(device_feature), 4);
 }
 
 static void driver_features(const struct virtio_device *d)
 {
-	common_write32(d, COMMON_DRIVER_FEATURE_SELECT, 0);
-	common_write32(d, COMMON_DRIVER_FEATURE, (uint32_t)d->features);
-	common_write32(d, COMMON_DRIVER_FEATURE_SELECT, 1);
-	common_write32(d, COMMON_DRIVER_FEATURE, (uint32_t)(d->features >> 32));
+	common_write32(d, COMMON(driver_feature_select), 0);
+	common_write32(d, COMMON(driver_feature), (uint32_t)d->features);
+	common_write32(d, COMMON(driver_feature_select), 1);
+	common_write32(d, COMMON(driver_feature), (uint32_t)(d->features >> 32));
 }
 
 static enum hv_status negotiate(struct virtio_device *d, uint64_t wanted)
@@ -244,13 +193,15 @@ static enum hv_status negotiate(struct virtio_device *d, uint64_t wanted)
 	if (status != HV_OK) {
 		return status;
 	}
-	status_add(d, STATUS_ACKNOWLEDGE);
-	status_add(d, STATUS_DRIVER);
-	d->features = device_features(d) & (wanted | FEATURE_VERSION_1 | FEATURE_ACCESS_PLATFORM);
+	status_add(d, VIRTIO_STATUS_ACKNOWLEDGE);
+	status_add(d, VIRTIO_STATUS_DRIVER);
+	d->features = device_features(d) &
+		      (wanted | BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM));
 	driver_features(d);
-	status_add(d, STATUS_FEATURES_OK);
-	if ((d->features & FEATURE_VERSION_1) == 0 || (status_read(d) & STATUS_FEATURES_OK) == 0) {
-		status_add(d, STATUS_FAILED);
+	status_add(d, VIRTIO_STATUS_FEATURES_OK);
+	if ((d->features & BIT(VIRTIO_F_VERSION_1)) == 0 ||
+	    (status_read(d) & VIRTIO_STATUS_FEATURES_OK) == 0) {
+		status_add(d, VIRTIO_STATUS_FAILED);
 		return HV_E_UNSUPPORTED;
 	}
 	return HV_OK;
@@ -285,7 +236,7 @@ enum hv_status virtio_interrupts(struct virtio_device *d, unsigned *count,
 
 void virtio_start(struct virtio_device *d)
 {
-	status_add(d, STATUS_DRIVER_OK);
+	status_add(d, VIRTIO_STATUS_DRIVER_OK);
 }
 
 void virtio_ack(struct virtio_device *d)
@@ -314,10 +265,10 @@ uint64_t virtio_config_read(const struct virtio_device *d, unsigned offset, unsi
 		return 0;
 	}
 	for (unsigned i = 0; i < GENERATION_TRIES; i++) {
-		uint32_t before = window_read(&d->common, COMMON_GENERATION, 1);
+		uint32_t before = window_read(&d->common, COMMON(config_generation), 1);
 
 		value = config_read_once(d, offset, size);
-		if (window_read(&d->common, COMMON_GENERATION, 1) == before) {
+		if (window_read(&d->common, COMMON(config_generation), 1) == before) {
 			break;
 		}
 	}
@@ -357,7 +308,7 @@ static uint16_t choose_size(unsigned theirs, unsigned ours)
 static bool find_doorbell(struct virtio_device *d, struct virtio_queue *q)
 {
 	uint64_t offset =
-		(uint64_t)common_read16(d, COMMON_QUEUE_NOTIFY_OFF) * d->notify_multiplier;
+		(uint64_t)common_read16(d, COMMON(queue_notify_off)) * d->notify_multiplier;
 
 	if (!range_fits(offset, 2, d->notify.size)) {
 		return false;
@@ -385,20 +336,20 @@ static bool have_memory(struct virtio_queue *q)
 
 static bool set_vector(const struct virtio_device *d, unsigned message)
 {
-	unsigned vector = d->msix ? message : NO_VECTOR;
+	unsigned vector = d->msix ? message : VIRTIO_NO_VECTOR;
 
-	common_write16(d, COMMON_CONFIG_MSIX_VECTOR, NO_VECTOR);
-	common_write16(d, COMMON_QUEUE_MSIX_VECTOR, vector);
-	return common_read16(d, COMMON_QUEUE_MSIX_VECTOR) == vector;
+	common_write16(d, COMMON(config_msix_vector), VIRTIO_NO_VECTOR);
+	common_write16(d, COMMON(queue_msix_vector), vector);
+	return common_read16(d, COMMON(queue_msix_vector)) == vector;
 }
 
 enum hv_status virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
 				 unsigned max_size, unsigned message)
 {
-	common_write16(d, COMMON_QUEUE_SELECT, index);
+	common_write16(d, COMMON(queue_select), index);
 	q->device = d;
 	q->index = (uint16_t)index;
-	q->size = choose_size(common_read16(d, COMMON_QUEUE_SIZE), max_size);
+	q->size = choose_size(common_read16(d, COMMON(queue_size)), max_size);
 	if (q->size == 0) {
 		return HV_E_NOT_FOUND;
 	}
@@ -409,11 +360,11 @@ enum hv_status virtio_queue_init(struct virtio_device *d, struct virtio_queue *q
 	if (!find_doorbell(d, q) || !set_vector(d, message)) {
 		return HV_E_IO;
 	}
-	common_write16(d, COMMON_QUEUE_SIZE, q->size);
-	common_write64(d, COMMON_QUEUE_DESC, pool_hpa(q->desc).v);
-	common_write64(d, COMMON_QUEUE_DRIVER, pool_hpa(q->avail).v);
-	common_write64(d, COMMON_QUEUE_DEVICE, pool_hpa(q->used).v);
-	common_write16(d, COMMON_QUEUE_ENABLE, 1);
+	common_write16(d, COMMON(queue_size), q->size);
+	common_write64(d, COMMON(queue_desc), pool_hpa(q->desc).v);
+	common_write64(d, COMMON(queue_driver), pool_hpa(q->avail).v);
+	common_write64(d, COMMON(queue_device), pool_hpa(q->used).v);
+	common_write16(d, COMMON(queue_enable), 1);
 	return HV_OK;
 }
 
@@ -428,12 +379,12 @@ bool virtio_queue_add(struct virtio_queue *q, const struct virtio_buffer *buffer
 		return false;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		unsigned flags = (buffers[i].device_writes ? DESC_WRITE : 0) |
-				 (i + 1 < count ? DESC_NEXT : 0);
+		unsigned flags = (buffers[i].device_writes ? VIRTQ_DESC_F_WRITE : 0) |
+				 (i + 1 < count ? VIRTQ_DESC_F_NEXT : 0);
 
-		q->desc[at] = (struct virtio_desc){
-			.address = pool_hpa(buffers[i].data).v,
-			.size = buffers[i].size,
+		q->desc[at] = (struct virtq_desc){
+			.addr = pool_hpa(buffers[i].data).v,
+			.len = buffers[i].size,
 			.flags = (uint16_t)flags,
 			.next = q->slots[at].next,
 		};
@@ -455,7 +406,7 @@ void virtio_queue_notify(struct virtio_queue *q)
 {
 	/* The device looks at the index after it has allowed to be told again. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if ((atomic_load(&q->used->flags) & USED_NO_NOTIFY) == 0) {
+	if ((atomic_load(&q->used->flags) & VIRTQ_USED_F_NO_NOTIFY) == 0) {
 		cpu_mmio_write16(hva_of_ptr(q->doorbell), q->index);
 	}
 }
@@ -463,7 +414,7 @@ void virtio_queue_notify(struct virtio_queue *q)
 void virtio_queue_interrupts(struct virtio_queue *q, bool on)
 {
 	/* In this order with what the caller looks at next: the store is a full barrier. */
-	atomic_store(&q->avail->flags, (uint16_t)(on ? 0 : AVAIL_NO_INTERRUPT));
+	atomic_store(&q->avail->flags, (uint16_t)(on ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT));
 }
 
 static void *free_chain(struct virtio_queue *q, uint16_t head)

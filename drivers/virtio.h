@@ -16,14 +16,11 @@
 
 #include "drivers/pci.h"
 #include "hv/base/status.h"
+#include "hv/base/virtio_format.h"
 
-#define VIRTIO_PCI_VENDOR 0x1af4u
-#define VIRTIO_PCI_DEVICE(type) (0x1040u + (type))
 /* The numbers of transitional devices, which may be modern as well. */
 #define VIRTIO_PCI_LEGACY_NET 0x1000u
 #define VIRTIO_PCI_LEGACY_BLOCK 0x1001u
-#define VIRTIO_TYPE_NET 1u
-#define VIRTIO_TYPE_BLOCK 2u
 
 #define VIRTIO_QUEUE_SIZE_MAX 256u
 
@@ -44,7 +41,14 @@ struct virtio_device {
 	bool msix;
 };
 
-struct virtio_desc;
+/* Whether a function is a device of a type, by its own number or a transitional device's. */
+static inline bool virtio_is(const struct host_pci *f, unsigned type, uint16_t transitional)
+{
+	return f->vendor == VIRTIO_VENDOR &&
+	       (f->device == VIRTIO_DEVICE_BASE + type || f->device == transitional);
+}
+
+struct virtq_desc;
 struct virtio_avail;
 struct virtio_used;
 
@@ -66,7 +70,7 @@ struct virtio_queue {
 	uint16_t used_next;
 	bool broken; /* the device has claimed what it cannot have done */
 	char *doorbell;
-	struct virtio_desc *desc;
+	struct virtq_desc *desc;
 	struct virtio_avail *avail;
 	struct virtio_used *used;
 	struct virtio_slot slots[VIRTIO_QUEUE_SIZE_MAX];

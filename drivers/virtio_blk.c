@@ -10,33 +10,13 @@
 #include "hv/base/str.h"
 #include "mm/pool.h"
 
-/* "Feature bits". */
-#define FEATURE_RO BIT(5)
-#define FEATURE_BLK_SIZE BIT(6)
-#define FEATURE_FLUSH BIT(9)
-#define FEATURE_SIZE_MAX BIT(1)
-#define FEATURE_DISCARD BIT(13)
-#define FEATURE_WRITE_ZEROES BIT(14)
 #define FEATURES_WANTED \
-	(FEATURE_SIZE_MAX | FEATURE_RO | FEATURE_BLK_SIZE | FEATURE_FLUSH | FEATURE_DISCARD | \
-	 FEATURE_WRITE_ZEROES)
+	(BIT(VIRTIO_BLK_F_SIZE_MAX) | BIT(VIRTIO_BLK_F_RO) | BIT(VIRTIO_BLK_F_BLK_SIZE) | \
+	 BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
 
-/* "Device configuration layout". */
-#define CONFIG_CAPACITY 0u
-#define CONFIG_SIZE_MAX 8u
-#define CONFIG_BLK_SIZE 20u
-#define CONFIG_MAX_DISCARD 36u
-#define CONFIG_MAX_WRITE_ZEROES 48u
+#define CONFIG(field) ((unsigned)offsetof(struct virtio_blk_space, field))
 
-#define TYPE_IN 0u
-#define TYPE_OUT 1u
-#define TYPE_FLUSH 4u
-#define TYPE_GET_ID 8u
-#define TYPE_DISCARD 11u
-#define TYPE_WRITE_ZEROES 13u
-#define STATUS_OK 0u
 #define STATUS_NONE 0xffu /* what we put there */
-#define ID_CHARS 20u
 
 #define REQUEST_LIMIT_NS 15000000000ull
 #define ID_LIMIT_NS 2000000000ull
@@ -56,11 +36,11 @@ static bool has(const struct virtio_blk *v, uint64_t feature)
 static uint32_t type_of(enum blk_op op)
 {
 	static const uint32_t types[BLK_OP_COUNT] = {
-		[BLK_READ] = TYPE_IN,
-		[BLK_WRITE] = TYPE_OUT,
-		[BLK_FLUSH] = TYPE_FLUSH,
-		[BLK_DISCARD] = TYPE_DISCARD,
-		[BLK_WRITE_ZEROES] = TYPE_WRITE_ZEROES,
+		[BLK_READ] = VIRTIO_BLK_T_IN,
+		[BLK_WRITE] = VIRTIO_BLK_T_OUT,
+		[BLK_FLUSH] = VIRTIO_BLK_T_FLUSH,
+		[BLK_DISCARD] = VIRTIO_BLK_T_DISCARD,
+		[BLK_WRITE_ZEROES] = VIRTIO_BLK_T_WRITE_ZEROES,
 	};
 
 	return types[op];
@@ -148,7 +128,7 @@ static void take(struct virtio_blk *v, unsigned slot, uint32_t written, struct l
 	const struct blk_request *r = v->requests.slots[slot].request;
 	uint32_t data = r->op == BLK_READ ? r->count * BLK_SECTOR : 0;
 	uint8_t status = *(volatile uint8_t *)&v->slots[slot].status;
-	bool ok = status == STATUS_OK && written > data;
+	bool ok = status == VIRTIO_BLK_S_OK && written > data;
 
 	v->resets = 0;
 	if (!ok && disk_queue_complain(&v->requests)) {
@@ -302,13 +282,13 @@ static bool read_serial(struct virtio_blk *v)
 {
 	uint64_t limit = clock_now() + clock_ns_to_ticks(ID_LIMIT_NS);
 	struct virtio_blk_slot *slot = &v->slots[0];
-	char *id = pool_alloc(ID_CHARS);
+	char *id = pool_alloc(VIRTIO_BLK_ID_BYTES);
 	const struct virtio_buffer parts[3] = {{&slot->header, sizeof(slot->header), false},
-					       {id, ID_CHARS, true},
+					       {id, VIRTIO_BLK_ID_BYTES, true},
 					       {&slot->status, 1, true}};
 	uint32_t written;
 
-	slot->header = (struct virtio_blk_header){.type = TYPE_GET_ID};
+	slot->header = (struct virtio_blk_header){.type = VIRTIO_BLK_T_GET_ID};
 	slot->status = STATUS_NONE;
 	if (id == NULL || !virtio_queue_add(&v->queue, parts, ARRAY_SIZE(parts), slot)) {
 		return false;
@@ -319,10 +299,10 @@ static bool read_serial(struct virtio_blk *v)
 			return false;
 		}
 	}
-	if (slot->status == STATUS_OK) {
-		disk_text(id, ID_CHARS, v->device.serial, sizeof(v->device.serial));
+	if (slot->status == VIRTIO_BLK_S_OK) {
+		disk_text(id, VIRTIO_BLK_ID_BYTES, v->device.serial, sizeof(v->device.serial));
 	}
-	pool_free(id, ID_CHARS);
+	pool_free(id, VIRTIO_BLK_ID_BYTES);
 	return true;
 }
 
@@ -336,20 +316,24 @@ static bool fill_device(struct virtio_blk *v)
 	static const struct blk_ops ops = {.submit = submit, .poll = poll};
 	struct blk_device *d = &v->device;
 	uint32_t most = VIRTIO_BLK_TRANSFER_MAX;
-	uint32_t block = has(v, FEATURE_BLK_SIZE) ? config32(v, CONFIG_BLK_SIZE) : BLK_SECTOR;
+	uint32_t block =
+		has(v, BIT(VIRTIO_BLK_F_BLK_SIZE)) ? config32(v, CONFIG(blk_size)) : BLK_SECTOR;
 
-	if (has(v, FEATURE_SIZE_MAX)) {
-		most = (uint32_t)min_u64(most, config32(v, CONFIG_SIZE_MAX));
+	if (has(v, BIT(VIRTIO_BLK_F_SIZE_MAX))) {
+		most = (uint32_t)min_u64(most, config32(v, CONFIG(size_max)));
 	}
 	d->ops = &ops;
 	(void)str_copy(d->name, sizeof(d->name), span_of(v->name));
-	d->sectors = virtio_config_read(&v->transport, CONFIG_CAPACITY, 8);
+	d->sectors = virtio_config_read(&v->transport, CONFIG(capacity), 8);
 	d->block_size = block;
 	d->max_count = most / BLK_SECTOR;
-	d->readonly = has(v, FEATURE_RO);
-	v->flushes = has(v, FEATURE_FLUSH);
-	v->range_max[0] = has(v, FEATURE_DISCARD) ? config32(v, CONFIG_MAX_DISCARD) : 0;
-	v->range_max[1] = has(v, FEATURE_WRITE_ZEROES) ? config32(v, CONFIG_MAX_WRITE_ZEROES) : 0;
+	d->readonly = has(v, BIT(VIRTIO_BLK_F_RO));
+	v->flushes = has(v, BIT(VIRTIO_BLK_F_FLUSH));
+	v->range_max[0] =
+		has(v, BIT(VIRTIO_BLK_F_DISCARD)) ? config32(v, CONFIG(max_discard_sectors)) : 0;
+	v->range_max[1] = has(v, BIT(VIRTIO_BLK_F_WRITE_ZEROES))
+				  ? config32(v, CONFIG(max_write_zeroes_sectors))
+				  : 0;
 	/* Pieces have to be whole blocks. */
 	for (unsigned i = 0; i < 2; i++) {
 		v->range_max[i] -=
@@ -392,9 +376,7 @@ static enum hv_status start(struct virtio_blk *v, struct host_pci *f)
 
 bool virtio_blk_matches(const struct host_pci *f)
 {
-	return f->vendor == VIRTIO_PCI_VENDOR &&
-	       (f->device == VIRTIO_PCI_DEVICE(VIRTIO_TYPE_BLOCK) ||
-		f->device == VIRTIO_PCI_LEGACY_BLOCK);
+	return virtio_is(f, VIRTIO_TYPE_BLOCK, VIRTIO_PCI_LEGACY_BLOCK);
 }
 
 void virtio_blk_probe(struct host_pci *f, unsigned index, void (*found)(struct blk_device *d))

@@ -18,40 +18,13 @@
 #include "hv/base/str.h"
 #include "mm/pool.h"
 
-/* Feature bits. */
-#define NET_F_CSUM BIT(0)
-#define NET_F_GUEST_CSUM BIT(1)
-#define NET_F_MAC BIT(5)
-#define NET_F_HOST_TSO4 BIT(11)
-#define NET_F_HOST_TSO6 BIT(12)
-#define NET_F_HOST_ECN BIT(13)
-#define NET_F_STATUS BIT(16)
 #define WANTED \
-	(NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MAC | NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | \
-	 NET_F_HOST_ECN | NET_F_STATUS)
-
-/* struct virtio_net_config. */
-#define CONFIG_MAC 0u
-#define CONFIG_STATUS 6u
-#define STATUS_LINK_UP BIT32(0)
+	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_MAC) | \
+	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
+	 BIT(VIRTIO_NET_F_STATUS))
 
 #define QUEUE_RECEIVE 0u
 #define QUEUE_SEND 1u
-
-struct virtio_net_hdr {
-	uint8_t flags;
-	uint8_t gso_type;
-	uint16_t hdr_len;
-	uint16_t gso_size;
-	uint16_t csum_start;
-	uint16_t csum_offset;
-	uint16_t num_buffers;
-};
-static_assert(sizeof(struct virtio_net_hdr) == 12, "wire format");
-
-#define HDR_F_NEEDS_CSUM 1u
-#define HDR_F_DATA_VALID 2u
-#define HDR_GSO_ECN 0x80u
 
 #define RECEIVE_BUFFERS 256u
 #define SEND_SLOTS (VIRTIO_QUEUE_SIZE_MAX / 2) /* two descriptors each */
@@ -83,8 +56,7 @@ static struct virtio_net *of(struct host_nic *n)
 
 static bool matches(const struct host_pci *f)
 {
-	return f->vendor == VIRTIO_PCI_VENDOR && (f->device == VIRTIO_PCI_DEVICE(VIRTIO_TYPE_NET) ||
-						  f->device == VIRTIO_PCI_LEGACY_NET);
+	return virtio_is(f, VIRTIO_TYPE_NET, VIRTIO_PCI_LEGACY_NET);
 }
 
 static bool has(const struct virtio_net *v, uint64_t features)
@@ -97,12 +69,13 @@ static bool has(const struct virtio_net *v, uint64_t features)
 static void look(struct host_nic *n)
 {
 	struct virtio_net *v = of(n);
-	uint64_t status = STATUS_LINK_UP;
+	uint64_t status = VIRTIO_NET_S_LINK_UP;
 
-	if (has(v, NET_F_STATUS)) {
-		status = virtio_config_read(&v->device, CONFIG_STATUS, 2);
+	if (has(v, BIT(VIRTIO_NET_F_STATUS))) {
+		status = virtio_config_read(&v->device,
+					    offsetof(struct virtio_net_config_space, status), 2);
 	}
-	host_nic_set_link(n, (status & STATUS_LINK_UP) != 0, 0);
+	host_nic_set_link(n, (status & VIRTIO_NET_S_LINK_UP) != 0, 0);
 }
 
 /* --- start and reset --- */
@@ -220,9 +193,9 @@ static struct net_frame *take_frame(struct virtio_net *v, const uint8_t *buffer,
 		written = sizeof(h);
 	}
 	f = host_nic_copy(&v->nic, buffer + sizeof(h), written - (uint32_t)sizeof(h));
-	if (f != NULL && has(v, NET_F_GUEST_CSUM)) {
-		f->offload.needs_checksum = (h.flags & HDR_F_NEEDS_CSUM) != 0;
-		f->offload.checksum_good = (h.flags & HDR_F_DATA_VALID) != 0;
+	if (f != NULL && has(v, BIT(VIRTIO_NET_F_GUEST_CSUM))) {
+		f->offload.needs_checksum = (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0;
+		f->offload.checksum_good = (h.flags & VIRTIO_NET_HDR_F_DATA_VALID) != 0;
 		f->offload.csum_start = h.csum_start;
 		f->offload.csum_offset = h.csum_offset;
 	}
@@ -252,12 +225,12 @@ static void fill_header(struct virtio_net_hdr *h, const struct net_offload *o)
 {
 	*h = (struct virtio_net_hdr){0};
 	if (o->needs_checksum) {
-		h->flags = HDR_F_NEEDS_CSUM;
+		h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		h->csum_start = o->csum_start;
 		h->csum_offset = o->csum_offset;
 	}
 	if (o->gso != NET_GSO_NONE) {
-		h->gso_type = (uint8_t)(o->gso | (o->ecn ? HDR_GSO_ECN : 0));
+		h->gso_type = (uint8_t)(o->gso | (o->ecn ? VIRTIO_NET_HDR_GSO_ECN : 0));
 		h->gso_size = o->gso_size;
 		h->hdr_len = o->header_bytes;
 	}
@@ -303,12 +276,15 @@ static bool read_facts(struct virtio_net *v)
 	struct net_port *p = &v->nic.port;
 
 	for (unsigned i = 0; i < NET_MAC_BYTES; i++) {
-		p->mac.bytes[i] = (uint8_t)virtio_config_read(&v->device, CONFIG_MAC + i, 1);
+		p->mac.bytes[i] = (uint8_t)virtio_config_read(
+			&v->device, offsetof(struct virtio_net_config_space, mac) + i, 1);
 	}
-	p->takes_checksum = has(v, NET_F_CSUM);
-	p->takes_tso4 = has(v, NET_F_CSUM | NET_F_HOST_TSO4 | NET_F_HOST_ECN);
-	p->takes_tso6 = has(v, NET_F_CSUM | NET_F_HOST_TSO6 | NET_F_HOST_ECN);
-	return has(v, NET_F_MAC) && host_nic_mac_valid(&p->mac);
+	p->takes_checksum = has(v, BIT(VIRTIO_NET_F_CSUM));
+	p->takes_tso4 = has(v, BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |
+				       BIT(VIRTIO_NET_F_HOST_ECN));
+	p->takes_tso6 = has(v, BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO6) |
+				       BIT(VIRTIO_NET_F_HOST_ECN));
+	return has(v, BIT(VIRTIO_NET_F_MAC)) && host_nic_mac_valid(&p->mac);
 }
 
 static bool bring_up(struct virtio_net *v)

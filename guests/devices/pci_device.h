@@ -27,7 +27,6 @@
 #include "hv/base/status.h"
 
 #define PCI_MSIX_VECTORS_MAX 64u
-#define PCI_MSIX_NO_VECTOR 0xffffu
 
 struct pci_device;
 

@@ -33,58 +33,8 @@
 #define VIRTIO_BLK_REQUESTS 32u
 #define VIRTIO_BLK_PIECES 64u
 
-#define VIRTIO_BLK_F_SEG_MAX 2u
-#define VIRTIO_BLK_F_RO 5u
-#define VIRTIO_BLK_F_BLK_SIZE 6u
-#define VIRTIO_BLK_F_FLUSH 9u
-#define VIRTIO_BLK_F_TOPOLOGY 10u
-#define VIRTIO_BLK_F_MQ 12u
-#define VIRTIO_BLK_F_DISCARD 13u
-#define VIRTIO_BLK_F_WRITE_ZEROES 14u
-
-#define VIRTIO_BLK_T_IN 0u
-#define VIRTIO_BLK_T_OUT 1u
-#define VIRTIO_BLK_T_FLUSH 4u
-#define VIRTIO_BLK_T_GET_ID 8u
-#define VIRTIO_BLK_T_DISCARD 11u
-#define VIRTIO_BLK_T_WRITE_ZEROES 13u
-
-#define VIRTIO_BLK_S_OK 0u
-#define VIRTIO_BLK_S_IOERR 1u
-#define VIRTIO_BLK_S_UNSUPP 2u
-
-#define VIRTIO_BLK_ID_BYTES 20u
 /* Sectors of one discard or write-zeroes request: bounds the time that a disk in RAM takes. */
 #define VIRTIO_BLK_RANGE_MAX 16384u
-
-/* "Device configuration layout" */
-struct virtio_blk_space {
-	uint64_t capacity; /* in sectors of 512 bytes, whatever blk_size is */
-	uint32_t size_max;
-	uint32_t seg_max;
-	uint16_t cylinders;
-	uint8_t heads;
-	uint8_t sectors;
-	uint32_t blk_size;
-	uint8_t physical_block_exp;
-	uint8_t alignment_offset;
-	uint16_t min_io_size;
-	uint32_t opt_io_size;
-	uint8_t writeback;
-	uint8_t unused0;
-	uint16_t num_queues;
-	uint32_t max_discard_sectors;
-	uint32_t max_discard_seg;
-	uint32_t discard_sector_alignment;
-	uint32_t max_write_zeroes_sectors;
-	uint32_t max_write_zeroes_seg;
-	uint8_t write_zeroes_may_unmap;
-	uint8_t unused1[7];
-};
-_Static_assert(sizeof(struct virtio_blk_space) == 64, "device configuration");
-_Static_assert(offsetof(struct virtio_blk_space, num_queues) == 34, "device configuration");
-_Static_assert(offsetof(struct virtio_blk_space, write_zeroes_may_unmap) == 56,
-	       "device configuration");
 
 struct virtio_blk_queue;
 

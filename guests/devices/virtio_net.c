@@ -14,8 +14,6 @@
 #define PCI_CLASS_ETHERNET 0x020000u
 #define QUEUE_SIZE 256u
 
-#define VIRTIO_NET_S_LINK_UP 1u
-
 static struct virtio_net *of_virtio(struct virtio_pci *d)
 {
 	return container_of(d, struct virtio_net, virtio);

@@ -32,28 +32,6 @@
 #define VIRTIO_NET_FRAMES_BYTES_MAX (1u << 20) /* of memory */
 #define VIRTIO_NET_QUEUES 3u
 
-/* "Device configuration layout" */
-struct virtio_net_config_space {
-	uint8_t mac[NET_MAC_BYTES];
-	uint16_t status;
-	uint16_t max_virtqueue_pairs;
-	uint16_t mtu;
-};
-_Static_assert(sizeof(struct virtio_net_config_space) == 12, "device configuration");
-
-/* Before each frame, either way ("Device Operation"); `num_buffers` is meant for the driver. */
-struct virtio_net_hdr {
-	uint8_t flags;
-	uint8_t gso_type;
-	uint16_t hdr_len;
-	uint16_t gso_size;
-	uint16_t csum_start;
-	uint16_t csum_offset;
-	uint16_t num_buffers;
-};
-_Static_assert(sizeof(struct virtio_net_hdr) == 12, "header of a frame");
-_Static_assert(offsetof(struct virtio_net_hdr, num_buffers) == 10, "header of a frame");
-
 struct virtio_net;
 
 /* A queue's work that was put off. */

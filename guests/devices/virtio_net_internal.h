@@ -5,29 +5,11 @@
 #include "guests/devices/virtio_net.h"
 #include "hv/base/bits.h"
 
-/* "Feature bits" */
-#define VIRTIO_NET_F_CSUM 0u
-#define VIRTIO_NET_F_GUEST_CSUM 1u
-#define VIRTIO_NET_F_MTU 3u
-#define VIRTIO_NET_F_MAC 5u
-#define VIRTIO_NET_F_GUEST_TSO4 7u
-#define VIRTIO_NET_F_GUEST_TSO6 8u
-#define VIRTIO_NET_F_HOST_TSO4 11u
-#define VIRTIO_NET_F_HOST_TSO6 12u
-#define VIRTIO_NET_F_MRG_RXBUF 15u
-#define VIRTIO_NET_F_STATUS 16u
-#define VIRTIO_NET_F_CTRL_VQ 17u
-#define VIRTIO_NET_F_CTRL_RX 18u
-#define VIRTIO_NET_F_CTRL_RX_EXTRA 20u
-#define VIRTIO_NET_F_CTRL_MAC_ADDR 23u
-
 /* "Virtqueues" */
 #define RX 0u
 #define TX 1u
 #define CTRL 2u
 
-#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1u
-#define VIRTIO_NET_HDR_F_DATA_VALID 2u
 #define HDR_BYTES ((uint32_t)sizeof(struct virtio_net_hdr))
 
 /*

@@ -14,24 +14,8 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 
-#define VIRTIO_VENDOR 0x1af4u
-#define VIRTIO_DEVICE_BASE 0x1040u
 #define VIRTIO_REVISION 1u
 #define VIRTIO_SUBSYSTEM 0x40u
-
-/* "Virtio Structure PCI Capabilities" */
-#define PCI_CAP_ID_VENDOR 0x09u
-#define VIRTIO_PCI_CAP_COMMON_CFG 1u
-#define VIRTIO_PCI_CAP_NOTIFY_CFG 2u
-#define VIRTIO_PCI_CAP_ISR_CFG 3u
-#define VIRTIO_PCI_CAP_DEVICE_CFG 4u
-#define CAP_LENGTH 2u
-#define CAP_TYPE 3u
-#define CAP_BAR 4u
-#define CAP_REGION_OFFSET 8u
-#define CAP_REGION_LENGTH 12u
-#define CAP_BYTES 16u
-#define CAP_NOTIFY_BYTES 20u /* with the multiplier, which is 0 */
 
 #define CONFIG_BYTES_MAX 256u
 #define COMPLAINTS_MAX 8u
@@ -157,7 +141,7 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	lock_release(&q->lock);
 	q->setup = (struct virtqueue_setup){.size = (uint16_t)d->queue_size};
 	q->enabled = false;
-	atomic_store(&q->vector, PCI_MSIX_NO_VECTOR);
+	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
 }
 
 static void queue_enable(struct virtio_pci *d, struct virtio_pci_queue *q)
@@ -186,7 +170,7 @@ static void device_reset(struct virtio_pci *d)
 	d->device_feature_select = 0;
 	d->driver_feature_select = 0;
 	d->queue_select = 0;
-	atomic_store(&d->config_vector, PCI_MSIX_NO_VECTOR);
+	atomic_store(&d->config_vector, VIRTIO_NO_VECTOR);
 	(void)isr_take(d);
 	if (d->ops->reset != NULL) {
 		d->ops->reset(d);
@@ -244,7 +228,7 @@ static void write_features(struct virtio_pci *d, uint32_t value)
 
 static uint16_t possible_vector(const struct virtio_pci *d, uint16_t vector)
 {
-	return vector < d->pci.msix_count ? vector : PCI_MSIX_NO_VECTOR;
+	return vector < d->pci.msix_count ? vector : VIRTIO_NO_VECTOR;
 }
 
 /* The selected queue; NULL when there is none. */
@@ -485,15 +469,14 @@ struct structure {
 static enum hv_status add_structure(struct pci_function *f, const struct structure *s)
 {
 	unsigned at;
-	enum hv_status status =
-		pci_function_add_capability(f, PCI_CAP_ID_VENDOR, s->cap_bytes, &at);
+	enum hv_status status = pci_function_add_capability(f, PCI_CAP_VENDOR, s->cap_bytes, &at);
 
 	if (status == HV_OK) {
-		pci_function_define(f, at + CAP_LENGTH, 1, s->cap_bytes, 0);
-		pci_function_define(f, at + CAP_TYPE, 1, s->type, 0);
-		pci_function_define(f, at + CAP_BAR, 1, s->bar, 0);
-		pci_function_define(f, at + CAP_REGION_OFFSET, 4, s->offset, 0);
-		pci_function_define(f, at + CAP_REGION_LENGTH, 4, s->length, 0);
+		pci_function_define(f, at + VIRTIO_PCI_CAP_LEN, 1, s->cap_bytes, 0);
+		pci_function_define(f, at + VIRTIO_PCI_CAP_TYPE, 1, s->type, 0);
+		pci_function_define(f, at + VIRTIO_PCI_CAP_BAR, 1, s->bar, 0);
+		pci_function_define(f, at + VIRTIO_PCI_CAP_OFFSET, 4, s->offset, 0);
+		pci_function_define(f, at + VIRTIO_PCI_CAP_LENGTH, 4, s->length, 0);
 	}
 	return status;
 }
@@ -502,12 +485,13 @@ static enum hv_status add_structures(struct virtio_pci *d)
 {
 	const struct structure all[] = {
 		{VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_COMMON,
-		 sizeof(struct virtio_pci_common), CAP_BYTES},
+		 sizeof(struct virtio_pci_common), VIRTIO_PCI_CAP_BYTES},
 		{VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_NOTIFY, 4,
-		 CAP_NOTIFY_BYTES},
-		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_ISR, 1, CAP_BYTES},
+		 VIRTIO_PCI_NOTIFY_CAP_BYTES},
+		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_ISR, 1,
+		 VIRTIO_PCI_CAP_BYTES},
 		{VIRTIO_PCI_CAP_DEVICE_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_DEVICE,
-		 (uint16_t)d->config_size, CAP_BYTES},
+		 (uint16_t)d->config_size, VIRTIO_PCI_CAP_BYTES},
 	};
 	/* A device without configuration has no such structure: the last one. */
 	unsigned count = ARRAY_SIZE(all) - (d->config_size == 0);
@@ -546,13 +530,13 @@ static void init_state(struct virtio_pci *d, const struct virtio_pci_config *cfg
 		.queue_size = cfg->queue_size,
 		.offered = cfg->features | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |
 			   BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_RESET),
-		.config_vector = PCI_MSIX_NO_VECTOR,
+		.config_vector = VIRTIO_NO_VECTOR,
 	};
 	for (unsigned i = 0; i < d->queue_count; i++) {
 		struct virtio_pci_queue *q = &d->queues[i];
 
 		q->device = d;
-		q->vector = PCI_MSIX_NO_VECTOR;
+		q->vector = VIRTIO_NO_VECTOR;
 		q->setup.size = (uint16_t)d->queue_size;
 		virtqueue_init(&q->ring, d->vm, queue_broke);
 	}

@@ -22,32 +22,9 @@
 
 #include "guests/devices/pci_device.h"
 #include "guests/devices/virtqueue.h"
+#include "hv/base/virtio_format.h"
 
 #define VIRTIO_QUEUES_MAX 17u /* eight pairs and a control queue */
-
-/* Device types ("Device Types"). */
-#define VIRTIO_TYPE_NET 1u
-#define VIRTIO_TYPE_BLOCK 2u
-#define VIRTIO_TYPE_CONSOLE 3u
-#define VIRTIO_TYPE_ENTROPY 4u
-#define VIRTIO_TYPE_BALLOON 5u
-
-/* Device status ("Device Status Field"). */
-#define VIRTIO_STATUS_ACKNOWLEDGE 0x01u
-#define VIRTIO_STATUS_DRIVER 0x02u
-#define VIRTIO_STATUS_DRIVER_OK 0x04u
-#define VIRTIO_STATUS_FEATURES_OK 0x08u
-#define VIRTIO_STATUS_NEEDS_RESET 0x40u
-#define VIRTIO_STATUS_FAILED 0x80u
-
-/* Bits of features that belong to no device type ("Reserved Feature Bits"). */
-#define VIRTIO_F_INDIRECT_DESC 28u
-#define VIRTIO_F_EVENT_IDX 29u
-#define VIRTIO_F_VERSION_1 32u
-#define VIRTIO_F_RING_RESET 40u
-
-#define VIRTIO_ISR_QUEUE 0x1u
-#define VIRTIO_ISR_CONFIG 0x2u
 
 #define VIRTIO_PCI_BAR_PORTS 0u
 #define VIRTIO_PCI_BAR_MSIX 1u
@@ -58,33 +35,6 @@
 #define VIRTIO_PCI_REGS_COMMON 0x000u
 #define VIRTIO_PCI_REGS_DEVICE 0x100u
 #define VIRTIO_PCI_REGS_SIZE 0x1000u
-
-/* "Common configuration structure layout" */
-struct virtio_pci_common {
-	uint32_t device_feature_select;
-	uint32_t device_feature;
-	uint32_t driver_feature_select;
-	uint32_t driver_feature;
-	uint16_t config_msix_vector;
-	uint16_t num_queues;
-	uint8_t device_status;
-	uint8_t config_generation;
-	uint16_t queue_select;
-	uint16_t queue_size;
-	uint16_t queue_msix_vector;
-	uint16_t queue_enable;
-	uint16_t queue_notify_off;
-	uint64_t queue_desc;
-	uint64_t queue_driver;
-	uint64_t queue_device;
-	uint16_t queue_notify_data;
-	uint16_t queue_reset;
-	uint32_t unused; /* of this structure's alignment; reads 0 */
-};
-_Static_assert(sizeof(struct virtio_pci_common) == 64, "common configuration");
-_Static_assert(offsetof(struct virtio_pci_common, device_status) == 20, "common configuration");
-_Static_assert(offsetof(struct virtio_pci_common, queue_desc) == 32, "common configuration");
-_Static_assert(offsetof(struct virtio_pci_common, queue_reset) == 58, "common configuration");
 
 struct virtio_pci;
 
@@ -120,7 +70,7 @@ struct virtio_pci_queue {
 	/* Under the registers' lock, as the driver writes them. */
 	struct virtqueue_setup setup;
 	bool enabled;
-	_Atomic uint16_t vector; /* PCI_MSIX_NO_VECTOR: none */
+	_Atomic uint16_t vector; /* VIRTIO_NO_VECTOR: none */
 };
 
 struct virtio_pci {

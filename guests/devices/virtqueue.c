@@ -10,26 +10,7 @@
 
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
-
-#define VIRTQ_DESC_F_NEXT 1u
-#define VIRTQ_DESC_F_WRITE 2u
-#define VIRTQ_DESC_F_INDIRECT 4u
-#define VIRTQ_AVAIL_F_NO_INTERRUPT 1u
-#define VIRTQ_USED_F_NO_NOTIFY 1u
-
-struct virtq_desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-_Static_assert(sizeof(struct virtq_desc) == 16, "The Virtqueue Descriptor Table");
-
-struct virtq_used_elem {
-	uint32_t id;
-	uint32_t len;
-};
-_Static_assert(sizeof(struct virtq_used_elem) == 8, "The Virtqueue Used Ring");
+#include "hv/base/virtio_format.h"
 
 /* Offsets in the rings; both begin with 16 bits of flags and the index. */
 #define RING_FLAGS 0u

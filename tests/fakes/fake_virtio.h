@@ -58,7 +58,7 @@ struct fake_virtio_chain {
 	struct fake_virtio_part parts[FAKE_VIRTIO_PARTS];
 };
 
-/* `type` as in VIRTIO_PCI_DEVICE; with `messages` MSI-X messages. Queues of 8. */
+/* `type` is VIRTIO_TYPE_*; with `messages` MSI-X messages. Queues of 8. */
 void fake_virtio_add(struct fake_virtio *v, unsigned devfn, unsigned type, uint32_t class_code,
 		     unsigned messages);
 /* The next chain that the driver has made available; false when there is none. Aborts where the
