@@ -76,6 +76,8 @@ static inline struct net_frame *net_frame_get(struct net_frame *f)
 	return f;
 }
 void net_frame_put(struct net_frame *f);
+/* Each frame of a list that `next` links, which may be empty. */
+void net_frame_put_list(struct net_frame *f);
 /* All frames together, so that a flood cannot take the machine's memory. */
 #define NET_FRAMES_BYTES_MAX (64u << 20)
 /* Bytes that frames take at present. */

@@ -128,6 +128,16 @@ void net_frame_put(struct net_frame *f)
 	atomic_fetch_sub_explicit(&bytes_used, bytes, memory_order_relaxed);
 }
 
+void net_frame_put_list(struct net_frame *f)
+{
+	while (f != NULL) {
+		struct net_frame *next = f->next;
+
+		net_frame_put(f);
+		f = next;
+	}
+}
+
 uint64_t net_frames_bytes(void)
 {
 	return atomic_load_explicit(&bytes_used, memory_order_relaxed);

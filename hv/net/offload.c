@@ -253,16 +253,6 @@ static struct net_frame *make_segment(const struct net_frame *f, const struct tc
 	return s;
 }
 
-static void put_list(struct net_frame *f)
-{
-	while (f != NULL) {
-		struct net_frame *next = f->next;
-
-		net_frame_put(f);
-		f = next;
-	}
-}
-
 struct net_frame *net_offload_finish(const struct net_frame *f)
 {
 	struct net_frame *first = NULL;
@@ -276,7 +266,7 @@ struct net_frame *net_offload_finish(const struct net_frame *f)
 	do {
 		*end = make_segment(f, &l, index);
 		if (*end == NULL) {
-			put_list(first);
+			net_frame_put_list(first);
 			return NULL;
 		}
 		end = &(*end)->next;

@@ -179,16 +179,6 @@ static struct passage passage_of(const struct network_port *from, struct net_fra
 	return p;
 }
 
-static void put_list(struct net_frame *f)
-{
-	while (f != NULL) {
-		struct net_frame *next = f->next;
-
-		net_frame_put(f);
-		f = next;
-	}
-}
-
 static void record(struct network *n, const struct net_frame *f)
 {
 	uint32_t ns;
@@ -218,7 +208,7 @@ static void forward(struct network *n, const struct passage *p)
 		need = in_need(n, set, p->frame);
 	}
 	deliver_to_all(n, set, need, p->frame, finished);
-	put_list(finished);
+	net_frame_put_list(finished);
 }
 
 /* Drops a frame of a port whose counters are there, for the reason that `why` counts. */
@@ -537,7 +527,7 @@ void network_disconnect(struct net_port *p)
 	n->uplink &= ~bit;
 	n->fixed_macs[port->index] = 0;
 	mac_table_forget(&n->macs, port->index);
-	put_list(port->held);
+	net_frame_put_list(port->held);
 	port->held = NULL;
 	port->port = NULL;
 	timer_cancel(&port->timer);

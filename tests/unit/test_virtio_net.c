@@ -9,32 +9,11 @@
 #include <cmocka.h>
 
 #include "tests/fakes/net_oracle.h"
-#include "tests/fakes/virtio_net_rig.h"
+#include "tests/fakes/virtio_net_fixture.h"
 
 #define SIZE 64u
 #define NEEDS_CSUM 1u
 #define DATA_VALID 2u
-
-static int machine(void **state)
-{
-	(void)state;
-	nic_machine();
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	nic_setup(true);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	nic_teardown();
-	return 0;
-}
 
 static void start(uint64_t features)
 {

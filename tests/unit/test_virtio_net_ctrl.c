@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/fakes/virtio_net_rig.h"
+#include "tests/fakes/virtio_net_fixture.h"
 
 #define ACK_AT (NIC_DATA + 0x8000u)
 #define OK 0u
@@ -20,25 +20,10 @@ static uint32_t used;
 static const struct net_mac other = {{2, 9, 9, 9, 9, 9}};
 static const struct net_mac group = {{0x33, 0x33, 0, 0, 0, 1}};
 
-static int machine(void **state)
+static int setup_started(void **state)
 {
-	(void)state;
-	nic_machine();
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	nic_setup(true);
+	(void)setup(state);
 	rig_start(&nic.virtio, NIC_ALL_FEATURES, 16);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	nic_teardown();
 	return 0;
 }
 
@@ -229,7 +214,7 @@ static void a_command_without_room_for_an_answer(void **state)
 	assert_false(rig_common_read(&nic.virtio, device_status) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_started, teardown)
 
 int main(void)
 {

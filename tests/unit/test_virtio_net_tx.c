@@ -7,28 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/fakes/virtio_net_rig.h"
-
-static int machine(void **state)
-{
-	(void)state;
-	nic_machine();
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	nic_setup(true);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	nic_teardown();
-	return 0;
-}
+#include "tests/fakes/virtio_net_fixture.h"
 
 /* Offers a frame; the driver may notify if it is asked to. */
 static void offer_frame(void)
