@@ -470,6 +470,10 @@ $(BENCH)/io: tests/bench/io.c hv/cpu/mem.S $(wildcard tests/load/*.h)
 	$(Q)$(CC) $(WARN) -I. -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-static -nostdlib -fno-pic -no-pie -o $@ $(filter-out %.h,$^)
 
+# All programs of ours that run as guests or in them; none needs a kernel.
+.PHONY: programs
+programs: $(BUILD)/guest/payload $(GUEST_PROGRAMS) $(BENCH)/micro.bin $(BENCH)/init $(BENCH)/io
+
 .PHONY: bench
 bench: $(O)/BOOTX64.EFI $(BENCH)/micro.bin $(BENCH)/init $(BENCH)/io $(BUILD)/guest/vmlinuz ## measure the budgets, beside no hypervisor and KVM
 	$(Q)tools/deps --bench
@@ -513,9 +517,10 @@ headers: $(OFFSETS_HDRS)
 .PHONY: checks check system test clean help
 checks: format-check includes headers tidy
 
-check: ## build with both compilers, unit and short fuzz tests, format, tidy, includes
+check: ## build with both compilers, guests' programs, unit and short fuzz tests, format, tidy, includes
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all CC=clang
+	$(Q)$(MAKE) --no-print-directory $(JOBS) programs
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit
 	$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz
 	$(Q)$(MAKE) --no-print-directory $(JOBS) checks

@@ -36,14 +36,9 @@
 #define ADVANCED_FLR 0x1u
 
 /* Power management capability. */
-#define POWER_SIZE 8u
-#define POWER_FLAGS 2u
 #define POWER_VERSION 3u
-#define POWER_CONTROL 4u
-#define POWER_STATE 0x0003u
-#define POWER_NO_SOFT_RESET 0x0008u
 #define D0 0u
-#define D3HOT 3u
+#define D3HOT PCI_POWER_D3HOT
 
 /* Table and pending bits share a BAR. */
 #define MSIX_BAR_SIZE 0x1000u
@@ -234,12 +229,12 @@ static void publish(struct pci_device *d)
 /* A write of D1 or D2, which are not there, is dropped. Host's lock held. */
 static void take_power_state(struct pci_device *d)
 {
-	unsigned reg = d->power_capability + POWER_CONTROL;
-	uint8_t state = (uint8_t)(get_u16(d, reg) & POWER_STATE);
+	unsigned reg = d->power_capability + PCI_POWER_CONTROL;
+	uint8_t state = (uint8_t)(get_u16(d, reg) & PCI_POWER_STATE);
 
 	if (state != D0 && state != D3HOT) {
 		state = d->power_state;
-		pci_function_set(&d->function, reg, 2, POWER_NO_SOFT_RESET | state);
+		pci_function_set(&d->function, reg, 2, PCI_POWER_NO_SOFT_RESET | state);
 	}
 	if (state != d->power_state) {
 		d->power_state = state;
@@ -391,13 +386,14 @@ static enum hv_status add_advanced(struct pci_device *d)
 static enum hv_status add_power(struct pci_device *d)
 {
 	struct pci_function *f = &d->function;
-	enum hv_status status =
-		pci_function_add_capability(f, PCI_CAP_POWER, POWER_SIZE, &d->power_capability);
+	enum hv_status status = pci_function_add_capability(f, PCI_CAP_POWER, PCI_POWER_BYTES,
+							    &d->power_capability);
 	unsigned at = d->power_capability;
 
 	if (status == HV_OK) {
-		pci_function_define(f, at + POWER_FLAGS, 2, POWER_VERSION, 0);
-		pci_function_define(f, at + POWER_CONTROL, 2, POWER_NO_SOFT_RESET, POWER_STATE);
+		pci_function_define(f, at + PCI_POWER_CAPABILITIES, 2, POWER_VERSION, 0);
+		pci_function_define(f, at + PCI_POWER_CONTROL, 2, PCI_POWER_NO_SOFT_RESET,
+				    PCI_POWER_STATE);
 	}
 	return status;
 }

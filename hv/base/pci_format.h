@@ -69,6 +69,15 @@
 #define PCI_MSI_MULTIPLE MASK(6, 4)
 #define PCI_MSI_64 0x0080u
 
+/* Power management: offsets in the capability, and its state ("PCI Bus Power Management", PMCSR).
+ */
+#define PCI_POWER_CAPABILITIES 2u
+#define PCI_POWER_CONTROL 4u
+#define PCI_POWER_BYTES 8u
+#define PCI_POWER_STATE 0x0003u
+#define PCI_POWER_D3HOT 3u
+#define PCI_POWER_NO_SOFT_RESET 0x0008u
+
 /* MSI-X. */
 #define PCI_MSIX_BYTES 12u
 #define PCI_MSIX_CONTROL 2u
@@ -79,4 +88,5 @@
 #define PCI_MSIX_ENABLE 0x8000u
 #define PCI_MSIX_BIR 7u
 #define PCI_MSIX_ENTRY 16ull /* bytes: address, address high, data, control */
+#define PCI_MSIX_ENTRY_CONTROL 12u
 #define PCI_MSIX_ENTRY_MASKED 0x1u

@@ -141,7 +141,7 @@ static void reset_function(unsigned devfn)
 
 static void check_function(unsigned devfn)
 {
-	unsigned msix = pci_capability(devfn, PCI_CAPABILITY_MSIX, 0);
+	unsigned msix = pci_capability(devfn, PCI_CAP_MSIX, 0);
 
 	check_bars(devfn);
 	if (msix != 0) {

@@ -73,11 +73,11 @@ static void check_machine(const char *after)
 
 static void restore(const struct function *f)
 {
-	unsigned power = pci_capability(f->devfn, PCI_CAPABILITY_POWER, 0);
+	unsigned power = pci_capability(f->devfn, PCI_CAP_POWER, 0);
 
 	pci_set_config(f->devfn, PCI_COMMAND, 0);
 	pci_set_config(f->devfn, power + PCI_POWER_CONTROL, 0);
-	pci_set_config(f->devfn, pci_capability(f->devfn, PCI_CAPABILITY_MSIX, 0), 0);
+	pci_set_config(f->devfn, pci_capability(f->devfn, PCI_CAP_MSIX, 0), 0);
 	for (unsigned i = 0; i < BARS; i++) {
 		pci_set_config(f->devfn, bar_register(i), f->bars[i]);
 	}
@@ -183,7 +183,7 @@ static void storm_resets(const struct function *f)
 
 static void storm_power(const struct function *f)
 {
-	unsigned at = pci_capability(f->devfn, PCI_CAPABILITY_POWER, 0);
+	unsigned at = pci_capability(f->devfn, PCI_CAP_POWER, 0);
 
 	for (unsigned i = 0; i < STORM / 4; i++) {
 		pci_set_config(f->devfn, at + PCI_POWER_CONTROL, pick(4));
@@ -193,7 +193,7 @@ static void storm_power(const struct function *f)
 /* Any register by either mechanism; what makes a message is random_messages' business. */
 static void random_registers(const struct function *f)
 {
-	unsigned msix = pci_capability(f->devfn, PCI_CAPABILITY_MSIX, 0);
+	unsigned msix = pci_capability(f->devfn, PCI_CAP_MSIX, 0);
 
 	for (unsigned i = 0; i < STORM; i++) {
 		unsigned reg = pick(PCI_EXPRESS_BYTES) & ~3u;
@@ -215,17 +215,18 @@ static void random_registers(const struct function *f)
  * message that finds an APIC is an INIT or NMI. */
 static void random_messages(const struct function *f)
 {
-	unsigned msix = pci_capability(f->devfn, PCI_CAPABILITY_MSIX, 0);
+	unsigned msix = pci_capability(f->devfn, PCI_CAP_MSIX, 0);
 	uint64_t table = f->bars[BAR_TABLE] & ~15u;
 
 	for (unsigned i = 0; i < STORM; i++) {
-		uint64_t entry = table + pick(2) * PCI_MSIX_ENTRY_BYTES;
+		uint64_t entry = table + pick(2) * PCI_MSIX_ENTRY;
 
 		mmio_write64(entry, pick(2) == 0 ? memory_target() & ~0xcu : rt_random(&seed));
 		mmio_write32(entry + 8, FREE_VECTOR + pick(0x60));
 		mmio_write32(entry + PCI_MSIX_ENTRY_CONTROL, pick(2));
 		mmio_write16(entry + pick(14), (uint16_t)rt_random(&seed));
-		pci_set_config(f->devfn, msix, pick(2) == 0 ? PCI_MSIX_ENABLE : pick(2) << 30);
+		pci_set_config(f->devfn, msix,
+			       pick(2) == 0 ? PCI_MSIX_DWORD(PCI_MSIX_ENABLE) : pick(2) << 30);
 	}
 }
 

@@ -50,8 +50,8 @@ uint64_t pci_bar(unsigned devfn, unsigned bar)
 
 bool pci_function_level_reset(unsigned devfn)
 {
-	unsigned express = pci_capability(devfn, PCI_CAPABILITY_EXPRESS, 0);
-	unsigned advanced = pci_capability(devfn, PCI_CAPABILITY_ADVANCED, 0);
+	unsigned express = pci_capability(devfn, PCI_CAP_EXPRESS, 0);
+	unsigned advanced = pci_capability(devfn, PCI_CAP_ADVANCED, 0);
 
 	if (express != 0 &&
 	    (pci_config(devfn, express + EXPRESS_CAPABILITIES) & FLR_CAPABLE) != 0) {

@@ -5,19 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/base/pci_format.h"
+
 #define PCI_FUNCTIONS 256u
-#define PCI_CAPABILITY_VENDOR 0x09u
-#define PCI_CAPABILITY_POWER 0x01u
-#define PCI_CAPABILITY_EXPRESS 0x10u
-#define PCI_CAPABILITY_MSIX 0x11u
-#define PCI_CAPABILITY_ADVANCED 0x13u
-#define PCI_MSIX_TABLE 4u	    /* in the capability: BAR, and offset in it */
-#define PCI_MSIX_ENABLE 0x80000000u /* of the capability's first dword */
-#define PCI_MSIX_MASK_ALL 0x40000000u
-#define PCI_MSIX_ENTRY_BYTES 16u
-#define PCI_MSIX_ENTRY_CONTROL 12u
-#define PCI_POWER_CONTROL 4u
-#define PCI_POWER_D3HOT 3u
+/* MSI-X' control (PCI_MSIX_*), as it lies in the capability's first dword. */
+#define PCI_MSIX_DWORD(control) ((uint32_t)(control) << 16)
 
 /* A dword of configuration space; all-ones where no function is. */
 uint32_t pci_config(unsigned devfn, unsigned reg);

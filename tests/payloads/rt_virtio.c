@@ -32,10 +32,10 @@ static volatile uint64_t interrupts[VECTORS];
 /* Where the structure of this type is; 0: there is none. */
 static uint64_t structure(unsigned devfn, uint8_t type)
 {
-	unsigned at = pci_capability(devfn, PCI_CAPABILITY_VENDOR, 0);
+	unsigned at = pci_capability(devfn, PCI_CAP_VENDOR, 0);
 
 	while (at != 0 && pci_config(devfn, at) >> 24 != type) {
-		at = pci_capability(devfn, PCI_CAPABILITY_VENDOR, at);
+		at = pci_capability(devfn, PCI_CAP_VENDOR, at);
 	}
 	return at == 0 ? 0
 		       : pci_bar(devfn, pci_config(devfn, at + CAP_BAR) & 0xff) +
@@ -44,7 +44,7 @@ static uint64_t structure(unsigned devfn, uint8_t type)
 
 void rt_virtio_map(struct rt_virtio *d)
 {
-	unsigned msix = pci_capability(d->devfn, PCI_CAPABILITY_MSIX, 0);
+	unsigned msix = pci_capability(d->devfn, PCI_CAP_MSIX, 0);
 	uint32_t table = pci_config(d->devfn, msix + PCI_MSIX_TABLE);
 
 	d->common = structure(d->devfn, CAP_COMMON);
@@ -156,9 +156,9 @@ uint64_t rt_virtio_interrupts(uint8_t vector)
 
 void rt_virtio_count_interrupts(const struct rt_virtio *d, unsigned index, uint8_t vector)
 {
-	unsigned msix = pci_capability(d->devfn, PCI_CAPABILITY_MSIX, 0);
-	uint16_t slot = (uint16_t)(index == RT_NO_VECTOR ? 0 : index + 1);
-	uint64_t entry = d->table + slot * PCI_MSIX_ENTRY_BYTES;
+	unsigned msix = pci_capability(d->devfn, PCI_CAP_MSIX, 0);
+	uint16_t slot = (uint16_t)(index == VIRTIO_NO_VECTOR ? 0 : index + 1);
+	uint64_t entry = d->table + slot * PCI_MSIX_ENTRY;
 
 	rt_handle(vector, count_interrupt);
 	apic_enable();
@@ -166,7 +166,7 @@ void rt_virtio_count_interrupts(const struct rt_virtio *d, unsigned index, uint8
 	mmio_write32(entry + 4, 0);
 	mmio_write32(entry + 8, vector);
 	mmio_write32(entry + PCI_MSIX_ENTRY_CONTROL, 0);
-	if (index == RT_NO_VECTOR) {
+	if (index == VIRTIO_NO_VECTOR) {
 		mmio_write16(COMMON(d, config_msix_vector), slot);
 	} else {
 		mmio_write16(COMMON(d, queue_select), (uint16_t)index);
@@ -174,7 +174,7 @@ void rt_virtio_count_interrupts(const struct rt_virtio *d, unsigned index, uint8
 		EXPECT(mmio_read16(COMMON(d, queue_msix_vector)) == slot, "no vector for queue %u",
 		       index);
 	}
-	pci_set_config(d->devfn, msix, PCI_MSIX_ENABLE);
+	pci_set_config(d->devfn, msix, PCI_MSIX_DWORD(PCI_MSIX_ENABLE));
 }
 
 /* --- chains --- */

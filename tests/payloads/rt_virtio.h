@@ -17,23 +17,6 @@
 
 #define RT_QUEUE_SIZE 256u
 #define RT_QUEUES_MAX 16u
-#define RT_NO_VECTOR 0xffffu
-
-#define VIRTQ_DESC_F_NEXT 1u
-#define VIRTQ_DESC_F_WRITE 2u
-#define VIRTQ_DESC_F_INDIRECT 4u
-
-struct virtq_desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-
-struct virtq_used_elem {
-	uint32_t id;
-	uint32_t len;
-};
 
 /* Memory of a split queue; with fewer than RT_QUEUE_SIZE descriptors the events lie earlier. */
 struct rt_rings {
@@ -95,8 +78,8 @@ static inline bool rt_virtio_has(const struct rt_virtio *d, unsigned feature)
 }
 
 /*
- * Counts the MSI-X interrupts of a queue or, for index RT_NO_VECTOR, of configuration changes, in
- * *rt_virtio_count(vector); one vector of the CPU each, 0x70 .. 0x7f. Before rt_virtio_ready.
+ * Counts the MSI-X interrupts of a queue or, for index VIRTIO_NO_VECTOR, of configuration changes,
+ * in *rt_virtio_count(vector); one vector of the CPU each, 0x70 .. 0x7f. Before rt_virtio_ready.
  */
 void rt_virtio_count_interrupts(const struct rt_virtio *d, unsigned index, uint8_t vector);
 uint64_t rt_virtio_interrupts(uint8_t vector);

@@ -234,8 +234,7 @@ static void check_disk(unsigned nth, uint64_t features)
 	check_batch(0);
 	check_batch(1);
 	rt_virtio_reset(&disk.device);
-	pci_set_config(disk.device.devfn, pci_capability(disk.device.devfn, PCI_CAPABILITY_MSIX, 0),
-		       0);
+	pci_set_config(disk.device.devfn, pci_capability(disk.device.devfn, PCI_CAP_MSIX, 0), 0);
 }
 
 /* Disk 0 can be written, disk 1 is read-only; both are of zeros. */

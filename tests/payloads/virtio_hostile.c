@@ -294,7 +294,7 @@ static void toggle_master(const struct target *t)
 /* To a vector that nothing hangs on, to nobody, or to no APIC at all. */
 static void random_message(const struct target *t)
 {
-	uint64_t entry = t->device.table + pick(8) * PCI_MSIX_ENTRY_BYTES;
+	uint64_t entry = t->device.table + pick(8) * PCI_MSIX_ENTRY;
 	bool to_apic = one_in(2);
 	uint64_t address = to_apic ? APIC_BASE | pick(4) << 12 : some_address();
 	uint32_t data = FREE_VECTOR + pick(0x60);
@@ -304,8 +304,9 @@ static void random_message(const struct target *t)
 	mmio_write32(entry + 4, one_in(4) ? (uint32_t)number() : 0);
 	mmio_write32(entry + 8, data);
 	mmio_write32(entry + PCI_MSIX_ENTRY_CONTROL, one_in(4));
-	pci_set_config(t->device.devfn, pci_capability(t->device.devfn, PCI_CAPABILITY_MSIX, 0),
-		       one_in(4) ? 0 : PCI_MSIX_ENABLE | (one_in(4) ? PCI_MSIX_MASK_ALL : 0));
+	pci_set_config(
+		t->device.devfn, pci_capability(t->device.devfn, PCI_CAP_MSIX, 0),
+		one_in(4) ? 0 : PCI_MSIX_DWORD(PCI_MSIX_ENABLE | (one_in(4) ? PCI_MSIX_MASK : 0)));
 }
 
 static void look(const struct target *t)
@@ -352,7 +353,7 @@ static void disturb(unsigned cpu)
 
 static void restore(struct target *t)
 {
-	unsigned msix = pci_capability(t->device.devfn, PCI_CAPABILITY_MSIX, 0);
+	unsigned msix = pci_capability(t->device.devfn, PCI_CAP_MSIX, 0);
 
 	if (one_in(4)) {
 		EXPECT(pci_function_level_reset(t->device.devfn), "no function-level reset");

@@ -73,14 +73,14 @@ static void by_command(void)
 
 static void by_power(void)
 {
-	unsigned at = pci_capability(disk.device.devfn, PCI_CAPABILITY_POWER, 0);
+	unsigned at = pci_capability(disk.device.devfn, PCI_CAP_POWER, 0);
 
 	pci_set_config(disk.device.devfn, at + PCI_POWER_CONTROL, PCI_POWER_D3HOT);
 }
 
 static void power_on(void)
 {
-	unsigned at = pci_capability(disk.device.devfn, PCI_CAPABILITY_POWER, 0);
+	unsigned at = pci_capability(disk.device.devfn, PCI_CAP_POWER, 0);
 
 	pci_set_config(disk.device.devfn, at + PCI_POWER_CONTROL, 0);
 }

@@ -290,7 +290,7 @@ static void check_interrupt(void)
 	uint64_t before = rt_virtio_interrupts(VECTOR);
 
 	rt_disk_start(&disk, FEATURES);
-	rt_virtio_count_interrupts(&disk.device, RT_NO_VECTOR, VECTOR);
+	rt_virtio_count_interrupts(&disk.device, VIRTIO_NO_VECTOR, VECTOR);
 	show(disk.queues[0].size, 1);
 	rt_queue_notify(&disk.queues[0]);
 	interrupts_on();
