@@ -37,6 +37,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	hyperv	   on | off (default): Microsoft's interface; then paravirt is off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
@@ -138,6 +139,7 @@ struct guest_config {
 	bool debug_exit;
 	bool test_device;
 	bool paravirt; /* the KVM interfaces are offered */
+	bool hyperv;   /* Microsoft's are, in their place */
 	enum guest_restart restart;
 	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
 	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */
