@@ -50,6 +50,9 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
+	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -115,6 +118,9 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
+UNIT_TESTS += test_blk_pieces test_nvme_ctl test_nvme_ctl_admin \
+	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
+	test_nvme_ctl_ring
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
