@@ -133,6 +133,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_nvme_ctl
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
