@@ -45,8 +45,8 @@ static void give_command(unsigned queue, const struct nvme_command *c)
 	} else if (c->opcode == NVME_ADMIN_GET_LOG) {
 		give_data(c, min_u64(((c->dw10 >> 16) + 1) * 4ull, 1024));
 	} else if (c->opcode == NVME_ADMIN_DOORBELL_BUFFERS) {
-		rig_give(c->prp1, 8 * (DRIVER_QUEUES + 1), true);
-		rig_give(c->prp2, 8 * (DRIVER_QUEUES + 1), true);
+		rig_give(c->prp1, 8ull * (DRIVER_QUEUES + 1), true);
+		rig_give(c->prp2, 8ull * (DRIVER_QUEUES + 1), true);
 	}
 }
 
@@ -127,7 +127,7 @@ static void write_list(struct input *in)
 	uint64_t at = DRIVER_LIST + take(in, 2) % 1020 * 8;
 
 	for (unsigned i = 0; i < 4; i++) {
-		rig_put(at + 8 * i, any_address(in), 8);
+		rig_put(at + 8ull * i, any_address(in), 8);
 	}
 }
 
@@ -156,11 +156,11 @@ static void ring(struct input *in, unsigned queue)
 	uint32_t tail = how < 0xf0 ? driver_queues[queue].tail : (uint32_t)take(in, 3);
 
 	if (nvme.state.sq[queue].ring.shadowed && how % 4 != 0) {
-		rig_put(DRIVER_SHADOW + 8 * queue, tail, 4);
+		rig_put(DRIVER_SHADOW + 8ull * queue, tail, 4);
 	}
 	if (how % 8 != 1) {
 		give(queue, tail);
-		driver_write(NVME_DOORBELLS + 8 * queue, 4, tail);
+		driver_write(NVME_DOORBELLS + 8ull * queue, 4, tail);
 	}
 }
 
@@ -174,10 +174,10 @@ static void take_answers(struct input *in, unsigned queue)
 		driver_advance(queue);
 	}
 	if (nvme.state.cq[queue].ring.shadowed) {
-		rig_put(DRIVER_SHADOW + 8 * queue + 4, driver_queues[queue].head, 4);
+		rig_put(DRIVER_SHADOW + 8ull * queue + 4, driver_queues[queue].head, 4);
 	}
 	give_all();
-	driver_write(NVME_DOORBELLS + 8 * queue + 4, 4,
+	driver_write(NVME_DOORBELLS + 8ull * queue + 4, 4,
 		     how < 0xf8 ? driver_queues[queue].head : take(in, 2));
 }
 
