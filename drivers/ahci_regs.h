@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Registers and structures of AHCI host bus adapters and ATA disks. Source: Serial ATA AHCI 1.3.1;
- * ATA/ATAPI Command Set (ACS-3).
+ * Registers and structures of AHCI host bus adapters. Source: Serial ATA AHCI 1.3.1.
  */
 #pragma once
 
@@ -9,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/base/ata_format.h"
 #include "hv/base/bits.h"
 
 /* "HBA Memory Registers": generic host control. */
@@ -118,31 +118,3 @@ static_assert(sizeof(struct ahci_table) == 256, "tables begin at multiples of 12
 #define FIS_TYPE_H2D 0x27u
 #define FIS_H2D_COMMAND 0x80u
 #define FIS_DEVICE_LBA 0x40u
-
-#define ATA_DSM 0x06u
-#define ATA_READ_DMA_EXT 0x25u
-#define ATA_WRITE_DMA_EXT 0x35u
-#define ATA_READ_FPDMA 0x60u
-#define ATA_WRITE_FPDMA 0x61u
-#define ATA_FLUSH_EXT 0xeau
-#define ATA_IDENTIFY 0xecu
-#define ATA_DSM_TRIM 1u
-#define ATA_TRIM_RANGES 64u /* of a block of 512 bytes, the least that DSM takes */
-#define ATA_TRIM_BLOCKS 0xffffu
-
-/* "IDENTIFY DEVICE": words. */
-#define ATA_ID_WORDS 256u
-#define ATA_ID_SERIAL 10u
-#define ATA_ID_SERIAL_CHARS 20u
-#define ATA_ID_MODEL 27u
-#define ATA_ID_MODEL_CHARS 40u
-#define ATA_ID_QUEUE_DEPTH 75u
-#define ATA_ID_SATA 76u
-#define ATA_ID_SATA_NCQ BIT32(8)
-#define ATA_ID_COMMANDS_2 83u
-#define ATA_ID_LBA48 BIT32(10)
-#define ATA_ID_SECTORS_48 100u
-#define ATA_ID_SECTOR_SIZE 106u
-#define ATA_ID_LONG_SECTORS BIT32(12)
-#define ATA_ID_SECTOR_WORDS 117u
-#define ATA_ID_DSM 169u
