@@ -65,6 +65,8 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
+HV_SRCS += hv/guest_disk_virtio.c
+HV_SRCS += hv/guest_disk_ide.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -120,6 +122,8 @@ UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_n
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
+UNIT_TESTS += test_guest_disk_virtio
+UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=

@@ -59,13 +59,13 @@ def refused():
     guests = (disk_guest("good", serial="on"),
               disk_guest("nowhere", "partition:root"), disk_guest("gone", "disk:S123"),
               disk_guest("cut", "cut.img"), {"cut/cut.img": b"x" * 1000},
-              disk_guest("bus", "/images/disk.img, bus=ahci"),
+              disk_guest("bus", "/images/disk.img, bus=scsi"),
               disk_guest("both", "/images/disk.img, overlay, readonly"),
               disk_guest("full", "/images/disk.img, overlay=256K"))
     return Case(
         "disk-refused", stick(ALL + "autostart = none\n", IMAGE, *guests),
         [Expect(r"^bulkhead: config: both/guest\.conf:\d+: disk: overlay and readonly exclude", 200),
-         Expect(r'^bulkhead: config: bus/guest\.conf:\d+: disk: found "ahci"; allowed: bus=virtio', 20),
+         Expect(r'^bulkhead: config: bus/guest\.conf:\d+: disk: found "scsi"; allowed: bus=virtio', 20),
          Expect(r"^bulkhead: config: cut/guest\.conf:\d+: disk: the image has 1000 bytes; allowed: "
                 r"multiples of 512", 20),
          Expect(r'^bulkhead: guest gone: not started: disk 0: no disk has the serial number '
