@@ -131,12 +131,25 @@ static void set_readonly(struct config_parser *p, struct config_disk *d, struct 
 	d->readonly = true;
 }
 
+#define BUSES "bus=virtio, bus=nvme"
+
+static const struct {
+	const char *name;
+	enum config_disk_bus bus;
+} buses[] = {
+	{"virtio", CONFIG_DISK_VIRTIO},
+	{"nvme", CONFIG_DISK_NVME},
+};
+
 static void set_bus(struct config_parser *p, struct config_disk *d, struct span value)
 {
-	if (!span_eq(value, "virtio")) {
-		config_fail_value(p, value, "bus=virtio");
+	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
+		if (span_eq(value, buses[i].name)) {
+			d->bus = buses[i].bus;
+			return;
+		}
 	}
-	d->bus = CONFIG_DISK_VIRTIO;
+	config_fail_value(p, value, BUSES);
 }
 
 static void set_iops(struct config_parser *p, struct config_disk *d, struct span value)
@@ -206,7 +219,7 @@ static void set_option(struct config_parser *p, struct config_disk *d, struct sp
 		return;
 	}
 	config_fail_value(p, text,
-			  "overlay, overlay=SIZE, readonly, bus=virtio, iops=N, bandwidth=SIZE, "
+			  "overlay, overlay=SIZE, readonly, bus=BUS, iops=N, bandwidth=SIZE, "
 			  "serial=TEXT");
 }
 

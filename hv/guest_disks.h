@@ -3,8 +3,8 @@
  * The disks of a guest: found when the machine starts, given to one guest for as long as it runs,
  * and shown to the VM by a device model while there is one.
  *
- *	virtio-blk --> [limit] --> [overlay] --> partition --> image, or disk of the machine
- *	of the VM      of the guest: from the start of the machine to its end
+ *	virtio, NVMe --> [limit] --> [overlay] --> partition --> image, or disk of the machine
+ *	of the VM        of the guest: from the start of the machine to its end
  *
  * So what an overlay holds survives stop, reset and start of the guest.
  */
@@ -21,7 +21,7 @@
 #include "hv/config_disk.h"
 
 struct guest;
-struct disk_model;
+struct pci_device;
 
 /* A file of the boot volume, in hypervisor memory. */
 struct guest_file {
@@ -36,7 +36,16 @@ struct guest_disk {
 	struct blk_overlay overlay; /* if config->overlay */
 	struct blk_limit limit;	    /* if config->iops or config->bandwidth */
 	struct blk_device *top;	    /* what the model talks to */
-	struct disk_model *model;   /* while there is a VM */
+	struct pci_device *model;   /* while there is a VM */
+};
+
+/* How disks are shown to a guest; each bus has its files. */
+struct guest_disk_bus {
+	/* Puts a device for the disk on the board, and sets `model`; its owner's release call
+	 * clears that. HV_E_NO_MEMORY, HV_E_RANGE. */
+	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
+	/* No vCPU runs any more: whether nothing of the model is open. */
+	bool (*is_idle)(struct pci_device *model);
 };
 
 /*

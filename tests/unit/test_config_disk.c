@@ -117,6 +117,7 @@ static void options(void **state)
 	d = taken("disk = partition:x, overlay=64K, iops=10000000, bandwidth=100G, "
 		  "serial=12345678901234567890");
 	assert_int_equal(d->overlay_limit, KIB(64));
+	assert_int_equal(taken("disk = root.img, bus=nvme")->bus, CONFIG_DISK_NVME);
 	assert_int_equal(taken("disk = root.img, overlay=1T")->overlay_limit, GIB(1024));
 }
 
@@ -162,7 +163,7 @@ static void sources_that_are_none(void **state)
 
 static void options_that_are_none(void **state)
 {
-	static const char allowed[] = "overlay, overlay=SIZE, readonly, bus=virtio, iops=N, "
+	static const char allowed[] = "overlay, overlay=SIZE, readonly, bus=BUS, iops=N, "
 				      "bandwidth=SIZE, serial=TEXT";
 	char text[300];
 
@@ -171,8 +172,8 @@ static void options_that_are_none(void **state)
 	refused("root.img, cached", text);
 	fmt_snprintf(text, sizeof(text), "found \"\"; allowed: %s", allowed);
 	refused("root.img,", text);
-	refused("root.img, bus=ahci", "found \"ahci\"; allowed: bus=virtio");
-	refused("root.img, bus", "found \"\"; allowed: bus=virtio");
+	refused("root.img, bus=scsi", "found \"scsi\"; allowed: bus=virtio, bus=nvme");
+	refused("root.img, bus", "found \"\"; allowed: bus=virtio, bus=nvme");
 	refused("root.img, readonly=on", "found \"on\"; allowed: readonly alone");
 	refused("root.img, iops=0", "found \"0\"; allowed: iops=1 to iops=10000000");
 	refused("root.img, iops=10000001", "found \"10000001\"; allowed: iops=1 to iops=10000000");
