@@ -50,8 +50,13 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/devices/ahci_data.c \
+	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
 	guests/devices/atapi_replies.c
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
+	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
@@ -63,9 +68,9 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_virtio.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
-HV_SRCS += hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ide.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
@@ -121,9 +126,12 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
+UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
-UNIT_TESTS += test_guest_disk_virtio
 UNIT_TESTS += test_guest_disk_ide
+UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
+	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
+	test_nvme_ctl_ring
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
@@ -136,6 +144,8 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_ata
+FUZZ_TARGETS += fuzz_ahci_device
 FUZZ_TARGETS += fuzz_ata fuzz_ide
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c

@@ -131,32 +131,23 @@ static void set_readonly(struct config_parser *p, struct config_disk *d, struct 
 	d->readonly = true;
 }
 
-#define BUSES "bus=virtio, bus=ide"
+#define BUSES "bus=virtio, bus=nvme, bus=ide"
 
 static const struct {
 	const char *name;
-	enum config_disk_bus bus;
-	bool cdroms; /* a disk may be a CD drive */
+	unsigned most; /* disks of a guest on it */
+	bool cdroms;   /* a disk may be a CD drive */
 } buses[] = {
-	{"virtio", CONFIG_DISK_VIRTIO, false},
-	{"ide", CONFIG_DISK_IDE, true},
+	[CONFIG_DISK_VIRTIO] = {"virtio", CONFIG_DISKS_MAX, false},
+	[CONFIG_DISK_NVME] = {"nvme", CONFIG_DISKS_MAX, false},
+	[CONFIG_DISK_IDE] = {"ide", CONFIG_IDE_DISKS_MAX, true},
 };
-
-static bool bus_has_cdroms(enum config_disk_bus bus)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
-		if (buses[i].bus == bus) {
-			return buses[i].cdroms;
-		}
-	}
-	return false;
-}
 
 static void set_bus(struct config_parser *p, struct config_disk *d, struct span value)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
 		if (span_eq(value, buses[i].name)) {
-			d->bus = buses[i].bus;
+			d->bus = (enum config_disk_bus)i;
 			return;
 		}
 	}
@@ -261,7 +252,7 @@ static void check_serial(struct config_parser *p, const struct guest_config *g)
 /* What becomes of images of CDs where there are drives for them, and of those who ask for one. */
 static void settle_cdrom(struct config_parser *p, struct config_disk *d)
 {
-	bool drives = bus_has_cdroms(d->bus);
+	bool drives = buses[d->bus].cdroms;
 
 	if (d->source == CONFIG_DISK_IMAGE && drives && !d->overlay &&
 	    ends_in(span_of(d->name), ".iso")) {
@@ -278,16 +269,14 @@ static void settle_cdrom(struct config_parser *p, struct config_disk *d)
 
 static void check_bus(struct config_parser *p, const struct guest_config *g)
 {
+	enum config_disk_bus bus = g->disks[g->disk_count].bus;
 	unsigned count = 1;
 
-	if (g->disks[g->disk_count].bus != CONFIG_DISK_IDE) {
-		return;
-	}
 	for (unsigned i = 0; i < g->disk_count; i++) {
-		count += g->disks[i].bus == CONFIG_DISK_IDE;
+		count += g->disks[i].bus == bus;
 	}
-	if (count > CONFIG_IDE_DISKS_MAX) {
-		config_fail(p, "more than %u disks with bus=ide", CONFIG_IDE_DISKS_MAX);
+	if (count > buses[bus].most) {
+		config_fail(p, "more than %u disks with bus=%s", buses[bus].most, buses[bus].name);
 	}
 }
 

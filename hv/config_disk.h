@@ -8,7 +8,7 @@
  *			  overlay if it is not readonly
  *	overlay[=SIZE]	  what the guest writes stays in memory, SIZE at most (64K .. 1T)
  *	readonly	  the guest cannot write
- *	bus=BUS		  virtio (default), ide
+ *	bus=BUS		  virtio (default), nvme, ide
  *	cdrom		  a CD drive with the image in it, on bus=ide; what an image whose
  *			  name ends in .iso is there anyway
  *	iops=N		  requests a second, 1 .. 10000000; default no limit
@@ -33,7 +33,7 @@ struct config_parser;
 #define CONFIG_DISK_SERIAL_MAX 21u /* with terminator; virtio has room for 20 */
 
 enum config_disk_source { CONFIG_DISK_IMAGE, CONFIG_DISK_PARTITION, CONFIG_DISK_WHOLE };
-enum config_disk_bus { CONFIG_DISK_VIRTIO, CONFIG_DISK_IDE };
+enum config_disk_bus { CONFIG_DISK_VIRTIO, CONFIG_DISK_NVME, CONFIG_DISK_IDE };
 
 struct config_disk {
 	enum config_disk_source source;

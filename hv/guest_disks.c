@@ -7,6 +7,7 @@
 #include "hv/base/str.h"
 #include "hv/guest.h"
 #include "hv/guest_disk_ide.h"
+#include "hv/guest_disk_nvme.h"
 #include "hv/guest_disk_virtio.h"
 #include "mm/pool.h"
 
@@ -143,6 +144,7 @@ bool guest_disks_open(struct guest *g)
 
 static const struct guest_disk_bus *const buses[] = {
 	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
+	[CONFIG_DISK_NVME] = &guest_disk_nvme,
 	[CONFIG_DISK_IDE] = &guest_disk_ide,
 };
 

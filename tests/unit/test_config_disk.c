@@ -118,6 +118,7 @@ static void options(void **state)
 	d = taken("disk = partition:x, overlay=64K, iops=10000000, bandwidth=100G, "
 		  "serial=12345678901234567890");
 	assert_int_equal(d->overlay_limit, KIB(64));
+	assert_int_equal(taken("disk = root.img, bus=nvme")->bus, CONFIG_DISK_NVME);
 	assert_int_equal(taken("disk = root.img, overlay=1T")->overlay_limit, GIB(1024));
 }
 
@@ -199,8 +200,8 @@ static void options_that_are_none(void **state)
 	refused("root.img, cached", text);
 	fmt_snprintf(text, sizeof(text), "found \"\"; allowed: %s", allowed);
 	refused("root.img,", text);
-	refused("root.img, bus=scsi", "found \"scsi\"; allowed: bus=virtio, bus=ide");
-	refused("root.img, bus", "found \"\"; allowed: bus=virtio, bus=ide");
+	refused("root.img, bus=scsi", "found \"scsi\"; allowed: bus=virtio, bus=nvme, bus=ide");
+	refused("root.img, bus", "found \"\"; allowed: bus=virtio, bus=nvme, bus=ide");
 	refused("root.img, readonly=on", "found \"on\"; allowed: readonly alone");
 	refused("root.img, iops=0", "found \"0\"; allowed: iops=1 to iops=10000000");
 	refused("root.img, iops=10000001", "found \"10000001\"; allowed: iops=1 to iops=10000000");
