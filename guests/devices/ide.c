@@ -158,7 +158,7 @@ static enum hv_status init_function(struct ide *ide, const struct ide_config *cf
 	}
 	pci_function_define(&ide->pci.function, SIDETIM, 1, 0, 0xff);
 	return pci_function_add_bar(&ide->pci.function, IDE_BUS_MASTER_BAR, PCI_BAR_IO,
-				    IDE_CHANNELS * IDE_BUS_MASTER_PORTS);
+				    (uint64_t)IDE_CHANNELS * IDE_BUS_MASTER_PORTS);
 }
 
 enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg)
