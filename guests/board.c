@@ -370,24 +370,33 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 
 /* --- PCI devices --- */
 
-enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+static unsigned free_slot(const struct board *b)
 {
-	unsigned devfn = LAYOUT_DEVFN_FIRST + b->pci_count * 8;
+	return LAYOUT_DEVFN_FIRST + b->pci_slots * 8;
+}
 
-	if (b->pci_count == BOARD_PCI_MAX) {
-		return HV_E_RANGE;
-	}
+void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_config *cfg)
+{
 	cfg->host = &b->pci;
 	cfg->devfn = devfn;
 	cfg->message = send_message;
 	cfg->message_ctx = b;
 	cfg->intx_line = pci_host_intx(&b->pci, devfn, 0);
+}
+
+enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+{
+	if (b->pci_slots == BOARD_PCI_MAX) {
+		return HV_E_RANGE;
+	}
+	board_place_pci_at(b, free_slot(b), cfg);
 	return HV_OK;
 }
 
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner)
 {
-	CHECK(b->pci_count < BOARD_PCI_MAX);
+	CHECK(b->pci_count < ARRAY_SIZE(b->pci_devices));
+	b->pci_slots += d->devfn == free_slot(b);
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
@@ -399,6 +408,7 @@ void board_release(struct board *b)
 		}
 	}
 	b->pci_count = 0;
+	b->pci_slots = 0;
 }
 
 void board_fini(struct board *b)

@@ -102,6 +102,7 @@
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
 #define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+#define LAYOUT_DEVFN_SATA 0xfau	      /* 1f.2, where a guest has one */
 
 /*
  * Where a guest is told to put BARs above 4 GiB, if its physical addresses have that many bits: in

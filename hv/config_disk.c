@@ -131,21 +131,22 @@ static void set_readonly(struct config_parser *p, struct config_disk *d, struct 
 	d->readonly = true;
 }
 
-#define BUSES "bus=virtio, bus=nvme"
+#define BUSES "bus=virtio, bus=nvme, bus=ahci"
 
 static const struct {
 	const char *name;
-	enum config_disk_bus bus;
+	unsigned most; /* disks of a guest on it */
 } buses[] = {
-	{"virtio", CONFIG_DISK_VIRTIO},
-	{"nvme", CONFIG_DISK_NVME},
+	[CONFIG_DISK_VIRTIO] = {"virtio", CONFIG_DISKS_MAX},
+	[CONFIG_DISK_NVME] = {"nvme", CONFIG_DISKS_MAX},
+	[CONFIG_DISK_AHCI] = {"ahci", CONFIG_AHCI_DISKS_MAX},
 };
 
 static void set_bus(struct config_parser *p, struct config_disk *d, struct span value)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
 		if (span_eq(value, buses[i].name)) {
-			d->bus = buses[i].bus;
+			d->bus = (enum config_disk_bus)i;
 			return;
 		}
 	}
@@ -236,6 +237,19 @@ static void check_serial(struct config_parser *p, const struct guest_config *g)
 	}
 }
 
+static void check_bus(struct config_parser *p, const struct guest_config *g)
+{
+	enum config_disk_bus bus = g->disks[g->disk_count].bus;
+	unsigned count = 1;
+
+	for (unsigned i = 0; i < g->disk_count; i++) {
+		count += g->disks[i].bus == bus;
+	}
+	if (count > buses[bus].most) {
+		config_fail(p, "more than %u disks with bus=%s", buses[bus].most, buses[bus].name);
+	}
+}
+
 void config_set_disk(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
@@ -260,5 +274,6 @@ void config_set_disk(struct config_parser *p, struct span value)
 	}
 	d->overlay = d->overlay || (d->source == CONFIG_DISK_IMAGE && !d->readonly);
 	check_serial(p, g);
+	check_bus(p, g);
 	g->disk_count += p->error_count == errors ? 1 : 0;
 }

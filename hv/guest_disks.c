@@ -6,6 +6,7 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
+#include "hv/guest_disk_ahci.h"
 #include "hv/guest_disk_nvme.h"
 #include "hv/guest_disk_virtio.h"
 #include "mm/pool.h"
@@ -144,6 +145,7 @@ bool guest_disks_open(struct guest *g)
 static const struct guest_disk_bus *const buses[] = {
 	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
 	[CONFIG_DISK_NVME] = &guest_disk_nvme,
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci,
 };
 
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
