@@ -72,6 +72,7 @@ HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
+HV_SRCS += hv/guest_disk_ide.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -129,6 +130,7 @@ UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random t
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
+UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
 	test_nvme_ctl_ring

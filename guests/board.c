@@ -60,7 +60,7 @@ static bool send_message(void *ctx, uint64_t address, uint32_t data)
 	return apic_bus_msi(&b->apic_bus, address, data);
 }
 
-static struct irq_line isa_irq(struct board *b, unsigned irq)
+struct irq_line board_isa_irq(struct board *b, unsigned irq)
 {
 	return (struct irq_line){set_isa_irq, b, irq};
 }
@@ -192,7 +192,7 @@ static const struct apic_bus_ops apic_ops = {
 static void init_interrupts(struct board *b)
 {
 	struct irq_line intr = {apic_bus_intr, &b->apic_bus, 0};
-	struct irq_line timer = isa_irq(b, LAYOUT_IRQ_TIMER);
+	struct irq_line timer = board_isa_irq(b, LAYOUT_IRQ_TIMER);
 
 	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
@@ -240,7 +240,7 @@ static void init_platform(struct board *b)
 {
 	struct acpi_pm_config pm = {
 		.time = b->cfg.time,
-		.sci = isa_irq(b, LAYOUT_IRQ_SCI),
+		.sci = board_isa_irq(b, LAYOUT_IRQ_SCI),
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.suspend = wants_suspend,
@@ -248,13 +248,13 @@ static void init_platform(struct board *b)
 		.ctx = b,
 	};
 	struct i8042_config keyboard = {
-		.keyboard_irq = isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
 		.reset = reset_by_i8042,
 		.ctx = b,
 	};
 	struct uart16550_config com1 = {
 		.time = b->cfg.time,
-		.irq = isa_irq(b, LAYOUT_IRQ_COM1),
+		.irq = board_isa_irq(b, LAYOUT_IRQ_COM1),
 		.transmit = send_serial,
 		.room = serial_room,
 		.ctx = b,

@@ -121,6 +121,8 @@ void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_confi
  * Before the guest runs.
  */
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
+/* The line of an ISA interrupt, for devices that are on the ISA bus only in some guests. */
+struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
 

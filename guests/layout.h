@@ -60,6 +60,10 @@
 #define LAYOUT_I8042_STATUS 0x64u
 #define LAYOUT_RTC 0x70u
 #define LAYOUT_PIC_SLAVE 0xa0u
+#define LAYOUT_IDE_SECONDARY 0x170u /* the four only in guests that have IDE disks */
+#define LAYOUT_IDE_PRIMARY 0x1f0u
+#define LAYOUT_IDE_SECONDARY_CONTROL 0x376u
+#define LAYOUT_IDE_PRIMARY_CONTROL 0x3f6u
 #define LAYOUT_COM1 0x3f8u
 #define LAYOUT_PIC_ELCR 0x4d0u
 #define LAYOUT_PM_BASE 0x600u
@@ -93,6 +97,8 @@
 #define LAYOUT_IRQ_RTC 8u
 #define LAYOUT_IRQ_SCI 9u
 #define LAYOUT_IRQ_MOUSE 12u
+#define LAYOUT_IRQ_IDE_PRIMARY 14u
+#define LAYOUT_IRQ_IDE_SECONDARY 15u
 /* Inputs of the 8259s that PCI lines are routed to, level-triggered. */
 #define LAYOUT_IRQ_PCI_A 10u
 #define LAYOUT_IRQ_PCI_C 11u

@@ -92,6 +92,7 @@ static enum hv_status init(struct guest *g, struct ahci_disks *m)
 	for (unsigned i = 0; i < m->count; i++) {
 		config.units[i] = (struct ahci_unit_config){
 			.device = m->disks[i]->top,
+			.is_packet = m->disks[i]->config->cdrom,
 			.unit = m->units[i],
 			.buffers = m->buffers[i],
 		};
@@ -132,4 +133,31 @@ static bool is_idle(struct pci_device *pci)
 	return ahci_is_idle(&disks_of(pci)->hba);
 }
 
+/* ---- media ---- */
+
+static unsigned unit_of(const struct ahci_disks *m, const struct guest_disk *d)
+{
+	unsigned unit = 0;
+
+	while (m->disks[unit] != d) {
+		unit++;
+	}
+	return unit;
+}
+
+static enum hv_status eject(struct guest_disk *d, bool force)
+{
+	struct ahci_disks *m = disks_of(d->model);
+
+	return ahci_eject(&m->hba, unit_of(m, d), force);
+}
+
+static enum hv_status insert(struct guest_disk *d)
+{
+	struct ahci_disks *m = disks_of(d->model);
+
+	return ahci_insert(&m->hba, unit_of(m, d), d->top);
+}
+
+const struct guest_disk_media guest_disk_ahci_media = {eject, insert};
 const struct guest_disk_bus guest_disk_ahci = {attach, is_idle};

@@ -5,3 +5,4 @@
 #include "hv/guest_disks.h"
 
 extern const struct guest_disk_bus guest_disk_ahci;
+extern const struct guest_disk_media guest_disk_ahci_media;

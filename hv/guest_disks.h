@@ -48,6 +48,13 @@ struct guest_disk_bus {
 	bool (*is_idle)(struct pci_device *model);
 };
 
+/* Of a bus with CD drives; `d` is one, of a guest that runs. */
+struct guest_disk_media {
+	/* As guest_disks_eject and guest_disks_insert. */
+	enum hv_status (*eject)(struct guest_disk *d, bool force);
+	enum hv_status (*insert)(struct guest_disk *d);
+};
+
 /*
  * Finds what the guest's configuration names, claims it and builds the layers; once, after
  * blk_registry_scan. If any of it is missing or refused the guest has no disk at all and must not
@@ -61,5 +68,13 @@ enum hv_status guest_disks_attach(struct guest *g) HV_MUST_CHECK;
  * given up; for the others, which the machine's disks have, it is asked again.
  */
 bool guest_disks_settled(struct guest *g);
+/*
+ * Takes the medium out of a CD drive while the guest runs. HV_E_BUSY: the guest has locked it, and
+ * was told that somebody wants it; `force` asks nobody. HV_E_NOT_FOUND: there is none.
+ * HV_E_UNSUPPORTED: disk `index` is no CD drive, or the guest does not run.
+ */
+enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force) HV_MUST_CHECK;
+/* Puts it back. HV_E_UNSUPPORTED as above. */
+enum hv_status guest_disks_insert(struct guest *g, unsigned index) HV_MUST_CHECK;
 /* Bytes of hypervisor memory that the guest's overlays take. */
 uint64_t guest_disks_overlay_bytes(struct guest *g);

@@ -36,7 +36,7 @@ static void write_registers(struct input *in, unsigned channel)
 static void move_data(struct input *in, unsigned channel)
 {
 	unsigned how = (unsigned)take(in, 1);
-	unsigned count = (how & 0x40) != 0 ? sizeof(bytes) : take(in, 1) * 2;
+	unsigned count = (how & 0x40) != 0 ? (unsigned)sizeof(bytes) : (unsigned)take(in, 1) * 2;
 
 	if ((how & 1) != 0) {
 		rig_read_data(channel, bytes, count);
