@@ -209,8 +209,8 @@ static void init_interrupts(struct board *b)
 
 static void init_rtc(struct board *b, uint64_t seconds)
 {
-	uint64_t low = min_u64(b->cfg.memory, b->cfg.firmware ? LAYOUT_FIRMWARE_MMIO_BASE
-							       : LAYOUT_MMIO_BASE);
+	uint64_t low = min_u64(b->cfg.memory,
+			       b->cfg.firmware ? LAYOUT_FIRMWARE_MMIO_BASE : LAYOUT_MMIO_BASE);
 	struct cmos_rtc_config rtc = {
 		.time = b->cfg.time,
 		.irq = {set_rtc_irq, b, LAYOUT_IRQ_RTC},

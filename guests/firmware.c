@@ -72,8 +72,8 @@ static void find_bars64(const struct pci_host *h, uint64_t *base, uint64_t *end)
 		if (f == NULL || f->bars[bar].size == 0 || (f->bars[bar].flags & PCI_BAR_64) == 0) {
 			continue;
 		}
-		address = align_down(pci_function_read(f, PCI_BAR0 + bar * 4, 8),
-				     f->bars[bar].size);
+		address =
+			align_down(pci_function_read(f, PCI_BAR0 + bar * 4, 8), f->bars[bar].size);
 		if (address >= LAYOUT_4G && address + f->bars[bar].size > address) {
 			*base = min_u64(*base, address);
 			*end = max_u64(*end, address + f->bars[bar].size);
@@ -135,8 +135,9 @@ static enum hv_status add_acpi(struct firmware *f)
 	f->loader_used = acpi_loader_build(&f->links, f->loader);
 	status = fw_cfg_add_file(&f->cfg, ACPI_LOADER_FILE, f->loader, f->loader_used);
 	keep(&status, fw_cfg_add_file(&f->cfg, ACPI_LOADER_RSDP, f->tables, ACPI_LINKED_RSDP_SIZE));
-	keep(&status, fw_cfg_add_file(&f->cfg, ACPI_LOADER_TABLES, f->tables + ACPI_LINKED_TABLES_AT,
-				      f->tables_used - ACPI_LINKED_TABLES_AT));
+	keep(&status,
+	     fw_cfg_add_file(&f->cfg, ACPI_LOADER_TABLES, f->tables + ACPI_LINKED_TABLES_AT,
+			     f->tables_used - ACPI_LINKED_TABLES_AT));
 	if (status == HV_OK) {
 		fw_cfg_on_select(&f->cfg, tables_selected, f);
 	}
@@ -164,10 +165,10 @@ static enum hv_status add_smbios(struct firmware *f)
 	smbios_uuid(f->config.name, f->uuid);
 	status = smbios_build(&c, f->smbios, sizeof(f->smbios), &f->smbios_used, f->anchor);
 	keep(&status, fw_cfg_add(&f->cfg, FW_CFG_UUID, f->uuid, sizeof(f->uuid)));
-	keep(&status, fw_cfg_add_file(&f->cfg, "etc/smbios/smbios-tables", f->smbios,
-				      f->smbios_used));
-	keep(&status, fw_cfg_add_file(&f->cfg, "etc/smbios/smbios-anchor", f->anchor,
-				      sizeof(f->anchor)));
+	keep(&status,
+	     fw_cfg_add_file(&f->cfg, "etc/smbios/smbios-tables", f->smbios, f->smbios_used));
+	keep(&status,
+	     fw_cfg_add_file(&f->cfg, "etc/smbios/smbios-anchor", f->anchor, sizeof(f->anchor)));
 	return status;
 }
 
@@ -203,8 +204,7 @@ static enum hv_status add_machine(struct firmware *f)
 	keep(&status, fw_cfg_add_number(&f->cfg, FW_CFG_IRQ0_OVERRIDE, 1, 1));
 	keep(&status, fw_cfg_add_file(&f->cfg, "etc/system-states", states, sizeof(states)));
 	if (board->serial) {
-		keep(&status,
-		     fw_cfg_add_file_number(&f->cfg, "etc/sercon-port", LAYOUT_COM1, 2));
+		keep(&status, fw_cfg_add_file_number(&f->cfg, "etc/sercon-port", LAYOUT_COM1, 2));
 	}
 	if (f->config.vgabios.size != 0) {
 		keep(&status, fw_cfg_add_file(&f->cfg, "vgaroms/vgabios.bin",

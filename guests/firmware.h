@@ -38,8 +38,8 @@ struct firmware_config {
 	uint32_t cpu_signature; /* EAX and EDX of CPUID leaf 1 */
 	uint32_t cpu_features;
 	unsigned physical_bits;
-	/* What to boot from, the first choice first; paths of Open Firmware as SeaBIOS and OVMF read
-	 * them, without the root. */
+	/* What to boot from, the first choice first; paths of Open Firmware as SeaBIOS and OVMF
+	 * read them, without the root. */
 	unsigned boot_count;
 	char boot[FIRMWARE_BOOT_MAX][48];
 	struct firmware_span vgabios;
@@ -81,7 +81,7 @@ struct firmware {
  * at DEBUG_PORT. HV_E_RANGE or HV_E_NO_MEMORY when something does not fit. A kernel that is no
  * bzImage: HV_E_INVALID.
  */
-enum hv_status firmware_init(struct firmware *f, const struct firmware_config *config)
-	HV_MUST_CHECK;
+enum hv_status firmware_init(struct firmware *f,
+			     const struct firmware_config *config) HV_MUST_CHECK;
 /* At the end of the guest, when no vCPU runs any more. */
 void firmware_fini(struct firmware *f);

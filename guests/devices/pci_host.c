@@ -387,7 +387,10 @@ static void bridge_reset(struct pci_function *bridge)
 
 /* ---- the bridges ---- */
 
-/* What is fixed without firmware. The PAM registers only remember: all of it is RAM always. */
+/*
+ * What is fixed without firmware. The PAM registers only remember what is written: all of it is RAM
+ * always. They begin as if it were not, so that firmware copies itself there whole.
+ */
 static void define_memory_map(struct pci_host *h)
 {
 	struct pci_function *f = &h->bridge;
@@ -400,9 +403,11 @@ static void define_memory_map(struct pci_host *h)
 	pci_function_define(f, MCH_PCIEXBAR + 4, 4, (uint32_t)(ecam >> 32),
 			    firmware ? PCIEXBAR_HIGH_WRITABLE : 0);
 	/* 0xc0000 .. 0xfffff are RAM; PAM0 has an upper half only, 0xf0000. */
-	pci_function_define(f, MCH_PAM0, 1, PAM_HIGH_RAM, firmware ? PAM_HIGH_RAM : 0);
+	pci_function_define(f, MCH_PAM0, 1, firmware ? 0 : PAM_HIGH_RAM,
+			    firmware ? PAM_HIGH_RAM : 0);
 	for (unsigned i = 1; i < MCH_PAM_COUNT; i++) {
-		pci_function_define(f, MCH_PAM0 + i, 1, PAM_BOTH_RAM, firmware ? PAM_BOTH_RAM : 0);
+		pci_function_define(f, MCH_PAM0 + i, 1, firmware ? 0 : PAM_BOTH_RAM,
+				    firmware ? PAM_BOTH_RAM : 0);
 	}
 	pci_function_define(f, MCH_SMRAM, 1, SMRAM_LOCKED, 0);
 	/* Bits 31:20 of where PCI memory begins, in bits 15:4. */

@@ -19,7 +19,8 @@ struct pci_host_config {
 	uint64_t ecam_base; /* 64 MiB aligned; the window is LAYOUT_ECAM_SIZE bytes */
 	/*
 	 * The guest has firmware, which programs the bridges: ECAM is off until PCIEXBAR is
-	 * written, and then where that says, of the size that it says; ecam_base counts for nothing.
+	 * written, and then where that says, of the size that it says; ecam_base counts for
+	 * nothing.
 	 */
 	bool firmware;
 	/* Receives byte accesses to port 0xcf9 as if registered there; NULL: nobody. */

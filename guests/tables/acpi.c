@@ -102,8 +102,8 @@ static void note_checksum(struct builder *b, size_t at, size_t start, size_t len
 
 	if (l != NULL && !b->full) {
 		CHECK(l->checksum_count < ACPI_CHECKSUMS_MAX);
-		l->checksums[l->checksum_count++] = (struct acpi_checksum){
-			(uint16_t)at, (uint16_t)start, (uint16_t)length};
+		l->checksums[l->checksum_count++] =
+			(struct acpi_checksum){(uint16_t)at, (uint16_t)start, (uint16_t)length};
 	}
 }
 
@@ -199,8 +199,8 @@ static void dsdt_set_window64(struct builder *b, const struct acpi_config *c)
 {
 	static const uint8_t head[] = {0x8a, 0x2b, 0x00, 0x00};
 	size_t at = dsdt_find(head, sizeof(head));
-	uint64_t size = c->window64_size != 0 ? c->window64_size
-					      : layout_pci_window64_size(c->window64);
+	uint64_t size =
+		c->window64_size != 0 ? c->window64_size : layout_pci_window64_size(c->window64);
 
 	set_number(b, at + QWORD_MIN, c->window64, 8);
 	set_number(b, at + QWORD_MAX, c->window64 + size - 1, 8);

@@ -21,8 +21,8 @@
 	((2 + ACPI_POINTERS_MAX + ACPI_CHECKSUMS_MAX) * (size_t)ACPI_LOADER_ENTRY)
 
 /* Commands, and where their arguments stand in an entry. */
-#define ACPI_LOADER_ALLOCATE 1u /* file, alignment, zone */
-#define ACPI_LOADER_ADD_POINTER 2u /* file of the field, file that it points into, offset, size */
+#define ACPI_LOADER_ALLOCATE 1u	    /* file, alignment, zone */
+#define ACPI_LOADER_ADD_POINTER 2u  /* file of the field, file that it points into, offset, size */
 #define ACPI_LOADER_ADD_CHECKSUM 3u /* file, offset of the sum, first byte, bytes */
 #define ACPI_LOADER_ZONE_HIGH 1u
 #define ACPI_LOADER_ZONE_FSEG 2u /* 0xf0000 .. 0xfffff, where a scan finds the RSDP */

@@ -119,7 +119,7 @@ static void build_bios(struct builder *b, bool uefi)
 	string(b, VERSION);
 	number(b, 0xe800, 2); /* segment */
 	string(b, RELEASE_DATE);
-	number(b, 0, 1); /* 64 KiB */
+	number(b, 0, 1);      /* 64 KiB */
 	number(b, BIT(3), 8); /* characteristics are not given */
 	number(b, 0, 1);
 	/* Targeted content, a virtual machine. */
@@ -152,10 +152,10 @@ static void build_chassis(struct builder *b)
 	string(b, MAKER);
 	number(b, OTHER, 1);
 	string(b, VERSION);
-	number(b, 0, 2); /* serial number, asset tag: none */
-	number(b, SAFE, 1); /* boot-up */
-	number(b, SAFE, 1); /* power supply */
-	number(b, SAFE, 1); /* thermal */
+	number(b, 0, 2);       /* serial number, asset tag: none */
+	number(b, SAFE, 1);    /* boot-up */
+	number(b, SAFE, 1);    /* power supply */
+	number(b, SAFE, 1);    /* thermal */
 	number(b, UNKNOWN, 1); /* security */
 	number(b, 0, 4);
 	number(b, 0, 4); /* height, cords, contained elements, their size */
@@ -168,7 +168,7 @@ static void build_processor(struct builder *b, const struct smbios_config *c)
 {
 	begin(b, TYPE_PROCESSOR, 0);
 	string(b, "CPU 0");
-	number(b, 3, 1); /* central processor */
+	number(b, 3, 1);     /* central processor */
 	number(b, OTHER, 1); /* family */
 	string(b, MAKER);
 	number(b, c->cpu_signature, 4);
@@ -178,8 +178,8 @@ static void build_processor(struct builder *b, const struct smbios_config *c)
 	number(b, 0, 2); /* clock, and frequencies: unknown */
 	number(b, 0, 2);
 	number(b, 0, 2);
-	number(b, 0x41, 1); /* populated, enabled */
-	number(b, OTHER, 1); /* upgrade */
+	number(b, 0x41, 1);   /* populated, enabled */
+	number(b, OTHER, 1);  /* upgrade */
 	number(b, 0xffff, 2); /* caches: not given */
 	number(b, 0xffff, 2);
 	number(b, 0xffff, 2);
@@ -196,9 +196,9 @@ static void build_processor(struct builder *b, const struct smbios_config *c)
 static void build_array(struct builder *b, uint64_t bytes)
 {
 	begin(b, TYPE_MEMORY_ARRAY, 0);
-	number(b, OTHER, 1); /* location */
-	number(b, 3, 1); /* system memory */
-	number(b, 6, 1); /* multi-bit ECC: what systems take for granted */
+	number(b, OTHER, 1);	   /* location */
+	number(b, 3, 1);	   /* system memory */
+	number(b, 6, 1);	   /* multi-bit ECC: what systems take for granted */
 	number(b, 0x80000000u, 4); /* the size is in the last field */
 	number(b, NO_ERRORS_KNOWN, 2);
 	number(b, 1, 2); /* devices */
@@ -221,10 +221,10 @@ static void build_device(struct builder *b, uint64_t bytes)
 	number(b, 9, 1); /* DIMM */
 	number(b, 0, 1); /* of no set */
 	string(b, "DIMM 0");
-	number(b, 0, 1); /* bank: none */
-	number(b, 7, 1); /* RAM */
+	number(b, 0, 1);      /* bank: none */
+	number(b, 7, 1);      /* RAM */
 	number(b, BIT(1), 2); /* detail: other */
-	number(b, 0, 2); /* speed: unknown */
+	number(b, 0, 2);      /* speed: unknown */
 	string(b, MAKER);
 	number(b, 0, 3); /* serial number, asset tag, part number: none */
 	number(b, 0, 1); /* rank: unknown */
@@ -291,8 +291,8 @@ static void build_anchor(const struct builder *b, uint8_t *a)
 	memcpy(a + ANCHOR_TABLE_LENGTH, &length, sizeof(length));
 	memcpy(a + ANCHOR_COUNT, &count, sizeof(count));
 	a[ANCHOR_REVISION] = MAJOR << 4 | MINOR;
-	a[ANCHOR_INTERMEDIATE_CHECKSUM] = negative_sum(a + ANCHOR_INTERMEDIATE,
-						       SMBIOS_ANCHOR_SIZE - ANCHOR_INTERMEDIATE);
+	a[ANCHOR_INTERMEDIATE_CHECKSUM] =
+		negative_sum(a + ANCHOR_INTERMEDIATE, SMBIOS_ANCHOR_SIZE - ANCHOR_INTERMEDIATE);
 	a[ANCHOR_CHECKSUM] = negative_sum(a, SMBIOS_ANCHOR_SIZE);
 }
 

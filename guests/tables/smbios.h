@@ -18,10 +18,10 @@
 #define SMBIOS_UUID_SIZE 16u
 
 struct smbios_config {
-	const char *name; /* of the guest: the serial number, at most 63 characters of it */
-	const uint8_t *uuid; /* SMBIOS_UUID_SIZE bytes, as they lie in the table */
-	bool uefi; /* the firmware is */
-	unsigned vcpu_count; /* 1 .. 255 */
+	const char *name;	/* of the guest: the serial number, at most 63 characters of it */
+	const uint8_t *uuid;	/* SMBIOS_UUID_SIZE bytes, as they lie in the table */
+	bool uefi;		/* the firmware is */
+	unsigned vcpu_count;	/* 1 .. 255 */
 	uint32_t cpu_signature; /* EAX and EDX of CPUID leaf 1 */
 	uint32_t cpu_features;
 	uint64_t ram_below_4g; /* bytes, whole MiB */
