@@ -436,6 +436,7 @@ static const struct config_key guest_keys[] = {
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
+	{"varstore", config_set_varstore, false},
 	{"firmware", config_set_firmware, false},
 	{"hyperv", NULL, false},
 };

@@ -39,6 +39,7 @@
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
+ *	varstore   where UEFI variables are kept; hv/config_varstore.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
 #pragma once
@@ -51,6 +52,7 @@
 #include "hv/base/str.h"
 #include "hv/config_disk.h"
 #include "hv/config_net.h"
+#include "hv/config_varstore.h"
 #include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
@@ -166,6 +168,7 @@ struct guest_config {
 	char cmdline[CONFIG_CMDLINE_MAX];
 	unsigned disk_count;
 	struct config_disk disks[CONFIG_DISKS_MAX];
+	struct config_varstore varstore;
 	unsigned net_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 };

@@ -65,6 +65,13 @@ static void check_uefi(struct config_parser *p, const struct guest_config *g)
 	}
 }
 
+/* What variables are at first may be a file of the guest's own. */
+static unsigned find_vars(struct config_parser *p, const struct guest_config *g)
+{
+	return g->varstore.own_template ? g->varstore.template
+					: find_stock(p, CONFIG_FIRMWARE_VARS);
+}
+
 static void find_files(struct config_parser *p, struct guest_config *g)
 {
 	g->vgabios = find_stock(p, CONFIG_FIRMWARE_VGABIOS);
@@ -80,14 +87,14 @@ static void find_files(struct config_parser *p, struct guest_config *g)
 		break;
 	case CONFIG_FIRMWARE_IS_UEFI:
 		g->uefi_code = find_stock(p, CONFIG_FIRMWARE_CODE);
-		g->uefi_vars = find_stock(p, CONFIG_FIRMWARE_VARS);
+		g->uefi_vars = find_vars(p, g);
 		check_uefi(p, g);
 		break;
 	case CONFIG_FIRMWARE_AUTO:
 		/* The disk decides which; what then is missing is said (hv/guest_firmware.h). */
 		g->bios = find_stock(p, CONFIG_FIRMWARE_BIOS);
 		g->uefi_code = find_stock(p, CONFIG_FIRMWARE_CODE);
-		g->uefi_vars = find_stock(p, CONFIG_FIRMWARE_VARS);
+		g->uefi_vars = find_vars(p, g);
 		if (g->bios != CONFIG_NO_ENTRY) {
 			check_size(p, g->bios);
 		}

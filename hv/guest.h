@@ -66,6 +66,7 @@ struct guest_share {
 
 struct firmware;
 struct guest_nic;
+struct guest_varstore;
 struct virtio_balloon;
 struct virtio_console;
 
@@ -90,7 +91,9 @@ struct guest {
 	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
 	/* config->disk_count of them, from guest_disks_open on. */
 	struct guest_disk *disks[CONFIG_DISKS_MAX];
-	bool refused; /* it may not start: `reason` says which disk is missing, or taken */
+	struct guest_varstore
+		*varstore; /* of UEFI firmware, from guest_varstore_open on; or NULL */
+	bool refused;	   /* it may not start: `reason` says what is missing, or taken */
 	enum guest_state state;
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */

@@ -10,6 +10,7 @@
 #include "hv/base/log.h"
 #include "hv/blk/esp.h"
 #include "hv/config_firmware.h"
+#include "hv/guest_varstore.h"
 #include "mm/pool.h"
 
 #define ROM_PARTS_MAX 2u
@@ -103,7 +104,7 @@ static unsigned rom_parts(const struct guest *g, const struct guest_file *parts[
 		return 1;
 	}
 	parts[0] = &g->uefi_code;
-	parts[1] = &g->uefi_vars;
+	parts[1] = &g->varstore->file;
 	return 2;
 }
 
@@ -228,6 +229,10 @@ enum hv_status guest_firmware_create(struct guest *g)
 	}
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
+	}
+	if (status == HV_OK && g->varstore != NULL) {
+		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
+							  g->varstore->file.size);
 	}
 	g->firmware_loaded = 0;
 	return status;

@@ -6,6 +6,7 @@
 #include "hv/config_tree.h"
 #include "hv/guest.h"
 #include "hv/guest_firmware.h"
+#include "hv/guest_varstore.h"
 #include "hv/setup_net.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
@@ -227,13 +228,22 @@ enum hv_status setup_read(const struct handoff *handoff)
 	return HV_OK;
 }
 
+/* All that a guest has of the machine's disks; false: `reason` says what it lacks. */
+static bool open_disks(struct guest *g)
+{
+	if (!guest_disks_open(g) || !guest_firmware_choose(g)) {
+		return false;
+	}
+	return g->firmware_kind != CONFIG_FIRMWARE_IS_UEFI || guest_varstore_open(g);
+}
+
 void setup_disks(void)
 {
 	blk_registry_scan();
 	for (unsigned i = 0; i < guest_count(); i++) {
 		struct guest *g = guest_at(i);
 
-		if (!guest_disks_open(g) || !guest_firmware_choose(g)) {
+		if (!open_disks(g)) {
 			log_event("guest %s: not started: %s", g->vm.name, g->reason);
 		}
 	}
