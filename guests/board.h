@@ -54,6 +54,7 @@ struct board_config {
 	bool serial;	 /* COM1 exists */
 	bool debug_exit;
 	bool test_device;
+	bool firmware; /* the guest starts in one, which programs the chipset */
 	const struct board_ops *ops;
 	void *ctx;
 };

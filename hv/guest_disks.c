@@ -176,6 +176,17 @@ enum hv_status guest_disks_attach(struct guest *g)
 	return status;
 }
 
+bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
+{
+	const struct disk_model *m = g->disks[index]->model;
+
+	if (m == NULL) {
+		return false;
+	}
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", m->blk.transport.pci.devfn / 8);
+	return true;
+}
+
 bool guest_disks_settled(struct guest *g)
 {
 	bool settled = true;

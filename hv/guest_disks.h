@@ -64,6 +64,11 @@ bool guest_disks_open(struct guest *g);
 /* Puts a device for each disk on the board, which is new. HV_E_NO_MEMORY, HV_E_RANGE. */
 enum hv_status guest_disks_attach(struct guest *g) HV_MUST_CHECK;
 /*
+ * Where the disk's device is, as a path of Open Firmware without the root, which firmware knows it
+ * by. False: there is none.
+ */
+bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap);
+/*
  * No vCPU runs any more: whether no request of the guest is open. Those that wait for a limit are
  * given up; for the others, which the machine's disks have, it is asked again.
  */
