@@ -24,6 +24,8 @@
 #define LAYOUT_HIGH_BASE 0x100000ull   /* where extended memory begins */
 #define LAYOUT_MMIO_BASE 0xc0000000ull /* RAM below 4 GiB ends here at the latest */
 #define LAYOUT_4G 0x100000000ull
+/* Under firmware, which puts ECAM and BARs where it likes above this. */
+#define LAYOUT_FIRMWARE_MMIO_BASE 0x80000000ull
 
 /* The first page holds RSDP and FACS (kept by an OS), the rest the tables (may be reclaimed). */
 #define LAYOUT_ACPI_BASE 0xe0000ull
@@ -48,6 +50,9 @@
 #define LAYOUT_IOAPIC_BASE 0xfec00000ull
 #define LAYOUT_HPET_BASE 0xfed00000ull
 #define LAYOUT_LAPIC_BASE 0xfee00000ull
+/* Firmware's read-only memory ends at 4 GiB, and its upper part is seen below 1 MiB as well. */
+#define LAYOUT_FIRMWARE_SIZE_MAX 0x1000000ull
+#define LAYOUT_FIRMWARE_SHADOW_SIZE 0x20000ull
 
 #define LAYOUT_PCI_BUS_LAST 0u
 #define LAYOUT_IOAPIC_ID 0u
@@ -108,6 +113,7 @@
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
 #define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+#define LAYOUT_DEVFN_SATA 0xfau	      /* 1f.2, where a guest has one */
 
 /*
  * Where a guest is told to put BARs above 4 GiB, if its physical addresses have that many bits: in

@@ -131,7 +131,7 @@ static void set_readonly(struct config_parser *p, struct config_disk *d, struct 
 	d->readonly = true;
 }
 
-#define BUSES "bus=virtio, bus=nvme, bus=ide"
+#define BUSES "bus=virtio, bus=nvme, bus=ahci, bus=ide"
 
 static const struct {
 	const char *name;
@@ -140,6 +140,7 @@ static const struct {
 } buses[] = {
 	[CONFIG_DISK_VIRTIO] = {"virtio", CONFIG_DISKS_MAX, false},
 	[CONFIG_DISK_NVME] = {"nvme", CONFIG_DISKS_MAX, false},
+	[CONFIG_DISK_AHCI] = {"ahci", CONFIG_AHCI_DISKS_MAX, true},
 	[CONFIG_DISK_IDE] = {"ide", CONFIG_IDE_DISKS_MAX, true},
 };
 
@@ -259,7 +260,7 @@ static void settle_cdrom(struct config_parser *p, struct config_disk *d)
 		d->cdrom = true;
 	}
 	if (d->cdrom && !drives) {
-		config_fail(p, "a CD drive needs bus=ide");
+		config_fail(p, "a CD drive needs bus=ide or bus=ahci");
 	}
 	if (d->cdrom && d->overlay) {
 		config_fail(p, "cdrom and overlay exclude each other");

@@ -79,10 +79,14 @@ static enum emul_access do_read(struct emul_ctx *c, gpa_t addr, unsigned size, u
 	return EMUL_ACCESS_OK;
 }
 
-/* Is there memory at all, of whatever rights? Then a failed write was one to a ROM. */
-static bool is_rom(struct vcpu *vcpu, gpa_t addr, unsigned size)
+/*
+ * Is there memory at all, of whatever rights? Then a failed write was one to a ROM, and means
+ * nothing where no device takes the ROM's writes.
+ */
+static bool is_plain_rom(struct vcpu *vcpu, gpa_t addr, unsigned size)
 {
-	return gspace_ptr(&vcpu->vm->gspace, addr, size, false) != NULL;
+	return gspace_ptr(&vcpu->vm->gspace, addr, size, false) != NULL &&
+	       bus_find(&vcpu->vm->mmio, addr.v) == NULL;
 }
 
 static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, uint64_t value)
@@ -91,7 +95,7 @@ static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, 
 
 	if (!is_lapic(addr) &&
 	    (settled(vcpu, guest_mem_write(vcpu->vm, addr, &value, size)) != HV_E_RANGE ||
-	     is_rom(vcpu, addr, size))) {
+	     is_plain_rom(vcpu, addr, size))) {
 		return EMUL_ACCESS_OK;
 	}
 	if (is_lapic(addr)) {

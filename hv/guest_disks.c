@@ -6,6 +6,7 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
+#include "hv/guest_disk_ahci.h"
 #include "hv/guest_disk_ide.h"
 #include "hv/guest_disk_nvme.h"
 #include "hv/guest_disk_virtio.h"
@@ -145,11 +146,13 @@ bool guest_disks_open(struct guest *g)
 static const struct guest_disk_bus *const buses[] = {
 	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
 	[CONFIG_DISK_NVME] = &guest_disk_nvme,
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci,
 	[CONFIG_DISK_IDE] = &guest_disk_ide,
 };
 
 /* Where the configuration allows CD drives. */
 static const struct guest_disk_media *const media[] = {
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci_media,
 	[CONFIG_DISK_IDE] = &guest_disk_ide_media,
 };
 
@@ -171,6 +174,17 @@ enum hv_status guest_disks_attach(struct guest *g)
 		status = attach(g, g->disks[i]);
 	}
 	return status;
+}
+
+bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
+{
+	const struct disk_model *m = g->disks[index]->model;
+
+	if (m == NULL) {
+		return false;
+	}
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", m->blk.transport.pci.devfn / 8);
+	return true;
 }
 
 bool guest_disks_settled(struct guest *g)

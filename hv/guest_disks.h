@@ -3,8 +3,8 @@
  * The disks of a guest: found when the machine starts, given to one guest for as long as it runs,
  * and shown to the VM by a device model while there is one.
  *
- *	virtio, NVMe --> [limit] --> [overlay] --> partition --> image, or disk of the machine
- *	of the VM        of the guest: from the start of the machine to its end
+ *	virtio, NVMe, AHCI --> [limit] --> [overlay] --> partition --> image, or disk of the machine
+ *	of the VM              of the guest: from the start of the machine to its end
  *
  * So what an overlay holds survives stop, reset and start of the guest.
  */
@@ -41,8 +41,8 @@ struct guest_disk {
 
 /* How disks are shown to a guest; each bus has its files. */
 struct guest_disk_bus {
-	/* Puts a device for the disk on the board, and sets `model`; its owner's release call
-	 * clears that. HV_E_NO_MEMORY, HV_E_RANGE. */
+	/* Puts a device for the disk on the board, and sets `model`, if one for several disks did
+	 * not do that before; its owner's release call clears it. HV_E_NO_MEMORY, HV_E_RANGE. */
 	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
 	/* No vCPU runs any more: whether nothing of the model is open. */
 	bool (*is_idle)(struct pci_device *model);
@@ -63,6 +63,11 @@ struct guest_disk_media {
 bool guest_disks_open(struct guest *g);
 /* Puts a device for each disk on the board, which is new. HV_E_NO_MEMORY, HV_E_RANGE. */
 enum hv_status guest_disks_attach(struct guest *g) HV_MUST_CHECK;
+/*
+ * Where the disk's device is, as a path of Open Firmware without the root, which firmware knows it
+ * by. False: there is none.
+ */
+bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap);
 /*
  * No vCPU runs any more: whether no request of the guest is open. Those that wait for a limit are
  * given up; for the others, which the machine's disks have, it is asked again.

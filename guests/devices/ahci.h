@@ -145,7 +145,7 @@ struct ahci_hba {
 
 struct ahci_unit_config {
 	struct blk_device *device;
-	bool is_packet; /* a CD drive with the device as its medium, which may be NULL */
+	bool is_packet; /* a CD drive with the device as its medium */
 	/* Memory: sizeof(struct ahci_unit), and BOUNCE_BYTES of pool pages. */
 	struct ahci_unit *unit;
 	void *buffers;
@@ -165,6 +165,13 @@ struct ahci_config {
  * block at once; else as pci_device_init. Memory stays the caller's.
  */
 enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg) HV_MUST_CHECK;
+/*
+ * As atapi_eject and atapi_insert, while the guest runs; HV_E_UNSUPPORTED: the port has no CD
+ * drive.
+ */
+enum hv_status ahci_eject(struct ahci_hba *h, unsigned unit, bool force) HV_MUST_CHECK;
+enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit,
+			   struct blk_device *medium) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disks are done with all that was open. To be waited for. */
 bool ahci_is_idle(const struct ahci_hba *h);
 /* Idle, and about to be freed. */

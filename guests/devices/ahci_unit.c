@@ -269,7 +269,7 @@ void ahci_unit_write(struct ahci_unit *u, unsigned reg, uint32_t value, uint32_t
 	lock_release(&u->lock);
 }
 
-/* ---- deferred work, resets, set-up ---- */
+/* ---- deferred work, resets ---- */
 
 /* The disk has let go of the last command that was ended: the device is ready for others. */
 static void leave_drained(struct ahci_unit *u)
@@ -313,6 +313,37 @@ void ahci_unit_reset(struct ahci_unit *u, bool power_on)
 	ahci_publish(u);
 	lock_release(&u->lock);
 }
+
+/* ---- media ---- */
+
+enum hv_status ahci_eject(struct ahci_hba *h, unsigned unit, bool force)
+{
+	struct ahci_unit *u = h->units[unit];
+	enum hv_status status;
+
+	if (!u->is_packet) {
+		return HV_E_UNSUPPORTED;
+	}
+	lock_acquire(&u->lock);
+	status = atapi_eject(&u->drive, force);
+	lock_release(&u->lock);
+	return status;
+}
+
+enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit, struct blk_device *medium)
+{
+	struct ahci_unit *u = h->units[unit];
+
+	if (!u->is_packet) {
+		return HV_E_UNSUPPORTED;
+	}
+	lock_acquire(&u->lock);
+	atapi_insert(&u->drive, medium);
+	lock_release(&u->lock);
+	return HV_OK;
+}
+
+/* ---- set-up ---- */
 
 static enum hv_status init_device(struct ahci_unit *u, const struct ahci_unit_config *cfg)
 {

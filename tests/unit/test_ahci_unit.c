@@ -194,6 +194,22 @@ static void clears_a_device_that_is_busy(void **state)
 	assert_int_equal(rig_port_read(0, AHCI_PXTFD), 0x50);
 }
 
+static void media_come_and_go(void **state)
+{
+	struct ahci_config cfg = rig_config(RIG_UNITS);
+
+	(void)state;
+	cfg.units[1].is_packet = true;
+	rig_ahci_init(&cfg);
+	assert_int_equal(ahci_eject(&rig_hba, 0, true), HV_E_UNSUPPORTED);
+	assert_int_equal(ahci_insert(&rig_hba, 0, &rig_disk), HV_E_UNSUPPORTED);
+	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_OK);
+	assert_false(atapi_is_loaded(&rig_units[1].drive));
+	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_E_NOT_FOUND);
+	assert_int_equal(ahci_insert(&rig_hba, 1, &rig_disk), HV_OK);
+	assert_true(atapi_is_loaded(&rig_units[1].drive));
+}
+
 static void disks_that_cannot_be(void **state)
 {
 	struct ahci_config cfg = rig_config(1);
@@ -221,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup(a_link_that_is_off, setup),
 		cmocka_unit_test_setup(a_reset_waits_for_the_disk, setup),
 		cmocka_unit_test_setup(clears_a_device_that_is_busy, setup),
+		cmocka_unit_test_setup(media_come_and_go, setup),
 		cmocka_unit_test_setup(disks_that_cannot_be, setup),
 	};
 
