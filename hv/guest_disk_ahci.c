@@ -5,6 +5,7 @@
 #include "guests/devices/ahci.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/fmt.h"
 #include "hv/guest.h"
 #include "mm/pool.h"
 
@@ -159,5 +160,12 @@ static enum hv_status insert(struct guest_disk *d)
 	return ahci_insert(&m->hba, unit_of(m, d), d->top);
 }
 
+static void boot_path(const struct guest_disk *d, char *out, size_t cap)
+{
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/pci8086,2922@%x,%x/drive@%x/disk@0",
+			   LAYOUT_DEVFN_SATA / 8, LAYOUT_DEVFN_SATA % 8,
+			   unit_of(disks_of(d->model), d));
+}
+
 const struct guest_disk_media guest_disk_ahci_media = {eject, insert};
-const struct guest_disk_bus guest_disk_ahci = {attach, is_idle};
+const struct guest_disk_bus guest_disk_ahci = {attach, is_idle, boot_path};

@@ -5,6 +5,7 @@
 #include "guests/devices/ide.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/fmt.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
 #include "mm/pool.h"
@@ -222,5 +223,13 @@ static enum hv_status insert(struct guest_disk *d)
 	return ide_insert(&m->ide, unit_of(m, d), d->top);
 }
 
-const struct guest_disk_bus guest_disk_ide = {attach, is_idle};
+static void boot_path(const struct guest_disk *d, char *out, size_t cap)
+{
+	unsigned unit = unit_of(model_of(d->model), d);
+
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/ide@%x/drive@%x/disk@%x", d->model->devfn / 8,
+			   unit / IDE_UNITS, unit % IDE_UNITS);
+}
+
+const struct guest_disk_bus guest_disk_ide = {attach, is_idle, boot_path};
 const struct guest_disk_media guest_disk_ide_media = {eject, insert};

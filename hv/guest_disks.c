@@ -178,12 +178,12 @@ enum hv_status guest_disks_attach(struct guest *g)
 
 bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
 {
-	const struct disk_model *m = g->disks[index]->model;
+	const struct guest_disk *d = g->disks[index];
 
-	if (m == NULL) {
+	if (d->model == NULL) {
 		return false;
 	}
-	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", m->blk.transport.pci.devfn / 8);
+	buses[d->config->bus]->boot_path(d, out, cap);
 	return true;
 }
 

@@ -46,6 +46,8 @@ struct guest_disk_bus {
 	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
 	/* No vCPU runs any more: whether nothing of the model is open. */
 	bool (*is_idle)(struct pci_device *model);
+	/* The disk's name in firmware's boot order, as Open Firmware has it; it has a model. */
+	void (*boot_path)(const struct guest_disk *d, char *out, size_t cap);
 };
 
 /* Of a bus with CD drives; `d` is one, of a guest that runs. */

@@ -81,6 +81,7 @@ static void enable(struct guest *g)
 static void one_controller_for_all(void **state)
 {
 	struct guest *g = guest_with_two("both");
+	char path[80];
 
 	(void)state;
 	vm_rig_start(g);
@@ -90,6 +91,8 @@ static void one_controller_for_all(void **state)
 	assert_int_equal(reg_read(g, AHCI_PI), 3);
 	assert_ptr_equal(g->disks[0]->model, g->disks[2]->model);
 	assert_ptr_not_equal(g->disks[0]->model, g->disks[1]->model);
+	assert_true(guest_disks_boot_path(g, 2, path, sizeof(path)));
+	assert_string_equal(path, "/pci@i0cf8/pci8086,2922@1f,2/drive@1/disk@0");
 	vm_rig_end(g);
 	assert_null(g->disks[2]->model);
 	assert_false(vm_rig_leaks());
