@@ -4,6 +4,7 @@
 
 #include "guests/devices/nvme_ctl.h"
 #include "hv/base/bits.h"
+#include "hv/base/fmt.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
 #include "mm/pool.h"
@@ -111,4 +112,10 @@ static bool is_idle(struct pci_device *pci)
 	return nvme_ctl_is_idle(&disk_of(pci)->ctl);
 }
 
-const struct guest_disk_bus guest_disk_nvme = {attach, is_idle};
+static void boot_path(const struct guest_disk *d, char *out, size_t cap)
+{
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/pci%x,%x@%x/namespace@1,0", NVME_CTL_VENDOR,
+			   NVME_CTL_DEVICE, d->model->devfn / 8);
+}
+
+const struct guest_disk_bus guest_disk_nvme = {attach, is_idle, boot_path};

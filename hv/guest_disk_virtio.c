@@ -4,6 +4,7 @@
 
 #include "guests/devices/virtio_blk.h"
 #include "hv/base/bits.h"
+#include "hv/base/fmt.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
 #include "mm/pool.h"
@@ -111,4 +112,9 @@ static bool is_idle(struct pci_device *pci)
 	return virtio_blk_is_idle(&disk_of(pci)->blk);
 }
 
-const struct guest_disk_bus guest_disk_virtio = {attach, is_idle};
+static void boot_path(const struct guest_disk *d, char *out, size_t cap)
+{
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", d->model->devfn / 8);
+}
+
+const struct guest_disk_bus guest_disk_virtio = {attach, is_idle, boot_path};

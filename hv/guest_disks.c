@@ -6,6 +6,8 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
+#include "hv/guest_disk_ahci.h"
+#include "hv/guest_disk_ide.h"
 #include "hv/guest_disk_nvme.h"
 #include "hv/guest_disk_virtio.h"
 #include "mm/pool.h"
@@ -144,6 +146,14 @@ bool guest_disks_open(struct guest *g)
 static const struct guest_disk_bus *const buses[] = {
 	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
 	[CONFIG_DISK_NVME] = &guest_disk_nvme,
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci,
+	[CONFIG_DISK_IDE] = &guest_disk_ide,
+};
+
+/* Where the configuration allows CD drives. */
+static const struct guest_disk_media *const media[] = {
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci_media,
+	[CONFIG_DISK_IDE] = &guest_disk_ide_media,
 };
 
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
@@ -166,6 +176,17 @@ enum hv_status guest_disks_attach(struct guest *g)
 	return status;
 }
 
+bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
+{
+	const struct guest_disk *d = g->disks[index];
+
+	if (d->model == NULL) {
+		return false;
+	}
+	buses[d->config->bus]->boot_path(d, out, cap);
+	return true;
+}
+
 bool guest_disks_settled(struct guest *g)
 {
 	bool settled = true;
@@ -182,6 +203,28 @@ bool guest_disks_settled(struct guest *g)
 		settled = buses[d->config->bus]->is_idle(d->model) && settled;
 	}
 	return settled;
+}
+
+/* NULL: the disk is no CD drive of a guest that runs. */
+static struct guest_disk *running_cdrom(struct guest *g, unsigned index)
+{
+	struct guest_disk *d = index < g->config->disk_count ? g->disks[index] : NULL;
+
+	return d != NULL && d->model != NULL && d->config->cdrom ? d : NULL;
+}
+
+enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force)
+{
+	struct guest_disk *d = running_cdrom(g, index);
+
+	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->eject(d, force);
+}
+
+enum hv_status guest_disks_insert(struct guest *g, unsigned index)
+{
+	struct guest_disk *d = running_cdrom(g, index);
+
+	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->insert(d);
 }
 
 uint64_t guest_disks_overlay_bytes(struct guest *g)

@@ -30,6 +30,8 @@
 #include "hv/api/vwork.h"
 #include "hv/base/nvme_format.h"
 
+#define NVME_CTL_VENDOR 0x1af4u
+#define NVME_CTL_DEVICE 0x10f0u /* of the range that is free for such uses */
 #define NVME_CTL_IO_QUEUES_MAX 8u
 #define NVME_CTL_QUEUES (NVME_CTL_IO_QUEUES_MAX + 1) /* with the admin queues, number 0 */
 #define NVME_CTL_ENTRIES_MAX 1024u		     /* of a queue */

@@ -4,8 +4,6 @@
 
 #include "guests/devices/nvme_ctl.h"
 
-#define NVME_CTL_VENDOR 0x1af4u
-#define NVME_CTL_DEVICE 0x10f0u /* of the range that is free for such uses */
 #define NVME_CTL_MODEL "Bulkhead NVMe"
 #define NVME_CTL_FIRMWARE "1.0"
 

@@ -20,7 +20,7 @@
 #define BUS_DISK_BLOCKS 300u
 
 static struct disk_rig bus_disk;
-static struct guest_config bus_configs[4];
+static struct guest_config bus_configs[8];
 static unsigned bus_config_count;
 
 static inline int bus_machine(void **state)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guests/layout.h"
 #include "guests/tables/e820.h"
 #include "hv/api/vm.h"
 #include "hv/config.h"
@@ -105,7 +106,7 @@ static bool is_startable(const struct config_tree *tree, const struct guest_conf
 	}
 	return is_entry(tree, guest->kernel) &&
 	       (guest->initrd == CONFIG_NO_ENTRY || is_entry(tree, guest->initrd)) &&
-	       ram_layout_build(guest->memory, &ram) == HV_OK;
+	       ram_layout_build(guest->memory, LAYOUT_MMIO_BASE, &ram) == HV_OK;
 }
 
 static void check_guest(const struct config_tree *tree, struct span name, struct span text)
