@@ -39,6 +39,15 @@ static void set_test_line(void *ctx, unsigned line, bool level)
 	}
 }
 
+static void test_synic(void *ctx, uint32_t command)
+{
+	const struct board *b = ctx;
+
+	if (b->cfg.ops->test_synic != NULL) {
+		b->cfg.ops->test_synic(b->cfg.ctx, command);
+	}
+}
+
 static void set_gsi(void *ctx, unsigned gsi, bool level)
 {
 	struct board *b = ctx;
@@ -229,6 +238,7 @@ static void init_test(struct board *b)
 	struct debug_exit_config exit = {.end = ends, .ctx = b};
 	struct test_device_config test = {
 		.line = set_test_line,
+		.synic = test_synic,
 		.ctx = b,
 		.memory = (uint8_t *)&b->lapics[b->cfg.vcpu_count],
 	};
@@ -301,6 +311,7 @@ struct board_range {
 
 /* BARs may lie in front of and behind the test device's lines, and there if there are none. */
 #define BEHIND_LINES (TEST_DEVICE_LINES_PORT + TEST_DEVICE_LINES)
+#define BEHIND_SYNIC (TEST_DEVICE_SYNIC_PORT + TEST_DEVICE_SYNIC_PORTS)
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
@@ -324,7 +335,11 @@ static const struct board_range ranges[] = {
 	 ALWAYS},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(test), IF_TEST_DEVICE},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(pci_window), UNLESS_TEST_DEVICE},
-	{BUS_PIO, BEHIND_LINES, LAYOUT_PCI_IO_END - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, BEHIND_LINES, TEST_DEVICE_SYNIC_PORT - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(test), IF_TEST_DEVICE},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(pci_window),
+	 UNLESS_TEST_DEVICE},
+	{BUS_PIO, BEHIND_SYNIC, LAYOUT_PCI_IO_END - BEHIND_SYNIC, DEV(pci_window), ALWAYS},
 	{BUS_MMIO, LAYOUT_FIRMWARE_MMIO_BASE, LAYOUT_IOAPIC_BASE - LAYOUT_FIRMWARE_MMIO_BASE,
 	 DEV(pci_window), IF_FIRMWARE},
 	{BUS_MMIO, LAYOUT_PCI_MMIO_BASE, LAYOUT_PCI_MMIO_SIZE, DEV(pci_window), UNLESS_FIRMWARE},

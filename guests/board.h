@@ -41,6 +41,7 @@ struct board_ops {
 	void (*wake)(void *ctx);
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
 	void (*debug_exit)(void *ctx, uint32_t status);
+	void (*test_synic)(void *ctx, uint32_t command); /* of the test device; may be NULL */
 	void (*serial_output)(void *ctx, const char *data, size_t n);
 	void (*serial_room)(void *ctx); /* input that was refused may be offered again */
 };

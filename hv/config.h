@@ -38,6 +38,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	hyperv	   on | off (default): Microsoft's interface; then paravirt is off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  *	varstore   where UEFI variables are kept; hv/config_varstore.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
@@ -152,6 +153,7 @@ struct guest_config {
 	bool debug_exit;
 	bool test_device;
 	bool paravirt; /* the KVM interfaces are offered */
+	bool hyperv;   /* Microsoft's are, in their place */
 	enum guest_restart restart;
 	/* Indices into the tree's entries, or CONFIG_NO_ENTRY; the files are readable and not
 	 * empty. Without firmware there is a kernel. */

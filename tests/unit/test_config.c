@@ -154,6 +154,11 @@ static void test_every_key(void **state)
 	assert_true(guest.rng);
 	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
+	/* Microsoft's interface takes the place of KVM's. */
+	assert_false(guest.hyperv);
+	assert_int_equal(load("web", "paravirt = on\nhyperv = on"), HV_OK);
+	assert_true(guest.hyperv);
+	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
 	assert_false(guest.serial);
 	assert_true(guest.virtio_console);
@@ -315,7 +320,7 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
 		"net varstore firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
