@@ -296,6 +296,29 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
+# Debian's other kernel, for guests with network cards of Intel's: the one for clouds has no drivers for them.
+GENERIC := linux-image-amd64
+GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
+$(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel $(GENERIC)) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
+$(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
+$(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules --kernel $(GENERIC) $(@D) $(MODULES)
+
+$(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(BUILD)/guest/generic/button/order \
+		$(BUILD)/guest/generic/e1000/order
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
+		$$(cd $(@D) && for m in button/* e1000/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
 $(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
 	$(call say,ROOT,$@)
@@ -319,6 +342,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
@@ -537,7 +561,7 @@ check: ## build with both compilers, guests' programs, unit and short fuzz tests
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img ## boot every case of tests/system on emulated machines
+system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(GUEST_GENERIC) ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -551,7 +575,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img
+	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(GUEST_GENERIC)
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

@@ -10,6 +10,7 @@ import case_isolation
 import case_linux
 import case_machine
 import case_network
+import case_nics
 import case_payloads
 import case_screen
 import case_smp
@@ -17,7 +18,7 @@ import case_uplink
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_network, case_uplink, case_debian, case_balloon,
+    modules = (case_linux, case_disk, case_network, case_nics, case_uplink, case_debian, case_balloon,
                case_screen, case_payloads, case_devices, case_hostile, case_isolation,
                case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]
