@@ -49,21 +49,26 @@ static bool is_split(const struct e1000 *e)
 	return is_extended(e) && (e1000_get(e, E1000_RCTL) & E1000_RCTL_DTYP_PS) != 0;
 }
 
+/* Head and tail count 16 bytes, of which a packet split descriptor takes two. */
+static uint32_t stride(const struct e1000 *e)
+{
+	return is_split(e) ? 2 : 1;
+}
+
+/* In descriptors. */
 static uint32_t ring_size(const struct e1000 *e)
 {
-	uint32_t n = e1000_ring_size(e, E1000_RDLEN);
-
-	return is_split(e) ? n / 2 : n;
+	return e1000_ring_size(e, E1000_RDLEN) / stride(e);
 }
 
 /* Descriptors that the card has; a tail outside the ring gives it none. */
 static uint32_t available(const struct e1000 *e)
 {
-	uint32_t n = ring_size(e);
+	uint32_t n = e1000_ring_size(e, E1000_RDLEN);
 	uint32_t head = e1000_get(e, E1000_RDH);
 	uint32_t tail = e1000_get(e, E1000_RDT);
 
-	return head < n && tail < n ? (tail + n - head) % n : 0;
+	return head < n && tail < n ? (tail + n - head) % n / stride(e) : 0;
 }
 
 /* --- buffers --- */
@@ -106,13 +111,13 @@ static uint32_t slot_bytes(const struct e1000 *e)
 /* The descriptor at the head; false: it is in no memory. */
 static bool read_slot(struct e1000 *e, struct slot *s)
 {
-	size_t bytes = is_split(e) ? sizeof(struct e1000_rx_split) : sizeof(struct e1000_rx_desc);
+	size_t bytes = is_split(e) ? sizeof(struct e1000_rx_split) : sizeof(s->address[0]);
 
 	*s = (struct slot){0};
-	s->at = e1000_ring_base(e, E1000_RDBAL) + e1000_get(e, E1000_RDH) * bytes;
+	s->at = e1000_ring_base(e, E1000_RDBAL) +
+		e1000_get(e, E1000_RDH) * sizeof(struct e1000_rx_desc);
 	buffer_sizes(e, s->size);
-	return guest_mem_read(e->vm, gpa(s->at), s->address,
-			      is_split(e) ? bytes : sizeof(s->address[0])) == HV_OK;
+	return guest_mem_read(e->vm, gpa(s->at), s->address, bytes) == HV_OK;
 }
 
 /* Fills the buffers in turn; returns how many bytes they took, *lost when one is in no memory. */
@@ -284,7 +289,8 @@ static bool fill_next(struct e1000 *e, const struct packet *p, uint32_t *done, b
 	if (*done == p->len) {
 		status |= E1000_RXD_EOP | (*lost ? ERROR_DATA << EXTENDED_ERRORS_SHIFT : 0);
 	}
-	*e1000_reg(e, E1000_RDH) = (e1000_get(e, E1000_RDH) + 1) % ring_size(e);
+	*e1000_reg(e, E1000_RDH) =
+		(e1000_get(e, E1000_RDH) + stride(e)) % e1000_ring_size(e, E1000_RDLEN);
 	return write_back(e, &s, p, status);
 }
 
