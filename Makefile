@@ -15,6 +15,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_BASE_SRCS += hv/base/crc32.c
 HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
+HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -66,6 +67,10 @@ GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devic
 GUESTS_SRCS += guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
+GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devices/e1000_irq.c guests/devices/e1000_offload.c \
+	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
+	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
+GUESTS_SRCS += guests/devices/net_queue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -138,6 +143,9 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload test_e1000_phy test_e1000_regs test_e1000_rom \
+	test_e1000_rx test_e1000_stats test_e1000_tx
+UNIT_TESTS += test_net_queue test_net_sum
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
@@ -168,6 +176,7 @@ FUZZ_TARGETS += fuzz_ata fuzz_ide
 FUZZ_TARGETS += fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
+FUZZ_TARGETS += fuzz_guest_e1000
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -317,6 +326,7 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
 $(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
 $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -350,10 +360,10 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
 		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
-		$(BUILD)/guest/generic/ide/order
+		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* e1000/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
@@ -388,6 +398,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \

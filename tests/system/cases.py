@@ -13,6 +13,7 @@ import case_isolation
 import case_linux
 import case_machine
 import case_network
+import case_nics
 import case_payloads
 import case_sata
 import case_screen
@@ -21,7 +22,7 @@ import case_uplink
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_uplink, case_firmware, case_debian,
+    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_nics, case_uplink, case_firmware, case_debian,
                case_balloon, case_screen, case_payloads, case_devices, case_hostile, case_isolation,
                case_machine, case_smp, case_hyperv, case_config)
     return [case for module in modules for case in module.cases()]
