@@ -138,7 +138,7 @@ enum hv_status guest_firmware_load(struct guest *g, bool *done)
 	unsigned part = g->firmware_loaded++;
 	uint64_t base = LAYOUT_4G;
 
-	*done = part == count;
+	*done = part >= count;
 	if (*done) {
 		return load_shadow(g, parts[0]);
 	}
