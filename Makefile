@@ -270,6 +270,7 @@ GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virti
 
 $(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/variables/order: MODULES := efivarfs
 $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -293,12 +294,13 @@ $(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
 GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+GUEST_MODULES += $(BUILD)/guest/variables/order
 
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* virtio/* variables/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
