@@ -575,6 +575,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;
+	g->firmware = CONFIG_FIRMWARE_AUTO;
 	g->bios = CONFIG_NO_ENTRY;
 	g->uefi_code = CONFIG_NO_ENTRY;
 	g->uefi_vars = CONFIG_NO_ENTRY;

@@ -43,7 +43,7 @@ static void check_size(struct config_parser *p, unsigned entry)
 static void need(struct config_parser *p, unsigned entry, const char *path)
 {
 	if (entry == CONFIG_NO_ENTRY) {
-		config_fail(p, "it starts in firmware, and there is no \\bulkhead\\%s", path);
+		config_fail(p, "it starts in firmware, and there is no %s below \\bulkhead", path);
 	} else {
 		check_size(p, entry);
 	}

@@ -258,8 +258,7 @@ bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, siz
 	if (m == NULL) {
 		return false;
 	}
-	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0",
-			   m->blk.transport.pci.devfn / 8);
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", m->blk.transport.pci.devfn / 8);
 	return true;
 }
 

@@ -72,7 +72,7 @@ static bool boots_by_uefi(struct guest *g)
 static bool refuse(struct guest *g, const char *kind, const char *path)
 {
 	fmt_snprintf(g->reason, sizeof(g->reason),
-		     "its first disk boots by %s, and there is no \\bulkhead\\%s", kind, path);
+		     "its first disk boots by %s, and there is no %s below \\bulkhead", kind, path);
 	g->refused = true;
 	return false;
 }

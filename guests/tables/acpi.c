@@ -506,10 +506,14 @@ enum hv_status acpi_build_linked(const struct acpi_config *config, uint8_t *imag
 {
 	struct builder b = {
 		.image = image, .cap = cap, .base = 0u - ACPI_LINKED_TABLES_AT, .links = links};
+	enum hv_status status;
 
-	if (cap > LAYOUT_ACPI_SIZE) {
-		b.cap = LAYOUT_ACPI_SIZE;
-	}
+	b.cap = min_u64(cap, LAYOUT_ACPI_SIZE);
 	*links = (struct acpi_links){0};
-	return build(&b, config, FACS_AT + FACS_SIZE, used);
+	status = build(&b, config, FACS_AT + FACS_SIZE, used);
+	/* Some firmware puts the sum there, some subtracts it: both are right from 0. */
+	for (unsigned i = 0; status == HV_OK && i < links->checksum_count; i++) {
+		image[links->checksums[i].at] = 0;
+	}
+	return status;
 }

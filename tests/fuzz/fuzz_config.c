@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guests/layout.h"
 #include "guests/tables/e820.h"
 #include "hv/api/vm.h"
 #include "hv/config.h"

@@ -123,9 +123,17 @@ static void test_refuses_bad_sizes(void **state)
 	struct e820_map m;
 
 	(void)state;
+	/* Under firmware RAM below 4 GiB ends earlier; there is as much of it. */
+	assert_int_equal(ram_layout_build(GIB(3), LAYOUT_FIRMWARE_MMIO_BASE, &l), HV_OK);
+	assert_int_equal(l.count, 3);
+	assert_int_equal(l.ranges[1].base + l.ranges[1].size, LAYOUT_FIRMWARE_MMIO_BASE);
+	assert_int_equal(l.ranges[2].base, LAYOUT_4G);
+	assert_int_equal(l.ranges[2].size, GIB(1));
 	assert_int_equal(ram_layout_build(0, LAYOUT_MMIO_BASE, &l), HV_E_RANGE);
-	assert_int_equal(ram_layout_build(GUEST_MEMORY_MIN - PAGE_SIZE, LAYOUT_MMIO_BASE, &l), HV_E_RANGE);
-	assert_int_equal(ram_layout_build(GUEST_MEMORY_MAX + PAGE_SIZE, LAYOUT_MMIO_BASE, &l), HV_E_RANGE);
+	assert_int_equal(ram_layout_build(GUEST_MEMORY_MIN - PAGE_SIZE, LAYOUT_MMIO_BASE, &l),
+			 HV_E_RANGE);
+	assert_int_equal(ram_layout_build(GUEST_MEMORY_MAX + PAGE_SIZE, LAYOUT_MMIO_BASE, &l),
+			 HV_E_RANGE);
 	assert_int_equal(ram_layout_build(MIB(64) + 1, LAYOUT_MMIO_BASE, &l), HV_E_INVALID);
 	assert_int_equal(e820_build(UINT64_MAX, &m), HV_E_RANGE);
 	assert_int_equal(e820_build(MIB(64) + 512, &m), HV_E_INVALID);
