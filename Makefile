@@ -315,6 +315,15 @@ $(BUILD)/guest/disk.img: tests/system/guest/disk
 	$(Q)PATH=$$PATH:/usr/sbin mke2fs -q -t ext4 -d $@.d $@.tmp 16M >/dev/null
 	$(Q)mv $@.tmp $@
 
+# A disk image that boots by BIOS and by UEFI, with GRUB.
+$(BUILD)/guest/grub.img: tools/grub-disk $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img \
+		"console=ttyS0 quiet task=firmware"
+
+# What the system tests boot, beside the image of the sample guests.
+SYSTEM_FILES := $(BUILD)/guest/grub.img
+
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
 	tests/payloads/hypercall.c \
@@ -544,7 +553,7 @@ check: ## build with both compilers, guests' programs, unit and short fuzz tests
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img ## boot every case of tests/system on emulated machines
+system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES) ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -558,7 +567,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img
+	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES)
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

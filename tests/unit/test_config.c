@@ -317,8 +317,7 @@ static void test_keys_that_are_not_ours(void **state)
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
 		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
 		"disk "
-		"net varstore firmware
-");
+		"net varstore firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("hyperv = on", "web/guest.conf:1: hyperv: not supported by this version yet\n");
