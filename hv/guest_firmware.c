@@ -138,7 +138,7 @@ enum hv_status guest_firmware_load(struct guest *g, bool *done)
 	unsigned part = g->firmware_loaded++;
 	uint64_t base = LAYOUT_4G;
 
-	*done = part == count;
+	*done = part >= count;
 	if (*done) {
 		return load_shadow(g, parts[0]);
 	}
@@ -230,7 +230,7 @@ enum hv_status guest_firmware_create(struct guest *g)
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
 	}
-	if (status == HV_OK && g->varstore != NULL) {
+	if (status == HV_OK && g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI) {
 		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
 							  g->varstore->file.size);
 	}
