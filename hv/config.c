@@ -598,8 +598,9 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	p.out = out;
 	check_guest_file(&p);
 	config_read(&p, &guest_schema, text);
-	/* What guest.conf does not name is looked for; not when it could not even be read. */
-	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0) {
+	/* What guest.conf does not name is looked for; not when it could not even be read, nor for
+	 * firmware that was asked for: that starts only a kernel that was, too. */
+	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0 && config_may_have_kernel(out)) {
 		out->kernel = pick_file(&p, looks_like_kernel, "kernel");
 	}
 	if (p.error_count == 0 && p.seen[KEY_INITRD] == 0) {
