@@ -54,7 +54,7 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
-GUESTS_SRCS += guests/devices/pflash.c
+GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
@@ -123,7 +123,7 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_hpet test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
@@ -138,7 +138,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
-FUZZ_TARGETS += fuzz_pflash fuzz_varstore
+FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
@@ -270,6 +270,7 @@ GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virti
 
 $(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/variables/order: MODULES := efivarfs
 $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -293,12 +294,13 @@ $(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
 GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+GUEST_MODULES += $(BUILD)/guest/variables/order
 
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* virtio/* variables/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.

@@ -331,6 +331,16 @@ static void set_paravirt(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->paravirt);
 }
 
+static void set_hpet(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {
+		[CONFIG_HPET_AUTO] = "auto", [CONFIG_HPET_ON] = "on", [CONFIG_HPET_OFF] = "off"};
+	struct guest_config *g = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "auto, on, off");
+
+	g->hpet = word < 0 ? g->hpet : (enum config_hpet)word;
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -437,6 +447,7 @@ static const struct config_key guest_keys[] = {
 	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
 	{"varstore", config_set_varstore, false},
+	{"hpet", set_hpet, false},
 	{"firmware", config_set_firmware, false},
 	{"hyperv", NULL, false},
 };

@@ -39,6 +39,7 @@
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
+ *	hpet	   auto (default): if it starts in firmware | on | off
  *	varstore   where UEFI variables are kept; hv/config_varstore.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
@@ -130,6 +131,9 @@ enum config_firmware {
 	CONFIG_FIRMWARE_IMAGE,
 };
 
+/* A device that guests with firmware have, and others if they want. */
+enum config_hpet { CONFIG_HPET_AUTO, CONFIG_HPET_ON, CONFIG_HPET_OFF };
+
 enum guest_restart { GUEST_RESTART_NEVER, GUEST_RESTART_ON_CRASH, GUEST_RESTART_ALWAYS };
 
 struct config_module {
@@ -151,6 +155,7 @@ struct guest_config {
 	bool balloon;
 	bool debug_exit;
 	bool test_device;
+	enum config_hpet hpet;
 	bool paravirt; /* the KVM interfaces are offered */
 	enum guest_restart restart;
 	/* Indices into the tree's entries, or CONFIG_NO_ENTRY; the files are readable and not

@@ -226,7 +226,7 @@ enum hv_status guest_firmware_create(struct guest *g)
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
 	}
-	if (status == HV_OK && g->varstore != NULL) {
+	if (status == HV_OK && g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI) {
 		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
 							  g->varstore->file.size);
 	}

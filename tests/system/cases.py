@@ -7,6 +7,7 @@ import case_devices
 import case_disk
 import case_firmware
 import case_hostile
+import case_hpet
 import case_isolation
 import case_linux
 import case_machine
@@ -15,10 +16,11 @@ import case_payloads
 import case_screen
 import case_smp
 import case_uplink
+import case_variables
 
 
 def all_cases():
     modules = (case_linux, case_disk, case_network, case_uplink, case_firmware, case_debian, case_balloon,
                case_screen, case_payloads, case_devices, case_hostile, case_isolation,
-               case_machine, case_smp, case_config)
+               case_machine, case_smp, case_config, case_variables, case_hpet)
     return [case for module in modules for case in module.cases()]
