@@ -64,7 +64,7 @@ GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devi
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
-GUESTS_SRCS += guests/devices/pflash.c
+GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
 GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devices/e1000_irq.c guests/devices/e1000_offload.c \
@@ -142,7 +142,7 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_hpet test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
 UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload test_e1000_phy test_e1000_regs test_e1000_rom \
 	test_e1000_rx test_e1000_stats test_e1000_tx
 UNIT_TESTS += test_net_queue test_net_sum
@@ -173,7 +173,7 @@ FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuz
 FUZZ_TARGETS += fuzz_nvme_ctl
 FUZZ_TARGETS += fuzz_ahci_device
 FUZZ_TARGETS += fuzz_ata fuzz_ide
-FUZZ_TARGETS += fuzz_pflash fuzz_varstore
+FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
@@ -307,6 +307,7 @@ GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virti
 
 $(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/variables/order: MODULES := efivarfs
 $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -350,12 +351,13 @@ $(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
 GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+GUEST_MODULES += $(BUILD)/guest/variables/order
 
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* virtio/* variables/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \

@@ -338,6 +338,16 @@ static void set_hyperv(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->hyperv);
 }
 
+static void set_hpet(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {
+		[CONFIG_HPET_AUTO] = "auto", [CONFIG_HPET_ON] = "on", [CONFIG_HPET_OFF] = "off"};
+	struct guest_config *g = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "auto, on, off");
+
+	g->hpet = word < 0 ? g->hpet : (enum config_hpet)word;
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -445,6 +455,7 @@ static const struct config_key guest_keys[] = {
 	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
 	{"varstore", config_set_varstore, false},
+	{"hpet", set_hpet, false},
 	{"firmware", config_set_firmware, false},
 };
 
@@ -605,8 +616,9 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	p.out = out;
 	check_guest_file(&p);
 	config_read(&p, &guest_schema, text);
-	/* What guest.conf does not name is looked for; not when it could not even be read. */
-	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0) {
+	/* What guest.conf does not name is looked for; not when it could not even be read, nor for
+	 * firmware that was asked for: that starts only a kernel that was, too. */
+	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0 && config_may_have_kernel(out)) {
 		out->kernel = pick_file(&p, looks_like_kernel, "kernel");
 	}
 	if (p.error_count == 0 && p.seen[KEY_INITRD] == 0) {

@@ -215,6 +215,7 @@ static enum hv_status create_board(struct guest *g)
 		.serial = g->config->serial,
 		.debug_exit = g->config->debug_exit,
 		.test_device = g->config->test_device,
+		.hpet = guest_has_hpet(g),
 		.firmware = guest_has_firmware(g),
 		.ops = &board_ops,
 		.ctx = g,
@@ -407,6 +408,7 @@ static enum hv_status write_tables(struct guest *g)
 {
 	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
 				     .serial = g->config->serial,
+				     .hpet = guest_has_hpet(g),
 				     .window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
 	size_t used = 0;

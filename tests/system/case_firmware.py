@@ -14,7 +14,7 @@ EXITS = {"bios": 25000, "uefi": 200000}
 
 
 def guest(name, bus="virtio", **keys):
-    return {f"{name}/guest.conf": guest_conf(memory="256M", disk=f"/images/grub.img, bus={bus}", **keys)}
+    return {f"{name}/guest.conf": guest_conf(memory="384M", disk=f"/images/grub.img, bus={bus}", **keys)}
 
 
 def exits_at_grub(name, most):
@@ -35,7 +35,7 @@ def boots(name, kind, grub, cpus):
         Expect(rf"^{name}\| firmware: tables {TABLES}", 30),
         Expect(rf"^{name}\| firmware: dmi Bulkhead, Virtual machine, serial {name}$", 30),
         Expect(rf"^{name}\| firmware: uuid {UUID}$", 30),
-        Expect(rf"^{name}\| firmware: structures 0-0 1-0 127-0 16-0 17-0 19-0 3-0 32-0 4-0 ", 30),
+        Expect(rf"^{name}\| firmware: structures 0-0 1-0 127-0 16-0 17-0 19-0 3-0 32-0 4-0$", 30),
         Expect(rf"^{name}\| firmware: cpus {cpus}, disk \d+ sectors$", 30),
         Expect(rf"^{name}\| firmware: disk reads right$", 30),
         stopped(name, "power-off"), gone(name)])
@@ -71,7 +71,8 @@ def refused():
     none = {"none/disk.img": b"x" * 512, "none/guest.conf": "firmware = none\n"}
     odd = {"odd/my.rom": b"x" * 1000, "odd/guest.conf": "firmware = my.rom\n"}
     return Case(
-        "firmware-refused", stick(ALL, other, none, odd, {"firmware/readme": b"none here\n"}, guest("no")),
+        "firmware-refused", stick(ALL, {"images/grub.img": GRUB}, other, none, odd, {"firmware/readme": b"none here\n"},
+                                   guest("no")),
         [Expect(r"^bulkhead: config: none/guest\.conf: no kernel in the folder .* and no disk to boot", 200),
          Expect(r"^bulkhead: config: odd/guest\.conf: the firmware odd/my\.rom has 1000 bytes", 20),
          Expect(r'^bulkhead: config: other/: "disk\.qcow2" is no raw image', 20),

@@ -134,6 +134,7 @@ static void test_every_key(void **state)
 				     "serial = off\n"
 				     "rng = on\n"
 				     "balloon = on\n"
+				     "hpet = on\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -154,6 +155,7 @@ static void test_every_key(void **state)
 	assert_true(guest.rng);
 	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
+	assert_int_equal(guest.hpet, CONFIG_HPET_ON);
 	/* Microsoft's interface takes the place of KVM's. */
 	assert_false(guest.hyperv);
 	assert_int_equal(load("web", "paravirt = on\nhyperv = on"), HV_OK);
@@ -322,10 +324,9 @@ static void test_keys_that_are_not_ours(void **state)
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
 		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
-		"net varstore firmware\n");
+		"net varstore hpet firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
-	refused("hyperv = on", "web/guest.conf:1: hyperv: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
 		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
 	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "
