@@ -365,8 +365,13 @@ $(BUILD)/guest/grub.img: tools/grub-disk $(BUILD)/guest/vmlinuz $(BUILD)/guest/i
 	$(Q)tools/grub-disk $@ $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img \
 		"console=ttyS0 quiet task=firmware"
 
+# The same with the kernel that knows SATA ports.
+$(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
+
 # What the system tests boot, beside the image of the sample guests.
-SYSTEM_FILES := $(BUILD)/guest/grub.img $(GUEST_GENERIC)
+SYSTEM_FILES := $(BUILD)/guest/grub.img $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests whose disks are on SATA ports."""
 from disks import Disk, Partition
-from harness import BOCHS, BUILD, Case, Check, Expect
+from harness import BOCHS, BUILD, Case, Check, Expect, Send, Trial
 from sticks import LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, stick, stopped
 
 DISK_IMAGE = BUILD / "guest/disk.img"
@@ -35,5 +35,24 @@ def sata():
         timeout=300, disks=(disk,), left_out=dict.fromkeys(BOCHS, "Bochs has no such disks"))
 
 
+def boots(name, kind, grub):
+    return Trial(f"{name} boots by {kind}", [
+        Send(f"start {name}"),
+        Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped"),
+        Expect(rf"^{name}\| firmware: started by {kind}$", LINUX_BOOT, rf"^{name}\| firmware: started by"),
+        Expect(rf"^{name}\| firmware: disk reads right$", 30, rf"^{name}\| firmware: end"),
+        stopped(name, "power-off"), gone(name)])
+
+
+def boot():
+    """SeaBIOS and OVMF boot from a SATA port, and what they boot finds its disk there."""
+    guests = [{f"{name}/guest.conf": guest_conf(memory="512M", disk="/images/grub.img, bus=ahci", firmware=kind)}
+              for name, kind in (("old", "bios"), ("new", "uefi"))]
+    return Case(
+        "firmware-sata", stick("console = all\nautostart = none\n", {"images/grub.img": GENERIC / "grub.img"}, *guests),
+        [READY, boots("old", "bios", "pc"), boots("new", "uefi", "efi"), POWER_OFF],
+        timeout=400, left_out=dict.fromkeys(BOCHS, "firmware takes Bochs many minutes"))
+
+
 def cases():
-    return [sata()]
+    return [sata(), boot()]
