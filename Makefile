@@ -297,8 +297,9 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)rm -rf $(@D)
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
-# Debian's kernel for all machines, for guests whose disks are on SATA ports: the one above has no AHCI.
+# Debian's kernel for all machines, for guests whose disks are on SATA ports or IDE: the one above knows neither.
 GUEST_SATA := ahci sd_mod ext4 crc32c_generic
+GUEST_IDE := ata_piix sd_mod sr_mod ext4 crc32c_generic
 GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
 
 $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
@@ -309,6 +310,7 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
+$(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
 $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -341,10 +343,11 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
-		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order
+		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
+		$(BUILD)/guest/generic/ide/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.

@@ -24,8 +24,8 @@ def turn(name):
 
 def modes(lines):
     """The one moves data by bus master, the other word by word."""
-    assert any(x.startswith("dma| ide: MWDMA2 MWDMA2") for x in lines), "no DMA"
-    assert any(x.startswith("pio| ide: PIO4 PIO4") for x in lines), "no PIO"
+    assert any(x.startswith("dma| ide: XFER_MW_DMA_2 XFER_MW_DMA_2") for x in lines), "no DMA"
+    assert any(x.startswith("pio| ide: XFER_PIO_4 XFER_PIO_4") for x in lines), "no PIO"
 
 
 def ide():

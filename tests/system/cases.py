@@ -7,6 +7,7 @@ import case_devices
 import case_disk
 import case_firmware
 import case_hostile
+import case_ide
 import case_isolation
 import case_linux
 import case_machine
@@ -19,7 +20,7 @@ import case_uplink
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_sata, case_network, case_uplink, case_firmware, case_debian,
+    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_uplink, case_firmware, case_debian,
                case_balloon, case_screen, case_payloads, case_devices, case_hostile, case_isolation,
                case_machine, case_smp, case_config)
     return [case for module in modules for case in module.cases()]
