@@ -12,7 +12,8 @@
  *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both and
  *				8254 before 8259 and IOAPIC; a PCI device model, the PCI host,
  *				its MSI-X table, in this order, before 8259 and IOAPIC; of a
- *				virtio device first the registers, then one of its queues
+ *				virtio device first the registers, then one of its queues; of
+ *				an AHCI controller a port, then what the ports share
  *	a network		hv/net/switch.c, never two; then what receives from it: the
  *				queue of a guest's NIC, a network card
  *	the LAPIC of a vCPU	no two at once
