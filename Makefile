@@ -158,6 +158,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_nvme_ctl
 FUZZ_TARGETS += fuzz_ahci_device
 FUZZ_TARGETS += fuzz_ata fuzz_ide
 FUZZ_TARGETS += fuzz_pflash fuzz_varstore

@@ -21,12 +21,12 @@
 
 #define NQN_PREFIX "nqn.2014.08.org.nvmexpress:1af41af4"
 
-static void put_text(uint8_t *page, unsigned offset, const char *text, unsigned size)
+void nvme_ctl_put_text(void *page, unsigned offset, const char *text, unsigned size)
 {
-	unsigned n = (unsigned)min_u64(str_len(text), size);
+	uint8_t *to = (uint8_t *)page + offset;
 
-	memset(page + offset, ' ', size);
-	memcpy(page + offset, text, n);
+	memset(to, ' ', size);
+	memcpy(to, text, min_u64(str_len(text), size));
 }
 
 /* Made of ids, serial number and model, as for controllers that have no better name. */
@@ -53,9 +53,9 @@ static void fill_controller(const struct nvme_ctl *c, uint8_t *page)
 {
 	nvme_ctl_put(page, NVME_IDC_VID, NVME_CTL_VENDOR, 2);
 	nvme_ctl_put(page, NVME_IDC_SSVID, NVME_CTL_VENDOR, 2);
-	put_text(page, NVME_IDC_SN, c->device->serial, NVME_IDC_SN_SIZE);
-	put_text(page, NVME_IDC_MN, NVME_CTL_MODEL, NVME_IDC_MN_SIZE);
-	put_text(page, NVME_IDC_FR, NVME_CTL_FIRMWARE, NVME_IDC_FR_SIZE);
+	nvme_ctl_put_text(page, NVME_IDC_SN, c->device->serial, NVME_IDC_SN_SIZE);
+	nvme_ctl_put_text(page, NVME_IDC_MN, NVME_CTL_MODEL, NVME_IDC_MN_SIZE);
+	nvme_ctl_put_text(page, NVME_IDC_FR, NVME_CTL_FIRMWARE, NVME_IDC_FR_SIZE);
 	put_subsystem(page);
 	nvme_ctl_put(page, NVME_IDC_MDTS, NVME_CTL_MDTS, 1);
 	nvme_ctl_put(page, NVME_IDC_VER, NVME_VS_1_4, 4);

@@ -5,7 +5,7 @@
 #include "guests/devices/nvme_ctl.h"
 
 #define NVME_CTL_MODEL "Bulkhead NVMe"
-#define NVME_CTL_FIRMWARE "1.0     "
+#define NVME_CTL_FIRMWARE "1.0"
 
 /* ---- nvme_ctl_prp.c ---- */
 
@@ -84,6 +84,8 @@ uint16_t nvme_ctl_get_feature(struct nvme_ctl *c, const struct nvme_command *com
 uint16_t nvme_ctl_set_feature(struct nvme_ctl *c, const struct nvme_command *command,
 			      uint32_t *result);
 uint16_t nvme_ctl_get_log(struct nvme_ctl *c, const struct nvme_command *command);
+/* ASCII without an end, filled up with spaces. */
+void nvme_ctl_put_text(void *page, unsigned offset, const char *text, unsigned size);
 /* To the values after a reset. */
 void nvme_ctl_reset_features(struct nvme_ctl *c);
 /* The first `bytes` of c->page go to where the command says. */

@@ -72,7 +72,7 @@ static uint32_t fill_health(struct nvme_ctl *c, uint8_t *page)
 static uint32_t fill_firmware(uint8_t *page)
 {
 	page[0] = 1;
-	memcpy(page + NVME_FIRMWARE_SLOT, NVME_CTL_FIRMWARE, NVME_IDC_FR_SIZE);
+	nvme_ctl_put_text(page, NVME_FIRMWARE_SLOT, NVME_CTL_FIRMWARE, NVME_IDC_FR_SIZE);
 	return NVME_FIRMWARE_BYTES;
 }
 

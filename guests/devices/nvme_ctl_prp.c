@@ -11,7 +11,7 @@
 #include "hv/api/gmem.h"
 #include "hv/base/bits.h"
 
-#define ENTRY_BYTES 8u
+#define ENTRY_BYTES 8ull
 #define OFFSET_MASK (PAGE_SIZE - 1)
 
 /* `count` entries of the list at `at` become pages. */
