@@ -374,8 +374,13 @@ $(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
 
+# A CD that boots GRUB by BIOS.
+$(BUILD)/guest/cd.iso: tools/grub-cd
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-cd $@ "the words on the CD"
+
 # What the system tests boot, beside the image of the sample guests.
-SYSTEM_FILES := $(BUILD)/guest/grub.img $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
+SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
