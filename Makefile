@@ -299,7 +299,7 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Debian's kernel for all machines, for guests whose disks are on SATA ports or IDE: the one above knows neither.
-GUEST_SATA := ahci sd_mod ext4 crc32c_generic
+GUEST_SATA := ahci sd_mod sr_mod ext4 crc32c_generic
 GUEST_IDE := ata_piix sd_mod sr_mod ext4 crc32c_generic
 GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
 
