@@ -30,7 +30,7 @@ enum hv_status hyperv_create(struct vm *vm, unsigned vcpu_count)
 		h->vps[i].vm = vm;
 		h->vps[i].index = i;
 		stimer_init(&h->vps[i]);
-		synic_reset(&h->vps[i]);
+		synic_init(&h->vps[i]);
 	}
 	vm->hyperv = h;
 	return HV_OK;
@@ -40,6 +40,7 @@ void hyperv_stop(struct vm *vm)
 {
 	for (unsigned i = 0; vm->hyperv != NULL && i < vm->hyperv->vp_count; i++) {
 		stimer_reset(&vm->hyperv->vps[i]);
+		synic_reset(&vm->hyperv->vps[i]);
 	}
 }
 

@@ -43,6 +43,7 @@ struct hyperv_vp {
 	unsigned index;
 	struct spinlock lock;
 	struct hyperv_vp_state state;
+	struct vtimer sweep; /* looks after automatic EOIs; armed under `lock` */
 	struct stimer timers[HV_STIMER_COUNT];
 	_Atomic uint32_t fired; /* timers that went off, one bit each */
 };
@@ -118,6 +119,7 @@ bool hyperv_apic_write(struct vcpu *vcpu, uint32_t index, uint64_t value) HV_MUS
 
 /* --- synic.c --- */
 
+void synic_init(struct hyperv_vp *vp);
 void synic_reset(struct hyperv_vp *vp);
 /* MSR_HV_SCONTROL to MSR_HV_SINT15. False: #GP. */
 bool synic_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value) HV_MUST_CHECK;

@@ -12,14 +12,49 @@
  *
  * Source: TLFS, "Virtual Interrupt Control", "Synthetic Interrupt Controller (SynIC)".
  */
+#include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/base/str.h"
 #include "hv/hyperv_internal.h"
 
 #define FIRST_VECTOR 16u
 
+/* --- automatic EOI --- */
+
+/*
+ * A CPU that delivers interrupts by itself leaves such a vector in service, and keeps away what is
+ * below it, until somebody hands over to it again. While there is one the vCPU is made to look.
+ */
+#define SWEEP_NS 100000u
+
+static void arm_sweep_locked(struct hyperv_vp *vp)
+{
+	if (lapic_page_auto_eoi_waits(hyperv_lapic(vp))) {
+		vtimer_arm(&vp->sweep, vtime_now(&vp->vm->time) + clock_ns_to_ticks(SWEEP_NS));
+	}
+}
+
+static void sweep(struct vtimer *vtimer)
+{
+	struct hyperv_vp *vp = container_of(vtimer, struct hyperv_vp, sweep);
+
+	guest_kick(guest_of(vp->vm), vp->index);
+	lock_acquire(&vp->lock);
+	arm_sweep_locked(vp);
+	lock_release(&vp->lock);
+}
+
+/* --- life --- */
+
+void synic_init(struct hyperv_vp *vp)
+{
+	vtimer_init(&vp->sweep, &vp->vm->time, sweep);
+	synic_reset(vp);
+}
+
 void synic_reset(struct hyperv_vp *vp)
 {
+	vtimer_cancel(&vp->sweep);
 	lock_acquire(&vp->lock);
 	vp->state.scontrol = 0;
 	vp->state.siefp = 0;
@@ -40,12 +75,15 @@ static bool takes_locked(const struct hyperv_vp *vp, unsigned sint)
 		(vp->state.sint[sint] & HV_SINT_POLLED) != 0);
 }
 
-static void raise_locked(const struct hyperv_vp *vp, unsigned sint)
+static void raise_locked(struct hyperv_vp *vp, unsigned sint)
 {
 	uint64_t value = vp->state.sint[sint];
 
 	if ((value & (HV_SINT_MASKED | HV_SINT_POLLED)) == 0) {
 		lapic_interrupt(hyperv_lapic(vp), (uint8_t)(value & HV_SINT_VECTOR));
+		if ((value & HV_SINT_AUTO_EOI) != 0) {
+			arm_sweep_locked(vp);
+		}
 	}
 }
 

@@ -224,9 +224,11 @@ void lapic_settle_eoi(struct lapic *l, bool ended);
 
 /*
  * The vectors whose service is over as soon as they are accepted: the SynIC's automatic EOI. Where
- * the CPU virtualizes interrupts it is over when the vCPU is next looked at.
+ * the CPU virtualizes interrupts it is over at the next hand-over.
  */
 void lapic_set_auto_eoi(struct lapic *l, const struct vecset *vectors);
+/* Whether such a vector still needs one: it waits, or the CPU has it in service. From anywhere. */
+bool lapic_page_auto_eoi_waits(struct lapic *l);
 /* While it is watched each new request kicks the vCPU, whatever is in service and in the TPR. */
 void lapic_watch(struct lapic *l, bool watched);
 /* Whether any vector is requested and not in service yet. */

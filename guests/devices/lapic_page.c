@@ -113,8 +113,8 @@ static uint8_t or_none(int vector)
 }
 
 /*
- * The CPU knows no automatic EOI: the service of such a vector ends here, at the exit that the next
- * request brings at the latest. What waits in the page's IRR below it has to wait as long.
+ * The CPU knows no automatic EOI: the service of such a vector ends here. What waits in the page's
+ * IRR below it has to wait as long; who uses it sees to hand-overs (hv/synic.c).
  */
 static void end_auto_eoi_locked(struct lapic *l)
 {
@@ -125,6 +125,19 @@ static void end_auto_eoi_locked(struct lapic *l)
 			lapic_page_set(l, REG_ISR + i, isr & ~l->auto_eoi.word[i]);
 		}
 	}
+}
+
+bool lapic_page_auto_eoi_waits(struct lapic *l)
+{
+	uint32_t found = 0;
+
+	lock_acquire(&l->lock);
+	for (uint32_t i = 0; l->page != NULL && i < VECSET_WORDS; i++) {
+		found |= l->auto_eoi.word[i] & (l->irr.word[i] | lapic_page_get(l, REG_IRR + i) |
+						lapic_page_get(l, REG_ISR + i));
+	}
+	lock_release(&l->lock);
+	return found != 0;
 }
 
 void lapic_page_hand_over(struct lapic *l, struct apic_entry *out)

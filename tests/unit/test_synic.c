@@ -186,6 +186,38 @@ static void the_end_comes_by_itself(void **state)
 	assert_int_equal(vecset_highest(&l->isr), VECTOR);
 }
 
+/* Where the CPU keeps it in service: the vCPU is made to look until it is not any more. */
+static void a_late_end_is_looked_after(void **state)
+{
+	static uint32_t page[APIC_PAGE_SIZE / 4];
+	struct lapic *l = board_lapic(g->board, 0);
+	struct apic_entry entry;
+
+	(void)state;
+	set_up(VECTOR | HV_SINT_AUTO_EOI);
+	lapic_use_page(l, page);
+	synic_raise(vp, SINT);
+	lapic_page_hand_over(l, &entry);
+	assert_int_equal(entry.requested, VECTOR);
+	for (unsigned i = 0; i < 3; i++) {
+		atomic_store(&vcpu->requests, 0);
+		vm_rig_advance(VM_RIG_HZ / 10000 + 1);
+		assert_true(exit_requested(VCPU_REQ_EVENT));
+	}
+	/* The CPU delivers it. */
+	page[0x200 / 4 + VECTOR / 32 * 4] = 0;
+	page[0x100 / 4 + VECTOR / 32 * 4] = BIT32(VECTOR % 32);
+	assert_true(lapic_page_auto_eoi_waits(l));
+	lapic_page_hand_over(l, &entry);
+	assert_int_equal(entry.in_service, 0);
+	vm_rig_advance(VM_RIG_HZ / 10000 + 1);
+	atomic_store(&vcpu->requests, 0);
+	vm_rig_advance(VM_RIG_HZ);
+	assert_false(exit_requested(VCPU_REQ_EVENT));
+	/* The rig's CPU has no such thing. */
+	l->page = NULL;
+}
+
 static void other_processors_have_their_own(void **state)
 {
 	struct hyperv_vp *other = &g->vm.hyperv->vps[2];
@@ -213,6 +245,7 @@ int main(void)
 		HYPERV_TEST(a_polled_one_does_not_interrupt),
 		HYPERV_TEST(an_event_flag_is_set_once),
 		HYPERV_TEST(the_end_comes_by_itself),
+		HYPERV_TEST(a_late_end_is_looked_after),
 		HYPERV_TEST(other_processors_have_their_own),
 	};
 
