@@ -82,6 +82,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
+HV_SRCS += hv/monitor_windows.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
 HV_SRCS += hv/guest_disk_ide.c
@@ -149,6 +150,7 @@ UNIT_TESTS += test_net_queue test_net_sum
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_monitor_windows
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
