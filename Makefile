@@ -316,7 +316,7 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
 # Debian's kernel for all machines, for guests whose disks are on SATA ports or IDE: the one above knows neither.
-GUEST_SATA := ahci sd_mod ext4 crc32c_generic
+GUEST_SATA := ahci sd_mod sr_mod ext4 crc32c_generic
 GUEST_IDE := ata_piix sd_mod sr_mod ext4 crc32c_generic
 GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
 
@@ -388,8 +388,18 @@ $(BUILD)/guest/grub.img: tools/grub-disk $(BUILD)/guest/vmlinuz $(BUILD)/guest/i
 	$(Q)tools/grub-disk $@ $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img \
 		"console=ttyS0 quiet task=firmware"
 
+# The same with the kernel that knows SATA ports.
+$(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
+
+# A CD that boots GRUB by BIOS.
+$(BUILD)/guest/cd.iso: tools/grub-cd
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-cd $@ "the words on the CD"
+
 # What the system tests boot, beside the image of the sample guests.
-SYSTEM_FILES := $(BUILD)/guest/grub.img $(GUEST_GENERIC)
+SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \

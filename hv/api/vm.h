@@ -13,7 +13,8 @@
  *				8254 and HPET before the board's shared lines, then 8259 and
  *				IOAPIC; a PCI device model, the PCI host, its MSI-X table, in
  *				this order, before these; of a virtio device first the
- *				registers, then one of its queues
+ *				registers, then one of its queues; of an AHCI controller
+ *				a port, then what the ports share
  *	a network		hv/net/switch.c, never two; then what receives from it: the
  *				queue of a guest's NIC, a network card
  *	Hyper-V connections	hv/hyperv_ports.c; then the SynIC of a vCPU, no two at once

@@ -26,11 +26,17 @@ def exits_at_grub(name, most):
     return [Send(f"stats {name}"), Expect(r"^vcpu0\.exits \d+", 20), Check(check)]
 
 
-def boots(name, kind, grub, cpus):
+def resets(name, grub):
+    """It begins at the reset vector again."""
+    return [Send(f"reset {name}"), Expect(rf"^bulkhead: guest {name}: reset", 20),
+            Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped")]
+
+
+def boots(name, kind, grub, cpus, also=()):
     return Trial(f"{name} boots by {kind}", [
         Send(f"start {name}"),
         Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped"),
-        *exits_at_grub(name, EXITS[kind]),
+        *exits_at_grub(name, EXITS[kind]), *also,
         Expect(rf"^{name}\| firmware: started by {kind}$", LINUX_BOOT, rf"^{name}\| firmware: started by"),
         Expect(rf"^{name}\| firmware: tables {TABLES}", 30),
         Expect(rf"^{name}\| firmware: dmi Bulkhead, Virtual machine, serial {name}$", 30),
@@ -45,7 +51,8 @@ def firmware():
     """`firmware = auto` finds the EFI system partition; `bios` takes the boot sector of the same disk."""
     return Case(
         "firmware", stick(ALL, {"images/grub.img": GRUB}, guest("old", firmware="bios", cpus=2), guest("new")),
-        [READY, boots("old", "bios", "pc", 2), boots("new", "uefi", "efi", 1), *isolated(), POWER_OFF],
+        [READY, boots("old", "bios", "pc", 2, resets("old", "pc")), boots("new", "uefi", "efi", 1), *isolated(),
+         POWER_OFF],
         timeout=600, left_out=ONE_AMD | {"bochs-vmx": "OVMF takes Bochs many minutes"})
 
 

@@ -2,9 +2,11 @@
 """Guests with disks and CD drives on IDE."""
 from case_sata import sata_linux
 from harness import BOCHS, BUILD, Case, Check, Expect, Send
-from sticks import LINUX_BOOT, POWER_OFF, READY, gone, stick, stopped
+from sticks import LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, stick, stopped
 
 DISK_IMAGE = BUILD / "guest/disk.img"
+GRUB = BUILD / "guest/grub.img"
+CD = BUILD / "guest/cd.iso"
 FAILED = r"^{0}\| ide: FAILED"
 
 
@@ -38,5 +40,21 @@ def ide():
         timeout=300, left_out=dict.fromkeys(BOCHS, "a kernel for all machines takes minutes there"))
 
 
+def firmware():
+    """SeaBIOS boots GRUB from a disk, which loads Linux from it, and from a CD: BIOS calls, data word by word."""
+    conf = {"memory": "192M", "firmware": "bios"}
+    disk = {"hd/guest.conf": guest_conf(disk="/images/grub.img, bus=ide", **conf)}
+    cd = {"cd/guest.conf": guest_conf(disk="/images/cd.iso, bus=ide", **conf)}
+    return Case(
+        "firmware-ide", stick("console = all\nautostart = none\n",
+                              {"images/grub.img": GRUB, "images/cd.iso": CD}, disk, cd),
+        [READY, Send("start cd"), Expect(r"^cd\| the words on the CD", LINUX_BOOT),
+         stopped("cd", "power-off"), gone("cd"),
+         Send("start hd"), Expect(r"^hd\| GRUB: by pc", LINUX_BOOT),
+         Expect(r"^hd\| firmware: started by bios", LINUX_BOOT), stopped("hd", "power-off"), gone("hd"),
+         POWER_OFF],
+        timeout=300, left_out=dict.fromkeys(BOCHS, "firmware on virtio disks runs there"))
+
+
 def cases():
-    return [ide()]
+    return [ide(), firmware()]
