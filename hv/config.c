@@ -598,6 +598,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->uefi_code = CONFIG_NO_ENTRY;
 	g->uefi_vars = CONFIG_NO_ENTRY;
 	g->vgabios = CONFIG_NO_ENTRY;
+	g->linuxboot = CONFIG_NO_ENTRY;
 	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));
 }
 

@@ -170,6 +170,7 @@ struct guest_config {
 	unsigned uefi_code;
 	unsigned uefi_vars;
 	unsigned vgabios;
+	unsigned linuxboot; /* if `firmware = bios` has a kernel to start */
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];

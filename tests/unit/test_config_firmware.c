@@ -84,8 +84,12 @@ static void test_the_kernel_decides(void **state)
 	assert_int_equal(guest.kernel, FILES);
 	assert_int_equal(guest.disk_count, 0);
 	refused("web", "firmware = bios\nkernel = vmlinuz",
-		"web/guest.conf: SeaBIOS starts disks only: kernel = goes with firmware = none or "
-		"uefi\n");
+		"web/guest.conf: for SeaBIOS to start a kernel, there has to be "
+		"firmware/linuxboot_dma.bin below \\bulkhead\n");
+	add("firmware/linuxboot_dma.bin", 1536);
+	assert_int_equal(load("web", "firmware = bios\nkernel = vmlinuz"), HV_OK);
+	assert_int_equal(guest.linuxboot, FILES + 2);
+	assert_int_equal(guest.kernel, FILES);
 }
 
 static void test_a_disk_alone(void **state)
