@@ -15,6 +15,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_BASE_SRCS += hv/base/crc32.c
 HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
+HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -63,9 +64,13 @@ GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devi
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
-GUESTS_SRCS += guests/devices/pflash.c
+GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
+GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devices/e1000_irq.c guests/devices/e1000_offload.c \
+	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
+	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
+GUESTS_SRCS += guests/devices/net_queue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -82,6 +87,8 @@ HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c h
 HV_SRCS += hv/guest_disk_ide.c
 HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
+HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
+	hv/hyperv_time.c hv/stimer.c hv/synic.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -135,7 +142,10 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_hpet test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload test_e1000_phy test_e1000_regs test_e1000_rom \
+	test_e1000_rx test_e1000_stats test_e1000_tx
+UNIT_TESTS += test_net_queue test_net_sum
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
@@ -147,6 +157,8 @@ UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_n
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
+UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
+	test_hyperv_time test_stimer test_synic test_windows_msrs
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -161,8 +173,10 @@ FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuz
 FUZZ_TARGETS += fuzz_nvme_ctl
 FUZZ_TARGETS += fuzz_ahci_device
 FUZZ_TARGETS += fuzz_ata fuzz_ide
-FUZZ_TARGETS += fuzz_pflash fuzz_varstore
+FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
+FUZZ_TARGETS += fuzz_hyperv
+FUZZ_TARGETS += fuzz_guest_e1000
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -293,6 +307,7 @@ GUEST_VIRTIO := virtio_pci virtio_blk virtio_net virtio_rng virtio_console virti
 
 $(BUILD)/guest/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/virtio/order: MODULES := $(GUEST_VIRTIO)
+$(BUILD)/guest/variables/order: MODULES := efivarfs
 $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -312,6 +327,7 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
 $(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
 $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
 	$(call say,MODULES,$(@D))
 	$(Q)rm -rf $(@D)
@@ -335,20 +351,21 @@ $(GUEST_PROGRAMS): hv/cpu/mem.S $(wildcard tests/load/*.h)
 		-static -nostdlib -fno-pic -fno-pie -o $@ $(filter-out %.h,$^)
 
 GUEST_MODULES := $(BUILD)/guest/button/order $(BUILD)/guest/virtio/order
+GUEST_MODULES += $(BUILD)/guest/variables/order
 
 $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(GUEST_MODULES)
 	$(call say,INITRD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* virtio/* variables/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
 		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
-		$(BUILD)/guest/generic/ide/order
+		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* e1000/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
@@ -393,6 +410,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \

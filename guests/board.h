@@ -13,6 +13,7 @@
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
 #include "guests/devices/debug_exit.h"
+#include "guests/devices/hpet.h"
 #include "guests/devices/i8042.h"
 #include "guests/devices/ioapic.h"
 #include "guests/devices/lapic.h"
@@ -41,6 +42,7 @@ struct board_ops {
 	void (*wake)(void *ctx);
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
 	void (*debug_exit)(void *ctx, uint32_t status);
+	void (*test_synic)(void *ctx, uint32_t command); /* of the test device; may be NULL */
 	void (*serial_output)(void *ctx, const char *data, size_t n);
 	void (*serial_room)(void *ctx); /* input that was refused may be offered again */
 };
@@ -54,6 +56,7 @@ struct board_config {
 	bool serial;	 /* COM1 exists */
 	bool debug_exit;
 	bool test_device;
+	bool hpet;
 	bool firmware; /* the guest starts in one, which programs the chipset */
 	const struct board_ops *ops;
 	void *ctx;
@@ -78,12 +81,25 @@ struct board_pci {
 	const struct board_pci_owner *owner;
 };
 
+/* Who drives an input of the IOAPIC that several may drive. */
+enum board_line_source { BOARD_LINE_PCI, BOARD_LINE_HPET, BOARD_LINE_SOURCES };
+
+/* Lines that more than one device has, or another one takes over. */
+struct board_lines {
+	struct spinlock lock; /* covers the rest, and the 8259's and the IOAPIC's view of it */
+	uint32_t gsis[BOARD_LINE_SOURCES]; /* asserted by each */
+	uint32_t isa;			   /* what the 8254 and the RTC assert */
+	bool replaced;			   /* the HPET has their lines */
+};
+
 struct board {
 	struct board_config cfg;
+	struct board_lines lines;
 	struct apic_bus apic_bus;
 	struct ioapic ioapic;
 	struct pic8259 pic;
 	struct pit8254 pit;
+	struct hpet hpet;
 	struct cmos_rtc rtc;
 	struct acpi_pm pm;
 	struct i8042 i8042;

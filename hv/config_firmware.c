@@ -130,6 +130,11 @@ void config_set_firmware(struct config_parser *p, struct span value)
 	g->bios = config_find_file(p, value);
 }
 
+bool config_may_have_kernel(const struct guest_config *g)
+{
+	return g->firmware == CONFIG_FIRMWARE_NONE || g->firmware == CONFIG_FIRMWARE_AUTO;
+}
+
 /* ---- disks ---- */
 
 static bool begins_with(struct span name, const char *prefix)
@@ -195,6 +200,11 @@ void config_finish_firmware(struct config_parser *p, struct guest_config *g)
 		pick_disk(p);
 	}
 	if (p->error_count != errors) {
+		return;
+	}
+	if (has_kernel && g->firmware == CONFIG_FIRMWARE_IS_BIOS) {
+		config_fail(p, "SeaBIOS starts disks only: kernel = goes with firmware = none or "
+			       "uefi");
 		return;
 	}
 	if (!has_kernel && (g->firmware == CONFIG_FIRMWARE_NONE ||

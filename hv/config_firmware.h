@@ -22,6 +22,8 @@
 
 /* The key's function. */
 void config_set_firmware(struct config_parser *p, struct span value);
+/* Whether a kernel is looked for in the folder. */
+bool config_may_have_kernel(const struct guest_config *g);
 /*
  * When all keys are read and a kernel has been looked for: `auto` is settled as far as the folder
  * tells, a folder's one disk image becomes its disk, and the firmware's files are found. Reports

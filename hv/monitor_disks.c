@@ -3,6 +3,7 @@
 #include "hv/blk/registry.h"
 #include "hv/guest.h"
 #include "hv/guest_disks.h"
+#include "hv/guest_varstore.h"
 #include "hv/monitor.h"
 
 /* --- info disks --- */
@@ -96,6 +97,15 @@ static void print_guest_disk(struct guest *g, unsigned index)
 	monitor_print("%s\n", d->config->readonly ? ", read-only" : "");
 }
 
+static void print_variables(struct guest *g)
+{
+	struct varstore *v = &g->varstore->store;
+
+	monitor_print("%s variables: %s, %u KiB%s\n", g->vm.name,
+		      v->device != NULL ? v->device->name : "in memory",
+		      v->blocks * (VARSTORE_BLOCK >> 10), varstore_fails(v) ? ", writes fail" : "");
+}
+
 void monitor_info_disks(void)
 {
 	for (unsigned i = 0; i < blk_registry_disk_count(); i++) {
@@ -107,6 +117,9 @@ void monitor_info_disks(void)
 
 		for (unsigned k = 0; !g->refused && k < g->config->disk_count; k++) {
 			print_guest_disk(g, k);
+		}
+		if (g->varstore != NULL) {
+			print_variables(g);
 		}
 	}
 }

@@ -6,6 +6,7 @@
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
 #include "hv/base/fmt.h"
+#include "hv/base/str.h"
 
 static struct debug_port *to_port(struct vdev *dev)
 {
@@ -58,6 +59,11 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	return addr == DEBUG_PORT ? DEBUG_PORT_ID : 0xff;
 }
 
+static bool is_printable(uint8_t value)
+{
+	return value >= ' ' && value < 0x7f;
+}
+
 static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 {
 	struct debug_port *d = to_port(dev);
@@ -68,7 +74,11 @@ static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 	if (value == '\n') {
 		end_line(d);
 	} else if (value != '\r') {
-		d->text[d->length++] = value >= ' ' && value < 0x7f ? (char)value : '.';
+		d->text[d->length] = '.';
+		if (is_printable(value)) {
+			memcpy(d->text + d->length, &value, 1);
+		}
+		d->length++;
 		if (d->length == DEBUG_PORT_LINE_MAX - 1) {
 			end_line(d);
 		}

@@ -127,7 +127,7 @@ enum hv_status fw_cfg_add_number(struct fw_cfg *f, uint16_t key, uint64_t number
 
 static uint8_t *entry_at(struct fw_cfg *f, unsigned index)
 {
-	return f->directory + 4 + index * FW_CFG_DIRECTORY_ENTRY;
+	return f->directory + 4 + (size_t)index * FW_CFG_DIRECTORY_ENTRY;
 }
 
 static bool has_file(struct fw_cfg *f, const char *name)

@@ -206,21 +206,6 @@ static struct atapi_drive *drive_of(struct ide *ide, unsigned unit, struct ide_c
 	return u->kind == IDE_CDROM ? &u->drive : NULL;
 }
 
-bool ide_has_medium(struct ide *ide, unsigned unit)
-{
-	struct ide_channel *c;
-	struct atapi_drive *drive = drive_of(ide, unit, &c);
-	bool there;
-
-	if (drive == NULL) {
-		return false;
-	}
-	lock_acquire(&c->dev.lock);
-	there = drive->medium != NULL;
-	lock_release(&c->dev.lock);
-	return there;
-}
-
 enum hv_status ide_eject(struct ide *ide, unsigned unit, bool force)
 {
 	struct ide_channel *c;

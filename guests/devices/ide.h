@@ -149,9 +149,7 @@ bool ide_is_idle(const struct ide *ide);
 /* Idle, and about to be freed. */
 void ide_fini(struct ide *ide);
 
-/* Whether unit 0 .. 3 is a CD drive with a medium. */
-bool ide_has_medium(struct ide *ide, unsigned unit);
-/* As atapi_eject; HV_E_UNSUPPORTED: the unit is no CD drive. From any CPU. */
+/* As atapi_eject for unit 0 .. 3; HV_E_UNSUPPORTED: that is no CD drive. From any CPU. */
 enum hv_status ide_eject(struct ide *ide, unsigned unit, bool force) HV_MUST_CHECK;
 /* As atapi_insert. HV_E_UNSUPPORTED also for a medium with blocks of more than 2048 bytes. */
 enum hv_status ide_insert(struct ide *ide, unsigned unit, struct blk_device *medium) HV_MUST_CHECK;

@@ -275,6 +275,12 @@ static uint8_t negative_sum(const uint8_t *bytes, size_t n)
 	return (uint8_t)-sum;
 }
 
+/* Without the terminator. */
+static void put_name(uint8_t *at, const char *name)
+{
+	memcpy(at, name, str_len(name));
+}
+
 static void build_anchor(const struct builder *b, uint8_t *a)
 {
 	uint16_t largest = (uint16_t)b->largest;
@@ -282,12 +288,12 @@ static void build_anchor(const struct builder *b, uint8_t *a)
 	uint16_t count = (uint16_t)b->count;
 
 	memset(a, 0, SMBIOS_ANCHOR_SIZE);
-	memcpy(a, "_SM_", 4);
+	put_name(a, "_SM_");
 	a[ANCHOR_CHECKSUM + 1] = SMBIOS_ANCHOR_SIZE;
 	a[ANCHOR_CHECKSUM + 2] = MAJOR;
 	a[ANCHOR_CHECKSUM + 3] = MINOR;
 	memcpy(a + ANCHOR_MAX_STRUCTURE, &largest, sizeof(largest));
-	memcpy(a + ANCHOR_INTERMEDIATE, "_DMI_", 5);
+	put_name(a + ANCHOR_INTERMEDIATE, "_DMI_");
 	memcpy(a + ANCHOR_TABLE_LENGTH, &length, sizeof(length));
 	memcpy(a + ANCHOR_COUNT, &count, sizeof(count));
 	a[ANCHOR_REVISION] = MAJOR << 4 | MINOR;

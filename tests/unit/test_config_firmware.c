@@ -72,12 +72,20 @@ static void test_the_kernel_decides(void **state)
 	assert_int_equal(guest.disk_count, 0);
 	assert_int_equal(load("web", "firmware = auto\ndisk = root.img"), HV_OK);
 	assert_int_equal(guest.firmware, CONFIG_FIRMWARE_NONE);
-	/* A kernel for the firmware to start. */
+	/* Firmware that was asked for does not start a kernel that was not. */
 	assert_int_equal(load("web", "firmware = bios"), HV_OK);
 	assert_int_equal(guest.firmware, CONFIG_FIRMWARE_IS_BIOS);
 	assert_int_equal(guest.bios, 0);
 	assert_int_equal(guest.vgabios, 3);
+	assert_int_equal(guest.kernel, CONFIG_NO_ENTRY);
+	assert_int_equal(guest.disk_count, 1);
+	assert_int_equal(load("web", "firmware = uefi\nkernel = vmlinuz"), HV_OK);
+	assert_int_equal(guest.firmware, CONFIG_FIRMWARE_IS_UEFI);
 	assert_int_equal(guest.kernel, FILES);
+	assert_int_equal(guest.disk_count, 0);
+	refused("web", "firmware = bios\nkernel = vmlinuz",
+		"web/guest.conf: SeaBIOS starts disks only: kernel = goes with firmware = none or "
+		"uefi\n");
 }
 
 static void test_a_disk_alone(void **state)

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "hv/guest_varstore.h"
 #include "hv/monitor.h"
 #include "tests/fakes/disk_rig.h"
 #include "tests/fakes/gpt_rig.h"
@@ -116,6 +117,23 @@ static void what_guests_wrote(void **state)
 	     "disk0.overlay-failed-writes 0\r\n");
 }
 
+static void where_variables_are(void **state)
+{
+	static uint8_t template[2 * VARSTORE_BLOCK];
+	struct guest_varstore *v;
+
+	(void)state;
+	web->uefi_vars = (struct guest_file){template, sizeof(template)};
+	assert_true(guest_varstore_open(web));
+	v = web->varstore;
+	says(monitor_info, "disks", "web variables: in memory, 8 KiB\r\n");
+	v->store.device = &disks[0].dev;
+	says(monitor_info, "disks", "web variables: nvme0, 8 KiB\r\n");
+	v->store.failing = true;
+	says(monitor_info, "disks", "web variables: nvme0, 8 KiB, writes fail\r\n");
+	v->store.device = NULL;
+}
+
 static void a_refused_guest(void **state)
 {
 	(void)state;
@@ -161,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disks_of_the_machine),
 		cmocka_unit_test(what_guests_wrote),
+		cmocka_unit_test(where_variables_are),
 		cmocka_unit_test(a_refused_guest),
 		cmocka_unit_test(media),
 	};
