@@ -5,6 +5,7 @@
 #include "guests/tables/e820.h"
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
+#include "hv/config_firmware.h"
 #include "hv/config_text.h"
 #include "hv/config_tree.h"
 
@@ -330,6 +331,23 @@ static void set_paravirt(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->paravirt);
 }
 
+static void set_hyperv(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->hyperv);
+}
+
+static void set_hpet(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {
+		[CONFIG_HPET_AUTO] = "auto", [CONFIG_HPET_ON] = "on", [CONFIG_HPET_OFF] = "off"};
+	struct guest_config *g = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "auto, on, off");
+
+	g->hpet = word < 0 ? g->hpet : (enum config_hpet)word;
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -431,12 +449,14 @@ static const struct config_key guest_keys[] = {
 	{"rng", set_rng, false},
 	{"balloon", set_balloon, false},
 	{"paravirt", set_paravirt, false},
+	{"hyperv", set_hyperv, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
-	{"firmware", NULL, false},
-	{"hyperv", NULL, false},
+	{"varstore", config_set_varstore, false},
+	{"hpet", set_hpet, false},
+	{"firmware", config_set_firmware, false},
 };
 
 static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),
@@ -522,18 +542,6 @@ static bool looks_like_initrd(struct span name)
 	return has_prefix(name, "initrd") || has_prefix(name, "initramfs");
 }
 
-static bool looks_like_disk(struct span name)
-{
-	static const char *const suffixes[] = {".img", ".raw", ".iso", ".qcow2", ".vhd", ".vmdk"};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		if (has_suffix(name, suffixes[i]) && !looks_like_initrd(name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * The one file of the folder that `matches`; CONFIG_NO_ENTRY, with an error, when several do, and
  * without one when none does.
@@ -561,28 +569,6 @@ static unsigned pick_file(struct config_parser *p, bool (*matches)(struct span),
 	return found != CONFIG_NO_ENTRY && config_check_content(p, found) ? found : CONFIG_NO_ENTRY;
 }
 
-static void pick_kernel(struct config_parser *p, struct guest_config *g)
-{
-	unsigned errors = p->error_count;
-	struct span name;
-
-	g->kernel = pick_file(p, looks_like_kernel, "kernel");
-	if (g->kernel != CONFIG_NO_ENTRY || p->error_count != errors) {
-		return;
-	}
-	for (unsigned i = 0; i < p->tree->count; i++) {
-		if (config_in_folder(&p->tree->entries[i], p->folder, &name) &&
-		    looks_like_disk(name)) {
-			config_fail(p,
-				    "there is only a disk image (\"%.*s\"); booting from disks is "
-				    "not supported by this version yet",
-				    (int)name.n, name.p);
-			return;
-		}
-	}
-	config_fail(p, "no kernel in the folder (a file named vmlinuz*, bzImage* or kernel*)");
-}
-
 /* A guest.conf that is there but could not be read must not count as absent. */
 static void check_guest_file(struct config_parser *p)
 {
@@ -607,6 +593,11 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->paravirt = true;
 	g->kernel = CONFIG_NO_ENTRY;
 	g->initrd = CONFIG_NO_ENTRY;
+	g->firmware = CONFIG_FIRMWARE_AUTO;
+	g->bios = CONFIG_NO_ENTRY;
+	g->uefi_code = CONFIG_NO_ENTRY;
+	g->uefi_vars = CONFIG_NO_ENTRY;
+	g->vgabios = CONFIG_NO_ENTRY;
 	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));
 }
 
@@ -625,13 +616,19 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	p.out = out;
 	check_guest_file(&p);
 	config_read(&p, &guest_schema, text);
-	/* What guest.conf does not name is looked for; not when it could not even be read. */
-	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0) {
-		pick_kernel(&p, out);
+	/* What guest.conf does not name is looked for; not when it could not even be read, nor for
+	 * firmware that was asked for: that starts only a kernel that was, too. */
+	if (p.error_count == 0 && p.seen[KEY_KERNEL] == 0 && config_may_have_kernel(out)) {
+		out->kernel = pick_file(&p, looks_like_kernel, "kernel");
 	}
 	if (p.error_count == 0 && p.seen[KEY_INITRD] == 0) {
 		out->initrd = pick_file(&p, looks_like_initrd, "initrd");
 	}
+	if (p.error_count == 0) {
+		config_finish_firmware(&p, out);
+	}
+	/* A guest sees one of the two. */
+	out->paravirt = out->paravirt && !out->hyperv;
 	return folder_errors + p.error_count == 0 ? HV_OK : HV_E_INVALID;
 }
 

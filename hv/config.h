@@ -18,6 +18,7 @@
  *	virtual-interrupts  auto (default): where the CPU has them and does them right | on | off
  *
  * guest.conf
+ *	firmware   auto (default) | none | bios | uefi | FILE; hv/config_firmware.h
  *	memory     16M .. 1T, whole MiB; default 512M
  *	cpus       1 .. 64 virtual CPUs; default 1
  *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in
@@ -37,7 +38,10 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	hyperv	   on | off (default): Microsoft's interface; then paravirt is off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
+ *	hpet	   auto (default): if it starts in firmware | on | off
+ *	varstore   where UEFI variables are kept; hv/config_varstore.h
  *	net        a NIC and the network it is on, several times; hv/config_net.h
  */
 #pragma once
@@ -50,6 +54,7 @@
 #include "hv/base/str.h"
 #include "hv/config_disk.h"
 #include "hv/config_net.h"
+#include "hv/config_varstore.h"
 #include "hv/sched.h"
 
 #define CONFIG_NAME_MAX 32u /* of a guest, with terminator */
@@ -65,6 +70,8 @@
 #define CONFIG_GUEST_FILE "guest.conf"
 /* The folder of files that several guests use: not a guest's. */
 #define CONFIG_IMAGES_FOLDER "images"
+/* The folder of firmware images: neither. */
+#define CONFIG_FIRMWARE_FOLDER "firmware"
 
 /* One file or folder below \bulkhead\. */
 struct config_entry {
@@ -83,7 +90,7 @@ struct config_error {
 	char file[CONFIG_PATH_MAX + 16]; /* relative to \bulkhead\; a folder ends in '/' */
 	unsigned line;			 /* 0: not about a line */
 	struct span key;		 /* empty: not about a key */
-	char text[200];			 /* what was found, what is allowed */
+	char text[280];			 /* what was found, what is allowed */
 };
 
 /* Receives each error; the error is gone when it returns. */
@@ -116,6 +123,18 @@ struct machine_config {
 	struct config_network networks[NETWORKS_MAX];
 };
 
+/* What a guest starts in. */
+enum config_firmware {
+	CONFIG_FIRMWARE_NONE,
+	CONFIG_FIRMWARE_AUTO, /* its first disk decides */
+	CONFIG_FIRMWARE_IS_BIOS,
+	CONFIG_FIRMWARE_IS_UEFI,
+	CONFIG_FIRMWARE_IMAGE,
+};
+
+/* A device that guests with firmware have, and others if they want. */
+enum config_hpet { CONFIG_HPET_AUTO, CONFIG_HPET_ON, CONFIG_HPET_OFF };
+
 enum guest_restart { GUEST_RESTART_NEVER, GUEST_RESTART_ON_CRASH, GUEST_RESTART_ALWAYS };
 
 struct config_module {
@@ -137,15 +156,26 @@ struct guest_config {
 	bool balloon;
 	bool debug_exit;
 	bool test_device;
+	enum config_hpet hpet;
 	bool paravirt; /* the KVM interfaces are offered */
+	bool hyperv;   /* Microsoft's are, in their place */
 	enum guest_restart restart;
-	unsigned kernel; /* index into the tree's entries; the file is readable and not empty */
-	unsigned initrd; /* likewise, or CONFIG_NO_ENTRY */
+	/* Indices into the tree's entries, or CONFIG_NO_ENTRY; the files are readable and not
+	 * empty. Without firmware there is a kernel. */
+	unsigned kernel;
+	unsigned initrd;
+	enum config_firmware firmware;
+	/* What that needs is there; likewise. `vgabios` if the stick has one. */
+	unsigned bios; /* also a firmware of one's own */
+	unsigned uefi_code;
+	unsigned uefi_vars;
+	unsigned vgabios;
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
 	unsigned disk_count;
 	struct config_disk disks[CONFIG_DISKS_MAX];
+	struct config_varstore varstore;
 	unsigned net_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 };
@@ -161,7 +191,8 @@ unsigned config_find(const struct config_tree *tree, struct span path);
 unsigned config_find_in(const struct config_tree *tree, struct span folder, const char *file);
 /*
  * Finds the guests' folders one by one: *cursor starts at 0, *name is the folder as it is spelt.
- * Folders that begin with '.' and CONFIG_IMAGES_FOLDER are skipped. False when there are no more.
+ * Folders that begin with '.', CONFIG_IMAGES_FOLDER and CONFIG_FIRMWARE_FOLDER are skipped. False
+ * when there are no more.
  */
 bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct span *name);
 

@@ -10,7 +10,7 @@
 #include "hv/base/fmt.h"
 #include "hv/config.h"
 
-#define CONFIG_KEYS_MAX 24u
+#define CONFIG_KEYS_MAX 32u
 
 /* One file being read. */
 struct config_parser {

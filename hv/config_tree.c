@@ -90,7 +90,8 @@ bool config_next_folder(const struct config_tree *tree, unsigned *cursor, struct
 	for (; *cursor < tree->count; (*cursor)++) {
 		struct span folder = folder_of(&tree->entries[*cursor]);
 		bool seen = folder.n == 0 || folder.p[0] == '.' ||
-			    config_same_name(folder, span_of(CONFIG_IMAGES_FOLDER));
+			    config_same_name(folder, span_of(CONFIG_IMAGES_FOLDER)) ||
+			    config_same_name(folder, span_of(CONFIG_FIRMWARE_FOLDER));
 
 		for (unsigned i = 0; i < *cursor && !seen; i++) {
 			seen = same_bytes(folder_of(&tree->entries[i]), folder);

@@ -10,6 +10,7 @@
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest_memory.h"
+#include "hv/guest_varstore.h"
 #include "hv/guest_vm.h"
 #include "hv/pv.h"
 #include "hv/recorder.h"
@@ -354,7 +355,7 @@ void guest_check_idle(void)
 static bool stop_step(struct guest *g)
 {
 	/* What a disk of the machine still has is in the device models' memory. */
-	if (!guest_disks_settled(g)) {
+	if (!guest_disks_settled(g) || !guest_varstore_settled(g)) {
 		return true;
 	}
 	guest_vm_destroy(g);

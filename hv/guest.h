@@ -54,6 +54,7 @@ enum guest_phase {
 	GUEST_PHASE_POPULATE,
 	GUEST_PHASE_PLAN,
 	GUEST_PHASE_LOAD,
+	GUEST_PHASE_FIRMWARE, /* in place of the two above */
 };
 
 /* What it gets of the CPUs; as in its configuration, where each key is explained. */
@@ -63,7 +64,9 @@ struct guest_share {
 	struct sched_cpumask pin;
 };
 
+struct firmware;
 struct guest_nic;
+struct guest_varstore;
 struct virtio_balloon;
 struct virtio_console;
 
@@ -82,11 +85,15 @@ struct guest {
 	struct guest_share share;
 	struct guest_file kernel;
 	struct guest_file initrd;
-	struct guest_file modules[CONFIG_MODULES_MAX];	 /* config->module_count of them */
+	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
+	struct guest_file bios, uefi_code, uefi_vars, vgabios;
+	enum config_firmware firmware_kind;		 /* from guest_firmware_choose on */
 	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
 	/* config->disk_count of them, from guest_disks_open on. */
 	struct guest_disk *disks[CONFIG_DISKS_MAX];
-	bool refused; /* it may not start: `reason` says which disk is missing, or taken */
+	struct guest_varstore
+		*varstore; /* of UEFI firmware, from guest_varstore_open on; or NULL */
+	bool refused;	   /* it may not start: `reason` says what is missing, or taken */
 	enum guest_state state;
 	enum guest_end end;
 	char reason[GUEST_REASON_MAX]; /* of the last stop */
@@ -102,6 +109,7 @@ struct guest {
 	unsigned quick_ends; /* in a row */
 	uint64_t overhead;   /* bytes of hypervisor memory beyond the RAM */
 	struct board *board;
+	struct firmware *firmware;	/* if guest_has_firmware, while it has a board; else NULL */
 	struct virtio_balloon *balloon; /* if config->balloon, while it has a board; else NULL */
 	struct guest_memory memory;
 	struct virtio_console *virtio_console;	 /* if config->virtio_console, while it has a VM */
@@ -120,6 +128,7 @@ struct guest {
 	struct ram_layout ram;
 	struct kernel_plan plan;
 	struct load_progress progress;
+	unsigned firmware_loaded;	 /* parts */
 	_Atomic uint64_t wall_clock_msr; /* as any vCPU wrote it last */
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks;		 /* host */

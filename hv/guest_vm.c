@@ -17,8 +17,10 @@
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
 #include "hv/fpu.h"
+#include "hv/guest_firmware.h"
 #include "hv/guest_net.h"
 #include "hv/guest_virtio.h"
+#include "hv/hyperv.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -129,6 +131,13 @@ static size_t console_to_board(void *ctx, const char *data, size_t n)
 	return board_serial_input(g->board, data, n);
 }
 
+static void board_wants_synic(void *ctx, uint32_t command)
+{
+	struct guest *g = ctx;
+
+	hyperv_test_command(&g->vm, command);
+}
+
 static const struct board_ops board_ops = {
 	.kick = board_wants_kick,
 	.nmi = board_wants_nmi,
@@ -139,6 +148,7 @@ static const struct board_ops board_ops = {
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.debug_exit = board_wants_debug_exit,
+	.test_synic = board_wants_synic,
 	.serial_output = board_wants_output,
 	.serial_room = board_has_room,
 };
@@ -158,7 +168,8 @@ static bool start_failed(struct guest *g, const char *what, enum hv_status statu
 
 static enum hv_status declare_ram(struct guest *g)
 {
-	enum hv_status status = ram_layout_build(g->config->memory, &g->ram);
+	uint64_t mmio = guest_has_firmware(g) ? LAYOUT_FIRMWARE_MMIO_BASE : LAYOUT_MMIO_BASE;
+	enum hv_status status = ram_layout_build(g->config->memory, mmio, &g->ram);
 
 	for (unsigned i = 0; status == HV_OK && i < g->ram.count; i++) {
 		status = gspace_add_region(&g->vm.gspace, g->ram.ranges[i].base,
@@ -204,6 +215,8 @@ static enum hv_status create_board(struct guest *g)
 		.serial = g->config->serial,
 		.debug_exit = g->config->debug_exit,
 		.test_device = g->config->test_device,
+		.hpet = guest_has_hpet(g),
+		.firmware = guest_has_firmware(g),
 		.ops = &board_ops,
 		.ctx = g,
 	};
@@ -230,6 +243,8 @@ static void describe_cpu(struct guest *g)
 		.tsc_hz = clock_hz(),
 		.apic_hz = LAPIC_TIMER_HZ,
 		.paravirt = g->config->paravirt,
+		.hyperv = g->config->hyperv,
+		.virtual_interrupts = the_backend->info.virtual_interrupts,
 		.xcr0_supported = fpu_supported(),
 		.no_rdtscp = the_backend->info.no_rdtscp,
 		.no_invpcid = the_backend->info.no_invpcid,
@@ -264,6 +279,9 @@ static enum hv_status create_vm(struct guest *g)
 		gspace_limit_code(&vm->gspace, PT_LEVEL_4K);
 	}
 	status = declare_ram(g);
+	if (status == HV_OK && guest_has_firmware(g)) {
+		status = guest_firmware_add_memory(g);
+	}
 	if (status == HV_OK) {
 		status = the_backend->vm_init(vm);
 	}
@@ -271,7 +289,12 @@ static enum hv_status create_vm(struct guest *g)
 		return status;
 	}
 	g->has_backend_vm = true;
-	status = create_vcpus(g);
+	if (g->config->hyperv) {
+		status = hyperv_create(vm, g->config->cpus);
+	}
+	if (status == HV_OK) {
+		status = create_vcpus(g);
+	}
 	if (status == HV_OK) {
 		status = create_board(g);
 	}
@@ -332,6 +355,12 @@ static bool start_create(struct guest *g)
 		return start_failed(g, "creating the machine", status);
 	}
 	describe_cpu(g);
+	if (guest_has_firmware(g)) {
+		status = guest_firmware_create(g);
+	}
+	if (status != HV_OK) {
+		return start_failed(g, "telling the firmware about the machine", status);
+	}
 	g->overhead = sizeof(*g) + pool_bytes_used() - before;
 	g->range = 0;
 	g->populated = 0;
@@ -354,7 +383,7 @@ static bool start_populate(struct guest *g)
 		g->range++;
 	}
 	if (g->range == g->ram.count) {
-		g->phase = GUEST_PHASE_PLAN;
+		g->phase = guest_has_firmware(g) ? GUEST_PHASE_FIRMWARE : GUEST_PHASE_PLAN;
 	}
 	return true;
 }
@@ -379,6 +408,7 @@ static enum hv_status write_tables(struct guest *g)
 {
 	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
 				     .serial = g->config->serial,
+				     .hpet = guest_has_hpet(g),
 				     .window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
 	size_t used = 0;
@@ -496,14 +526,22 @@ static void connect_console(struct guest *g)
 	g->console.receive_ctx = g;
 }
 
+/* What firmware would have done to the board. */
+static void leave_as_firmware(struct guest *g)
+{
+	board_set_firmware_state(g->board, kernel_expects_bios(&g->plan));
+	if (kernel_expects_bios(&g->plan)) {
+		board_set_bios_state(g->board);
+	}
+}
+
 /* Guest time begins here: nothing of the loading shows in it. */
 static void go(struct guest *g)
 {
 	g->wall_base = wallclock_now();
 	board_set_wall_clock(g->board, g->wall_base);
-	board_set_firmware_state(g->board, kernel_expects_bios(&g->plan));
-	if (kernel_expects_bios(&g->plan)) {
-		board_set_bios_state(g->board);
+	if (!guest_has_firmware(g)) {
+		leave_as_firmware(g);
 	}
 	vtime_resume(&g->vm.time);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
@@ -536,6 +574,37 @@ static bool start_load(struct guest *g)
 	return false;
 }
 
+/* The first vCPU begins as after RESET, which is in the firmware's last 16 bytes. */
+static bool start_firmware(struct guest *g)
+{
+	bool done = false;
+	enum hv_status status = guest_firmware_load(g, &done);
+
+	if (status != HV_OK) {
+		return start_failed(g, "loading the firmware", status);
+	}
+	if (done) {
+		go(g);
+	}
+	return !done;
+}
+
+/* One that needs the VM's space. */
+static bool step_inside(struct guest *g)
+{
+	switch (g->phase) {
+	case GUEST_PHASE_PLAN:
+		return start_plan(g);
+	case GUEST_PHASE_FIRMWARE:
+		return start_firmware(g);
+	case GUEST_PHASE_CREATE:
+	case GUEST_PHASE_POPULATE:
+	case GUEST_PHASE_LOAD:
+		break;
+	}
+	return start_load(g);
+}
+
 bool guest_vm_step(struct guest *g)
 {
 	bool more = true;
@@ -547,8 +616,9 @@ bool guest_vm_step(struct guest *g)
 		return start_populate(g);
 	case GUEST_PHASE_PLAN:
 	case GUEST_PHASE_LOAD:
+	case GUEST_PHASE_FIRMWARE:
 		space_switch(&g->vm.gspace.host);
-		more = g->phase == GUEST_PHASE_PLAN ? start_plan(g) : start_load(g);
+		more = step_inside(g);
 		space_switch(space_core());
 		break;
 	}
@@ -565,10 +635,12 @@ void guest_vm_destroy(struct guest *g)
 	if (g->board != NULL) {
 		/* A function that runs elsewhere may arm its timer again: in no host queue. */
 		vtime_pause(&g->vm.time);
+		hyperv_stop(&g->vm);
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
 		board_release(g->board);
+		guest_firmware_destroy(g);
 		/* What those asked for was cancelled by the release. */
 		CHECK(list_empty(&g->vm.work.waiting));
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
@@ -580,6 +652,7 @@ void guest_vm_destroy(struct guest *g)
 		g->vm.vcpus[i] = NULL;
 	}
 	g->vm.vcpu_count = 0;
+	hyperv_destroy(&g->vm);
 	if (g->has_backend_vm) {
 		the_backend->vm_fini(&g->vm);
 		g->has_backend_vm = false;

@@ -5,6 +5,8 @@
 #include "hv/base/log.h"
 #include "hv/config_tree.h"
 #include "hv/guest.h"
+#include "hv/guest_firmware.h"
+#include "hv/guest_varstore.h"
 #include "hv/setup_net.h"
 #include "mm/frame.h"
 #include "mm/pool.h"
@@ -146,6 +148,12 @@ static struct guest *add_guest(const struct guest_config *config)
 {
 	struct guest *g = guest_add(config, file_at(config->kernel), file_at(config->initrd));
 
+	if (g != NULL) {
+		g->bios = file_at(config->bios);
+		g->uefi_code = file_at(config->uefi_code);
+		g->uefi_vars = file_at(config->uefi_vars);
+		g->vgabios = file_at(config->vgabios);
+	}
 	for (unsigned i = 0; g != NULL && i < config->module_count; i++) {
 		g->modules[i] = file_at(config->modules[i].file);
 	}
@@ -220,13 +228,22 @@ enum hv_status setup_read(const struct handoff *handoff)
 	return HV_OK;
 }
 
+/* All that a guest has of the machine's disks; false: `reason` says what it lacks. */
+static bool open_disks(struct guest *g)
+{
+	if (!guest_disks_open(g) || !guest_firmware_choose(g)) {
+		return false;
+	}
+	return g->firmware_kind != CONFIG_FIRMWARE_IS_UEFI || guest_varstore_open(g);
+}
+
 void setup_disks(void)
 {
 	blk_registry_scan();
 	for (unsigned i = 0; i < guest_count(); i++) {
 		struct guest *g = guest_at(i);
 
-		if (!guest_disks_open(g)) {
+		if (!open_disks(g)) {
 			log_event("guest %s: not started: %s", g->vm.name, g->reason);
 		}
 	}

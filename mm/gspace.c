@@ -204,21 +204,6 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, 
 	return HV_OK;
 }
 
-enum hv_status gspace_make_rom(struct gspace *g, uint64_t base)
-{
-	struct gspace_region *r = gspace_find_region(g, base);
-
-	if (r == NULL || r->base != base) {
-		return HV_E_NOT_FOUND;
-	}
-	if (g->cow_frames != 0) {
-		return HV_E_BUSY;
-	}
-	r->writable = false;
-	return pt_protect(&g->stage2, base, r->populated,
-			  gspace_stage2_attr(g, r->populated, false, false));
-}
-
 /* --- copy-on-write --- */
 
 enum hv_status gspace_split_edges(struct gspace *g, uint64_t addr, uint64_t size)
@@ -235,11 +220,12 @@ enum hv_status gspace_split_edges(struct gspace *g, uint64_t addr, uint64_t size
 	return status;
 }
 
-/* Points the page at `frame`, writable in both tables. The edges were split: cannot fail. */
+/* Points the page at `frame`, its own in both tables. The edges were split: cannot fail. */
 static void remap_page(struct gspace *g, uint64_t page, hpa_t frame)
 {
+	bool writable = gspace_find_region(g, page)->writable;
 	enum hv_status status = pt_map(&g->stage2, page, frame, PAGE_SIZE,
-				       gspace_stage2_attr(g, PAGE_SIZE, true, false));
+				       gspace_stage2_attr(g, PAGE_SIZE, writable, false));
 
 	CHECK(status == HV_OK);
 	status = pt_map(&g->host.pt, VM_WINDOW_BASE + page, frame, PAGE_SIZE,
@@ -285,7 +271,7 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write)
 	const struct gspace_region *r = gspace_find_region(g, addr.v);
 	enum hv_status status = HV_OK;
 
-	if (r == NULL || addr.v - r->base >= r->populated) {
+	if (r == NULL || addr.v - r->base >= r->populated || gspace_is_hidden(r)) {
 		return GSPACE_FAULT_MMIO;
 	}
 	if (!write && !gspace_has_holes(r)) {
@@ -348,8 +334,7 @@ enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
 	return status == HV_OK ? GSPACE_FAULT_RETRY : GSPACE_FAULT_NO_MEMORY;
 }
 
-/* Frames for the holes of the range, and for write frames of its own for what is shared. */
-static enum hv_status make_ready(struct gspace *g, uint64_t addr, uint64_t size, bool write)
+enum hv_status gspace_make_ready(struct gspace *g, uint64_t addr, uint64_t size, bool write)
 {
 	enum hv_status status;
 
@@ -364,8 +349,8 @@ static enum hv_status make_ready(struct gspace *g, uint64_t addr, uint64_t size,
 }
 
 /*
- * Whether all of the range is populated, and writable if `write`, be it of several regions.
- * *holes: one of these has any.
+ * Whether all of the range is populated, not hidden, and writable if `write`, be it of several
+ * regions. *holes: one of these has any.
  */
 static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write, bool *holes)
 {
@@ -373,7 +358,8 @@ static bool all_ram(struct gspace *g, uint64_t addr, uint64_t size, bool write, 
 		const struct gspace_region *r = gspace_find_region(g, addr);
 		uint64_t here;
 
-		if (r == NULL || addr - r->base >= r->populated || (write && !r->writable)) {
+		if (r == NULL || addr - r->base >= r->populated || gspace_is_hidden(r) ||
+		    (write && !r->writable)) {
 			return false;
 		}
 		*holes |= gspace_has_holes(r);
@@ -394,7 +380,7 @@ enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool w
 		return HV_E_RANGE;
 	}
 	if (holes || (write && g->cow_frames != 0)) {
-		return make_ready(g, addr.v, size, write);
+		return gspace_make_ready(g, addr.v, size, write);
 	}
 	return HV_OK;
 }
@@ -436,7 +422,8 @@ enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size)
 		return HV_E_RANGE;
 	}
 	lock_acquire(&g->lock);
-	status = gspace_has_holes(r) ? HV_E_BUSY : gspace_split_edges(g, base, size);
+	status = gspace_has_holes(r) || gspace_is_hidden(r) ? HV_E_BUSY
+							    : gspace_split_edges(g, base, size);
 	if (status == HV_OK) {
 		pt_walk(&g->stage2, base, size, share_leaf, &s);
 		g->cow_frames += s.newly;
@@ -489,6 +476,7 @@ bool gspace_fini_step(struct gspace *g, uint64_t budget)
 		.budget = max_u64(align_down(budget, PAGE_SIZE_2M), PAGE_SIZE_2M),
 	};
 
+	gspace_fini_roms(g);
 	give_back_pending(g, &b);
 	gspace_fini_release(g, &b.budget);
 	if (b.budget != 0) {

@@ -22,16 +22,18 @@
 #include "mm/ptw.h"
 #include "mm/space.h"
 
-#define GSPACE_REGIONS 8u
+#define GSPACE_REGIONS 12u
 
 struct gspace_region {
 	uint64_t base; /* guest-physical */
 	uint64_t size;
 	uint64_t populated; /* bytes from base on that were taken */
 	uint64_t holes;	    /* bytes of these that the guest has given back; under lock */
-	uint64_t solid;	    /* `populated` while there are no holes, else 0: for gspace_hit */
-	bool writable;	    /* false: ROM, also for guest_mem_write */
-	bool device;	    /* gspace_add_page: no code */
+	/* `populated` while there are no holes and it is not hidden, else 0: for gspace_hit */
+	uint64_t solid;
+	bool writable; /* false: ROM, also for guest_mem_write */
+	bool device;   /* gspace_add_page: no code */
+	bool hidden;   /* gspace_hide_rom; under lock, read without */
 };
 
 /* RAM that the guest has given back while some CPU may still reach its frames. */
@@ -115,10 +117,40 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents,
  * HV_E_BUSY once memory is shared. */
 enum hv_status gspace_make_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
 
+/*
+ * ROM is memory that only the hypervisor writes (guest_rom_write). A guest's write to it exits and
+ * goes to the device that the bus has at that address; where there is none it is dropped. While
+ * such a device has something else to show, it hides the ROM, and reads exit to it, too. As the
+ * guest sees it:
+ *
+ *		second stage	  reads			writes
+ *	shown	read-only	  without an exit	exit
+ *	hidden	not present	  exit			exit
+ */
+
+/*
+ * Declares and populates a ROM, zeroed, which does not count as RAM. As gspace_add_region and
+ * gspace_populate.
+ */
+enum hv_status gspace_add_rom(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
+/*
+ * Hides the ROM that starts at `base` and is smaller than 1 GiB; nothing happens when it is hidden.
+ * CPUs may read from it until its vCPUs have flushed, which is up to the caller. HV_E_NOT_FOUND;
+ * HV_E_NO_MEMORY when shared frames could not be copied: it stays shown then.
+ */
+enum hv_status gspace_hide_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
+/* Shows what gspace_hide_rom has hidden; no flush is needed. HV_E_NOT_FOUND: no such ROM. */
+enum hv_status gspace_show_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
+/*
+ * Makes [addr, addr + size) of one ROM, hidden or not, ready for the hypervisor to write through
+ * the window. HV_E_RANGE when it is anything else; HV_E_NO_MEMORY.
+ */
+enum hv_status gspace_access_rom(struct gspace *g, gpa_t addr, uint64_t size) HV_MUST_CHECK;
+
 enum gspace_fault {
 	GSPACE_FAULT_RETRY,	/* resolved: run the guest again */
 	GSPACE_FAULT_MMIO,	/* no memory there: emulate the access */
-	GSPACE_FAULT_ROM,	/* a write to read-only memory: emulate, drop the write */
+	GSPACE_FAULT_ROM,	/* a write to a ROM: emulate, for a device or for nothing */
 	GSPACE_FAULT_NO_MEMORY, /* a frame was needed and none is left */
 };
 /*
@@ -159,6 +191,7 @@ void *gspace_ptr(struct gspace *g, gpa_t addr, uint64_t size, bool write);
 /*
  * Marks [base, base + size) of populated RAM shared: both tables go read-only + cow, each frame
  * gains a reference, which belongs to whoever maps it next, and is owned by OWNER_SHARED.
+ * HV_E_BUSY when it has holes or is hidden.
  */
 enum hv_status gspace_share(struct gspace *g, uint64_t base, uint64_t size) HV_MUST_CHECK;
 
@@ -203,8 +236,8 @@ uint64_t gspace_holes(const struct gspace *g);
  * The self-check behind `info isolation`: walks both tables of each VM and the core and proves that
  *  - every frame a guest or its window reaches is FRAME_GUEST and owned by that VM, or shared
  *    copy-on-write and then read-only;
- *  - window and second stage agree, but for what is being given back, and the window is not
- *    executable;
+ *  - window and second stage agree, but for what is being given back or is hidden, and the window
+ *    is not executable;
  *  - the core maps no guest's frame.
  */
 struct isolation_report {

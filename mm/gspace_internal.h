@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mm/gspace.c and mm/release.c share of a guest's physical address space. */
+/* What mm/gspace.c, mm/release.c and mm/rom.c share of a guest's physical address space. */
 #pragma once
 
 #include "mm/gspace.h"
@@ -33,3 +33,21 @@ uint64_t gspace_parked_bytes(const struct gspace *g, uint64_t addr, hpa_t frame)
 uint64_t gspace_window_only(const struct gspace *g);
 /* The end of the guest: frees what is parked, `*budget` bytes of it at most, which it lowers. */
 void gspace_fini_release(struct gspace *g, uint64_t *budget);
+
+/* Frames for the holes of the range, and for `write` frames of its own for what is shared. Takes
+ * the lock. HV_E_NO_MEMORY. */
+enum hv_status gspace_make_ready(struct gspace *g, uint64_t addr, uint64_t size,
+				 bool write) HV_MUST_CHECK;
+
+/* Without the lock: may be old, but a CPU that has flushed since the region was hidden sees it. */
+static inline bool gspace_is_hidden(const struct gspace_region *r)
+{
+	return __atomic_load_n(&r->hidden, __ATOMIC_RELAXED);
+}
+
+/* Bytes from `addr` on that are hidden; 0 when it is not. Under lock. */
+uint64_t gspace_hidden_bytes(const struct gspace *g, uint64_t addr);
+/* All that is hidden. Under lock. */
+uint64_t gspace_hidden_total(const struct gspace *g);
+/* The end of the guest: its frames are all in the second stage again. */
+void gspace_fini_roms(struct gspace *g);

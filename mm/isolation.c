@@ -50,8 +50,8 @@ static const char *judge(const struct gspace *g, const struct frame *f, struct p
 }
 
 /*
- * How many bytes from `at` in the window's leaf on the second stage has at the same place, or has
- * given up before the window does; 0: it differs.
+ * How many bytes from `at` in the window's leaf on the second stage has at the same place, has
+ * given up before the window does, or has hidden; 0: it differs.
  */
 static uint64_t agreed_bytes(const struct gspace *g, const struct pt_leaf *leaf, uint64_t at)
 {
@@ -59,7 +59,8 @@ static uint64_t agreed_bytes(const struct gspace *g, const struct pt_leaf *leaf,
 	struct pt_leaf other;
 
 	if (!pt_lookup(&g->stage2, addr, &other)) {
-		return gspace_parked_bytes(g, addr, hpa(leaf->pa.v + at));
+		return max_u64(gspace_parked_bytes(g, addr, hpa(leaf->pa.v + at)),
+			       gspace_hidden_bytes(g, addr));
 	}
 	if (other.pa.v + (addr - other.va) != leaf->pa.v + at || other.attr.cow != leaf->attr.cow) {
 		return 0;
@@ -122,7 +123,7 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 
 	pt_walk(&g->stage2, g->fini_at, BIT(48) - g->fini_at, check_leaf, &stage2);
 	pt_walk(&g->host.pt, VM_WINDOW_BASE + g->fini_at, size, check_leaf, &window);
-	if (stage2.bytes + gspace_window_only(g) != window.bytes) {
+	if (stage2.bytes + gspace_window_only(g) + gspace_hidden_total(g) != window.bytes) {
 		violation(report, hpa(0), "window and second stage differ");
 	}
 	if (!space_shares_core(&g->host)) {

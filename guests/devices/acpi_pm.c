@@ -20,6 +20,12 @@
 #define PM_TMR (LAYOUT_PM_TMR - LAYOUT_PM_BASE)
 #define GPE0_STS (LAYOUT_GPE0 - LAYOUT_PM_BASE)
 #define GPE0_EN (GPE0_STS + ACPI_PM_GPE0_BYTES / 2)
+/*
+ * There is no SMM. Firmware that finds SMIs by port 0xb2 enabled takes that for set up already, and
+ * lets it be.
+ */
+#define SMI_EN 0x30u
+#define SMI_EN_APMC 0x0020u
 
 static_assert(LAYOUT_PM1_EVT == LAYOUT_PM_BASE && PM1_CNT == 4 && PM_TMR == 8, "as an ICH9");
 static_assert(GPE0_EN + 2 <= LAYOUT_PM_SIZE, "the block holds all registers");
@@ -157,6 +163,8 @@ static uint16_t read_word(const struct acpi_pm *p, uint64_t offset)
 		return p->gpe_sts;
 	case GPE0_EN:
 		return p->gpe_en;
+	case SMI_EN:
+		return SMI_EN_APMC;
 	default:
 		return 0;
 	}
@@ -182,6 +190,11 @@ static void suspend(struct acpi_pm *p)
 	}
 }
 
+static bool means_off(const struct acpi_pm *p, uint64_t type)
+{
+	return type == LAYOUT_SLP_TYP_S5 || (p->cfg.firmware && type == LAYOUT_SLP_TYP_S0);
+}
+
 /* Acts on the byte with SLP_EN; SLP_TYP travels in the same one. */
 static void write_control(struct acpi_pm *p, uint16_t value, uint16_t mask)
 {
@@ -190,7 +203,7 @@ static void write_control(struct acpi_pm *p, uint16_t value, uint16_t mask)
 	if ((value & ACPI_PM1_CNT_SLP_EN) == 0) {
 		return;
 	}
-	if (bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S5) {
+	if (means_off(p, bits_get(value, ACPI_PM1_CNT_SLP_TYP))) {
 		p->wants_off = true;
 	} else if (bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S3) {
 		suspend(p);

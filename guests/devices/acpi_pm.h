@@ -50,6 +50,8 @@ struct acpi_pm_config {
 	void (*suspend)(void *ctx);
 	void (*wake)(void *ctx);
 	void *ctx;
+	/* Stock firmware switches off by sleep type 0, whatever the tables say. */
+	bool firmware;
 };
 
 struct acpi_pm {

@@ -31,6 +31,8 @@
 
 #define INTERRUPTS (RTC_C_PF | RTC_C_AF | RTC_C_UF)
 #define EQUIPMENT_FPU 0x02u
+#define BOOT_NO_FLOPPY_CHECK 0x01u
+#define BOOT_DISK_THEN_CD 0x32u
 
 static struct cmos_rtc *to_rtc(struct vdev *dev)
 {
@@ -503,6 +505,8 @@ static void init_memory(struct cmos_rtc *r)
 	put16(r, CMOS_ABOVE_4G, above & 0xffff);
 	r->ram[CMOS_ABOVE_4G + 2] = (uint8_t)min_u64(above >> 16, 0xff);
 	r->ram[CMOS_CPUS] = (uint8_t)(r->cfg.cpu_count - 1);
+	r->ram[CMOS_BOOT_FLAGS] = BOOT_NO_FLOPPY_CHECK;
+	r->ram[CMOS_BOOT_ORDER] = BOOT_DISK_THEN_CD;
 	for (unsigned i = 0x10; i < CMOS_CHECKSUM; i++) {
 		sum += r->ram[i];
 	}

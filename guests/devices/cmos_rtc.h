@@ -59,6 +59,9 @@
 #define CMOS_ABOVE_16M 0x34u /* in 64 KiB */
 #define CMOS_ABOVE_4G 0x5bu  /* three bytes, in 64 KiB */
 #define CMOS_CPUS 0x5fu	     /* less one */
+/* As SeaBIOS reads them: the third device to boot from, and flags; the second and the first. */
+#define CMOS_BOOT_FLAGS 0x38u
+#define CMOS_BOOT_ORDER 0x3du
 
 struct cmos_rtc_config {
 	struct vtime *time;

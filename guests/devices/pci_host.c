@@ -5,6 +5,7 @@
  * Mechanism"; data sheets of the 3 Series (82G33) and of the ICH9 for the bridges' registers.
  *
  * What this machine fixes is read-only in the bridges: ECAM's place, RAM below 1 MiB, the PM base.
+ * Of these only the last is under firmware, which has one wish of all.
  */
 #include "guests/devices/pci_host.h"
 
@@ -28,6 +29,11 @@
 #define MCH_PCIEXBAR 0x60u
 #define PCIEXBAR_ENABLE 0x1u
 #define PCIEXBAR_64M 0x4u
+#define PCIEXBAR_LENGTH MASK(2, 1)
+#define PCIEXBAR_LENGTH_RESERVED 3u
+#define PCIEXBAR_LOW_WRITABLE 0xfc000007u
+#define PCIEXBAR_HIGH_WRITABLE 0x7fu
+#define ECAM_256M 0x10000000ull
 #define MCH_PAM0 0x90u
 #define MCH_PAM1 0x91u
 #define MCH_PAM_COUNT 7u
@@ -47,6 +53,8 @@
 #define LPC_PIRQ_E 0x68u
 #define LPC_PIRQ_COUNT 4u
 #define PIRQ_WRITABLE (PCI_IRQ_ROUTE_OFF | PCI_IRQ_ROUTE_INPUT)
+#define LPC_RCBA 0xf0u
+#define RCBA_WRITABLE 0xffffc001u
 #define LPC_ENABLES 0x82u
 #define LPC_ENABLE_COM1 0x0001u
 #define LPC_ENABLE_KBC 0x0400u
@@ -63,19 +71,24 @@ static struct pci_host *to_host(struct vdev *dev)
 
 /* ---- configuration space by address ---- */
 
-/* Lock held. */
-static uint64_t config_read(const struct pci_host *h, unsigned devfn, unsigned reg, unsigned size)
+static struct pci_function *function_at(const struct pci_host *h, uint64_t devfn)
 {
-	const struct pci_function *f = h->functions[devfn];
+	return devfn < PCI_HOST_FUNCTIONS ? h->functions[devfn] : NULL;
+}
+
+/* Lock held. */
+static uint64_t config_read(const struct pci_host *h, uint64_t devfn, unsigned reg, unsigned size)
+{
+	const struct pci_function *f = function_at(h, devfn);
 
 	return f == NULL ? ~0ull : pci_function_read(f, reg, size);
 }
 
 /* The devfn whose registers changed, or -1. Lock held. */
-static int config_write(struct pci_host *h, unsigned devfn, unsigned reg, unsigned size,
+static int config_write(struct pci_host *h, uint64_t devfn, unsigned reg, unsigned size,
 			uint64_t value)
 {
-	struct pci_function *f = h->functions[devfn];
+	struct pci_function *f = function_at(h, devfn);
 
 	if (f == NULL || !pci_function_write(f, reg, size, value)) {
 		return -1;
@@ -146,9 +159,10 @@ static int port_write(struct pci_host *h, const struct vdev_access *a, uint64_t 
 	return config_write(h, port_devfn(h), port_register(h, a), a->size, value);
 }
 
-static unsigned ecam_devfn(uint64_t offset)
+/* Beyond all functions for another bus than 0. */
+static uint64_t ecam_devfn(uint64_t offset)
 {
-	return (unsigned)(offset / PCI_EXPRESS_BYTES) % PCI_HOST_FUNCTIONS;
+	return offset / PCI_EXPRESS_BYTES;
 }
 
 static unsigned ecam_register(uint64_t offset)
@@ -324,7 +338,82 @@ struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin)
 	return (struct irq_line){set_intx, h, devfn / 8 * PCI_PINS + pin};
 }
 
+/* ---- ECAM ---- */
+
+bool pci_host_ecam(const struct pci_host *h, uint64_t address, uint64_t *offset)
+{
+	*offset = address - h->ecam_base;
+	return *offset < h->ecam_size;
+}
+
+uint64_t pci_host_ecam_base(struct pci_host *h)
+{
+	uint64_t base;
+
+	lock_acquire(&h->dev.lock);
+	base = h->ecam_size != 0 ? h->ecam_base : 0;
+	lock_release(&h->dev.lock);
+	return base;
+}
+
+/* ECAM goes where PCIEXBAR says. Of the length's four values the last is reserved: off, as 0. */
+static void place_ecam(struct pci_host *h)
+{
+	uint64_t bar = pci_function_read(&h->bridge, MCH_PCIEXBAR, 8);
+	uint64_t length = bits_get(bar, PCIEXBAR_LENGTH);
+
+	h->ecam_size = 0;
+	if ((bar & PCIEXBAR_ENABLE) != 0 && length != PCIEXBAR_LENGTH_RESERVED) {
+		h->ecam_size = ECAM_256M >> length;
+		h->ecam_base = align_down(bar, h->ecam_size);
+	}
+}
+
+static void bridge_written(struct pci_function *bridge, unsigned reg, unsigned size)
+{
+	if (ranges_overlap(reg, size, MCH_PCIEXBAR, 8)) {
+		place_ecam(container_of(bridge, struct pci_host, bridge));
+	}
+}
+
+static void bridge_reset(struct pci_function *bridge)
+{
+	struct pci_host *h = container_of(bridge, struct pci_host, bridge);
+
+	lock_acquire(&h->dev.lock);
+	place_ecam(h);
+	lock_release(&h->dev.lock);
+}
+
 /* ---- the bridges ---- */
+
+/*
+ * What is fixed without firmware. The PAM registers only remember what is written: all of it is RAM
+ * always. They begin as if it were not, so that firmware copies itself there whole.
+ */
+static void define_memory_map(struct pci_host *h)
+{
+	struct pci_function *f = &h->bridge;
+	bool firmware = h->cfg.firmware;
+	uint64_t ecam = firmware ? 0 : h->cfg.ecam_base | PCIEXBAR_64M | PCIEXBAR_ENABLE;
+	uint64_t ram_end = firmware ? LAYOUT_FIRMWARE_MMIO_BASE : LAYOUT_MMIO_BASE;
+
+	pci_function_define(f, MCH_PCIEXBAR, 4, (uint32_t)ecam,
+			    firmware ? PCIEXBAR_LOW_WRITABLE : 0);
+	pci_function_define(f, MCH_PCIEXBAR + 4, 4, (uint32_t)(ecam >> 32),
+			    firmware ? PCIEXBAR_HIGH_WRITABLE : 0);
+	/* 0xc0000 .. 0xfffff are RAM; PAM0 has an upper half only, 0xf0000. */
+	pci_function_define(f, MCH_PAM0, 1, firmware ? 0 : PAM_HIGH_RAM,
+			    firmware ? PAM_HIGH_RAM : 0);
+	for (unsigned i = 1; i < MCH_PAM_COUNT; i++) {
+		pci_function_define(f, MCH_PAM0 + i, 1, firmware ? 0 : PAM_BOTH_RAM,
+				    firmware ? PAM_BOTH_RAM : 0);
+	}
+	pci_function_define(f, MCH_SMRAM, 1, SMRAM_LOCKED, 0);
+	/* Bits 31:20 of where PCI memory begins, in bits 15:4. */
+	pci_function_define(f, MCH_TOLUD, 2, (uint32_t)(ram_end >> 16), 0);
+	place_ecam(h);
+}
 
 static void init_bridge(struct pci_host *h)
 {
@@ -334,22 +423,14 @@ static void init_bridge(struct pci_host *h)
 					       .revision = 2,
 					       .subsystem_vendor = SUBSYSTEM_VENDOR,
 					       .subsystem = SUBSYSTEM_MACHINE};
+	static const struct pci_function_ops ops = {.written = bridge_written,
+						    .reset = bridge_reset};
 	struct pci_function *f = &h->bridge;
-	uint64_t ecam = h->cfg.ecam_base | PCIEXBAR_64M | PCIEXBAR_ENABLE;
 
-	pci_function_init(f, &id, NULL, NULL);
+	pci_function_init(f, &id, &ops, NULL);
 	/* Hardwired: the bridge always decodes memory and passes on masters. */
 	pci_function_define(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
-	pci_function_define(f, MCH_PCIEXBAR, 4, (uint32_t)ecam, 0);
-	pci_function_define(f, MCH_PCIEXBAR + 4, 4, (uint32_t)(ecam >> 32), 0);
-	/* 0xc0000 .. 0xfffff are RAM; PAM0 has an upper half only, 0xf0000. */
-	pci_function_define(f, MCH_PAM0, 1, PAM_HIGH_RAM, 0);
-	for (unsigned i = 1; i < MCH_PAM_COUNT; i++) {
-		pci_function_define(f, MCH_PAM0 + i, 1, PAM_BOTH_RAM, 0);
-	}
-	pci_function_define(f, MCH_SMRAM, 1, SMRAM_LOCKED, 0);
-	/* Bits 31:20 of where PCI memory begins, in bits 15:4. */
-	pci_function_define(f, MCH_TOLUD, 2, (uint32_t)(LAYOUT_PCI_MMIO_BASE >> 16), 0);
+	define_memory_map(h);
 }
 
 static uint8_t pirq_route(const struct pci_function *lpc, unsigned line)
@@ -401,6 +482,8 @@ static void init_lpc(struct pci_host *h)
 		pci_function_define(f, LPC_PIRQ_E + i, 1, PCI_IRQ_ROUTE_OFF, PIRQ_WRITABLE);
 	}
 	pci_function_define(f, LPC_SERIRQ, 1, 0x10, 0);
+	/* The block that it places is not there. */
+	pci_function_define(f, LPC_RCBA, 4, 0, h->cfg.firmware ? RCBA_WRITABLE : 0);
 	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
 }
 

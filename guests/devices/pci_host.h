@@ -17,6 +17,12 @@
 
 struct pci_host_config {
 	uint64_t ecam_base; /* 64 MiB aligned; the window is LAYOUT_ECAM_SIZE bytes */
+	/*
+	 * The guest has firmware, which programs the bridges: ECAM is off until PCIEXBAR is
+	 * written, and then where that says, of the size that it says; ecam_base counts for
+	 * nothing.
+	 */
+	bool firmware;
 	/* Receives byte accesses to port 0xcf9 as if registered there; NULL: nobody. */
 	struct vdev *reset_port;
 	/*
@@ -31,6 +37,8 @@ struct pci_host_config {
 struct pci_host {
 	struct vdev dev; /* its lock covers all below, functions included, but cfg */
 	struct pci_host_config cfg;
+	uint64_t ecam_base;				    /* where ECAM is now */
+	uint64_t ecam_size;				    /* 0: nowhere */
 	uint32_t address;				    /* of 0xcf8 */
 	uint32_t bars_version;				    /* changes whenever a BAR may have */
 	struct pci_function *functions[PCI_HOST_FUNCTIONS]; /* by devfn; NULL: absent */
@@ -41,9 +49,14 @@ struct pci_host {
 
 /*
  * Power-on state with both bridges in place. The device serves two ranges: PCI_HOST_PORTS ports at
- * LAYOUT_PCI_CONFIG_ADDRESS, and LAYOUT_ECAM_SIZE bytes of MMIO at cfg->ecam_base.
+ * LAYOUT_PCI_CONFIG_ADDRESS, and LAYOUT_ECAM_SIZE bytes of MMIO at cfg->ecam_base. With firmware
+ * the second one is served by pci_host_ecam for the device whose range ECAM moves in.
  */
 void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg);
+/* Whether ECAM is at this address at present, and where in it. Lock held. */
+bool pci_host_ecam(const struct pci_host *h, uint64_t address, uint64_t *offset);
+/* Where ECAM is at present; 0: nowhere. Takes the host's lock. */
+uint64_t pci_host_ecam_base(struct pci_host *h);
 /* Adds a function that stays in place for good. HV_E_RANGE: devfn > 255; HV_E_EXISTS: taken. */
 enum hv_status pci_host_add(struct pci_host *h, unsigned devfn,
 			    struct pci_function *f) HV_MUST_CHECK;

@@ -113,11 +113,32 @@ static bool claim(struct pci_window *w, const struct vdev_access *a, struct pci_
 	return fits;
 }
 
+/* Where firmware has put ECAM, among the BARs: the access as the host wants it. */
+static bool is_ecam(const struct pci_window *w, const struct vdev_access *a,
+		    struct vdev_access *there)
+{
+	bool is;
+
+	if (!w->host->cfg.firmware || a->space != BUS_MMIO) {
+		return false;
+	}
+	*there = *a;
+	lock_acquire(&w->host->dev.lock);
+	is = pci_host_ecam(w->host, a->addr, &there->offset);
+	lock_release(&w->host->dev.lock);
+	return is;
+}
+
 static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 {
+	struct vdev *host = &to_window(dev)->host->dev;
+	struct vdev_access there;
 	struct pci_window_hint at;
 	uint64_t offset;
 
+	if (is_ecam(to_window(dev), a, &there)) {
+		return host->ops->read(host, &there);
+	}
 	if (!claim(to_window(dev), a, &at, &offset)) {
 		return ~0ull;
 	}
@@ -126,10 +147,14 @@ static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 
 static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
+	struct vdev *host = &to_window(dev)->host->dev;
+	struct vdev_access there;
 	struct pci_window_hint at;
 	uint64_t offset;
 
-	if (claim(to_window(dev), a, &at, &offset)) {
+	if (is_ecam(to_window(dev), a, &there)) {
+		host->ops->write(host, &there, value);
+	} else if (claim(to_window(dev), a, &at, &offset)) {
 		at.function->ops->bar_write(at.function, at.bar, offset, a->size, value);
 	}
 }

@@ -6,6 +6,8 @@
  *
  *	bus range (window) -> pci_window -> host's lock: which BAR -> bar_read, without the lock
  *
+ * Under firmware ECAM moves in the windows too, and goes before all BARs.
+ *
  * Of BARs that overlap, the one of the lower device and function number answers, then the lower
  * BAR. An access that no BAR holds to its end reads all-ones. Memory of the guest goes before any
  * BAR: an access to it never comes here.

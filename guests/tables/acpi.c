@@ -2,6 +2,7 @@
 /* Writing a guest's ACPI tables. Section titles are those of the ACPI specification. */
 #include "guests/tables/acpi.h"
 
+#include "guests/devices/hpet.h"
 #include "guests/tables/dsdt.h"
 #include "hv/base/acpi_format.h"
 #include "hv/base/bits.h"
@@ -22,7 +23,10 @@
 #define QWORD_MIN 14u
 #define QWORD_MAX 22u
 #define QWORD_LENGTH 38u
-#define QWORD_SIZE 46u
+/* Likewise of a DWord one. */
+#define DWORD_MIN 10u
+#define DWORD_MAX 14u
+#define DWORD_LENGTH 22u
 
 /* The image being filled; an append past its end only sets `full`. */
 struct builder {
@@ -32,12 +36,14 @@ struct builder {
 	size_t table; /* where the table under construction begins */
 	bool full;
 	unsigned count;
-	uint32_t root[ROOT_ENTRIES_MAX]; /* guest-physical, what XSDT and RSDT list */
+	uint32_t root[ROOT_ENTRIES_MAX]; /* what XSDT and RSDT list */
+	uint32_t base;			 /* guest-physical, of the image; modulo 2^32 */
+	struct acpi_links *links;	 /* NULL: nothing is to be corrected */
 };
 
-static uint32_t address_of(size_t offset)
+static uint32_t address_of(const struct builder *b, size_t offset)
 {
-	return (uint32_t)(LAYOUT_ACPI_BASE + offset);
+	return (uint32_t)(b->base + offset);
 }
 
 /* ---------------------------------------------------------------- appending */
@@ -79,6 +85,35 @@ static void set_number(struct builder *b, size_t offset, uint64_t value, size_t 
 	set_bytes(b, offset, &value, size);
 }
 
+/* What is appended next, or stands at `offset` of the image, is the address of a table. */
+static void note_pointer(struct builder *b, size_t at, size_t size)
+{
+	struct acpi_links *l = b->links;
+
+	if (l != NULL && !b->full) {
+		CHECK(l->pointer_count < ACPI_POINTERS_MAX);
+		l->pointers[l->pointer_count++] =
+			(struct acpi_pointer){(uint16_t)at, (uint8_t)size};
+	}
+}
+
+static void note_checksum(struct builder *b, size_t at, size_t start, size_t length)
+{
+	struct acpi_links *l = b->links;
+
+	if (l != NULL && !b->full) {
+		CHECK(l->checksum_count < ACPI_CHECKSUMS_MAX);
+		l->checksums[l->checksum_count++] =
+			(struct acpi_checksum){(uint16_t)at, (uint16_t)start, (uint16_t)length};
+	}
+}
+
+static void set_pointer(struct builder *b, size_t offset, size_t target, size_t size)
+{
+	set_number(b, offset, address_of(b, target), size);
+	note_pointer(b, b->table + offset, size);
+}
+
 /* A register block in I/O space of `width` bits, reached `access` bytes at a time (1, 2, 4). */
 static void set_io_gas(struct builder *b, size_t offset, unsigned port, unsigned width,
 		       unsigned access)
@@ -117,12 +152,39 @@ static void table_end(struct builder *b)
 	}
 }
 
+/* The same for one with pointers in it. */
+static void table_end_pointers(struct builder *b)
+{
+	table_end(b);
+	note_checksum(b, b->table + SDT_CHECKSUM, b->table, b->at - b->table);
+}
+
 /* Ends the table and has XSDT and RSDT name it. */
 static void table_end_listed(struct builder *b)
 {
 	CHECK(b->count < ROOT_ENTRIES_MAX);
 	table_end(b);
-	b->root[b->count++] = address_of(b->table);
+	b->root[b->count++] = address_of(b, b->table);
+}
+
+/* Where the next of these bytes stand in the DSDT, from offset `from` on; 0: nowhere. */
+static size_t dsdt_next(const void *bytes, size_t n, size_t from)
+{
+	for (size_t i = from; i + n <= dsdt_aml_size; i++) {
+		if (memcmp(dsdt_aml + i, bytes, n) == 0) {
+			return i;
+		}
+	}
+	return 0;
+}
+
+/* The first of them, which is there. */
+static size_t dsdt_find(const void *bytes, size_t n)
+{
+	size_t at = dsdt_next(bytes, n, SDT_HEADER_SIZE);
+
+	CHECK(at != 0);
+	return at;
 }
 
 /* The offset of FLGS' value in the DSDT: NameOp, "FLGS", DWordPrefix, value. */
@@ -130,38 +192,47 @@ static size_t dsdt_flags_offset(void)
 {
 	static const uint8_t name[] = {0x08, 'F', 'L', 'G', 'S', 0x0c};
 
-	for (size_t i = SDT_HEADER_SIZE; i + sizeof(name) + 4 <= dsdt_aml_size; i++) {
-		if (memcmp(dsdt_aml + i, name, sizeof(name)) == 0) {
-			return i + sizeof(name);
-		}
-	}
-	CHECK(false);
-	return 0;
+	return dsdt_find(name, sizeof(name)) + sizeof(name);
 }
 
-/* The offset of the QWord address space descriptor of memory in the DSDT; there is one. */
-static size_t dsdt_window_offset(void)
+/* "QWord Address Space Descriptor" of memory; there is one. */
+static void dsdt_set_window64(struct builder *b, const struct acpi_config *c)
 {
 	static const uint8_t head[] = {0x8a, 0x2b, 0x00, 0x00};
+	size_t at = dsdt_find(head, sizeof(head));
+	uint64_t size =
+		c->window64_size != 0 ? c->window64_size : layout_pci_window64_size(c->window64);
 
-	for (size_t i = SDT_HEADER_SIZE; i + QWORD_SIZE <= dsdt_aml_size; i++) {
-		if (memcmp(dsdt_aml + i, head, sizeof(head)) == 0) {
-			return i;
-		}
-	}
-	CHECK(false);
-	return 0;
+	set_number(b, at + QWORD_MIN, c->window64, 8);
+	set_number(b, at + QWORD_MAX, c->window64 + size - 1, 8);
+	set_number(b, at + QWORD_LENGTH, size, 8);
 }
 
-/* "QWord Address Space Descriptor". */
-static void dsdt_set_window(struct builder *b, uint64_t base)
+/* "DWord Address Space Descriptor" of memory; one for old systems, one for others. */
+static void dsdt_set_window32(struct builder *b, const struct acpi_config *c)
 {
-	size_t at = dsdt_window_offset();
-	uint64_t size = layout_pci_window64_size(base);
+	static const uint8_t head[] = {0x87, 0x17, 0x00, 0x00};
 
-	set_number(b, at + QWORD_MIN, base, 8);
-	set_number(b, at + QWORD_MAX, base + size - 1, 8);
-	set_number(b, at + QWORD_LENGTH, size, 8);
+	for (size_t at = dsdt_find(head, sizeof(head)); at != 0;
+	     at = dsdt_next(head, sizeof(head), at + sizeof(head))) {
+		set_number(b, at + DWORD_MIN, c->window32, 4);
+		set_number(b, at + DWORD_MAX, c->window32 + (c->window32_size - 1), 4);
+		set_number(b, at + DWORD_LENGTH, c->window32_size, 4);
+	}
+}
+
+/* "32-Bit Fixed Memory Range Descriptor", writable; there is one, ECAM. */
+static void dsdt_set_ecam(struct builder *b, uint32_t base)
+{
+	static const uint8_t head[] = {0x86, 0x09, 0x00, 0x01};
+
+	set_number(b, dsdt_find(head, sizeof(head)) + sizeof(head), base, 4);
+}
+
+/* A sleep state is there if its object has that name. */
+static void dsdt_hide_s3(struct builder *b)
+{
+	set_bytes(b, dsdt_find("_S3_", 4), "X", 1);
 }
 
 /* Returns the table's offset in the image; the FADT points at it. */
@@ -176,7 +247,16 @@ static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 	append(b, dsdt_aml, dsdt_aml_size);
 	set_number(b, dsdt_flags_offset(), flags, 4);
 	if (c->window64 != 0) {
-		dsdt_set_window(b, c->window64);
+		dsdt_set_window64(b, c);
+	}
+	if (c->window32 != 0) {
+		dsdt_set_window32(b, c);
+	}
+	if (c->ecam_base != 0) {
+		dsdt_set_ecam(b, c->ecam_base);
+	}
+	if (c->no_s3) {
+		dsdt_hide_s3(b);
 	}
 	table_end(b);
 	return b->table;
@@ -225,9 +305,9 @@ static void build_fadt(struct builder *b, size_t dsdt)
 {
 	table_begin(b, "FACP", 4);
 	append_zeros(b, FADT_V4_SIZE - SDT_HEADER_SIZE);
-	set_number(b, FADT_FIRMWARE_CTRL, address_of(FACS_AT), 4);
-	set_number(b, FADT_DSDT, address_of(dsdt), 4);
-	set_number(b, FADT_X_DSDT, address_of(dsdt), 8);
+	set_pointer(b, FADT_FIRMWARE_CTRL, FACS_AT, 4);
+	set_pointer(b, FADT_DSDT, dsdt, 4);
+	set_pointer(b, FADT_X_DSDT, dsdt, 8);
 	set_number(b, FADT_PM_PROFILE, 4, 1); /* enterprise server */
 	set_number(b, FADT_SCI_INT, LAYOUT_IRQ_SCI, 2);
 	fadt_set_blocks(b);
@@ -239,6 +319,7 @@ static void build_fadt(struct builder *b, size_t dsdt)
 	set_io_gas(b, FADT_RESET_REG, LAYOUT_RESET_PORT, 8, 1);
 	set_number(b, FADT_RESET_VALUE, LAYOUT_RESET_VALUE, 1);
 	table_end_listed(b);
+	note_checksum(b, b->table + SDT_CHECKSUM, b->table, b->at - b->table);
 }
 
 static void madt_append_override(struct builder *b, unsigned irq, unsigned gsi, unsigned flags)
@@ -279,15 +360,27 @@ static void build_madt(struct builder *b, const struct acpi_config *c)
 	table_end_listed(b);
 }
 
-static void build_mcfg(struct builder *b)
+static void build_mcfg(struct builder *b, const struct acpi_config *c)
 {
 	table_begin(b, "MCFG", 1);
 	append_zeros(b, MCFG_ENTRIES - SDT_HEADER_SIZE);
-	append_number(b, LAYOUT_ECAM_BASE, 8);
+	append_number(b, c->ecam_base != 0 ? c->ecam_base : LAYOUT_ECAM_BASE, 8);
 	append_number(b, 0, 2); /* segment */
 	append_number(b, 0, 1); /* first bus */
 	append_number(b, LAYOUT_PCI_BUS_LAST, 1);
 	append_zeros(b, 4);
+	table_end_listed(b);
+}
+
+/* "IA-PC HPET Description Table"; the pages around it hold nothing that is to be protected. */
+static void build_hpet(struct builder *b)
+{
+	table_begin(b, "HPET", 1);
+	append_zeros(b, HPET_SIZE - SDT_HEADER_SIZE);
+	set_number(b, HPET_BLOCK_ID, HPET_ID, 4);
+	set_number(b, HPET_BASE_GAS + GAS_WIDTH, 64, 1);
+	set_number(b, HPET_BASE_GAS + GAS_ADDRESS, LAYOUT_HPET_BASE, 8);
+	set_number(b, HPET_MIN_TICK, HPET_MERGE_CYCLES, 2);
 	table_end_listed(b);
 }
 
@@ -354,9 +447,10 @@ static size_t build_root(struct builder *b, const char *signature, size_t entry_
 {
 	table_begin(b, signature, 1);
 	for (unsigned i = 0; i < b->count; i++) {
+		note_pointer(b, b->at, entry_size);
 		append_number(b, b->root[i], entry_size);
 	}
-	table_end(b);
+	table_end_pointers(b);
 	return b->table;
 }
 
@@ -369,39 +463,73 @@ static void build_rsdp(struct builder *b, size_t rsdt, size_t xsdt)
 	set_bytes(b, 0, RSDP_SIGNATURE, 8);
 	set_bytes(b, RSDP_OEM_ID, OEM_ID, 6);
 	set_number(b, RSDP_REVISION, 2, 1);
-	set_number(b, RSDP_RSDT, address_of(rsdt), 4);
+	set_pointer(b, RSDP_RSDT, rsdt, 4);
 	set_number(b, RSDP_LENGTH, RSDP_V2_SIZE, 4);
-	set_number(b, RSDP_XSDT, address_of(xsdt), 8);
+	set_pointer(b, RSDP_XSDT, xsdt, 8);
+	note_checksum(b, RSDP_CHECKSUM, RSDP_AT, RSDP_V1_SIZE);
+	note_checksum(b, RSDP_CHECKSUM_EXT, RSDP_AT, RSDP_V2_SIZE);
 	if (!b->full) {
 		set_number(b, RSDP_CHECKSUM, 0u - acpi_sum(rsdp, RSDP_V1_SIZE), 1);
 		set_number(b, RSDP_CHECKSUM_EXT, 0u - acpi_sum(rsdp, RSDP_V2_SIZE), 1);
 	}
 }
 
-enum hv_status acpi_build(const struct acpi_config *config, uint8_t *image, size_t cap,
-			  size_t *used)
+/* Tables begin at `tables_at` of the image. */
+static enum hv_status build(struct builder *b, const struct acpi_config *config, size_t tables_at,
+			    size_t *used)
 {
-	struct builder b = {.image = image, .cap = cap};
 	size_t dsdt;
 	size_t xsdt;
 
 	if (config->vcpu_count == 0 || config->vcpu_count > ACPI_VCPUS_MAX) {
 		return HV_E_RANGE;
 	}
-	append_zeros(&b, FACS_AT);
-	build_facs(&b);
-	append_zeros(&b, TABLES_AT - b.at);
-	dsdt = build_dsdt(&b, config);
-	build_fadt(&b, dsdt);
-	build_madt(&b, config);
-	build_mcfg(&b);
-	build_waet(&b);
-	build_ssdt(&b, config);
-	xsdt = build_root(&b, "XSDT", 8);
-	build_rsdp(&b, build_root(&b, "RSDT", 4), xsdt);
-	if (b.full) {
+	append_zeros(b, FACS_AT);
+	build_facs(b);
+	append_zeros(b, tables_at - b->at);
+	dsdt = build_dsdt(b, config);
+	build_fadt(b, dsdt);
+	build_madt(b, config);
+	build_mcfg(b, config);
+	if (config->hpet) {
+		build_hpet(b);
+	}
+	build_waet(b);
+	build_ssdt(b, config);
+	xsdt = build_root(b, "XSDT", 8);
+	build_rsdp(b, build_root(b, "RSDT", 4), xsdt);
+	if (b->full) {
 		return HV_E_NO_MEMORY;
 	}
-	*used = b.at;
+	*used = b->at;
 	return HV_OK;
+}
+
+enum hv_status acpi_build(const struct acpi_config *config, uint8_t *image, size_t cap,
+			  size_t *used)
+{
+	struct builder b = {.image = image, .cap = cap, .base = LAYOUT_ACPI_BASE};
+
+	return build(&b, config, TABLES_AT, used);
+}
+
+static_assert(ACPI_LINKED_TABLES_AT == FACS_AT, "the FACS is the first of the tables");
+static_assert(ACPI_LINKED_RSDP_SIZE == RSDP_V2_SIZE, "the file is the RSDP");
+static_assert(LAYOUT_ACPI_SIZE <= UINT16_MAX, "offsets fit");
+
+enum hv_status acpi_build_linked(const struct acpi_config *config, uint8_t *image, size_t cap,
+				 size_t *used, struct acpi_links *links)
+{
+	struct builder b = {
+		.image = image, .cap = cap, .base = 0u - ACPI_LINKED_TABLES_AT, .links = links};
+	enum hv_status status;
+
+	b.cap = min_u64(cap, LAYOUT_ACPI_SIZE);
+	*links = (struct acpi_links){0};
+	status = build(&b, config, FACS_AT + FACS_SIZE, used);
+	/* Some firmware puts the sum there, some subtracts it: both are right from 0. */
+	for (unsigned i = 0; status == HV_OK && i < links->checksum_count; i++) {
+		image[links->checksums[i].at] = 0;
+	}
+	return status;
 }

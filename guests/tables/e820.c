@@ -16,9 +16,9 @@ static enum hv_status memory_check(uint64_t memory)
 }
 
 /* Where RAM below the PCI hole ends. */
-static uint64_t low_end(uint64_t memory)
+static uint64_t low_end(uint64_t memory, uint64_t mmio_base)
 {
-	return min_u64(memory, LAYOUT_MMIO_BASE);
+	return min_u64(memory, mmio_base);
 }
 
 static void ram_add(struct ram_layout *l, uint64_t base, uint64_t end)
@@ -27,7 +27,7 @@ static void ram_add(struct ram_layout *l, uint64_t base, uint64_t end)
 	l->ranges[l->count++] = (struct ram_range){base, end - base};
 }
 
-enum hv_status ram_layout_build(uint64_t memory, struct ram_layout *out)
+enum hv_status ram_layout_build(uint64_t memory, uint64_t mmio_base, struct ram_layout *out)
 {
 	enum hv_status status = memory_check(memory);
 
@@ -36,9 +36,9 @@ enum hv_status ram_layout_build(uint64_t memory, struct ram_layout *out)
 	}
 	out->count = 0;
 	ram_add(out, 0, LAYOUT_VIDEO_BASE);
-	ram_add(out, LAYOUT_ROM_BASE, low_end(memory));
-	if (memory > LAYOUT_MMIO_BASE) {
-		ram_add(out, LAYOUT_4G, LAYOUT_4G + (memory - LAYOUT_MMIO_BASE));
+	ram_add(out, LAYOUT_ROM_BASE, low_end(memory, mmio_base));
+	if (memory > mmio_base) {
+		ram_add(out, LAYOUT_4G, LAYOUT_4G + (memory - mmio_base));
 	}
 	return HV_OK;
 }
@@ -65,7 +65,7 @@ enum hv_status e820_build(uint64_t memory, struct e820_map *out)
 	e820_add(out, LAYOUT_ACPI_BASE, tables, E820_NVS);
 	e820_add(out, tables, tables_end, E820_ACPI);
 	e820_add(out, tables_end, LAYOUT_HIGH_BASE, E820_RESERVED);
-	e820_add(out, LAYOUT_HIGH_BASE, low_end(memory), E820_RAM);
+	e820_add(out, LAYOUT_HIGH_BASE, low_end(memory, LAYOUT_MMIO_BASE), E820_RAM);
 	e820_add(out, LAYOUT_ECAM_BASE, LAYOUT_ECAM_BASE + LAYOUT_ECAM_SIZE, E820_RESERVED);
 	e820_add(out, LAYOUT_IOAPIC_BASE, LAYOUT_IOAPIC_BASE + PAGE_SIZE, E820_RESERVED);
 	e820_add(out, LAYOUT_LAPIC_BASE, LAYOUT_LAPIC_BASE + PAGE_SIZE, E820_RESERVED);

@@ -50,14 +50,16 @@ struct ram_layout {
 #define GUEST_MEMORY_MAX 0x10000000000ull
 
 /*
- * Decides what to declare and populate for a guest of `memory` bytes, a multiple of 4 KiB. The
- * 128 KiB of legacy video addresses are not backed, so that much less is taken. HV_E_RANGE when
- * `memory` is outside GUEST_MEMORY_MIN .. GUEST_MEMORY_MAX, HV_E_INVALID when it is not a multiple.
+ * Decides what to declare and populate for a guest of `memory` bytes, a multiple of 4 KiB, with RAM
+ * below 4 GiB up to `mmio_base` (LAYOUT_MMIO_BASE or LAYOUT_FIRMWARE_MMIO_BASE). The 128 KiB of
+ * legacy video addresses are not backed, so that much less is taken. HV_E_RANGE when `memory` is
+ * outside GUEST_MEMORY_MIN .. GUEST_MEMORY_MAX, HV_E_INVALID when it is not a multiple.
  */
-enum hv_status ram_layout_build(uint64_t memory, struct ram_layout *out) HV_MUST_CHECK;
+enum hv_status ram_layout_build(uint64_t memory, uint64_t mmio_base,
+				struct ram_layout *out) HV_MUST_CHECK;
 
 /*
- * Describes the same guest to itself; errors as ram_layout_build. Parts of the RAM-backed first MiB
- * are reported as reserved because tables and BIOS data lie there.
+ * Describes a guest without firmware to itself; errors as ram_layout_build. Parts of the RAM-backed
+ * first MiB are reported as reserved because tables and BIOS data lie there.
  */
 enum hv_status e820_build(uint64_t memory, struct e820_map *out) HV_MUST_CHECK;

@@ -64,13 +64,13 @@ static enum hv_status read_pages(struct gspace *g, gpa_t addr, void *dst, size_t
 	return status;
 }
 
-static enum hv_status write_pages(struct gspace *g, gpa_t addr, const void *src, size_t n)
+/* Into the window, where the range was made ready. */
+static void write_pages(gpa_t addr, const void *src, size_t n)
 {
-	enum hv_status status = gspace_access(g, addr, n, true);
 	uint64_t va = VM_WINDOW_BASE + addr.v;
 	const char *from = src;
 
-	while (status == HV_OK && n != 0) {
+	while (n != 0) {
 		size_t part = page_part(va, n);
 
 		copy(access_ptr(hva(va), true), from, part);
@@ -78,7 +78,6 @@ static enum hv_status write_pages(struct gspace *g, gpa_t addr, const void *src,
 		va += part;
 		n -= part;
 	}
-	return status;
 }
 
 enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
@@ -96,11 +95,28 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
 enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
 {
 	struct gspace *g = &vm->gspace;
+	enum hv_status status;
 
 	CHECK(space_current() == &g->host);
 	if (is_simple(g, addr, n, true)) {
 		copy(access_ptr(hva(VM_WINDOW_BASE + addr.v), true), src, n);
 		return HV_OK;
 	}
-	return write_pages(g, addr, src, n);
+	status = gspace_access(g, addr, n, true);
+	if (status == HV_OK) {
+		write_pages(addr, src, n);
+	}
+	return status;
+}
+
+enum hv_status guest_rom_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
+{
+	enum hv_status status;
+
+	CHECK(space_current() == &vm->gspace.host);
+	status = gspace_access_rom(&vm->gspace, addr, n);
+	if (status == HV_OK) {
+		write_pages(addr, src, n);
+	}
+	return status;
 }

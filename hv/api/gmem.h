@@ -18,3 +18,8 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n) HV
 /* As above; read-only memory counts as out of range. HV_E_NO_MEMORY when a shared frame could not
  * be copied; then nothing was written. */
 enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n) HV_MUST_CHECK;
+/*
+ * Changes what a ROM holds (gspace_add_rom, gspace_make_rom), hidden or not. HV_E_RANGE when not
+ * all of the range is one ROM; HV_E_NO_MEMORY as above.
+ */
+enum hv_status guest_rom_write(struct vm *vm, gpa_t addr, const void *src, size_t n) HV_MUST_CHECK;

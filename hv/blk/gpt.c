@@ -3,6 +3,7 @@
 #include "hv/blk/gpt.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/crc32.h"
 
 /* UEFI, "Protective MBR". */
 #define MBR_ENTRIES 446u
@@ -56,24 +57,6 @@ struct entry {
 static_assert(sizeof(struct entry) == ENTRY_SIZE_MIN, "wire size");
 
 /* --- checksums --- */
-
-/* CRC-32 as Ethernet has it, four bits at a time; `crc` is 0 at first. */
-static uint32_t crc32(uint32_t crc, const uint8_t *data, size_t n)
-{
-	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-	};
-
-	crc = ~crc;
-	for (size_t i = 0; i < n; i++) {
-		crc ^= data[i];
-		crc = (crc >> 4) ^ table[crc & 15];
-		crc = (crc >> 4) ^ table[crc & 15];
-	}
-	return ~crc;
-}
 
 /* Of the header as it lies in `block`, its own field counting as zero. */
 static uint32_t header_crc(const uint8_t *block, uint32_t size)

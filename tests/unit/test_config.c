@@ -134,6 +134,7 @@ static void test_every_key(void **state)
 				     "serial = off\n"
 				     "rng = on\n"
 				     "balloon = on\n"
+				     "hpet = on\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -153,6 +154,12 @@ static void test_every_key(void **state)
 	assert_false(guest.virtio_console);
 	assert_true(guest.rng);
 	assert_true(guest.balloon);
+	assert_false(guest.paravirt);
+	assert_int_equal(guest.hpet, CONFIG_HPET_ON);
+	/* Microsoft's interface takes the place of KVM's. */
+	assert_false(guest.hyperv);
+	assert_int_equal(load("web", "paravirt = on\nhyperv = on"), HV_OK);
+	assert_true(guest.hyperv);
 	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
 	assert_false(guest.serial);
@@ -315,13 +322,11 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
-		"net\n");
+		"net varstore hpet firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
-	refused("firmware = bios",
-		"web/guest.conf:1: firmware: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
 		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
 	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "
@@ -402,14 +407,11 @@ static void test_named_files(void **state)
 static void test_folders_without_a_kernel(void **state)
 {
 	(void)state;
-	TREE("web/", "empty/", "disk/", "disk/initrd.img", "disk/Debian.IMG", "two/vmlinuz-1",
-	     "two/vmlinuz-2", "init/bzImage", "init/initrd-1", "init/initramfs", "deep/a/vmlinuz");
+	TREE("web/", "empty/", "two/vmlinuz-1", "two/vmlinuz-2", "init/bzImage", "init/initrd-1",
+	     "init/initramfs", "deep/a/vmlinuz");
 	assert_int_equal(load("empty", ""), HV_E_INVALID);
 	assert_string_equal(reports, "empty/: no kernel in the folder (a file named vmlinuz*, "
-				     "bzImage* or kernel*)\n");
-	assert_int_equal(load("disk", ""), HV_E_INVALID);
-	assert_string_equal(reports, "disk/: there is only a disk image (\"Debian.IMG\"); booting "
-				     "from disks is not supported by this version yet\n");
+				     "bzImage* or kernel*), and no disk to boot from\n");
 	assert_int_equal(load("two", ""), HV_E_INVALID);
 	assert_string_equal(reports, "two/: both \"vmlinuz-1\" and \"vmlinuz-2\" could be the "
 				     "kernel; say which with kernel = in guest.conf\n");

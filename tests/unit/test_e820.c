@@ -43,7 +43,7 @@ static void test_layout_takes_what_was_asked(void **state)
 		struct ram_layout l;
 		uint64_t sum = 0;
 
-		assert_int_equal(ram_layout_build(sizes[s], &l), HV_OK);
+		assert_int_equal(ram_layout_build(sizes[s], LAYOUT_MMIO_BASE, &l), HV_OK);
 		for (unsigned i = 0; i < l.count; i++) {
 			assert_true(is_aligned(l.ranges[i].base | l.ranges[i].size, PAGE_SIZE));
 			assert_true(i == 0 || l.ranges[i].base >=
@@ -68,7 +68,7 @@ static void test_e820_is_sorted_and_tells_ram_truly(void **state)
 		struct e820_map m;
 		uint64_t usable = 0;
 
-		assert_int_equal(ram_layout_build(sizes[s], &l), HV_OK);
+		assert_int_equal(ram_layout_build(sizes[s], LAYOUT_MMIO_BASE, &l), HV_OK);
 		assert_int_equal(e820_build(sizes[s], &m), HV_OK);
 		for (unsigned i = 0; i < m.count; i++) {
 			const struct e820_entry *e = &m.entries[i];
@@ -123,10 +123,18 @@ static void test_refuses_bad_sizes(void **state)
 	struct e820_map m;
 
 	(void)state;
-	assert_int_equal(ram_layout_build(0, &l), HV_E_RANGE);
-	assert_int_equal(ram_layout_build(GUEST_MEMORY_MIN - PAGE_SIZE, &l), HV_E_RANGE);
-	assert_int_equal(ram_layout_build(GUEST_MEMORY_MAX + PAGE_SIZE, &l), HV_E_RANGE);
-	assert_int_equal(ram_layout_build(MIB(64) + 1, &l), HV_E_INVALID);
+	/* Under firmware RAM below 4 GiB ends earlier; there is as much of it. */
+	assert_int_equal(ram_layout_build(GIB(3), LAYOUT_FIRMWARE_MMIO_BASE, &l), HV_OK);
+	assert_int_equal(l.count, 3);
+	assert_int_equal(l.ranges[1].base + l.ranges[1].size, LAYOUT_FIRMWARE_MMIO_BASE);
+	assert_int_equal(l.ranges[2].base, LAYOUT_4G);
+	assert_int_equal(l.ranges[2].size, GIB(1));
+	assert_int_equal(ram_layout_build(0, LAYOUT_MMIO_BASE, &l), HV_E_RANGE);
+	assert_int_equal(ram_layout_build(GUEST_MEMORY_MIN - PAGE_SIZE, LAYOUT_MMIO_BASE, &l),
+			 HV_E_RANGE);
+	assert_int_equal(ram_layout_build(GUEST_MEMORY_MAX + PAGE_SIZE, LAYOUT_MMIO_BASE, &l),
+			 HV_E_RANGE);
+	assert_int_equal(ram_layout_build(MIB(64) + 1, LAYOUT_MMIO_BASE, &l), HV_E_INVALID);
 	assert_int_equal(e820_build(UINT64_MAX, &m), HV_E_RANGE);
 	assert_int_equal(e820_build(MIB(64) + 512, &m), HV_E_INVALID);
 }

@@ -256,6 +256,50 @@ static void writes_to_rom_are_dropped(void **state)
 	assert_int_equal(g->vm.mmio.unclaimed, 0);
 }
 
+/* A device that lies where a ROM is. */
+#define CHIP 0xffc00000ull
+static struct {
+	struct vdev dev;
+	uint64_t offset;
+	uint64_t written;
+} chip;
+
+static uint64_t chip_read(struct vdev *dev, const struct vdev_access *a)
+{
+	(void)dev;
+	return 0xd0 + a->offset;
+}
+
+static void chip_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	(void)dev;
+	chip.offset = a->offset;
+	chip.written = value;
+}
+
+static void a_device_takes_a_roms_writes(void **state)
+{
+	static const struct vdev_ops ops = {.name = "chip", .read = chip_read, .write = chip_write};
+
+	(void)state;
+	chip.dev.ops = &ops;
+	assert_int_equal(gspace_add_rom(&g->vm.gspace, CHIP, PAGE_SIZE), HV_OK);
+	assert_int_equal(bus_register(&g->vm.mmio, CHIP, PAGE_SIZE, &chip.dev), HV_OK);
+	assert_int_equal(guest_rom_write(&g->vm, gpa(CHIP), "\x55", 1), HV_OK);
+	vcpu->gpr[GPR_RAX] = 0x1234;
+	run(CHIP + 8, true, CODE(0x89, 0x03));
+	assert_int_equal(chip.offset, 8);
+	assert_int_equal(chip.written, 0x1234);
+	/* An instruction that also reads finds the memory, or the device once that is hidden. */
+	run(CHIP, true, CODE(0x83, 0x03, 0x01)); /* add dword [rbx], 1 */
+	assert_int_equal(chip.written, 0x56);
+	assert_int_equal(gspace_hide_rom(&g->vm.gspace, CHIP), HV_OK);
+	run(CHIP + 4, true, CODE(0x83, 0x03, 0x01));
+	assert_int_equal(chip.written, 0xd5);
+	run(CHIP + 4, false, CODE(0x8b, 0x03));
+	assert_int_equal(vcpu->gpr[GPR_RAX], 0xd4);
+}
+
 static void bytes_of_the_hardware_are_used(void **state)
 {
 	struct vm_exit e = fault_at(ECAM, false);
@@ -633,6 +677,7 @@ int main(void)
 		EXIT_TEST(nothing_reads_ones_and_swallows),
 		EXIT_TEST(an_access_may_leave_its_device),
 		EXIT_TEST(writes_to_rom_are_dropped),
+		EXIT_TEST(a_device_takes_a_roms_writes),
 		EXIT_TEST(bytes_of_the_hardware_are_used),
 		EXIT_TEST(single_step_traps_behind_it),
 		EXIT_TEST(an_exchange_may_be_on_memory_by_now),

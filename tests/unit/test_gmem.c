@@ -133,6 +133,28 @@ static void rom_can_be_read_only(void **state)
 	assert_int_equal(back, value);
 }
 
+static void rom_is_written_on_its_own_way(void **state)
+{
+	char text[PAGE_SIZE + 8] = "";
+	char back[sizeof(text)];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(guest_rom_write(&vm, gpa(MIB(4)), text, sizeof(text)), HV_E_RANGE);
+	assert_int_equal(gspace_make_rom(&vm.gspace, MIB(4)), HV_OK);
+	assert_int_equal(guest_rom_write(&vm, gpa(MIB(4) + 9), text, sizeof(text)), HV_OK);
+	assert_int_equal(guest_mem_read(&vm, gpa(MIB(4) + 9), back, sizeof(back)), HV_OK);
+	assert_memory_equal(back, text, sizeof(text));
+	assert_int_equal(guest_rom_write(&vm, gpa(MIB(6) - 8), text, 9), HV_E_RANGE);
+	/* While it is hidden, too. */
+	assert_int_equal(gspace_hide_rom(&vm.gspace, MIB(4)), HV_OK);
+	assert_int_equal(guest_mem_read(&vm, gpa(MIB(4)), back, 1), HV_E_RANGE);
+	assert_int_equal(guest_rom_write(&vm, gpa(MIB(4)), "y", 1), HV_OK);
+	assert_int_equal(gspace_show_rom(&vm.gspace, MIB(4)), HV_OK);
+	assert_int_equal(guest_mem_read(&vm, gpa(MIB(4)), back, 1), HV_OK);
+	assert_int_equal(back[0], 'y');
+}
+
 static void writing_breaks_copy_on_write(void **state)
 {
 	struct pt_leaf before;
@@ -174,6 +196,7 @@ int main(void)
 		cmocka_unit_test_setup(what_is_not_all_ram_is_refused_whole, setup),
 		cmocka_unit_test_setup(neighbouring_regions_are_one_memory, setup),
 		cmocka_unit_test_setup(rom_can_be_read_only, setup),
+		cmocka_unit_test_setup(rom_is_written_on_its_own_way, setup),
 		cmocka_unit_test_setup(writing_breaks_copy_on_write, setup),
 		cmocka_unit_test_setup(the_space_must_be_current, setup),
 	};

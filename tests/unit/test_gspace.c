@@ -89,9 +89,11 @@ static void regions_are_disjoint_and_aligned(void **state)
 			 HV_E_RANGE);
 	assert_int_equal(gspace_add_region(&a, UINT64_MAX - 0xfff, 0x1000, true), HV_E_RANGE);
 	for (unsigned i = 1; i < GSPACE_REGIONS; i++) {
-		assert_int_equal(gspace_add_region(&a, GIB(8 - i), PAGE_SIZE, true), HV_OK);
+		assert_int_equal(gspace_add_region(&a, GIB(GSPACE_REGIONS - i), PAGE_SIZE, true),
+				 HV_OK);
 	}
-	assert_int_equal(gspace_add_region(&a, GIB(9), PAGE_SIZE, true), HV_E_RANGE);
+	assert_int_equal(gspace_add_region(&a, GIB(GSPACE_REGIONS + 1), PAGE_SIZE, true),
+			 HV_E_RANGE);
 	for (unsigned i = 1; i < a.region_count; i++) {
 		assert_true(a.regions[i - 1].base < a.regions[i].base);
 	}

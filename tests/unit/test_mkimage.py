@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -173,6 +174,29 @@ class MkImage(unittest.TestCase):
         self.assertEqual(tree["bulkhead/web/guest.conf"], text)
         self.assertEqual(tree["bulkhead/images/debian.img"], b"D" * 512)
         self.assertNotIn("bulkhead/db/debian.img", tree)
+
+    def firmware_with(self, conf, *files):
+        """What \\bulkhead\\firmware\\ has with a guest of that configuration and these files."""
+        self.write("host/stock.bin", b"F")
+        self.write("in/disk/guest.conf", conf)
+        for name in files:
+            self.write(f"in/disk/{name}", b"D" * 512)
+        with unittest.mock.patch.object(mkimage, "FIRMWARE", (str(self.top / "host/stock.bin"), "/nowhere/x.fd")):
+            tree = self.image()
+        return [name for name in tree if name.startswith("bulkhead/firmware/") and not name.endswith("/")]
+
+    def test_firmware_goes_with_who_needs_it(self):
+        stock = ["bulkhead/firmware/stock.bin"]
+        self.assertEqual(self.firmware_with("firmware = bios\nkernel = vmlinuz\n", "vmlinuz"), stock)
+        self.assertEqual(self.firmware_with("memory = 1G\n", "vmlinuz", "root.img"), [])
+        self.assertEqual(self.firmware_with("firmware = none\n", "root.img"), [])
+
+    def test_a_disk_alone_needs_firmware(self):
+        self.assertEqual(self.firmware_with("# firmware = none\n", "root.img"), ["bulkhead/firmware/stock.bin"])
+
+    def test_firmware_of_ones_own_stays(self):
+        self.write("in/firmware/mine.fd", b"M")
+        self.assertEqual(self.firmware_with("", "root.img"), ["bulkhead/firmware/mine.fd"])
 
     def test_file_in_the_folder_is_there_once(self):
         self.write("in/web/guest.conf", "kernel = vmlinuz\ninitrd = vmlinuz")

@@ -269,6 +269,73 @@ static void all_ones_is_no_place(void **state)
 	assert_at(BUS_PIO, 0, NULL, 0, 0);
 }
 
+static uint32_t host_get(uint32_t reg)
+{
+	rig_write(&host.dev, BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, 4, 0x80000000u | reg);
+	return (uint32_t)rig_read(&host.dev, BUS_PIO, LAYOUT_PCI_CONFIG_DATA, 4);
+}
+
+static void host_put(uint32_t reg, uint32_t value)
+{
+	rig_write(&host.dev, BUS_PIO, LAYOUT_PCI_CONFIG_ADDRESS, 4, 0x80000000u | reg);
+	rig_write(&host.dev, BUS_PIO, LAYOUT_PCI_CONFIG_DATA, 4, value);
+}
+
+/* Under firmware: ECAM is where PCIEXBAR says, and nowhere before that. */
+static void ecam_follows_its_register(void **state)
+{
+	const struct pci_host_config cfg = {.ecam_base = LAYOUT_ECAM_BASE, .firmware = true};
+
+	(void)state;
+	pci_host_init(&host, &cfg);
+	pci_window_init(&window, &host);
+	add(&low, 0x10);
+	assert_int_equal(pci_host_ecam_base(&host), 0);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, LAYOUT_ECAM_BASE, 4), 0xffffffff);
+	host_put(0x64, 0);
+	host_put(0x60, 0xb0000001);
+	assert_int_equal(pci_host_ecam_base(&host), 0xb0000000);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xb0000000, 4), 0x29c08086);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xb0010000, 4), 0x10421af4);
+	/* Of another bus, and behind the end. */
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xb0110000, 4), 0xffffffff);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xbffffffc, 4), 0xffffffff);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xc0000000, 4), 0xffffffff);
+	/* A write reaches the function: its BAR moves. */
+	rig_write(&window.dev, BUS_MMIO, 0xb0010000 + PCI_BAR0 + 4 * BAR_32, 4, 0xc1000000);
+	rig_write(&window.dev, BUS_MMIO, 0xb0010000 + PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xc1000010, 4), 4);
+	assert_ptr_equal(seen, &low);
+	/* 64 MiB elsewhere; the reserved length and a cleared enable are nowhere. */
+	host_put(0x60, 0xe4000005);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xe4000000, 4), 0x29c08086);
+	assert_int_equal(rig_read(&window.dev, BUS_MMIO, 0xb0000000, 4), 0xffffffff);
+	host_put(0x60, 0xe4000007);
+	assert_int_equal(pci_host_ecam_base(&host), 0);
+	host_put(0x60, 0xe4000004);
+	assert_int_equal(pci_host_ecam_base(&host), 0);
+	host_put(0x60, 0xe4000005);
+	host.dev.ops->reset(&host.dev);
+	assert_int_equal(pci_host_ecam_base(&host), 0);
+}
+
+/* PAM remembers what the firmware writes; RAM's end is lower. */
+static void firmware_programs_the_bridges(void **state)
+{
+	const struct pci_host_config cfg = {.firmware = true};
+
+	(void)state;
+	pci_host_init(&host, &cfg);
+	assert_int_equal(host_get(0x90), 0);
+	host_put(0x90, 0xffffffff);
+	host_put(0x94, 0xffffffff);
+	assert_int_equal(host_get(0x90), 0x33333330);
+	assert_int_equal(host_get(0x94) & 0xffffff, 0x333333);
+	assert_int_equal(host_get(0xb0) & 0xffff, LAYOUT_FIRMWARE_MMIO_BASE >> 16);
+	host_put(0xf800 | 0xf0, 0xffffffff);
+	assert_int_equal(host_get(0xf800 | 0xf0), 0xffffc001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +348,8 @@ int main(void)
 		cmocka_unit_test_setup(memory_of_hits_does_not_change_who_answers, setup),
 		cmocka_unit_test_setup(functions_without_handlers_read_all_ones, setup),
 		cmocka_unit_test_setup(all_ones_is_no_place, setup),
+		cmocka_unit_test(ecam_follows_its_register),
+		cmocka_unit_test(firmware_programs_the_bridges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a guest starts in: its kernel, or which firmware. */
+#include "hv/config_firmware.h"
+
+#include "guests/layout.h"
+#include "hv/base/addr.h"
+#include "hv/base/bits.h"
+#include "hv/config_tree.h"
+
+#define IMAGE_ALIGN KIB(64)
+
+static bool ends_in(struct span name, const char *suffix)
+{
+	size_t n = str_len(suffix);
+
+	return name.n >= n &&
+	       config_same_name((struct span){name.p + name.n - n, n}, span_of(suffix));
+}
+
+/* ---- files ---- */
+
+static unsigned find_stock(struct config_parser *p, const char *path)
+{
+	unsigned entry = config_find(p->tree, span_of(path));
+
+	return entry != CONFIG_NO_ENTRY && p->tree->entries[entry].problem == NULL &&
+			       p->tree->entries[entry].size != 0
+		       ? entry
+		       : CONFIG_NO_ENTRY;
+}
+
+static void check_size(struct config_parser *p, unsigned entry)
+{
+	uint64_t size = p->tree->entries[entry].size;
+
+	if (size == 0 || size > LAYOUT_FIRMWARE_SIZE_MAX || !is_aligned(size, PAGE_SIZE)) {
+		config_fail(
+			p, "the firmware %.*s has %lu bytes; allowed: whole pages, up to 16 MiB",
+			(int)p->tree->entries[entry].path.n, p->tree->entries[entry].path.p, size);
+	}
+}
+
+static void need(struct config_parser *p, unsigned entry, const char *path)
+{
+	if (entry == CONFIG_NO_ENTRY) {
+		config_fail(p, "it starts in firmware, and there is no %s below \\bulkhead", path);
+	} else {
+		check_size(p, entry);
+	}
+}
+
+/* The two parts of OVMF lie one behind the other. */
+static void check_uefi(struct config_parser *p, const struct guest_config *g)
+{
+	uint64_t size;
+
+	need(p, g->uefi_code, CONFIG_FIRMWARE_CODE);
+	need(p, g->uefi_vars, CONFIG_FIRMWARE_VARS);
+	if (g->uefi_code == CONFIG_NO_ENTRY || g->uefi_vars == CONFIG_NO_ENTRY) {
+		return;
+	}
+	size = p->tree->entries[g->uefi_code].size + p->tree->entries[g->uefi_vars].size;
+	if (size > LAYOUT_FIRMWARE_SIZE_MAX) {
+		config_fail(p, "OVMF's two files have %lu bytes; allowed: up to 16 MiB", size);
+	}
+}
+
+/* What variables are at first may be a file of the guest's own. */
+static unsigned find_vars(struct config_parser *p, const struct guest_config *g)
+{
+	return g->varstore.own_template ? g->varstore.template
+					: find_stock(p, CONFIG_FIRMWARE_VARS);
+}
+
+static void find_files(struct config_parser *p, struct guest_config *g)
+{
+	g->vgabios = find_stock(p, CONFIG_FIRMWARE_VGABIOS);
+	switch (g->firmware) {
+	case CONFIG_FIRMWARE_NONE:
+		break;
+	case CONFIG_FIRMWARE_IMAGE:
+		check_size(p, g->bios);
+		break;
+	case CONFIG_FIRMWARE_IS_BIOS:
+		g->bios = find_stock(p, CONFIG_FIRMWARE_BIOS);
+		need(p, g->bios, CONFIG_FIRMWARE_BIOS);
+		break;
+	case CONFIG_FIRMWARE_IS_UEFI:
+		g->uefi_code = find_stock(p, CONFIG_FIRMWARE_CODE);
+		g->uefi_vars = find_vars(p, g);
+		check_uefi(p, g);
+		break;
+	case CONFIG_FIRMWARE_AUTO:
+		/* The disk decides which; what then is missing is said (hv/guest_firmware.h). */
+		g->bios = find_stock(p, CONFIG_FIRMWARE_BIOS);
+		g->uefi_code = find_stock(p, CONFIG_FIRMWARE_CODE);
+		g->uefi_vars = find_vars(p, g);
+		if (g->bios != CONFIG_NO_ENTRY) {
+			check_size(p, g->bios);
+		}
+		if (g->uefi_code != CONFIG_NO_ENTRY && g->uefi_vars != CONFIG_NO_ENTRY) {
+			check_uefi(p, g);
+		}
+		break;
+	}
+}
+
+/* ---- the key ---- */
+
+void config_set_firmware(struct config_parser *p, struct span value)
+{
+	static const struct {
+		const char *word;
+		enum config_firmware firmware;
+	} words[] = {
+		{"auto", CONFIG_FIRMWARE_AUTO},
+		{"none", CONFIG_FIRMWARE_NONE},
+		{"bios", CONFIG_FIRMWARE_IS_BIOS},
+		{"uefi", CONFIG_FIRMWARE_IS_UEFI},
+	};
+	struct guest_config *g = p->out;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		if (span_eq(value, words[i].word)) {
+			g->firmware = words[i].firmware;
+			return;
+		}
+	}
+	g->firmware = CONFIG_FIRMWARE_IMAGE;
+	g->bios = config_find_file(p, value);
+}
+
+bool config_may_have_kernel(const struct guest_config *g)
+{
+	return g->firmware == CONFIG_FIRMWARE_NONE || g->firmware == CONFIG_FIRMWARE_AUTO;
+}
+
+/* ---- disks ---- */
+
+static bool begins_with(struct span name, const char *prefix)
+{
+	size_t n = str_len(prefix);
+
+	return name.n >= n && config_same_name((struct span){name.p, n}, span_of(prefix));
+}
+
+static bool is_image(struct span name)
+{
+	if (begins_with(name, "initrd") || begins_with(name, "initramfs")) {
+		return false;
+	}
+	return ends_in(name, ".img") || ends_in(name, ".raw") || ends_in(name, ".iso");
+}
+
+static bool is_other_format(struct span name)
+{
+	return ends_in(name, ".qcow2") || ends_in(name, ".vhd") || ends_in(name, ".vhdx") ||
+	       ends_in(name, ".vmdk") || ends_in(name, ".vdi");
+}
+
+/* The folder's one image is its disk; several are for `disk` to choose from. */
+static void pick_disk(struct config_parser *p)
+{
+	struct span found = {NULL, 0};
+	struct span name;
+
+	for (unsigned i = 0; i < p->tree->count; i++) {
+		if (!config_in_folder(&p->tree->entries[i], p->folder, &name)) {
+			continue;
+		}
+		if (is_other_format(name)) {
+			config_fail(p,
+				    "\"%.*s\" is no raw image: qemu-img convert -O raw makes one",
+				    (int)name.n, name.p);
+			return;
+		}
+		if (is_image(name) && found.p != NULL) {
+			config_fail(p,
+				    "both \"%.*s\" and \"%.*s\" could be the disk; say which with "
+				    "disk = in guest.conf",
+				    (int)found.n, found.p, (int)name.n, name.p);
+			return;
+		}
+		found = is_image(name) ? name : found;
+	}
+	if (found.p != NULL) {
+		config_set_disk(p, found);
+	}
+}
+
+void config_finish_firmware(struct config_parser *p, struct guest_config *g)
+{
+	unsigned errors = p->error_count;
+	bool has_kernel = g->kernel != CONFIG_NO_ENTRY;
+
+	if (g->firmware == CONFIG_FIRMWARE_AUTO && has_kernel) {
+		g->firmware = CONFIG_FIRMWARE_NONE;
+	}
+	if (!has_kernel && g->disk_count == 0 && g->firmware != CONFIG_FIRMWARE_NONE) {
+		pick_disk(p);
+	}
+	if (p->error_count != errors) {
+		return;
+	}
+	if (has_kernel && g->firmware == CONFIG_FIRMWARE_IS_BIOS) {
+		config_fail(p, "SeaBIOS starts disks only: kernel = goes with firmware = none or "
+			       "uefi");
+		return;
+	}
+	if (!has_kernel && (g->firmware == CONFIG_FIRMWARE_NONE ||
+			    (g->firmware == CONFIG_FIRMWARE_AUTO && g->disk_count == 0))) {
+		config_fail(p, "no kernel in the folder (a file named vmlinuz*, bzImage* or "
+			       "kernel*), and no disk to boot from");
+		return;
+	}
+	find_files(p, g);
+}

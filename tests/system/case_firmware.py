@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock firmware boots GRUB from a disk image, and GRUB boots Linux: SeaBIOS and OVMF, one image for both."""
+import re
+
+from harness import BUILD, NO_VENDOR, ONE_AMD, Case, Check, Expect, Poll, Send, Trial
+from sticks import LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, stick, stopped
+
+GRUB = BUILD / "guest/grub.img"
+ALL = "console = all\nautostart = none\n"
+TABLES = r"APIC DSDT FACP FACS MCFG SSDT WAET"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+# Exits from the reset vector to GRUB's first line, with a margin for another release of the firmware.
+EXITS = {"bios": 25000, "uefi": 200000}
+
+
+def guest(name, bus="virtio", **keys):
+    return {f"{name}/guest.conf": guest_conf(memory="384M", disk=f"/images/grub.img, bus={bus}", **keys)}
+
+
+def exits_at_grub(name, most):
+    """The count is asked for when GRUB has spoken, so a little of its own is in it."""
+    def check(lines):
+        counts = [int(m[1]) for x in lines if (m := re.match(r"vcpu0\.exits (\d+)", x))]
+        assert counts and counts[-1] <= most, f"{name}: {counts} exits until GRUB, at most {most} expected"
+        print(f"  {name}: {counts[-1]} exits until GRUB")
+    return [Send(f"stats {name}"), Expect(r"^vcpu0\.exits \d+", 20), Check(check)]
+
+
+def resets(name, grub):
+    """It begins at the reset vector again."""
+    return [Send(f"reset {name}"), Expect(rf"^bulkhead: guest {name}: reset", 20),
+            Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped")]
+
+
+def boots(name, kind, grub, cpus, also=()):
+    return Trial(f"{name} boots by {kind}", [
+        Send(f"start {name}"),
+        Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped"),
+        *exits_at_grub(name, EXITS[kind]), *also,
+        Expect(rf"^{name}\| firmware: started by {kind}$", LINUX_BOOT, rf"^{name}\| firmware: started by"),
+        Expect(rf"^{name}\| firmware: tables {TABLES}", 30),
+        Expect(rf"^{name}\| firmware: dmi Bulkhead, Virtual machine, serial {name}$", 30),
+        Expect(rf"^{name}\| firmware: uuid {UUID}$", 30),
+        Expect(rf"^{name}\| firmware: structures 0-0 1-0 127-0 16-0 17-0 19-0 3-0 32-0 4-0$", 30),
+        Expect(rf"^{name}\| firmware: cpus {cpus}, disk \d+ sectors$", 30),
+        Expect(rf"^{name}\| firmware: disk reads right$", 30),
+        stopped(name, "power-off"), gone(name)])
+
+
+def firmware():
+    """`firmware = auto` finds the EFI system partition; `bios` takes the boot sector of the same disk."""
+    return Case(
+        "firmware", stick(ALL, {"images/grub.img": GRUB}, guest("old", firmware="bios", cpus=2), guest("new")),
+        [READY, boots("old", "bios", "pc", 2, resets("old", "pc")), boots("new", "uefi", "efi", 1), *isolated(),
+         POWER_OFF],
+        timeout=600, left_out=ONE_AMD | {"bochs-vmx": "OVMF takes Bochs many minutes"})
+
+
+def firmware_nvme():
+    """The same disk as NVMe: the drivers of both firmwares, then Linux'."""
+    guests = guest("old", "nvme", firmware="bios"), guest("new", "nvme", cpus=2)
+    return Case(
+        "firmware-nvme", stick(ALL, {"images/grub.img": GRUB}, *guests),
+        [READY, boots("old", "bios", "pc", 1), boots("new", "uefi", "efi", 2), POWER_OFF],
+        timeout=600, left_out=NO_VENDOR)
+
+
+def bios_on_vmx():
+    return Case(
+        "firmware-bios", stick(ALL, {"images/grub.img": GRUB}, guest("old", firmware="bios")),
+        [READY, boots("old", "bios", "pc", 1), POWER_OFF],
+        timeout=600, left_out=ONE_AMD | {"qemu-svm": "firmware runs there"})
+
+
+def refused():
+    """Folders that cannot be started say what is missing."""
+    other = {"other/disk.qcow2": b"x" * 512}
+    none = {"none/disk.img": b"x" * 512, "none/guest.conf": "firmware = none\n"}
+    odd = {"odd/my.rom": b"x" * 1000, "odd/guest.conf": "firmware = my.rom\n"}
+    return Case(
+        "firmware-refused", stick(ALL, {"images/grub.img": GRUB}, other, none, odd, {"firmware/readme": b"none here\n"},
+                                   guest("no")),
+        [Expect(r"^bulkhead: config: none/guest\.conf: no kernel in the folder .* and no disk to boot", 200),
+         Expect(r"^bulkhead: config: odd/guest\.conf: the firmware odd/my\.rom has 1000 bytes", 20),
+         Expect(r'^bulkhead: config: other/: "disk\.qcow2" is no raw image', 20),
+         Expect(r"^bulkhead: guest no: not started: its first disk boots by UEFI, and there is no "
+                r"firmware/OVMF_CODE_4M\.fd below", 60),
+         READY, POWER_OFF],
+        timeout=300, linux=False, left_out=ONE_AMD | {"bochs-vmx": "it knows no vendor"})
+
+
+def cases():
+    return [firmware(), firmware_nvme(), bios_on_vmx(), refused()]
