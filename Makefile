@@ -19,7 +19,7 @@ HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/release.c \
-	mm/rom.c \
+	mm/rom.c mm/video.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
@@ -123,8 +123,9 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
+UNIT_TESTS += test_video
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
