@@ -54,6 +54,8 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/vga.c guests/devices/vga_dispi.c guests/devices/vga_planes.c guests/devices/vga_regs.c \
+	guests/devices/vga_screen.c guests/devices/vga_text.c
 GUESTS_SRCS += guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
@@ -125,7 +127,7 @@ UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_n
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
-UNIT_TESTS += test_video
+UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
@@ -139,6 +141,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_vga
 FUZZ_TARGETS += fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
