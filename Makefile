@@ -55,7 +55,7 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
 GUESTS_SRCS += guests/devices/vga.c guests/devices/vga_dispi.c guests/devices/vga_planes.c guests/devices/vga_regs.c \
-	guests/devices/vga_screen.c guests/devices/vga_text.c
+	guests/devices/vga_screen.c guests/devices/vga_text.c guests/devices/ps2_mouse.c
 GUESTS_SRCS += guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
@@ -128,6 +128,7 @@ UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_n
 UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
+UNIT_TESTS += test_ps2_mouse
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 # Portable files without a unit test of their own, each with its reason in tests/README.md.

@@ -249,6 +249,8 @@ static void init_platform(struct board *b)
 	};
 	struct i8042_config keyboard = {
 		.keyboard_irq = isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.mouse_irq = isa_irq(b, LAYOUT_IRQ_MOUSE),
+		.mouse = b->cfg.vga,
 		.reset = reset_by_i8042,
 		.ctx = b,
 	};
