@@ -15,6 +15,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_BASE_SRCS += hv/base/crc32.c
 HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
+HV_BASE_SRCS += hv/base/png.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -128,7 +129,7 @@ UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_n
 UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
-UNIT_TESTS += test_ps2_mouse
+UNIT_TESTS += test_png test_ps2_mouse
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
