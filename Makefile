@@ -71,6 +71,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
+	hv/guest_keys.c hv/guest_vga.c hv/keynames.c hv/monitor_screen.c hv/picture.c hv/screen.c hv/screenshot.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 # The honest list of what no host program can link: instructions that only hardware has.
@@ -129,7 +130,8 @@ UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_n
 UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
-UNIT_TESTS += test_png test_ps2_mouse
+UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen test_picture test_png test_ps2_mouse \
+	test_screen test_screenshot
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
