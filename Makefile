@@ -127,7 +127,7 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
-UNIT_TESTS += test_config_varstore test_crc32 test_pflash test_rom test_varstore
+UNIT_TESTS += test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
 UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
 UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen test_picture test_png test_ps2_mouse \
@@ -327,8 +327,15 @@ $(BUILD)/guest/grub.img: tools/grub-disk $(BUILD)/guest/vmlinuz $(BUILD)/guest/i
 	$(Q)tools/grub-disk $@ $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img \
 		"console=ttyS0 quiet task=firmware"
 
+# One with a menu that waits on the screen, and nothing to boot.
+$(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
+	$(call say,GRUB,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/grub-disk $@ $< $< "" $<
+
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img
+SYSTEM_FILES += $(BUILD)/guest/grub-menu.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -341,6 +348,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
