@@ -39,11 +39,63 @@ static void set_test_line(void *ctx, unsigned line, bool level)
 	}
 }
 
+static void test_synic(void *ctx, uint32_t command)
+{
+	const struct board *b = ctx;
+
+	if (b->cfg.ops->test_synic != NULL) {
+		b->cfg.ops->test_synic(b->cfg.ctx, command);
+	}
+}
+
+static void set_shared_gsi(struct board *b, enum board_line_source source, unsigned gsi, bool level)
+{
+	struct board_lines *l = &b->lines;
+	uint32_t any = 0;
+
+	lock_acquire(&l->lock);
+	l->gsis[source] = level ? l->gsis[source] | BIT32(gsi) : l->gsis[source] & ~BIT32(gsi);
+	for (unsigned i = 0; i < BOARD_LINE_SOURCES; i++) {
+		any |= l->gsis[i];
+	}
+	ioapic_set_line(&b->ioapic, gsi, (any & BIT32(gsi)) != 0);
+	lock_release(&l->lock);
+}
+
 static void set_gsi(void *ctx, unsigned gsi, bool level)
+{
+	set_shared_gsi(ctx, BOARD_LINE_PCI, gsi, level);
+}
+
+static void set_hpet_gsi(void *ctx, unsigned gsi, bool level)
+{
+	set_shared_gsi(ctx, BOARD_LINE_HPET, gsi, level);
+}
+
+/* Of the 8254 or the RTC: kept while the HPET has the line. */
+static void set_replaceable_irq(void *ctx, unsigned irq, bool level)
 {
 	struct board *b = ctx;
 
-	ioapic_set_line(&b->ioapic, gsi, level);
+	lock_acquire(&b->lines.lock);
+	b->lines.isa = level ? b->lines.isa | BIT32(irq) : b->lines.isa & ~BIT32(irq);
+	if (!b->lines.replaced) {
+		set_isa_irq(b, irq, level);
+	}
+	lock_release(&b->lines.lock);
+}
+
+static void replace_irqs(void *ctx, bool on)
+{
+	static const unsigned irqs[] = {LAYOUT_IRQ_TIMER, LAYOUT_IRQ_RTC};
+	struct board *b = ctx;
+
+	lock_acquire(&b->lines.lock);
+	b->lines.replaced = on;
+	for (unsigned i = 0; i < ARRAY_SIZE(irqs); i++) {
+		set_isa_irq(b, irqs[i], !on && (b->lines.isa & BIT32(irqs[i])) != 0);
+	}
+	lock_release(&b->lines.lock);
 }
 
 static void set_pci_inputs(void *ctx, uint16_t levels)
@@ -60,7 +112,12 @@ static bool send_message(void *ctx, uint64_t address, uint32_t data)
 	return apic_bus_msi(&b->apic_bus, address, data);
 }
 
-static struct irq_line isa_irq(struct board *b, unsigned irq)
+static void send_hpet_message(void *ctx, uint64_t address, uint32_t data)
+{
+	(void)send_message(ctx, address, data);
+}
+
+struct irq_line board_isa_irq(struct board *b, unsigned irq)
 {
 	return (struct irq_line){set_isa_irq, b, irq};
 }
@@ -70,7 +127,7 @@ static void set_rtc_irq(void *ctx, unsigned irq, bool level)
 {
 	struct board *b = ctx;
 
-	set_isa_irq(b, irq, level);
+	set_replaceable_irq(b, irq, level);
 	if (level) {
 		acpi_pm_rtc_event(&b->pm);
 	}
@@ -192,7 +249,15 @@ static const struct apic_bus_ops apic_ops = {
 static void init_interrupts(struct board *b)
 {
 	struct irq_line intr = {apic_bus_intr, &b->apic_bus, 0};
-	struct irq_line timer = isa_irq(b, LAYOUT_IRQ_TIMER);
+	struct irq_line timer = {set_replaceable_irq, b, LAYOUT_IRQ_TIMER};
+	struct hpet_config hpet = {
+		.time = b->cfg.time,
+		.gsi = set_hpet_gsi,
+		.legacy = set_isa_irq,
+		.replace = replace_irqs,
+		.message = send_hpet_message,
+		.ctx = b,
+	};
 
 	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
@@ -203,6 +268,7 @@ static void init_interrupts(struct board *b)
 	pic8259_init(&b->pic, &intr);
 	pit8254_init(&b->pit, b->cfg.time, &timer);
 	pit8254_set_waiting(&b->pit, timer_waiting, b);
+	hpet_init(&b->hpet, &hpet);
 	/* There is no firmware to do this. */
 	lapic_virtual_wire(&b->lapics[0]);
 }
@@ -229,6 +295,7 @@ static void init_test(struct board *b)
 	struct debug_exit_config exit = {.end = ends, .ctx = b};
 	struct test_device_config test = {
 		.line = set_test_line,
+		.synic = test_synic,
 		.ctx = b,
 		.memory = (uint8_t *)&b->lapics[b->cfg.vcpu_count],
 	};
@@ -241,22 +308,22 @@ static void init_platform(struct board *b)
 {
 	struct acpi_pm_config pm = {
 		.time = b->cfg.time,
-		.sci = isa_irq(b, LAYOUT_IRQ_SCI),
+		.sci = board_isa_irq(b, LAYOUT_IRQ_SCI),
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.ctx = b,
 		.firmware = b->cfg.firmware,
 	};
 	struct i8042_config keyboard = {
-		.keyboard_irq = isa_irq(b, LAYOUT_IRQ_KEYBOARD),
-		.mouse_irq = isa_irq(b, LAYOUT_IRQ_MOUSE),
+		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.mouse_irq = board_isa_irq(b, LAYOUT_IRQ_MOUSE),
 		.mouse = b->cfg.vga,
 		.reset = reset_by_i8042,
 		.ctx = b,
 	};
 	struct uart16550_config com1 = {
 		.time = b->cfg.time,
-		.irq = isa_irq(b, LAYOUT_IRQ_COM1),
+		.irq = board_isa_irq(b, LAYOUT_IRQ_COM1),
 		.transmit = send_serial,
 		.room = serial_room,
 		.ctx = b,
@@ -289,7 +356,8 @@ enum board_option {
 	IF_TEST_DEVICE,
 	UNLESS_TEST_DEVICE,
 	IF_FIRMWARE,
-	UNLESS_FIRMWARE
+	UNLESS_FIRMWARE,
+	IF_HPET,
 };
 
 /* One row per range of the board. */
@@ -303,6 +371,7 @@ struct board_range {
 
 /* BARs may lie in front of and behind the test device's lines, and there if there are none. */
 #define BEHIND_LINES (TEST_DEVICE_LINES_PORT + TEST_DEVICE_LINES)
+#define BEHIND_SYNIC (TEST_DEVICE_SYNIC_PORT + TEST_DEVICE_SYNIC_PORTS)
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
@@ -326,12 +395,17 @@ static const struct board_range ranges[] = {
 	 ALWAYS},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(test), IF_TEST_DEVICE},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(pci_window), UNLESS_TEST_DEVICE},
-	{BUS_PIO, BEHIND_LINES, LAYOUT_PCI_IO_END - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, BEHIND_LINES, TEST_DEVICE_SYNIC_PORT - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(test), IF_TEST_DEVICE},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(pci_window),
+	 UNLESS_TEST_DEVICE},
+	{BUS_PIO, BEHIND_SYNIC, LAYOUT_PCI_IO_END - BEHIND_SYNIC, DEV(pci_window), ALWAYS},
 	{BUS_MMIO, LAYOUT_FIRMWARE_MMIO_BASE, LAYOUT_IOAPIC_BASE - LAYOUT_FIRMWARE_MMIO_BASE,
 	 DEV(pci_window), IF_FIRMWARE},
 	{BUS_MMIO, LAYOUT_PCI_MMIO_BASE, LAYOUT_PCI_MMIO_SIZE, DEV(pci_window), UNLESS_FIRMWARE},
 	{BUS_MMIO, LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, DEV(pci), UNLESS_FIRMWARE},
 	{BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_MMIO_SIZE, DEV(ioapic), ALWAYS},
+	{BUS_MMIO, LAYOUT_HPET_BASE, HPET_MMIO_SIZE, DEV(hpet), IF_HPET},
 	{BUS_MMIO, LAYOUT_LAPIC_BASE, LAPIC_MMIO_SIZE, DEV(apic_bus), ALWAYS},
 	{BUS_MMIO, TEST_DEVICE_MEMORY_BASE, TEST_DEVICE_MEMORY_SIZE, DEV(test), IF_TEST_DEVICE},
 	{BUS_MMIO, LAYOUT_PCI_MMIO64_BASE, LAYOUT_PCI_MMIO64_END - LAYOUT_PCI_MMIO64_BASE,
@@ -347,6 +421,8 @@ static bool wanted(const struct board_config *cfg, enum board_option option)
 		return cfg->debug_exit;
 	case IF_TEST_DEVICE:
 		return cfg->test_device;
+	case IF_HPET:
+		return cfg->hpet;
 	case UNLESS_TEST_DEVICE:
 		return !cfg->test_device;
 	case IF_FIRMWARE:
@@ -392,24 +468,33 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 
 /* --- PCI devices --- */
 
-enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+static unsigned free_slot(const struct board *b)
 {
-	unsigned devfn = LAYOUT_DEVFN_FIRST + b->pci_count * 8;
+	return LAYOUT_DEVFN_FIRST + b->pci_slots * 8;
+}
 
-	if (b->pci_count == BOARD_PCI_MAX) {
-		return HV_E_RANGE;
-	}
+void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_config *cfg)
+{
 	cfg->host = &b->pci;
 	cfg->devfn = devfn;
 	cfg->message = send_message;
 	cfg->message_ctx = b;
 	cfg->intx_line = pci_host_intx(&b->pci, devfn, 0);
+}
+
+enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+{
+	if (b->pci_slots == BOARD_PCI_MAX) {
+		return HV_E_RANGE;
+	}
+	board_place_pci_at(b, free_slot(b), cfg);
 	return HV_OK;
 }
 
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner)
 {
-	CHECK(b->pci_count < BOARD_PCI_MAX);
+	CHECK(b->pci_count < ARRAY_SIZE(b->pci_devices));
+	b->pci_slots += d->devfn == free_slot(b);
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
@@ -421,6 +506,7 @@ void board_release(struct board *b)
 		}
 	}
 	b->pci_count = 0;
+	b->pci_slots = 0;
 }
 
 void board_fini(struct board *b)

@@ -114,6 +114,7 @@ static enum hv_status build_tables(struct firmware *f)
 		.serial = board->serial,
 		.mouse = board->vga,
 		.vga = board->vga,
+		.hpet = board->hpet,
 		.no_s3 = true,
 	};
 	uint64_t ecam = pci_host_ecam_base(&f->config.board->pci);

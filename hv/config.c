@@ -338,6 +338,23 @@ static void set_paravirt(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->paravirt);
 }
 
+static void set_hyperv(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->hyperv);
+}
+
+static void set_hpet(struct config_parser *p, struct span value)
+{
+	static const char *const words[] = {
+		[CONFIG_HPET_AUTO] = "auto", [CONFIG_HPET_ON] = "on", [CONFIG_HPET_OFF] = "off"};
+	struct guest_config *g = p->out;
+	int word = pick_word(p, value, words, ARRAY_SIZE(words), "auto, on, off");
+
+	g->hpet = word < 0 ? g->hpet : (enum config_hpet)word;
+}
+
 static void set_restart(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {[GUEST_RESTART_NEVER] = "never",
@@ -440,13 +457,14 @@ static const struct config_key guest_keys[] = {
 	{"rng", set_rng, false},
 	{"balloon", set_balloon, false},
 	{"paravirt", set_paravirt, false},
+	{"hyperv", set_hyperv, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
 	{"net", config_set_net, true},
 	{"varstore", config_set_varstore, false},
+	{"hpet", set_hpet, false},
 	{"firmware", config_set_firmware, false},
-	{"hyperv", NULL, false},
 };
 
 static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),
@@ -620,6 +638,8 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	if (p.seen[KEY_VGA] == 0) {
 		out->vga = out->firmware != CONFIG_FIRMWARE_NONE;
 	}
+	/* A guest sees one of the two. */
+	out->paravirt = out->paravirt && !out->hyperv;
 	return folder_errors + p.error_count == 0 ? HV_OK : HV_E_INVALID;
 }
 

@@ -184,15 +184,8 @@ static void describe_boot(struct guest *g, struct firmware_config *c)
 	}
 }
 
-/* The configuration is too large for the stack. */
-static enum hv_status init_devices(struct guest *g, struct firmware *f)
+static enum hv_status init_devices(struct guest *g, struct firmware *f, struct firmware_config *c)
 {
-	struct firmware_config *c = pool_alloc(sizeof(*c));
-	enum hv_status status;
-
-	if (c == NULL) {
-		return HV_E_NO_MEMORY;
-	}
 	*c = (struct firmware_config){
 		.vm = &g->vm,
 		.work = &g->vm.work,
@@ -209,20 +202,23 @@ static enum hv_status init_devices(struct guest *g, struct firmware *f)
 	};
 	describe_cpu(g, c);
 	describe_boot(g, c);
-	status = firmware_init(f, c);
-	pool_free(c, sizeof(*c));
-	return status;
+	return firmware_init(f, c);
 }
 
 enum hv_status guest_firmware_create(struct guest *g)
 {
 	struct firmware *f = pool_alloc(sizeof(*f));
+	/* Too large for the stack. */
+	struct firmware_config *c = pool_alloc(sizeof(*c));
 	enum hv_status status;
 
-	if (f == NULL) {
+	if (f == NULL || c == NULL) {
+		pool_free(f, sizeof(*f));
+		pool_free(c, sizeof(*c));
 		return HV_E_NO_MEMORY;
 	}
-	status = init_devices(g, f);
+	status = init_devices(g, f, c);
+	pool_free(c, sizeof(*c));
 	g->firmware = f;
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, FW_CFG_PORT, FW_CFG_PORTS, &f->cfg.dev);
@@ -230,7 +226,7 @@ enum hv_status guest_firmware_create(struct guest *g)
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
 	}
-	if (status == HV_OK && g->varstore != NULL) {
+	if (status == HV_OK && g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI) {
 		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
 							  g->varstore->file.size);
 	}

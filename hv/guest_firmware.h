@@ -17,6 +17,13 @@ static inline bool guest_has_firmware(const struct guest *g)
 	return g->firmware_kind != CONFIG_FIRMWARE_NONE;
 }
 
+/* Linux probes an HPET with many exits, so that guests without firmware have none unasked. */
+static inline bool guest_has_hpet(const struct guest *g)
+{
+	return g->config->hpet == CONFIG_HPET_ON ||
+	       (g->config->hpet == CONFIG_HPET_AUTO && guest_has_firmware(g));
+}
+
 /*
  * Decides by the first disk where the configuration leaves it open; once, when the disks are open
  * (hv/guest_disks.h). False: the firmware that it takes is not on the stick, and g->reason says so;

@@ -2,6 +2,7 @@
 /* Writing a guest's ACPI tables. Section titles are those of the ACPI specification. */
 #include "guests/tables/acpi.h"
 
+#include "guests/devices/hpet.h"
 #include "guests/tables/dsdt.h"
 #include "hv/base/acpi_format.h"
 #include "hv/base/bits.h"
@@ -371,6 +372,18 @@ static void build_mcfg(struct builder *b, const struct acpi_config *c)
 	table_end_listed(b);
 }
 
+/* "IA-PC HPET Description Table"; the pages around it hold nothing that is to be protected. */
+static void build_hpet(struct builder *b)
+{
+	table_begin(b, "HPET", 1);
+	append_zeros(b, HPET_SIZE - SDT_HEADER_SIZE);
+	set_number(b, HPET_BLOCK_ID, HPET_ID, 4);
+	set_number(b, HPET_BASE_GAS + GAS_WIDTH, 64, 1);
+	set_number(b, HPET_BASE_GAS + GAS_ADDRESS, LAYOUT_HPET_BASE, 8);
+	set_number(b, HPET_MIN_TICK, HPET_MERGE_CYCLES, 2);
+	table_end_listed(b);
+}
+
 /* Windows ACPI Emulated Devices Table: one read of the PM timer suffices, it never glitches. */
 static void build_waet(struct builder *b)
 {
@@ -478,6 +491,9 @@ static enum hv_status build(struct builder *b, const struct acpi_config *config,
 	build_fadt(b, config, dsdt);
 	build_madt(b, config);
 	build_mcfg(b, config);
+	if (config->hpet) {
+		build_hpet(b);
+	}
 	build_waet(b);
 	build_ssdt(b, config);
 	xsdt = build_root(b, "XSDT", 8);

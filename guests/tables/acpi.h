@@ -4,7 +4,7 @@
  *
  *	+0x0000  RSDP, where a scan of 0xe0000 - 0xfffff finds it
  *	+0x0040  FACS
- *	+0x1000  DSDT, FADT, MADT, MCFG, WAET, SSDT (the CPUs), XSDT, RSDT
+ *	+0x1000  DSDT, FADT, MADT, MCFG, HPET, WAET, SSDT (the CPUs), XSDT, RSDT
  *
  * The first page is NVS in the E820 map, the rest ACPI data. Firmware puts the tables elsewhere:
  * for it the image is linked at its own beginning, with a list of what it has to correct. Pure:
@@ -33,6 +33,7 @@ struct acpi_config {
 	bool vga;	     /* the legacy ports and window of one are there */
 	bool mouse;	     /* the keyboard controller has an auxiliary port */
 	uint64_t window64;   /* where the 64-bit PCI window is (layout_pci_window64); 0: none */
+	bool hpet;
 	/* The rest is for guests with firmware; 0: as guests/layout.h has it. */
 	uint64_t window64_size;
 	uint32_t window32; /* the 32-bit PCI window */

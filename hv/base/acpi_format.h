@@ -126,6 +126,8 @@
 #define MCFG_ENTRY_BUS_LAST 11u
 
 /* HPET: the event timer block's base address is a GAS. */
+#define HPET_BLOCK_ID 36u
+#define HPET_MIN_TICK 53u
 #define HPET_BASE_GAS 40u
 #define HPET_SIZE 56u
 

@@ -501,3 +501,13 @@ bool varstore_settled(struct varstore *v)
 	}
 	return !wanting && !busy;
 }
+
+bool varstore_fails(struct varstore *v)
+{
+	bool failing;
+
+	lock_acquire(&v->lock);
+	failing = v->failing;
+	lock_release(&v->lock);
+	return failing;
+}

@@ -93,3 +93,5 @@ void varstore_sync(struct varstore *v);
  * last write failed this is given up, and true.
  */
 bool varstore_settled(struct varstore *v);
+/* Whether the last write failed. */
+bool varstore_fails(struct varstore *v);

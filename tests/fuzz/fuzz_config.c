@@ -81,6 +81,33 @@ static bool nets_fit(const struct guest_config *guest)
 	return guest->net_count <= CONFIG_NETS_MAX;
 }
 
+static bool is_absent_or_entry(const struct config_tree *tree, unsigned entry)
+{
+	return entry == CONFIG_NO_ENTRY || is_entry(tree, entry);
+}
+
+/* Something to begin with, of a size that memory has room for. */
+static bool has_beginning(const struct config_tree *tree, const struct guest_config *guest)
+{
+	if (!is_absent_or_entry(tree, guest->kernel) || !is_absent_or_entry(tree, guest->bios) ||
+	    !is_absent_or_entry(tree, guest->uefi_code) ||
+	    !is_absent_or_entry(tree, guest->uefi_vars)) {
+		return false;
+	}
+	switch (guest->firmware) {
+	case CONFIG_FIRMWARE_NONE:
+		return is_entry(tree, guest->kernel);
+	case CONFIG_FIRMWARE_AUTO:
+		return guest->disk_count > 0;
+	case CONFIG_FIRMWARE_IS_BIOS:
+	case CONFIG_FIRMWARE_IMAGE:
+		return is_entry(tree, guest->bios) && tree->entries[guest->bios].size % 4096 == 0;
+	case CONFIG_FIRMWARE_IS_UEFI:
+		return is_entry(tree, guest->uefi_code) && is_entry(tree, guest->uefi_vars);
+	}
+	return false;
+}
+
 /* What the code that starts a guest takes for granted. */
 static bool is_startable(const struct config_tree *tree, const struct guest_config *guest)
 {
@@ -104,7 +131,7 @@ static bool is_startable(const struct config_tree *tree, const struct guest_conf
 	     memcmp(&again, &guest->pin, sizeof(again)) != 0)) {
 		return false; /* a list as it is printed is read back as the same list */
 	}
-	return is_entry(tree, guest->kernel) &&
+	return has_beginning(tree, guest) &&
 	       (guest->initrd == CONFIG_NO_ENTRY || is_entry(tree, guest->initrd)) &&
 	       ram_layout_build(guest->memory, LAYOUT_MMIO_BASE, &ram) == HV_OK;
 }

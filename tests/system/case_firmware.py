@@ -2,7 +2,7 @@
 """Stock firmware boots GRUB from a disk image, and GRUB boots Linux: SeaBIOS and OVMF, one image for both."""
 import re
 
-from harness import BUILD, ONE_AMD, Case, Check, Expect, Poll, Send, Trial
+from harness import BUILD, NO_VENDOR, ONE_AMD, Case, Check, Expect, Poll, Send, Trial
 from sticks import LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, stick, stopped
 
 GRUB = BUILD / "guest/grub.img"
@@ -14,8 +14,8 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 EXITS = {"bios": 25000, "uefi": 200000}
 
 
-def guest(name, **keys):
-    return {f"{name}/guest.conf": guest_conf(memory="384M", disk="/images/grub.img", **keys)}
+def guest(name, bus="virtio", **keys):
+    return {f"{name}/guest.conf": guest_conf(memory="384M", disk=f"/images/grub.img, bus={bus}", **keys)}
 
 
 def exits_at_grub(name, most):
@@ -27,11 +27,17 @@ def exits_at_grub(name, most):
     return [Send(f"stats {name}"), Expect(r"^vcpu0\.exits \d+", 20), Check(check)]
 
 
-def boots(name, kind, grub, cpus):
+def resets(name, grub):
+    """It begins at the reset vector again."""
+    return [Send(f"reset {name}"), Expect(rf"^bulkhead: guest {name}: reset", 20),
+            Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped")]
+
+
+def boots(name, kind, grub, cpus, also=()):
     return Trial(f"{name} boots by {kind}", [
         Send(f"start {name}"),
         Expect(rf"^{name}\| .*GRUB: by {grub}", LINUX_BOOT, rf"^bulkhead: guest {name}: stopped"),
-        *exits_at_grub(name, EXITS[kind]),
+        *exits_at_grub(name, EXITS[kind]), *also,
         Expect(rf"^{name}\| firmware: started by {kind}$", LINUX_BOOT, rf"^{name}\| firmware: started by"),
         Expect(rf"^{name}\| firmware: tables {TABLES}", 30),
         Expect(rf"^{name}\| firmware: dmi Bulkhead, Virtual machine, serial {name}$", 30),
@@ -46,8 +52,18 @@ def firmware():
     """`firmware = auto` finds the EFI system partition; `bios` takes the boot sector of the same disk."""
     return Case(
         "firmware", stick(ALL, {"images/grub.img": GRUB}, guest("old", firmware="bios", cpus=2), guest("new")),
-        [READY, boots("old", "bios", "pc", 2), boots("new", "uefi", "efi", 1), *isolated(), POWER_OFF],
+        [READY, boots("old", "bios", "pc", 2, resets("old", "pc")), boots("new", "uefi", "efi", 1), *isolated(),
+         POWER_OFF],
         timeout=600, left_out=ONE_AMD | {"bochs-vmx": "OVMF takes Bochs many minutes"})
+
+
+def firmware_nvme():
+    """The same disk as NVMe: the drivers of both firmwares, then Linux'."""
+    guests = guest("old", "nvme", firmware="bios"), guest("new", "nvme", cpus=2)
+    return Case(
+        "firmware-nvme", stick(ALL, {"images/grub.img": GRUB}, *guests),
+        [READY, boots("old", "bios", "pc", 1), boots("new", "uefi", "efi", 2), POWER_OFF],
+        timeout=600, left_out=NO_VENDOR)
 
 
 def bios_on_vmx():
@@ -75,4 +91,4 @@ def refused():
 
 
 def cases():
-    return [firmware(), bios_on_vmx(), refused()]
+    return [firmware(), firmware_nvme(), bios_on_vmx(), refused()]

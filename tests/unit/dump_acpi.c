@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 				      .serial = all,
 				      .vga = all,
 				      .mouse = all,
-				      .window64 = all ? layout_pci_window64(40) : 0};
+				      .window64 = all ? layout_pci_window64(40) : 0,
+				      .hpet = all};
 
 	if (acpi_build(&m, image, sizeof(image), &used) != HV_OK) {
 		fprintf(stderr, "dump_acpi: cannot build\n");

@@ -130,6 +130,7 @@ static int build(bool serial, uint64_t memory, bool tests)
 				   .serial = serial,
 				   .debug_exit = tests,
 				   .test_device = tests,
+				   .hpet = tests,
 				   .ops = &ops,
 				   .ctx = &seen};
 
@@ -294,8 +295,10 @@ static void test_devices_are_there_when_asked_for(void **state)
 	assert_false(bus_read(&pio, 0xe0, 4, 0, &value));
 	assert_false(bus_read(&pio, 0x2000, 1, 0, &value));
 	assert_false(bus_read(&mmio, 0xff000000, 8, 0, &value));
+	assert_false(bus_read(&mmio, LAYOUT_HPET_BASE, 8, 0, &value));
 	teardown(state);
 	assert_int_equal(build(true, MIB(512), true), 0);
+	assert_int_equal(read32(LAYOUT_HPET_BASE), HPET_ID);
 	assert_true(bus_write(&pio, 0xf4, 4, 0, 0x12345678));
 	assert_int_equal(seen.debug_exits, 1);
 	assert_int_equal(seen.status, 0x12345678);
@@ -494,6 +497,54 @@ static void a_bios_leaves_timer_and_8259s_running(void **state)
 	/* IRQ 14 of the slave. */
 	pic8259_set_irq(&board->pic, 14, true);
 	assert_int_equal(board_accept(board, 0), 0x76);
+}
+
+/* While the HPET has their lines the 8254 and the RTC have none, and get them back as they are. */
+static void the_hpet_takes_the_timers_lines(void **state)
+{
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	outb(0x43, 0x36);
+	outb(0x40, 0);
+	outb(0x40, 0);
+	rig_advance_ns(&rig, 60000000);
+	assert_line(0, 2, true);
+	/* Timer 0: a level of its own, 1 ms from now. */
+	write32(LAYOUT_HPET_BASE + 0x100, HPET_TN_LEVEL | HPET_TN_INTERRUPT);
+	write32(LAYOUT_HPET_BASE + 0x108, 14318);
+	write32(LAYOUT_HPET_BASE + 0x10c, 0);
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE | HPET_LEGACY);
+	assert_line(0, 2, false);
+	rig_advance_ns(&rig, 1001000);
+	assert_line(0, 2, true);
+	write32(LAYOUT_HPET_BASE + 0x20, 1);
+	assert_line(0, 2, false);
+	/* The 8254 goes on meanwhile: its edges are lost, the level is there again. */
+	rig_advance_ns(&rig, 60000000);
+	assert_line(0, 2, false);
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE);
+	assert_line(0, 2, true);
+}
+
+/* Two of PCI's lines are also the HPET's: each keeps what the other asserts. */
+static void shared_lines_are_joined(void **state)
+{
+	struct irq_line pci;
+
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	pci = pci_host_intx(&board->pci, 4 << 3, 0);
+	irq_line_set(&pci, true);
+	assert_true((board->ioapic.lines & BIT32(20)) != 0);
+	write32(LAYOUT_HPET_BASE + 0x140, HPET_TN_LEVEL | HPET_TN_INTERRUPT | 20u << 9);
+	write32(LAYOUT_HPET_BASE + 0x148, 100);
+	write32(LAYOUT_HPET_BASE + 0x14c, 0);
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE);
+	rig_advance_ns(&rig, 1000000);
+	irq_line_set(&pci, false);
+	assert_true((board->ioapic.lines & BIT32(20)) != 0);
+	write32(LAYOUT_HPET_BASE + 0x20, 4);
+	assert_true((board->ioapic.lines & BIT32(20)) == 0);
 }
 
 static void missed_ticks_are_made_up_for(void **state)
@@ -711,6 +762,8 @@ int main(void)
 		TEST(a_withdrawn_interrupt_is_spurious),
 		TEST(a_bios_leaves_timer_and_8259s_running),
 		TEST(missed_ticks_are_made_up_for),
+		TEST(the_hpet_takes_the_timers_lines),
+		TEST(shared_lines_are_joined),
 		TEST(the_first_cpu_is_the_bsp),
 		TEST(messages_between_cpus_reach_the_hypervisor),
 		TEST(the_reset_register),

@@ -134,6 +134,7 @@ static void test_every_key(void **state)
 				     "serial = off\n"
 				     "rng = on\n"
 				     "balloon = on\n"
+				     "hpet = on\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -153,6 +154,12 @@ static void test_every_key(void **state)
 	assert_false(guest.virtio_console);
 	assert_true(guest.rng);
 	assert_true(guest.balloon);
+	assert_false(guest.paravirt);
+	assert_int_equal(guest.hpet, CONFIG_HPET_ON);
+	/* Microsoft's interface takes the place of KVM's. */
+	assert_false(guest.hyperv);
+	assert_int_equal(load("web", "paravirt = on\nhyperv = on"), HV_OK);
+	assert_true(guest.hyperv);
 	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
 	assert_false(guest.serial);
@@ -316,12 +323,11 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd vga module memory "
 		"cpus "
-		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
-		"net varstore firmware\n");
+		"net varstore hpet firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
-	refused("hyperv = on", "web/guest.conf:1: hyperv: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
 		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
 	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "

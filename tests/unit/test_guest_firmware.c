@@ -12,6 +12,7 @@
 #include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "hv/api/gmem.h"
+#include "hv/guest_varstore.h"
 #include "tests/fakes/guest_rig.h"
 
 #define BIOS_SIZE 0x40000u
@@ -49,7 +50,7 @@ static int firmware_clean(void **state)
 	return result;
 }
 
-/* The guest's disks stay with it: what they take is no leak. */
+/* The guest's disks and variables stay with it: what they take is no leak. */
 static int disk_clean(void **state)
 {
 	(void)firmware_clean(state);
@@ -88,6 +89,7 @@ static void uefi_has_two_parts(void **state)
 {
 	(void)state;
 	g->firmware_kind = CONFIG_FIRMWARE_IS_UEFI;
+	assert_true(guest_varstore_open(g));
 	vm_rig_start(g);
 	assert_int_equal(byte_at(LAYOUT_4G - CODE_SIZE), 0xc0);
 	assert_int_equal(byte_at(LAYOUT_4G - CODE_SIZE - 1), 0x5a);
@@ -176,9 +178,10 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, firmware_setup, firmware_clean)
 #define WITH_DISK(name) cmocka_unit_test_setup_teardown(name, firmware_setup, disk_clean)
 	const struct CMUnitTest tests[] = {
-		T(begins_at_the_reset_vector),	T(uefi_has_two_parts), T(is_told_about_the_machine),
-		T(a_reset_starts_it_again),	T(bad_kernel_is_said), WITH_DISK(the_disk_decides),
-		WITH_DISK(boots_from_its_disk),
+		T(begins_at_the_reset_vector), T(is_told_about_the_machine),
+		T(a_reset_starts_it_again),    T(bad_kernel_is_said),
+		WITH_DISK(the_disk_decides),   WITH_DISK(boots_from_its_disk),
+		WITH_DISK(uefi_has_two_parts),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "hv/guest_varstore.h"
 #include "hv/monitor.h"
 #include "tests/fakes/disk_rig.h"
 #include "tests/fakes/gpt_rig.h"
@@ -20,6 +21,7 @@ static struct disk_rig disks[2];
 static struct guest_config web_config;
 static struct guest_config db_config;
 static struct guest_config lost_config;
+static struct guest_config cd_config;
 static struct guest *web;
 static _Alignas(BLK_SECTOR) uint8_t image[8192];
 static _Alignas(BLK_SECTOR) uint8_t buffer[4096];
@@ -115,6 +117,23 @@ static void what_guests_wrote(void **state)
 	     "disk0.overlay-failed-writes 0\r\n");
 }
 
+static void where_variables_are(void **state)
+{
+	static uint8_t template[2 * VARSTORE_BLOCK];
+	struct guest_varstore *v;
+
+	(void)state;
+	web->uefi_vars = (struct guest_file){template, sizeof(template)};
+	assert_true(guest_varstore_open(web));
+	v = web->varstore;
+	says(monitor_info, "disks", "web variables: in memory, 8 KiB\r\n");
+	v->store.device = &disks[0].dev;
+	says(monitor_info, "disks", "web variables: nvme0, 8 KiB\r\n");
+	v->store.failing = true;
+	says(monitor_info, "disks", "web variables: nvme0, 8 KiB, writes fail\r\n");
+	v->store.device = NULL;
+}
+
 static void a_refused_guest(void **state)
 {
 	(void)state;
@@ -130,12 +149,39 @@ static void a_refused_guest(void **state)
 	vm_rig_clear();
 }
 
+static void media(void **state)
+{
+	struct config_disk on_cd = {.source = CONFIG_DISK_IMAGE,
+				    .name = "images/x.img",
+				    .serial = "disk0",
+				    .bus = CONFIG_DISK_IDE,
+				    .readonly = true,
+				    .cdrom = true};
+	struct guest *cd = guest("cd", &cd_config, on_cd);
+
+	(void)state;
+	says(monitor_eject, "web", "web has no such CD drive\r\n");
+	says(monitor_eject, "cd disk1", "cd has no such CD drive\r\n");
+	says(monitor_eject, "cd", "cd does not run\r\n");
+	says(monitor_insert, "cd", "cd does not run\r\n");
+	vm_rig_start(cd);
+	says(monitor_eject, "cd disk0", "");
+	says(monitor_eject, "cd 0 force", "disk0 of cd is empty\r\n");
+	vm_rig_clear();
+	monitor_insert(span_of("cd"));
+	monitor_eject(span_of("cd"));
+	assert_string_equal(vm_rig_text(), "");
+	vm_rig_end(cd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disks_of_the_machine),
 		cmocka_unit_test(what_guests_wrote),
+		cmocka_unit_test(where_variables_are),
 		cmocka_unit_test(a_refused_guest),
+		cmocka_unit_test(media),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);

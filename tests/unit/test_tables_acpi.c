@@ -173,6 +173,22 @@ static void test_mcfg_names_bus_0_only(void **state)
 	assert_int_equal(get(mcfg + MCFG_ENTRIES + 8, 4), 0);
 }
 
+static void test_hpet_where_there_is_one(void **state)
+{
+	struct acpi_config with = full;
+	const uint8_t *hpet;
+
+	(void)state;
+	with.hpet = true;
+	build(&with);
+	hpet = find("HPET");
+	assert_int_equal(get(hpet + SDT_LENGTH, 4), HPET_SIZE);
+	assert_int_equal(get(hpet + 36, 4), 0x8086a201);
+	assert_int_equal(get(hpet + HPET_BASE_GAS, 4), 0x00004000); /* memory, 64 bits */
+	assert_int_equal(get(hpet + HPET_BASE_GAS + 4, 8), 0xfed00000);
+	assert_int_equal(get(hpet + 52, 4), 286 << 8);
+}
+
 static uint32_t dsdt_flags(void)
 {
 	const uint8_t *dsdt = table_at(get(find("FACP") + FADT_DSDT, 4), "DSDT");
@@ -280,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_fadt_with_vga),
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_mcfg_names_bus_0_only),
+		cmocka_unit_test(test_hpet_where_there_is_one),
 		cmocka_unit_test(test_dsdt_tells_which_devices_are_there),
 		cmocka_unit_test(test_dsdt_tells_the_64_bit_window),
 		cmocka_unit_test(test_ssdt_lists_every_cpu),

@@ -262,6 +262,7 @@ static void a_failing_disk_is_told_once(void **state)
 	put(4, 0x41);
 	varstore_sync(&v);
 	assert_null(strstr(text, "cannot"));
+	assert_true(varstore_fails(&v));
 	/* A guest's end does not wait for a disk that is broken. */
 	assert_true(varstore_settled(&v));
 	assert_int_equal(contents[3], 0x31);
@@ -269,6 +270,7 @@ static void a_failing_disk_is_told_once(void **state)
 	put(5, 0x51);
 	varstore_sync(&v);
 	assert_non_null(strstr(text, "are written to nvme0 partition 3 again"));
+	assert_false(varstore_fails(&v));
 	assert_true(varstore_settled(&v));
 	boots_with(VARSTORE_STORED);
 	assert_memory_equal(contents + 3, "\x31\x41\x51", 3);
