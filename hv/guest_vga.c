@@ -85,6 +85,8 @@ enum hv_status guest_vga_create(struct guest *g)
 	if (g->vga == NULL) {
 		return HV_E_NO_MEMORY;
 	}
+	/* It may be the one in front, started again: its picture comes back. */
+	run_chore(RUN_CHORE_INPUT);
 	status = vga_init(g->vga, &cfg);
 	return status == HV_OK ? put_on_buses(g) : status;
 }

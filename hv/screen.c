@@ -147,6 +147,8 @@ static bool step(struct work *w)
 	(void)w;
 	if (!screen.drawing || screen.front->vga == NULL) {
 		screen.drawing = false;
+		/* A guest that has ended gives the screen back. */
+		run_chore(RUN_CHORE_INPUT);
 		return false;
 	}
 	picture_rows(screen.front, &screen.picture, screen.row, rows, put_row, NULL);
