@@ -86,3 +86,13 @@ void monitor_capture(struct span args);
 bool monitor_dump_active(void);
 void monitor_dump_refresh(void);
 void monitor_dump_end(void);
+/* `screenshot NAME`, which prints over some time as well, `keys`, `type`, `mouse`
+ * (hv/monitor_screen.c).
+ */
+void monitor_screenshot(struct span args);
+bool monitor_screenshot_active(void);
+void monitor_screenshot_refresh(void);
+void monitor_screenshot_end(void);
+void monitor_keys(struct span args);
+void monitor_type(struct span args);
+void monitor_mouse(struct span args);
