@@ -56,6 +56,7 @@ const struct rt_case rt_cases[] = {
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},
 	{"hypercall", case_hypercall},
+	{"hyperv", case_hyperv},
 	{"clean-start", case_clean_start},
 	{"registers", case_registers},
 	{"memory-zero", case_memory_zero},
