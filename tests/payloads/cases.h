@@ -93,6 +93,9 @@ void case_virtio_reset(void);
 /* io_load.c */
 void case_io_load(void);
 
+/* vga.c */
+void case_vga(void);
+
 /* time.c */
 void case_heartbeat(void);
 void case_clocks(void);

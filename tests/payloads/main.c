@@ -51,6 +51,7 @@ const struct rt_case rt_cases[] = {
 	{"e1000-hostile", case_e1000_hostile},
 	{"virtio-reset", case_virtio_reset},
 	{"io-load", case_io_load},
+	{"vga", case_vga},
 	{"heartbeat", case_heartbeat},
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},
