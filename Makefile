@@ -15,6 +15,7 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_BASE_SRCS += hv/base/crc32.c
 HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
+HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
@@ -54,9 +55,22 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/devices/ahci_data.c \
+	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
+GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
+	guests/devices/atapi_replies.c
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
+	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
+GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
+	guests/devices/ide_transfer.c
 GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
 GUESTS_SRCS += guests/devices/debug_port.c guests/devices/fw_cfg.c guests/firmware.c guests/tables/acpi_loader.c \
 	guests/tables/smbios.c
+GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devices/e1000_irq.c guests/devices/e1000_offload.c \
+	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
+	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
+GUESTS_SRCS += guests/devices/net_queue.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -66,10 +80,15 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
-HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
+HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_virtio.c
+HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
+HV_SRCS += hv/guest_disk_ide.c
+HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
+HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
+	hv/hyperv_time.c hv/stimer.c hv/synic.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -124,9 +143,22 @@ UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
 	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
 UNIT_TESTS += test_hpet test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
+UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload test_e1000_phy test_e1000_regs test_e1000_rom \
+	test_e1000_rx test_e1000_stats test_e1000_tx
+UNIT_TESTS += test_net_queue test_net_sum
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
+UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
+UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
+UNIT_TESTS += test_guest_disk_ide
+UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
+	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
+	test_nvme_ctl_ring
+UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
 UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
+UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
+	test_hyperv_time test_stimer test_synic test_windows_msrs
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -138,8 +170,13 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_nvme_ctl
+FUZZ_TARGETS += fuzz_ahci_device
+FUZZ_TARGETS += fuzz_ata fuzz_ide
 FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
+FUZZ_TARGETS += fuzz_hyperv
+FUZZ_TARGETS += fuzz_guest_e1000
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -276,6 +313,26 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 	$(Q)rm -rf $(@D)
 	$(Q)tools/guest-modules $(@D) $(MODULES)
 
+# Debian's kernel for all machines, for guests whose disks are on SATA ports or IDE: the one above knows neither.
+GUEST_SATA := ahci sd_mod sr_mod ext4 crc32c_generic
+GUEST_IDE := ata_piix sd_mod sr_mod ext4 crc32c_generic
+GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
+
+$(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel linux-image-amd64) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
+$(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
+$(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
+$(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules --package linux-image-amd64 $(@D) $(MODULES)
+
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
@@ -303,6 +360,14 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 		$$(cd $(@D) && for m in button/* virtio/* variables/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
+$(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
+		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
+		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
+		$$(cd $(@D) && for m in button/* e1000/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
+
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
 $(BUILD)/guest/root.img: tools/guest-root $(BUILD)/guest/vmlinuz $(ROOT_TASKS)
 	$(call say,ROOT,$@)
@@ -321,8 +386,18 @@ $(BUILD)/guest/grub.img: tools/grub-disk $(BUILD)/guest/vmlinuz $(BUILD)/guest/i
 	$(Q)tools/grub-disk $@ $(BUILD)/guest/vmlinuz $(BUILD)/guest/initrd.img \
 		"console=ttyS0 quiet task=firmware"
 
+# The same with the kernel that knows SATA ports.
+$(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
+
+# A CD that boots GRUB by BIOS.
+$(BUILD)/guest/cd.iso: tools/grub-cd
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-cd $@ "the words on the CD"
+
 # What the system tests boot, beside the image of the sample guests.
-SYSTEM_FILES := $(BUILD)/guest/grub.img
+SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -335,6 +410,7 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \

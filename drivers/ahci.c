@@ -169,7 +169,7 @@ static uint32_t sector_size(const uint16_t *id)
 {
 	uint64_t bytes = BLK_SECTOR;
 
-	if ((id[ATA_ID_SECTOR_SIZE] & 0xc000) == 0x4000 &&
+	if ((id[ATA_ID_SECTOR_SIZE] & ATA_ID_WORD_VALID_MASK) == ATA_ID_WORD_VALID &&
 	    (id[ATA_ID_SECTOR_SIZE] & ATA_ID_LONG_SECTORS) != 0) {
 		bytes = words(id, ATA_ID_SECTOR_WORDS, 2) * 2;
 	}

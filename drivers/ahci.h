@@ -17,20 +17,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "drivers/ahci_regs.h"
 #include "drivers/disk_queue.h"
 #include "drivers/pci.h"
 #include "hv/api/blk.h"
 #include "hv/api/timer.h"
 #include "hv/base/addr.h"
+#include "hv/base/ahci_format.h"
+#include "hv/base/ata_format.h"
 #include "hv/base/lock.h"
 
-#define AHCI_CLASS 0x010601u
 #define AHCI_TRANSFER_MAX KIB(512)
 
 enum ahci_phase { AHCI_STOPPING, AHCI_RESETTING, AHCI_LINKING, AHCI_READY, AHCI_FAILED };
 
 struct ahci;
+
+/* "Command Table". One buffer is one stretch of memory: a descriptor suffices. */
+struct ahci_table {
+	uint8_t fis[64];
+	uint8_t atapi[16];
+	uint8_t reserved[48];
+	struct ahci_prd prd;
+	uint8_t pad[112];
+};
+static_assert(offsetof(struct ahci_table, atapi) == AHCI_TABLE_PACKET, "wire format");
+static_assert(offsetof(struct ahci_table, prd) == AHCI_TABLE_REGIONS, "wire format");
+static_assert(sizeof(struct ahci_table) % AHCI_TABLE_ALIGN == 0, "tables lie behind each other");
 
 /* What the HBA reads and writes of a port. */
 struct ahci_memory {

@@ -11,9 +11,9 @@
  */
 #include "drivers/e1000.h"
 
-#include "drivers/e1000_regs.h"
 #include "hv/api/clock.h"
 #include "hv/base/addr.h"
+#include "hv/base/e1000_format.h"
 #include "hv/base/log.h"
 #include "hv/cpu/insn.h"
 #include "mm/pool.h"
@@ -118,7 +118,7 @@ static bool mac_from_filter(const struct e1000 *e, struct net_mac *mac)
 	for (unsigned i = 0; i < NET_MAC_BYTES; i++) {
 		mac->bytes[i] = (uint8_t)(i < 4 ? low >> i * 8 : high >> (i - 4) * 8);
 	}
-	return (high & RAH_AV) != 0 && host_nic_mac_valid(mac);
+	return (high & E1000_RAH_AV) != 0 && host_nic_mac_valid(mac);
 }
 
 static bool eeprom_word(const struct e1000 *e, unsigned address, uint16_t *word)
@@ -126,12 +126,12 @@ static bool eeprom_word(const struct e1000 *e, unsigned address, uint16_t *word)
 	bool old = e->model->kind == E1000_8254X;
 	uint32_t done = old ? BIT32(4) : BIT32(1);
 
-	reg_write(e, E1000_EERD, EERD_START | address << (old ? 8 : 2));
+	reg_write(e, E1000_EERD, E1000_EERD_START | address << (old ? 8 : 2));
 	for (unsigned i = 0; i < EERD_READS; i++) {
 		uint32_t value = reg_read(e, E1000_EERD);
 
 		if ((value & done) != 0) {
-			*word = (uint16_t)bits_get(value, EERD_DATA);
+			*word = (uint16_t)bits_get(value, E1000_EERD_DATA);
 			return true;
 		}
 	}
@@ -159,7 +159,7 @@ static void write_mac(const struct e1000 *e)
 	reg_write(e, E1000_RAL0,
 		  (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
 			  (uint32_t)b[3] << 24);
-	reg_write(e, E1000_RAH0, (uint32_t)b[4] | (uint32_t)b[5] << 8 | RAH_AV);
+	reg_write(e, E1000_RAH0, (uint32_t)b[4] | (uint32_t)b[5] << 8 | E1000_RAH_AV);
 }
 
 /* --- reset --- */
@@ -173,7 +173,7 @@ static void quiesce(const struct e1000 *e)
 
 static void hardware_reset(const struct e1000 *e)
 {
-	reg_write(e, E1000_CTRL, reg_read(e, E1000_CTRL) | CTRL_RST);
+	reg_write(e, E1000_CTRL, reg_read(e, E1000_CTRL) | E1000_CTRL_RST);
 	/* Behind this read the write has arrived. */
 	(void)reg_read(e, E1000_STATUS);
 }
@@ -216,8 +216,8 @@ static void stop_dma(const struct e1000 *e)
 	if (e->model->kind == E1000_8254X) {
 		return;
 	}
-	reg_write(e, E1000_CTRL, reg_read(e, E1000_CTRL) | CTRL_GIO_MASTER_DISABLE);
-	while ((reg_read(e, E1000_STATUS) & STATUS_GIO_MASTER) != 0 && clock_now() < end) {
+	reg_write(e, E1000_CTRL, reg_read(e, E1000_CTRL) | E1000_CTRL_GIO_MASTER_DISABLE);
+	while ((reg_read(e, E1000_STATUS) & E1000_STATUS_GIO_MASTER) != 0 && clock_now() < end) {
 		/* Goes on without it: the reset comes next. */
 	}
 }
@@ -263,14 +263,16 @@ static void start_receiver(struct e1000 *e)
 	}
 	reg_write(e, E1000_RDTR, 0);
 	reg_write(e, E1000_RADV, 0);
-	reg_write(e, E1000_RXCSUM, RXCSUM_IPOFL | RXCSUM_TUOFL);
+	reg_write(e, E1000_RXCSUM, E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL);
 	reg_write(e, E1000_RDBAL, (uint32_t)ring);
 	reg_write(e, E1000_RDBAH, (uint32_t)(ring >> 32));
 	reg_write(e, E1000_RDLEN, RING * sizeof(struct e1000_rx_desc));
 	reg_write(e, E1000_RDH, 0);
 	reg_write(e, E1000_RDT, 0);
 	/* Buffers of 2,048 bytes, nothing longer than NET_WIRE_MAX, no VLAN filter. */
-	reg_write(e, E1000_RCTL, RCTL_EN | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
+	reg_write(e, E1000_RCTL,
+		  E1000_RCTL_EN | E1000_RCTL_UPE | E1000_RCTL_MPE | E1000_RCTL_BAM |
+			  E1000_RCTL_SECRC);
 	reg_write(e, E1000_RDT, RING - 1);
 }
 
@@ -287,12 +289,12 @@ static void start_transmitter(struct e1000 *e)
 	reg_write(e, E1000_TDH, 0);
 	reg_write(e, E1000_TDT, 0);
 	if (e->model->kind != E1000_8254X) {
-		reg_write(e, E1000_TXDCTL, reg_read(e, E1000_TXDCTL) | TXDCTL_COUNT_DESC);
+		reg_write(e, E1000_TXDCTL, reg_read(e, E1000_TXDCTL) | E1000_TXDCTL_COUNT_DESC);
 	}
-	reg_write(e, E1000_TIPG, TIPG_COPPER);
+	reg_write(e, E1000_TIPG, E1000_TIPG_COPPER);
 	reg_write(e, E1000_TCTL,
-		  (uint32_t)(TCTL_EN | TCTL_PSP | bits_set(0, TCTL_CT, 0x0f) |
-			     bits_set(0, TCTL_COLD, 0x40)));
+		  (uint32_t)(E1000_TCTL_EN | E1000_TCTL_PSP | bits_set(0, E1000_TCTL_CT, 0x0f) |
+			     bits_set(0, E1000_TCTL_COLD, 0x40)));
 }
 
 /* The card negotiates by itself; nobody's PAUSE frames are obeyed or sent. */
@@ -300,9 +302,10 @@ static void start_link(const struct e1000 *e)
 {
 	uint32_t ctrl = reg_read(e, E1000_CTRL);
 
-	ctrl &= ~(CTRL_LRST | CTRL_ILOS | CTRL_FRCSPD | CTRL_FRCDPLX | CTRL_RFCE | CTRL_TFCE |
-		  CTRL_VME | CTRL_PHY_RST | CTRL_GIO_MASTER_DISABLE);
-	ctrl |= CTRL_SLU | (e->model->kind == E1000_8254X ? CTRL_ASDE : 0);
+	ctrl &= ~(E1000_CTRL_LRST | E1000_CTRL_ILOS | E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPLX |
+		  E1000_CTRL_RFCE | E1000_CTRL_TFCE | E1000_CTRL_VME | E1000_CTRL_PHY_RST |
+		  E1000_CTRL_GIO_MASTER_DISABLE);
+	ctrl |= E1000_CTRL_SLU | (e->model->kind == E1000_8254X ? E1000_CTRL_ASDE : 0);
 	reg_write(e, E1000_CTRL, ctrl);
 	reg_write(e, E1000_FCAL, 0);
 	reg_write(e, E1000_FCAH, 0);
@@ -315,17 +318,17 @@ static void read_link(struct e1000 *e)
 	static const uint16_t speeds[] = {10, 100, 1000, 1000};
 	uint32_t status = reg_read(e, E1000_STATUS);
 
-	host_nic_set_link(&e->nic, (status & STATUS_LU) != 0,
-			  speeds[bits_get(status, STATUS_SPEED)]);
+	host_nic_set_link(&e->nic, (status & E1000_STATUS_LU) != 0,
+			  speeds[bits_get(status, E1000_STATUS_SPEED)]);
 }
 
 static void interrupts(struct host_nic *n, bool on)
 {
 	const struct e1000 *e = of(n);
-	uint32_t causes = ICR_LSC | ICR_RXDMT0 | ICR_RXO | ICR_RXT0;
+	uint32_t causes = E1000_ICR_LSC | E1000_ICR_RXDMT0 | E1000_ICR_RXO | E1000_ICR_RXT0;
 
 	if (e->model->kind == E1000_82574) {
-		causes |= ICR_RXQ0 | ICR_OTHER;
+		causes |= E1000_ICR_RXQ0 | E1000_ICR_OTHER;
 	}
 	reg_write(e, on ? E1000_IMS : E1000_IMC, causes);
 }
@@ -335,7 +338,7 @@ static void start_interrupts(struct e1000 *e)
 	reg_write(e, E1000_ITR, ITR_INTERVAL);
 	if (e->model->kind == E1000_82574 && host_pci_uses_msix(e->nic.pci)) {
 		reg_write(e, E1000_EITR0, ITR_INTERVAL);
-		reg_write(e, E1000_IVAR, IVAR_ALL_TO_0);
+		reg_write(e, E1000_IVAR, E1000_IVAR_ALL_TO_0);
 	}
 	(void)reg_read(e, E1000_ICR);
 	interrupts(&e->nic, true);
@@ -345,7 +348,7 @@ static enum hv_status start(struct host_nic *n)
 {
 	struct e1000 *e = of(n);
 
-	if ((reg_read(e, E1000_CTRL) & CTRL_RST) != 0) {
+	if ((reg_read(e, E1000_CTRL) & E1000_CTRL_RST) != 0) {
 		return HV_E_IO;
 	}
 	if (!allocate(e)) {
@@ -375,7 +378,7 @@ static bool acknowledge(struct host_nic *n)
 		/* With MSI-X reading alone does not clear. */
 		reg_write(e, E1000_ICR, causes);
 	}
-	if ((causes & ICR_LSC) != 0) {
+	if ((causes & E1000_ICR_LSC) != 0) {
 		read_link(e);
 	}
 	return true;
@@ -387,14 +390,16 @@ static struct net_frame *take_frame(struct e1000 *e, unsigned i, uint8_t status)
 	struct net_frame *f;
 
 	/* Frames that need several buffers are longer than any that was asked for. */
-	if (e->rx_partial || (status & RXD_EOP) == 0 || (errors & RXD_WIRE_ERRORS) != 0) {
+	if (e->rx_partial || (status & E1000_RXD_EOP) == 0 ||
+	    (errors & E1000_RXD_WIRE_ERRORS) != 0) {
 		atomic_fetch_add_explicit(&e->nic.stats.rx_bad, 1, memory_order_relaxed);
 		return NULL;
 	}
 	f = host_nic_copy(&e->nic, e->rx_buffers + i * BUFFER_BYTES, e->rx[i].length);
 	if (f != NULL) {
-		f->offload.checksum_good = (status & (RXD_IXSM | RXD_TCPCS)) == RXD_TCPCS &&
-					   (errors & RXD_CHECKSUM_ERRORS) == 0;
+		f->offload.checksum_good =
+			(status & (E1000_RXD_IXSM | E1000_RXD_TCPCS)) == E1000_RXD_TCPCS &&
+			(errors & E1000_RXD_CHECKSUM_ERRORS) == 0;
 	}
 	return f;
 }
@@ -405,12 +410,12 @@ static bool receive(struct host_nic *n, struct net_frame **f)
 	unsigned i = e->rx_next;
 	uint8_t status = e->rx[i].status;
 
-	if ((status & RXD_DD) == 0) {
+	if ((status & E1000_RXD_DD) == 0) {
 		return false;
 	}
 	atomic_thread_fence(memory_order_acquire);
 	*f = take_frame(e, i, status);
-	e->rx_partial = (status & RXD_EOP) == 0;
+	e->rx_partial = (status & E1000_RXD_EOP) == 0;
 	give_buffer(e, i);
 	e->rx_next = (i + 1) % RING;
 	return true;
@@ -437,7 +442,7 @@ static bool transmit(struct host_nic *n, struct net_frame *f)
 	d->address = pool_hpa(f->data).v;
 	d->length = (uint16_t)f->len;
 	d->checksum_offset = 0;
-	d->command = TXD_EOP | TXD_IFCS | TXD_RS;
+	d->command = E1000_TXD_EOP | E1000_TXD_IFCS | E1000_TXD_RS;
 	d->status = 0;
 	d->checksum_start = 0;
 	d->special = 0;
@@ -450,7 +455,7 @@ static void reap(struct host_nic *n)
 {
 	struct e1000 *e = of(n);
 
-	while (e->tx_done != e->tx_next && (e->tx[e->tx_done].status & TXD_DD) != 0) {
+	while (e->tx_done != e->tx_next && (e->tx[e->tx_done].status & E1000_TXD_DD) != 0) {
 		host_nic_release(n, e->sending[e->tx_done]);
 		e->sending[e->tx_done] = NULL;
 		e->tx_done = (e->tx_done + 1) % RING;

@@ -18,13 +18,12 @@
 #include <stdint.h>
 
 #include "drivers/disk_queue.h"
-#include "drivers/nvme_regs.h"
+#include "hv/base/nvme_format.h"
 #include "drivers/pci.h"
 #include "hv/api/blk.h"
 #include "hv/api/timer.h"
 #include "hv/base/lock.h"
 
-#define NVME_CLASS 0x010802u
 #define NVME_QUEUES_MAX 32u
 #define NVME_NAMESPACES_MAX 8u
 #define NVME_DEPTH 64u /* entries of a queue: one page of commands */

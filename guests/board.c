@@ -39,6 +39,15 @@ static void set_test_line(void *ctx, unsigned line, bool level)
 	}
 }
 
+static void test_synic(void *ctx, uint32_t command)
+{
+	const struct board *b = ctx;
+
+	if (b->cfg.ops->test_synic != NULL) {
+		b->cfg.ops->test_synic(b->cfg.ctx, command);
+	}
+}
+
 static void set_shared_gsi(struct board *b, enum board_line_source source, unsigned gsi, bool level)
 {
 	struct board_lines *l = &b->lines;
@@ -108,7 +117,7 @@ static void send_hpet_message(void *ctx, uint64_t address, uint32_t data)
 	(void)send_message(ctx, address, data);
 }
 
-static struct irq_line isa_irq(struct board *b, unsigned irq)
+struct irq_line board_isa_irq(struct board *b, unsigned irq)
 {
 	return (struct irq_line){set_isa_irq, b, irq};
 }
@@ -286,6 +295,7 @@ static void init_test(struct board *b)
 	struct debug_exit_config exit = {.end = ends, .ctx = b};
 	struct test_device_config test = {
 		.line = set_test_line,
+		.synic = test_synic,
 		.ctx = b,
 		.memory = (uint8_t *)&b->lapics[b->cfg.vcpu_count],
 	};
@@ -298,20 +308,20 @@ static void init_platform(struct board *b)
 {
 	struct acpi_pm_config pm = {
 		.time = b->cfg.time,
-		.sci = isa_irq(b, LAYOUT_IRQ_SCI),
+		.sci = board_isa_irq(b, LAYOUT_IRQ_SCI),
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.ctx = b,
 		.firmware = b->cfg.firmware,
 	};
 	struct i8042_config keyboard = {
-		.keyboard_irq = isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
 		.reset = reset_by_i8042,
 		.ctx = b,
 	};
 	struct uart16550_config com1 = {
 		.time = b->cfg.time,
-		.irq = isa_irq(b, LAYOUT_IRQ_COM1),
+		.irq = board_isa_irq(b, LAYOUT_IRQ_COM1),
 		.transmit = send_serial,
 		.room = serial_room,
 		.ctx = b,
@@ -359,6 +369,7 @@ struct board_range {
 
 /* BARs may lie in front of and behind the test device's lines, and there if there are none. */
 #define BEHIND_LINES (TEST_DEVICE_LINES_PORT + TEST_DEVICE_LINES)
+#define BEHIND_SYNIC (TEST_DEVICE_SYNIC_PORT + TEST_DEVICE_SYNIC_PORTS)
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
@@ -382,7 +393,11 @@ static const struct board_range ranges[] = {
 	 ALWAYS},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(test), IF_TEST_DEVICE},
 	{BUS_PIO, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES, DEV(pci_window), UNLESS_TEST_DEVICE},
-	{BUS_PIO, BEHIND_LINES, LAYOUT_PCI_IO_END - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, BEHIND_LINES, TEST_DEVICE_SYNIC_PORT - BEHIND_LINES, DEV(pci_window), ALWAYS},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(test), IF_TEST_DEVICE},
+	{BUS_PIO, TEST_DEVICE_SYNIC_PORT, TEST_DEVICE_SYNIC_PORTS, DEV(pci_window),
+	 UNLESS_TEST_DEVICE},
+	{BUS_PIO, BEHIND_SYNIC, LAYOUT_PCI_IO_END - BEHIND_SYNIC, DEV(pci_window), ALWAYS},
 	{BUS_MMIO, LAYOUT_FIRMWARE_MMIO_BASE, LAYOUT_IOAPIC_BASE - LAYOUT_FIRMWARE_MMIO_BASE,
 	 DEV(pci_window), IF_FIRMWARE},
 	{BUS_MMIO, LAYOUT_PCI_MMIO_BASE, LAYOUT_PCI_MMIO_SIZE, DEV(pci_window), UNLESS_FIRMWARE},
@@ -451,24 +466,33 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 
 /* --- PCI devices --- */
 
-enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+static unsigned free_slot(const struct board *b)
 {
-	unsigned devfn = LAYOUT_DEVFN_FIRST + b->pci_count * 8;
+	return LAYOUT_DEVFN_FIRST + b->pci_slots * 8;
+}
 
-	if (b->pci_count == BOARD_PCI_MAX) {
-		return HV_E_RANGE;
-	}
+void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_config *cfg)
+{
 	cfg->host = &b->pci;
 	cfg->devfn = devfn;
 	cfg->message = send_message;
 	cfg->message_ctx = b;
 	cfg->intx_line = pci_host_intx(&b->pci, devfn, 0);
+}
+
+enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
+{
+	if (b->pci_slots == BOARD_PCI_MAX) {
+		return HV_E_RANGE;
+	}
+	board_place_pci_at(b, free_slot(b), cfg);
 	return HV_OK;
 }
 
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner)
 {
-	CHECK(b->pci_count < BOARD_PCI_MAX);
+	CHECK(b->pci_count < ARRAY_SIZE(b->pci_devices));
+	b->pci_slots += d->devfn == free_slot(b);
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
@@ -480,6 +504,7 @@ void board_release(struct board *b)
 		}
 	}
 	b->pci_count = 0;
+	b->pci_slots = 0;
 }
 
 void board_fini(struct board *b)

@@ -42,6 +42,7 @@ struct board_ops {
 	void (*wake)(void *ctx);
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
 	void (*debug_exit)(void *ctx, uint32_t status);
+	void (*test_synic)(void *ctx, uint32_t command); /* of the test device; may be NULL */
 	void (*serial_output)(void *ctx, const char *data, size_t n);
 	void (*serial_room)(void *ctx); /* input that was refused may be offered again */
 };
@@ -63,6 +64,8 @@ struct board_config {
 
 /* 00:02.0 to 00:1d.0; what lies above is the chipset's on a q35. */
 #define BOARD_PCI_MAX 28u
+/* Functions of the chipset's that a guest may have besides. */
+#define BOARD_PCI_CHIPSET_MAX 4u
 
 /* What becomes of a PCI device at the board's end. */
 struct board_pci_owner {
@@ -103,8 +106,9 @@ struct board {
 	struct uart16550 com1;
 	struct pci_host pci;
 	struct pci_window pci_window;
-	struct board_pci pci_devices[BOARD_PCI_MAX];
+	struct board_pci pci_devices[BOARD_PCI_MAX + BOARD_PCI_CHIPSET_MAX];
 	unsigned pci_count;
+	unsigned pci_slots; /* from 00:02.0 on that are taken */
 	struct misc_ports misc;
 	struct debug_exit debug_exit;
 	struct test_device test;
@@ -126,11 +130,16 @@ void board_release(struct board *b);
  * intx_line. HV_E_RANGE: all places are taken.
  */
 enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg) HV_MUST_CHECK;
+/* The same for a function of the chipset, whose place is fixed. */
+void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_config *cfg);
 /*
- * Takes a device that was set up (pci_device_init) in the place that board_place_pci told last.
+ * Takes a device that was set up (pci_device_init) in the place that board_place_pci or
+ * board_place_pci_at told last.
  * Before the guest runs.
  */
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
+/* The line of an ISA interrupt, for devices that are on the ISA bus only in some guests. */
+struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
 

@@ -65,6 +65,10 @@
 #define LAYOUT_I8042_STATUS 0x64u
 #define LAYOUT_RTC 0x70u
 #define LAYOUT_PIC_SLAVE 0xa0u
+#define LAYOUT_IDE_SECONDARY 0x170u /* the four only in guests that have IDE disks */
+#define LAYOUT_IDE_PRIMARY 0x1f0u
+#define LAYOUT_IDE_SECONDARY_CONTROL 0x376u
+#define LAYOUT_IDE_PRIMARY_CONTROL 0x3f6u
 #define LAYOUT_COM1 0x3f8u
 #define LAYOUT_PIC_ELCR 0x4d0u
 #define LAYOUT_PM_BASE 0x600u
@@ -98,6 +102,8 @@
 #define LAYOUT_IRQ_RTC 8u
 #define LAYOUT_IRQ_SCI 9u
 #define LAYOUT_IRQ_MOUSE 12u
+#define LAYOUT_IRQ_IDE_PRIMARY 14u
+#define LAYOUT_IRQ_IDE_SECONDARY 15u
 /* Inputs of the 8259s that PCI lines are routed to, level-triggered. */
 #define LAYOUT_IRQ_PCI_A 10u
 #define LAYOUT_IRQ_PCI_C 11u
@@ -107,6 +113,7 @@
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
 #define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
+#define LAYOUT_DEVFN_SATA 0xfau	      /* 1f.2, where a guest has one */
 
 /*
  * Where a guest is told to put BARs above 4 GiB, if its physical addresses have that many bits: in

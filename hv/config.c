@@ -331,6 +331,13 @@ static void set_paravirt(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->paravirt);
 }
 
+static void set_hyperv(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->hyperv);
+}
+
 static void set_hpet(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {
@@ -442,6 +449,7 @@ static const struct config_key guest_keys[] = {
 	{"rng", set_rng, false},
 	{"balloon", set_balloon, false},
 	{"paravirt", set_paravirt, false},
+	{"hyperv", set_hyperv, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
@@ -449,7 +457,6 @@ static const struct config_key guest_keys[] = {
 	{"varstore", config_set_varstore, false},
 	{"hpet", set_hpet, false},
 	{"firmware", config_set_firmware, false},
-	{"hyperv", NULL, false},
 };
 
 static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),
@@ -621,6 +628,8 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	if (p.error_count == 0) {
 		config_finish_firmware(&p, out);
 	}
+	/* A guest sees one of the two. */
+	out->paravirt = out->paravirt && !out->hyperv;
 	return folder_errors + p.error_count == 0 ? HV_OK : HV_E_INVALID;
 }
 

@@ -38,6 +38,7 @@
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
+ *	hyperv	   on | off (default): Microsoft's interface; then paravirt is off
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  *	hpet	   auto (default): if it starts in firmware | on | off
  *	varstore   where UEFI variables are kept; hv/config_varstore.h
@@ -89,7 +90,7 @@ struct config_error {
 	char file[CONFIG_PATH_MAX + 16]; /* relative to \bulkhead\; a folder ends in '/' */
 	unsigned line;			 /* 0: not about a line */
 	struct span key;		 /* empty: not about a key */
-	char text[200];			 /* what was found, what is allowed */
+	char text[280];			 /* what was found, what is allowed */
 };
 
 /* Receives each error; the error is gone when it returns. */
@@ -157,6 +158,7 @@ struct guest_config {
 	bool test_device;
 	enum config_hpet hpet;
 	bool paravirt; /* the KVM interfaces are offered */
+	bool hyperv;   /* Microsoft's are, in their place */
 	enum guest_restart restart;
 	/* Indices into the tree's entries, or CONFIG_NO_ENTRY; the files are readable and not
 	 * empty. Without firmware there is a kernel. */

@@ -131,12 +131,36 @@ static void set_readonly(struct config_parser *p, struct config_disk *d, struct 
 	d->readonly = true;
 }
 
+#define BUSES "bus=virtio, bus=nvme, bus=ahci, bus=ide"
+
+static const struct {
+	const char *name;
+	unsigned most; /* disks of a guest on it */
+	bool cdroms;   /* a disk may be a CD drive */
+} buses[] = {
+	[CONFIG_DISK_VIRTIO] = {"virtio", CONFIG_DISKS_MAX, false},
+	[CONFIG_DISK_NVME] = {"nvme", CONFIG_DISKS_MAX, false},
+	[CONFIG_DISK_AHCI] = {"ahci", CONFIG_AHCI_DISKS_MAX, true},
+	[CONFIG_DISK_IDE] = {"ide", CONFIG_IDE_DISKS_MAX, true},
+};
+
 static void set_bus(struct config_parser *p, struct config_disk *d, struct span value)
 {
-	if (!span_eq(value, "virtio")) {
-		config_fail_value(p, value, "bus=virtio");
+	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
+		if (span_eq(value, buses[i].name)) {
+			d->bus = (enum config_disk_bus)i;
+			return;
+		}
 	}
-	d->bus = CONFIG_DISK_VIRTIO;
+	config_fail_value(p, value, BUSES);
+}
+
+static void set_cdrom(struct config_parser *p, struct config_disk *d, struct span value)
+{
+	if (value.p != NULL) {
+		config_fail_value(p, value, "cdrom alone");
+	}
+	d->cdrom = true;
 }
 
 static void set_iops(struct config_parser *p, struct config_disk *d, struct span value)
@@ -181,8 +205,10 @@ static const struct {
 	/* value.p is NULL for an option without '='. */
 	void (*set)(struct config_parser *p, struct config_disk *d, struct span value);
 } options[] = {
-	{"overlay", set_overlay}, {"readonly", set_readonly},	{"bus", set_bus},
-	{"iops", set_iops},	  {"bandwidth", set_bandwidth}, {"serial", set_disk_serial},
+	{"cdrom", set_cdrom},	     {"overlay", set_overlay},
+	{"readonly", set_readonly},  {"bus", set_bus},
+	{"iops", set_iops},	     {"bandwidth", set_bandwidth},
+	{"serial", set_disk_serial},
 };
 
 /* `seen` has a bit for each option that was there before. */
@@ -205,9 +231,10 @@ static void set_option(struct config_parser *p, struct config_disk *d, struct sp
 		options[i].set(p, d, value);
 		return;
 	}
-	config_fail_value(p, text,
-			  "overlay, overlay=SIZE, readonly, bus=virtio, iops=N, bandwidth=SIZE, "
-			  "serial=TEXT");
+	config_fail_value(
+		p, text,
+		"cdrom, overlay, overlay=SIZE, readonly, bus=BUS, iops=N, bandwidth=SIZE, "
+		"serial=TEXT");
 }
 
 /* Two disks of one name could not be told apart in the guest. */
@@ -220,6 +247,37 @@ static void check_serial(struct config_parser *p, const struct guest_config *g)
 			config_fail(p, "the serial number %s is that of disk %u already", d->serial,
 				    i);
 		}
+	}
+}
+
+/* What becomes of images of CDs where there are drives for them, and of those who ask for one. */
+static void settle_cdrom(struct config_parser *p, struct config_disk *d)
+{
+	bool drives = buses[d->bus].cdroms;
+
+	if (d->source == CONFIG_DISK_IMAGE && drives && !d->overlay &&
+	    ends_in(span_of(d->name), ".iso")) {
+		d->cdrom = true;
+	}
+	if (d->cdrom && !drives) {
+		config_fail(p, "a CD drive needs bus=ide or bus=ahci");
+	}
+	if (d->cdrom && d->overlay) {
+		config_fail(p, "cdrom and overlay exclude each other");
+	}
+	d->readonly = d->readonly || d->cdrom;
+}
+
+static void check_bus(struct config_parser *p, const struct guest_config *g)
+{
+	enum config_disk_bus bus = g->disks[g->disk_count].bus;
+	unsigned count = 1;
+
+	for (unsigned i = 0; i < g->disk_count; i++) {
+		count += g->disks[i].bus == bus;
+	}
+	if (count > buses[bus].most) {
+		config_fail(p, "more than %u disks with bus=%s", buses[bus].most, buses[bus].name);
 	}
 }
 
@@ -245,7 +303,9 @@ void config_set_disk(struct config_parser *p, struct span value)
 	if (d->overlay && d->readonly) {
 		config_fail(p, "overlay and readonly exclude each other");
 	}
+	settle_cdrom(p, d);
 	d->overlay = d->overlay || (d->source == CONFIG_DISK_IMAGE && !d->readonly);
 	check_serial(p, g);
+	check_bus(p, g);
 	g->disk_count += p->error_count == errors ? 1 : 0;
 }

@@ -8,7 +8,9 @@
  *			  overlay if it is not readonly
  *	overlay[=SIZE]	  what the guest writes stays in memory, SIZE at most (64K .. 1T)
  *	readonly	  the guest cannot write
- *	bus=virtio	  default
+ *	bus=BUS		  virtio (default), nvme, ahci, ide
+ *	cdrom		  a CD drive with the image in it, on bus=ide or bus=ahci; what an
+ *			  image whose name ends in .iso is there anyway
  *	iops=N		  requests a second, 1 .. 10000000; default no limit
  *	bandwidth=SIZE	  bytes a second, 64K .. 100G; default no limit
  *	serial=TEXT	  what the guest sees, 1 to 20 of A-Z a-z 0-9 . _ -; default disk0, ..
@@ -26,11 +28,13 @@ struct config_parser;
 
 /* Disks of one guest. */
 #define CONFIG_DISKS_MAX 8u
+#define CONFIG_AHCI_DISKS_MAX 6u /* of them */
+#define CONFIG_IDE_DISKS_MAX 4u
 #define CONFIG_DISK_NAME_MAX 128u
 #define CONFIG_DISK_SERIAL_MAX 21u /* with terminator; virtio has room for 20 */
 
 enum config_disk_source { CONFIG_DISK_IMAGE, CONFIG_DISK_PARTITION, CONFIG_DISK_WHOLE };
-enum config_disk_bus { CONFIG_DISK_VIRTIO };
+enum config_disk_bus { CONFIG_DISK_VIRTIO, CONFIG_DISK_NVME, CONFIG_DISK_AHCI, CONFIG_DISK_IDE };
 
 struct config_disk {
 	enum config_disk_source source;
@@ -41,6 +45,7 @@ struct config_disk {
 	uint64_t overlay_limit; /* bytes; 0: none */
 	bool readonly;
 	enum config_disk_bus bus;
+	bool cdrom;	    /* then readonly */
 	uint64_t iops;	    /* 0: no limit */
 	uint64_t bandwidth; /* bytes a second; 0: no limit */
 	char serial[CONFIG_DISK_SERIAL_MAX];

@@ -178,6 +178,12 @@ struct net_mac config_make_mac(struct span guest, unsigned index)
 
 /* --- net = --- */
 
+const char *const config_nic_names[CONFIG_NIC_COUNT] = {
+	[CONFIG_NIC_VIRTIO] = "virtio",
+	[CONFIG_NIC_E1000] = "e1000",
+	[CONFIG_NIC_E1000E] = "e1000e",
+};
+
 static void set_net_mac(struct config_parser *p, struct span value, struct config_net *net)
 {
 	if (!parse_mac(value, &net->mac)) {
@@ -193,18 +199,31 @@ static void set_net_rate(struct config_parser *p, struct span value, struct conf
 	}
 }
 
+static void set_net_model(struct config_parser *p, struct span value, struct config_net *net)
+{
+	for (unsigned i = 0; i < CONFIG_NIC_COUNT; i++) {
+		if (span_eq(value, config_nic_names[i])) {
+			net->model = (enum config_nic)i;
+			return;
+		}
+	}
+	config_fail_value(p, value, "virtio, e1000, e1000e");
+}
+
 static void set_net_option(struct config_parser *p, struct span part, struct config_net *net)
 {
 	struct span value;
 
 	if (is_option(part, "mac", &value)) {
 		set_net_mac(p, value, net);
+	} else if (is_option(part, "model", &value)) {
+		set_net_model(p, value, net);
 	} else if (is_option(part, "rate", &value)) {
 		set_net_rate(p, value, net);
 	} else if (span_eq(part, "isolated")) {
 		net->isolated = true;
 	} else {
-		config_fail_value(p, part, "mac=MAC, rate=BYTES, isolated");
+		config_fail_value(p, part, "model=MODEL, mac=MAC, rate=BYTES, isolated");
 	}
 }
 

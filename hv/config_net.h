@@ -6,7 +6,8 @@
  *	network    NAME[, uplink=PCI-ADDRESS | uplink=MAC][, isolated][, storm=N][, any-mac]; may be
  *		   given several times, once for each network
  * guest.conf
- *	net        NETWORK[, mac=MAC][, rate=BYTES][, isolated]; a NIC each time it is given
+ *	net        NETWORK[, model=virtio | e1000 | e1000e][, mac=MAC][, rate=BYTES][, isolated]; a
+ *		   NIC each time it is given
  *
  * A network that only guests name has the defaults. Names are 1 to 31 of A-Z a-z 0-9 . _ -
  */
@@ -26,9 +27,19 @@ struct config_parser;
 #define CONFIG_NETS_MAX 8u
 #define CONFIG_MAC_TEXT_MAX 18u /* with terminator */
 
+/* What the guest finds on its PCI bus. */
+enum config_nic {
+	CONFIG_NIC_VIRTIO,
+	CONFIG_NIC_E1000,  /* Intel 82540EM */
+	CONFIG_NIC_E1000E, /* Intel 82574L */
+	CONFIG_NIC_COUNT,
+};
+extern const char *const config_nic_names[CONFIG_NIC_COUNT];
+
 /* A NIC of a guest. */
 struct config_net {
 	char network[NETWORK_NAME_MAX];
+	enum config_nic model;
 	struct net_mac mac; /* as given, else made from the guest's name and the NIC's number */
 	bool isolated;
 	uint64_t rate; /* bytes in a second; 0: no limit */

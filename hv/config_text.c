@@ -177,7 +177,7 @@ static void fail_unknown(struct config_parser *p, const struct config_schema *sc
 			 struct span name)
 {
 	const char *similar = similar_key(schema, name);
-	char list[160] = "";
+	char list[240] = "";
 	size_t at = 0;
 
 	if (find_key(schema->other_keys, schema->other_count, name) != NULL) {

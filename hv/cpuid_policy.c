@@ -10,6 +10,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 #include "hv/cpu/regs.h"
+#include "hv/hyperv.h"
 
 #define B(n) BIT32(n)
 
@@ -328,6 +329,10 @@ static void build_hypervisor(struct cpuid_table *t, const struct cpuid_config *c
 {
 	struct cpuid_regs *h = t->hypervisor;
 
+	if (c->hyperv) {
+		hyperv_cpuid(h, c);
+		return;
+	}
 	if (!c->paravirt) {
 		/* "Bulkhead\0\0\0\0" */
 		h[0] = (struct cpuid_regs){CPUID_HYPERVISOR_BASE, 0x6b6c7542u, 0x64616568u, 0};

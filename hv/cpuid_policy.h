@@ -70,6 +70,8 @@ struct cpuid_config {
 	uint64_t tsc_hz;
 	uint64_t apic_hz;	 /* of the LAPIC timer's input clock */
 	bool paravirt;		 /* offer the KVM interfaces */
+	bool hyperv;		 /* offer Microsoft's in their place */
+	bool virtual_interrupts; /* the CPU works on the LAPIC's registers by itself */
 	uint64_t xcr0_supported; /* what the host saves and restores */
 	/* What the CPU has, and cannot give to a guest. */
 	bool no_rdtscp; /* nor RDPID */

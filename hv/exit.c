@@ -250,6 +250,15 @@ static void on_exception(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 }
 
+static void on_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (vcpu->vm->hyperv != NULL) {
+		hyperv_hypercall(vcpu, exit);
+	} else {
+		pv_hypercall(vcpu, exit);
+	}
+}
+
 static void on_triple_fault(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	(void)exit;
@@ -378,7 +387,7 @@ static void (*const handlers[VM_EXIT_KIND_COUNT])(struct vcpu *, struct vm_exit 
 	[VM_EXIT_NESTED_FAULT] = exit_nested_fault,
 	[VM_EXIT_EXCEPTION] = on_exception,
 	[VM_EXIT_CR_ACCESS] = exit_cr,
-	[VM_EXIT_HYPERCALL] = pv_hypercall,
+	[VM_EXIT_HYPERCALL] = on_hypercall,
 	[VM_EXIT_TRIPLE_FAULT] = on_triple_fault,
 	[VM_EXIT_XSETBV] = on_xsetbv,
 	[VM_EXIT_PAUSE] = on_pause,

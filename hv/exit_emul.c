@@ -192,6 +192,40 @@ static enum emul_access do_out(struct emul_ctx *c, uint16_t port, unsigned size,
 	return EMUL_ACCESS_OK;
 }
 
+/* Whether [addr, addr + bytes) is memory that can be written or, for OUTS, read. */
+static bool is_string_memory(struct vcpu *vcpu, gpa_t addr, unsigned bytes, bool write)
+{
+	return !is_lapic(addr) && gspace_ptr(&vcpu->vm->gspace, addr, bytes, write) != NULL;
+}
+
+static bool do_in_string(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			 unsigned count)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+	uint8_t data[EMUL_STRING_BYTES];
+
+	if (!is_string_memory(vcpu, addr, size * count, true)) {
+		return false;
+	}
+	bus_read_string(&vcpu->vm->pio, port, size, vcpu->index, data, count);
+	(void)settled(vcpu, guest_mem_write(vcpu->vm, addr, data, (size_t)size * count));
+	return true;
+}
+
+static bool do_out_string(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			  unsigned count)
+{
+	struct vcpu *vcpu = vcpu_of(c);
+	uint8_t data[EMUL_STRING_BYTES];
+
+	if (!is_string_memory(vcpu, addr, size * count, false) ||
+	    settled(vcpu, guest_mem_read(vcpu->vm, addr, data, (size_t)size * count)) != HV_OK) {
+		return false;
+	}
+	bus_write_string(&vcpu->vm->pio, port, size, vcpu->index, data, count);
+	return true;
+}
+
 static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out)
 {
 	the_backend->get_seg(vcpu_of(c), seg, out);
@@ -258,6 +292,8 @@ static const struct emul_ops emul_ops = {
 	.fetch = do_fetch,
 	.io_in = do_in,
 	.io_out = do_out,
+	.io_in_string = do_in_string,
+	.io_out_string = do_out_string,
 	.get_segment = get_segment,
 	.set_segment = set_segment,
 	.walk = walk,

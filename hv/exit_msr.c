@@ -139,6 +139,17 @@ static inline __attribute__((always_inline)) bool read_by_rule(struct vcpu *vcpu
 			return true;
 		}
 		break;
+	case MSR_ACT_HYPERV:
+		if (hyperv_msr_read(vcpu, index, value)) {
+			return true;
+		}
+		break;
+	case MSR_ACT_WINDOWS:
+		if (g->config->hyperv) {
+			*value = rule->value;
+			return true;
+		}
+		break;
 	case MSR_ACT_FAULT:
 	case MSR_ACT_WRITE_ONLY:
 	case MSR_ACT_COUNT:
@@ -194,6 +205,16 @@ static inline __attribute__((always_inline)) bool write_by_rule(struct vcpu *vcp
 		return apic_write(vcpu, index, value);
 	case MSR_ACT_PV:
 		if (pv_msr_write(vcpu, index, value)) {
+			return true;
+		}
+		break;
+	case MSR_ACT_HYPERV:
+		if (hyperv_msr_write(vcpu, index, value)) {
+			return true;
+		}
+		break;
+	case MSR_ACT_WINDOWS:
+		if (g->config->hyperv) {
 			return true;
 		}
 		break;

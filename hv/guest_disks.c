@@ -2,24 +2,15 @@
 /* From the key `disk` to layers of block devices and device models. */
 #include "hv/guest_disks.h"
 
-#include "guests/devices/virtio_blk.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
+#include "hv/guest_disk_ahci.h"
+#include "hv/guest_disk_ide.h"
+#include "hv/guest_disk_nvme.h"
+#include "hv/guest_disk_virtio.h"
 #include "mm/pool.h"
-
-#define BUFFERS_ORDER 7u
-static_assert((PAGE_SIZE << BUFFERS_ORDER) == BOUNCE_BYTES, "a queue's buffers are one block");
-
-/* The device of a VM, and the memory it was given. */
-struct disk_model {
-	struct virtio_blk blk;
-	struct guest_disk *disk;
-	unsigned queue_count;
-	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
-	void *buffers[VIRTIO_BLK_QUEUES_MAX];
-};
 
 /* --- finding --- */
 
@@ -152,93 +143,27 @@ bool guest_disks_open(struct guest *g)
 
 /* --- models --- */
 
-static struct disk_model *model_of(struct pci_device *pci)
-{
-	struct virtio_pci *transport = container_of(pci, struct virtio_pci, pci);
+static const struct guest_disk_bus *const buses[] = {
+	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
+	[CONFIG_DISK_NVME] = &guest_disk_nvme,
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci,
+	[CONFIG_DISK_IDE] = &guest_disk_ide,
+};
 
-	return container_of(container_of(transport, struct virtio_blk, transport),
-			    struct disk_model, blk);
-}
-
-static void free_model(struct disk_model *m)
-{
-	for (unsigned i = 0; i < m->queue_count; i++) {
-		pool_free(m->queues[i], sizeof(*m->queues[i]));
-		if (m->buffers[i] != NULL) {
-			pool_pages_free(m->buffers[i], BUFFERS_ORDER);
-		}
-	}
-	m->disk->model = NULL;
-	pool_free(m, sizeof(*m));
-}
-
-static struct disk_model *new_model(struct guest_disk *d, unsigned vcpu_count)
-{
-	struct disk_model *m = pool_alloc(sizeof(*m));
-
-	if (m == NULL) {
-		return NULL;
-	}
-	m->disk = d;
-	m->queue_count = virtio_blk_queue_count(vcpu_count);
-	for (unsigned i = 0; i < m->queue_count; i++) {
-		m->queues[i] = pool_alloc(sizeof(*m->queues[i]));
-		m->buffers[i] = pool_pages(BUFFERS_ORDER);
-		if (m->queues[i] == NULL || m->buffers[i] == NULL) {
-			free_model(m);
-			return NULL;
-		}
-	}
-	return m;
-}
-
-static void stop_model(struct pci_device *pci)
-{
-	virtio_blk_fini(&model_of(pci)->blk);
-}
-
-static void release_model(struct pci_device *pci)
-{
-	free_model(model_of(pci));
-}
-
-static const struct board_pci_owner owner = {stop_model, release_model};
-
-static enum hv_status init_model(struct guest *g, struct disk_model *m)
-{
-	struct virtio_blk_config config = {
-		.wiring = {.vm = &g->vm, .guest = g->vm.name},
-		.work = &g->vm.work,
-		.device = m->disk->top,
-		.vcpu_count = g->config->cpus,
-		.queue_count = m->queue_count,
-	};
-	enum hv_status status = board_place_pci(g->board, &config.wiring.place);
-
-	memcpy(config.queues, m->queues, sizeof(config.queues));
-	memcpy(config.buffers, m->buffers, sizeof(config.buffers));
-	return status == HV_OK ? virtio_blk_init(&m->blk, &config) : status;
-}
+/* Where the configuration allows CD drives. */
+static const struct guest_disk_media *const media[] = {
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci_media,
+	[CONFIG_DISK_IDE] = &guest_disk_ide_media,
+};
 
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
 {
-	struct disk_model *m = new_model(d, g->config->cpus);
-	enum hv_status status;
+	enum hv_status status = buses[d->config->bus]->attach(g, d);
 
-	if (m == NULL) {
-		return HV_E_NO_MEMORY;
-	}
-	status = init_model(g, m);
-	if (status != HV_OK) {
-		free_model(m);
-		return status;
-	}
-	d->model = m;
-	board_add_pci(g->board, &m->blk.transport.pci, &owner);
-	if (is_limited(d->config)) {
+	if (status == HV_OK && is_limited(d->config)) {
 		blk_limit_open(&d->limit);
 	}
-	return HV_OK;
+	return status;
 }
 
 enum hv_status guest_disks_attach(struct guest *g)
@@ -253,12 +178,12 @@ enum hv_status guest_disks_attach(struct guest *g)
 
 bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
 {
-	const struct disk_model *m = g->disks[index]->model;
+	const struct guest_disk *d = g->disks[index];
 
-	if (m == NULL) {
+	if (d->model == NULL) {
 		return false;
 	}
-	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", m->blk.transport.pci.devfn / 8);
+	buses[d->config->bus]->boot_path(d, out, cap);
 	return true;
 }
 
@@ -275,9 +200,31 @@ bool guest_disks_settled(struct guest *g)
 		if (is_limited(d->config)) {
 			blk_limit_close(&d->limit);
 		}
-		settled = virtio_blk_is_idle(&d->model->blk) && settled;
+		settled = buses[d->config->bus]->is_idle(d->model) && settled;
 	}
 	return settled;
+}
+
+/* NULL: the disk is no CD drive of a guest that runs. */
+static struct guest_disk *running_cdrom(struct guest *g, unsigned index)
+{
+	struct guest_disk *d = index < g->config->disk_count ? g->disks[index] : NULL;
+
+	return d != NULL && d->model != NULL && d->config->cdrom ? d : NULL;
+}
+
+enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force)
+{
+	struct guest_disk *d = running_cdrom(g, index);
+
+	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->eject(d, force);
+}
+
+enum hv_status guest_disks_insert(struct guest *g, unsigned index)
+{
+	struct guest_disk *d = running_cdrom(g, index);
+
+	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->insert(d);
 }
 
 uint64_t guest_disks_overlay_bytes(struct guest *g)

@@ -3,8 +3,8 @@
  * The disks of a guest: found when the machine starts, given to one guest for as long as it runs,
  * and shown to the VM by a device model while there is one.
  *
- *	virtio-blk --> [limit] --> [overlay] --> partition --> image, or disk of the machine
- *	of the VM      of the guest: from the start of the machine to its end
+ *	virtio, NVMe, AHCI --> [limit] --> [overlay] --> partition --> image, or disk of the machine
+ *	of the VM              of the guest: from the start of the machine to its end
  *
  * So what an overlay holds survives stop, reset and start of the guest.
  */
@@ -21,7 +21,7 @@
 #include "hv/config_disk.h"
 
 struct guest;
-struct disk_model;
+struct pci_device;
 
 /* A file of the boot volume, in hypervisor memory. */
 struct guest_file {
@@ -36,7 +36,25 @@ struct guest_disk {
 	struct blk_overlay overlay; /* if config->overlay */
 	struct blk_limit limit;	    /* if config->iops or config->bandwidth */
 	struct blk_device *top;	    /* what the model talks to */
-	struct disk_model *model;   /* while there is a VM */
+	struct pci_device *model;   /* while there is a VM */
+};
+
+/* How disks are shown to a guest; each bus has its files. */
+struct guest_disk_bus {
+	/* Puts a device for the disk on the board, and sets `model`, if one for several disks did
+	 * not do that before; its owner's release call clears it. HV_E_NO_MEMORY, HV_E_RANGE. */
+	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
+	/* No vCPU runs any more: whether nothing of the model is open. */
+	bool (*is_idle)(struct pci_device *model);
+	/* The disk's name in firmware's boot order, as Open Firmware has it; it has a model. */
+	void (*boot_path)(const struct guest_disk *d, char *out, size_t cap);
+};
+
+/* Of a bus with CD drives; `d` is one, of a guest that runs. */
+struct guest_disk_media {
+	/* As guest_disks_eject and guest_disks_insert. */
+	enum hv_status (*eject)(struct guest_disk *d, bool force);
+	enum hv_status (*insert)(struct guest_disk *d);
 };
 
 /*
@@ -57,5 +75,13 @@ bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, siz
  * given up; for the others, which the machine's disks have, it is asked again.
  */
 bool guest_disks_settled(struct guest *g);
+/*
+ * Takes the medium out of a CD drive while the guest runs. HV_E_BUSY: the guest has locked it, and
+ * was told that somebody wants it; `force` asks nobody. HV_E_NOT_FOUND: there is none.
+ * HV_E_UNSUPPORTED: disk `index` is no CD drive, or the guest does not run.
+ */
+enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force) HV_MUST_CHECK;
+/* Puts it back. HV_E_UNSUPPORTED as above. */
+enum hv_status guest_disks_insert(struct guest *g, unsigned index) HV_MUST_CHECK;
 /* Bytes of hypervisor memory that the guest's overlays take. */
 uint64_t guest_disks_overlay_bytes(struct guest *g);

@@ -5,33 +5,37 @@
 #include "hv/base/fmt.h"
 #include "mm/pool.h"
 
-static struct guest_nic *nic_of(struct pci_device *d)
+static void release(struct guest_nic *nic)
 {
-	return container_of(d, struct guest_nic, device.virtio.pci);
-}
-
-/* Nobody delivers once it is disconnected; what has been delivered is let go then. */
-static void stop(struct pci_device *d)
-{
-	struct guest_nic *nic = nic_of(d);
-
-	network_disconnect(&nic->device.port);
-	virtio_net_stop(&nic->device);
-}
-
-static void release(struct pci_device *d)
-{
-	struct guest_nic *nic = nic_of(d);
-
 	nic->guest->nics[nic->index] = NULL;
 	pool_free(nic, sizeof(*nic));
 }
 
-static const struct board_pci_owner owner = {stop, release};
+/* --- virtio --- */
 
-static enum hv_status put_on_board(struct guest_nic *nic, const struct config_net *c,
-				   const struct network *network)
+static struct guest_nic *of_virtio(struct pci_device *d)
 {
+	return container_of(d, struct guest_nic, virtio.virtio.pci);
+}
+
+/* Nobody delivers once it is disconnected; what has been delivered is let go then. */
+static void stop_virtio(struct pci_device *d)
+{
+	struct guest_nic *nic = of_virtio(d);
+
+	network_disconnect(nic->port);
+	virtio_net_stop(&nic->virtio);
+}
+
+static void release_virtio(struct pci_device *d)
+{
+	release(of_virtio(d));
+}
+
+static enum hv_status put_virtio(struct guest_nic *nic, const struct config_net *c,
+				 const struct network *network)
+{
+	static const struct board_pci_owner owner = {stop_virtio, release_virtio};
 	struct guest *g = nic->guest;
 	struct virtio_pci_wiring wiring = {.vm = &g->vm, .guest = g->vm.name};
 	const struct virtio_net_config cfg = {
@@ -43,14 +47,84 @@ static enum hv_status put_on_board(struct guest_nic *nic, const struct config_ne
 	enum hv_status status = board_place_pci(g->board, &wiring.place);
 
 	if (status == HV_OK) {
-		status = virtio_net_init(&nic->device, &cfg, &wiring);
+		status = virtio_net_init(&nic->virtio, &cfg, &wiring);
 	}
 	if (status == HV_OK) {
-		board_add_pci(g->board, &nic->device.virtio.pci, &owner);
-		g->nics[nic->index] = nic;
+		nic->port = &nic->virtio.port;
+		nic->tx_malformed = &nic->virtio.tx_malformed;
+		board_add_pci(g->board, &nic->virtio.virtio.pci, &owner);
 	}
 	return status;
 }
+
+/* --- Intel's --- */
+
+static struct guest_nic *of_e1000(struct pci_device *d)
+{
+	return container_of(d, struct guest_nic, e1000.pci);
+}
+
+static void stop_e1000(struct pci_device *d)
+{
+	struct guest_nic *nic = of_e1000(d);
+
+	network_disconnect(nic->port);
+	e1000_stop(&nic->e1000);
+}
+
+static void release_e1000(struct pci_device *d)
+{
+	release(of_e1000(d));
+}
+
+static enum hv_status put_e1000(struct guest_nic *nic, const struct config_net *c,
+				enum e1000_kind kind)
+{
+	static const struct board_pci_owner owner = {stop_e1000, release_e1000};
+	struct guest *g = nic->guest;
+	struct e1000_config cfg = {
+		.kind = kind,
+		.mac = c->mac,
+		.vm = &g->vm,
+		.work = &g->vm.work,
+		.time = &g->vm.time,
+	};
+	enum hv_status status = board_place_pci(g->board, &cfg.place);
+
+	if (status == HV_OK) {
+		status = e1000_init(&nic->e1000, &cfg);
+	}
+	if (status == HV_OK) {
+		nic->port = &nic->e1000.port;
+		nic->tx_malformed = &nic->e1000.tx_malformed;
+		board_add_pci(g->board, &nic->e1000.pci, &owner);
+	}
+	return status;
+}
+
+static enum hv_status put_82540em(struct guest_nic *nic, const struct config_net *c,
+				  const struct network *network)
+{
+	(void)network;
+	return put_e1000(nic, c, E1000_82540EM);
+}
+
+static enum hv_status put_82574l(struct guest_nic *nic, const struct config_net *c,
+				 const struct network *network)
+{
+	(void)network;
+	return put_e1000(nic, c, E1000_82574L);
+}
+
+/* --- all of them --- */
+
+/* Puts a NIC of this model on the board. */
+static enum hv_status (*const models[])(struct guest_nic *nic, const struct config_net *c,
+					const struct network *network) = {
+	[CONFIG_NIC_VIRTIO] = put_virtio,
+	[CONFIG_NIC_E1000] = put_82540em,
+	[CONFIG_NIC_E1000E] = put_82574l,
+};
 
 static enum hv_status create(struct guest *g, unsigned index)
 {
@@ -66,13 +140,14 @@ static enum hv_status create(struct guest *g, unsigned index)
 	nic->guest = g;
 	nic->index = index;
 	fmt_snprintf(nic->name, sizeof(nic->name), "%s/%u", g->vm.name, index);
-	status = put_on_board(nic, c, network);
+	status = models[c->model](nic, c, network);
 	if (status != HV_OK) {
 		pool_free(nic, sizeof(*nic));
 		return status;
 	}
+	g->nics[index] = nic;
 	port.name = nic->name;
-	return network_connect(network, &nic->device.port, &port);
+	return network_connect(network, nic->port, &port);
 }
 
 enum hv_status guest_net_create(struct guest *g)

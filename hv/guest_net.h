@@ -5,11 +5,18 @@
  */
 #pragma once
 
+#include "guests/devices/e1000.h"
 #include "guests/devices/virtio_net.h"
 #include "hv/guest.h"
 
 struct guest_nic {
-	struct virtio_net device;
+	union { /* by the model that its configuration names */
+		struct virtio_net virtio;
+		struct e1000 e1000;
+	};
+	/* Of either: const once it is on the board. */
+	struct net_port *port;
+	const _Atomic uint64_t *tx_malformed;
 	struct guest *guest;
 	unsigned index;			/* among the guest's NICs */
 	char name[CONFIG_NAME_MAX + 4]; /* "web/0" */

@@ -20,6 +20,7 @@
 #include "hv/guest_firmware.h"
 #include "hv/guest_net.h"
 #include "hv/guest_virtio.h"
+#include "hv/hyperv.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -130,6 +131,13 @@ static size_t console_to_board(void *ctx, const char *data, size_t n)
 	return board_serial_input(g->board, data, n);
 }
 
+static void board_wants_synic(void *ctx, uint32_t command)
+{
+	struct guest *g = ctx;
+
+	hyperv_test_command(&g->vm, command);
+}
+
 static const struct board_ops board_ops = {
 	.kick = board_wants_kick,
 	.nmi = board_wants_nmi,
@@ -140,6 +148,7 @@ static const struct board_ops board_ops = {
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.debug_exit = board_wants_debug_exit,
+	.test_synic = board_wants_synic,
 	.serial_output = board_wants_output,
 	.serial_room = board_has_room,
 };
@@ -234,6 +243,8 @@ static void describe_cpu(struct guest *g)
 		.tsc_hz = clock_hz(),
 		.apic_hz = LAPIC_TIMER_HZ,
 		.paravirt = g->config->paravirt,
+		.hyperv = g->config->hyperv,
+		.virtual_interrupts = the_backend->info.virtual_interrupts,
 		.xcr0_supported = fpu_supported(),
 		.no_rdtscp = the_backend->info.no_rdtscp,
 		.no_invpcid = the_backend->info.no_invpcid,
@@ -278,7 +289,12 @@ static enum hv_status create_vm(struct guest *g)
 		return status;
 	}
 	g->has_backend_vm = true;
-	status = create_vcpus(g);
+	if (g->config->hyperv) {
+		status = hyperv_create(vm, g->config->cpus);
+	}
+	if (status == HV_OK) {
+		status = create_vcpus(g);
+	}
 	if (status == HV_OK) {
 		status = create_board(g);
 	}
@@ -619,6 +635,7 @@ void guest_vm_destroy(struct guest *g)
 	if (g->board != NULL) {
 		/* A function that runs elsewhere may arm its timer again: in no host queue. */
 		vtime_pause(&g->vm.time);
+		hyperv_stop(&g->vm);
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
@@ -635,6 +652,7 @@ void guest_vm_destroy(struct guest *g)
 		g->vm.vcpus[i] = NULL;
 	}
 	g->vm.vcpu_count = 0;
+	hyperv_destroy(&g->vm);
 	if (g->has_backend_vm) {
 		the_backend->vm_fini(&g->vm);
 		g->has_backend_vm = false;

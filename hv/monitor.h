@@ -53,6 +53,8 @@ void monitor_stats(struct span args);
 /* What concerns disks in `info disks`, `info memory` and `stats` (hv/monitor_disks.c). */
 struct guest;
 void monitor_info_disks(void);
+void monitor_eject(struct span args);
+void monitor_insert(struct span args);
 void monitor_memory_of_disks(void);
 void monitor_stats_disks(struct guest *g);
 /* The guest an argument names; says so and returns NULL when there is none. */

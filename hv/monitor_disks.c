@@ -180,3 +180,89 @@ void monitor_stats_disks(struct guest *g)
 		stats_disk(g->disks[i], i);
 	}
 }
+
+/* --- eject, insert --- */
+
+/* A number of a disk, as "disk1" or "1"; without one the guest's first CD drive. */
+static bool disk_index(const struct guest *g, struct span word, unsigned *index)
+{
+	uint64_t number;
+
+	if (span_starts(word, "disk")) {
+		word = (struct span){word.p + 4, word.n - 4};
+	}
+	if (span_to_u64(word, &number) != HV_OK || number >= g->config->disk_count) {
+		return false;
+	}
+	*index = (unsigned)number;
+	return true;
+}
+
+static bool first_drive(const struct guest *g, unsigned *index)
+{
+	for (*index = 0; *index < g->config->disk_count; (*index)++) {
+		if (g->config->disks[*index].cdrom) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The guest and its CD drive; NULL, and said why, when there is none. *force: "force" follows. */
+static struct guest *find_drive(struct span args, unsigned *index, bool *force)
+{
+	struct guest *g = monitor_guest(&args);
+	struct span word = {"", 0};
+	bool found;
+
+	if (g == NULL) {
+		return NULL;
+	}
+	*force = false;
+	found = first_drive(g, index);
+	while (span_next_word(&args, &word)) {
+		if (span_eq(word, "force")) {
+			*force = true;
+		} else {
+			found = disk_index(g, word, index);
+		}
+	}
+	if (!found || !g->config->disks[*index].cdrom) {
+		monitor_print("%s has no such CD drive\n", g->vm.name);
+		return NULL;
+	}
+	return g;
+}
+
+void monitor_eject(struct span args)
+{
+	unsigned index;
+	bool force;
+	struct guest *g = find_drive(args, &index, &force);
+	enum hv_status status;
+
+	if (g == NULL) {
+		return;
+	}
+	status = guest_disks_eject(g, index, force);
+	if (status == HV_E_BUSY) {
+		monitor_print("%s has locked disk%u and was asked to let go; or eject %s disk%u "
+			      "force\n",
+			      g->vm.name, index, g->vm.name, index);
+	} else if (status == HV_E_NOT_FOUND) {
+		monitor_print("disk%u of %s is empty\n", index, g->vm.name);
+	} else if (status != HV_OK) {
+		monitor_print("%s does not run\n", g->vm.name);
+	}
+}
+
+void monitor_insert(struct span args)
+{
+	unsigned index;
+	bool force;
+	struct guest *g = find_drive(args, &index, &force);
+
+	if (g != NULL && guest_disks_insert(g, index) != HV_OK) {
+		monitor_print("%s does not run\n", g->vm.name);
+	}
+}

@@ -103,12 +103,13 @@ void monitor_networks(void)
 
 static void stats_nic(unsigned i, const struct config_net *c, const struct guest_nic *nic)
 {
-	const struct net_port *p = &nic->device.port;
+	const struct net_port *p = nic->port;
 	const struct network_port *port = network_port_of(p);
 	char mac[CONFIG_MAC_TEXT_MAX];
 
 	config_format_mac(&p->mac, mac);
 	monitor_print("net%u.network %s\n", i, c->network);
+	monitor_print("net%u.model %s\n", i, config_nic_names[c->model]);
 	monitor_print("net%u.mac %s\n", i, mac);
 	monitor_print("net%u.rx-frames %lu\n", i, get(&p->stats.rx_frames));
 	monitor_print("net%u.rx-bytes %lu\n", i, get(&p->stats.rx_bytes));
@@ -120,7 +121,7 @@ static void stats_nic(unsigned i, const struct config_net *c, const struct guest
 		return;
 	}
 	monitor_print("net%u.tx-malformed %lu\n", i,
-		      get(&port->drops.malformed) + get(&nic->device.tx_malformed));
+		      get(&port->drops.malformed) + get(nic->tx_malformed));
 	monitor_print("net%u.tx-spoofed %lu\n", i, get(&port->drops.spoofed));
 	monitor_print("net%u.tx-storm %lu\n", i, get(&port->drops.storm));
 	monitor_print("net%u.tx-over-rate %lu\n", i, get(&port->drops.rate));

@@ -7,12 +7,14 @@
 #include "hv/msr_policy.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/hyperv_format.h"
 #include "hv/cpu/msr.h"
 
 #define ONE(index) (index), (index)
 #define READ_BY_WINDOWS "read early by Windows, before it has a #GP handler"
 #define READ_BY_AMD_KERNELS "read unguarded by kernels on AMD families"
 #define TOUCHED_BY_WINDOWS "touched by Windows whatever CPUID says"
+#define LAST_BRANCHES "last branches: cleared by Windows 10"
 #define P6_CACHE "L2 control of the P6: read by Windows started by a BIOS"
 
 /* Eight variable ranges, fixed ranges, write-combining. */
@@ -38,6 +40,8 @@ static const struct msr_rule rules[] = {
 	{0xc1, 0xc2, MSR_ACT_CONST, 0, 0, "performance counters: " TOUCHED_BY_WINDOWS},
 	{ONE(0xcd), MSR_ACT_CONST_STRICT, 0, 0, "FSB_FREQ: " READ_BY_WINDOWS},
 	{ONE(MSR_PLATFORM_INFO), MSR_ACT_CONST_STRICT, 0, 0, READ_BY_WINDOWS},
+	{MSR_IA32_MPERF, MSR_IA32_APERF, MSR_ACT_WINDOWS, 0, 0,
+	 "MPERF, APERF: " TOUCHED_BY_WINDOWS},
 	{ONE(MSR_IA32_MTRRCAP), MSR_ACT_CONST_STRICT, 0, MTRRCAP_VALUE, NULL},
 	{ONE(0x116), MSR_ACT_CONST, 0, 0, P6_CACHE},
 	{0x118, 0x11b, MSR_ACT_CONST, 0, 0, P6_CACHE},
@@ -55,6 +59,7 @@ static const struct msr_rule rules[] = {
 	{0x1a6, 0x1a7, MSR_ACT_CONST, 0, 0, "off-core responses: " TOUCHED_BY_WINDOWS},
 	{ONE(0x1c9), MSR_ACT_CONST, 0, 0, "top of the last branches: none are kept"},
 	{ONE(MSR_IA32_DEBUGCTL), MSR_ACT_CONST, 0, 0, "written often by Windows 10"},
+	{0x1db, 0x1de, MSR_ACT_WINDOWS, 0, 0, LAST_BRANCHES},
 	{MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE_COUNT - 1,
 	 MSR_ACT_MTRR, 0, 0, NULL},
 	{ONE(MSR_IA32_MTRR_FIX64K_00000), MSR_ACT_MTRR, 0, 0, NULL},
@@ -62,16 +67,20 @@ static const struct msr_rule rules[] = {
 	{MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, MSR_ACT_MTRR, 0, 0, NULL},
 	{ONE(MSR_IA32_PAT), MSR_ACT_PAT, VCPU_REG_PAT, 0, NULL},
 	{ONE(MSR_IA32_MTRR_DEF_TYPE), MSR_ACT_MTRR, 0, 0, NULL},
+	{0x309, 0x30b, MSR_ACT_WINDOWS, 0, 0, "fixed counters: " TOUCHED_BY_WINDOWS},
 	{0x38d, 0x390, MSR_ACT_CONST, 0, 0, "performance control: " TOUCHED_BY_WINDOWS},
 	{ONE(0x606), MSR_ACT_CONST_STRICT, 0, 0x000a1003, "RAPL units: " READ_BY_WINDOWS},
 	{0x610, 0x611, MSR_ACT_CONST_STRICT, 0, 0, "RAPL power and energy: " READ_BY_WINDOWS},
 	{ONE(0x619), MSR_ACT_CONST_STRICT, 0, 0, "RAPL DRAM energy: " READ_BY_WINDOWS},
 	{ONE(0x639), MSR_ACT_CONST_STRICT, 0, 0, "RAPL core energy: " READ_BY_WINDOWS},
 	{ONE(0x641), MSR_ACT_CONST_STRICT, 0, 0, "RAPL graphics energy: " READ_BY_WINDOWS},
+	{0x680, 0x69f, MSR_ACT_WINDOWS, 0, 0, LAST_BRANCHES},
+	{0x6c0, 0x6df, MSR_ACT_WINDOWS, 0, 0, LAST_BRANCHES},
 	{ONE(MSR_IA32_TSC_DEADLINE), MSR_ACT_TSC_DEADLINE, 0, 0, NULL},
 	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, MSR_ACT_X2APIC, 0, 0, NULL},
 	{ONE(0xc24), MSR_ACT_CONST, 0, 0, TOUCHED_BY_WINDOWS},
 	{ONE(0xd04), MSR_ACT_CONST, 0, 0, TOUCHED_BY_WINDOWS},
+	{MSR_HV_GUEST_OS_ID, MSR_HV_LAST, MSR_ACT_HYPERV, 0, 0, NULL},
 	{MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, MSR_ACT_PV, 0, 0, NULL},
 	{MSR_KVM_STEAL_TIME, MSR_KVM_POLL_CONTROL, MSR_ACT_PV, 0, 0, NULL},
 	{ONE(MSR_EFER), MSR_ACT_EFER, VCPU_REG_EFER, 0, NULL},

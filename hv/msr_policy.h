@@ -30,6 +30,8 @@ enum msr_action {
 	MSR_ACT_MISC_ENABLE, /* kept in struct vcpu, without effect */
 	MSR_ACT_MICROCODE,   /* revision: write 0 is allowed, reads `value` */
 	MSR_ACT_PV,	     /* hv/pv_msr.c */
+	MSR_ACT_HYPERV,	     /* hv/hyperv.c */
+	MSR_ACT_WINDOWS,     /* as CONST for guests with `hyperv = on`, absent for others */
 	MSR_ACT_COUNT
 };
 

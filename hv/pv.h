@@ -10,6 +10,9 @@
  *	pv_eoi.c        MSR_KVM_EOI_EN
  *	pv_hypercall.c  VMCALL and VMMCALL
  *
+ * `hyperv = on` takes it away, too, and puts hv/hyperv.h in its place: what the run loop and the
+ * guest's life call here does that one's part as well.
+ *
  * A vCPU's struct vcpu_pv is touched by the CPU that runs the vCPU, or while it runs nowhere. What
  * others want of it is a request: VCPU_REQ_CLOCK, VCPU_REQ_UNHALT.
  *
@@ -21,6 +24,7 @@
 #include <stdint.h>
 
 #include "hv/api/vm.h"
+#include "hv/hyperv.h"
 
 /* Bit 0 of the MSRs that hold an address. */
 #define PV_ENABLED 1ull
@@ -74,7 +78,7 @@ bool pv_hypercall_undefined(struct vcpu *vcpu, struct vm_exit *exit);
 
 /* --- for the run loop and the guest's life --- */
 
-#define VCPU_REQ_PV (VCPU_REQ_CLOCK | VCPU_REQ_UNHALT)
+#define VCPU_REQ_PV (VCPU_REQ_CLOCK | VCPU_REQ_UNHALT | VCPU_REQ_HYPERV)
 
 /* RESET and INIT. */
 void pv_reset(struct vcpu *vcpu);
@@ -90,6 +94,19 @@ static inline bool pv_take_unhalt(struct vcpu *vcpu)
 
 	vcpu->pv.unhalt = false;
 	return unhalt;
+}
+
+/* Whether an interrupt ends the idle state of Hyper-V's interface, which IF does not matter to. */
+static inline bool pv_idle_over(struct vcpu *vcpu)
+{
+	return vcpu->pv.idle && hyperv_idle_over(vcpu);
+}
+
+static inline void pv_end_idle(struct vcpu *vcpu)
+{
+	if (vcpu->pv.idle) {
+		hyperv_end_idle(vcpu);
+	}
 }
 
 /* The vCPU comes onto a CPU, and leaves it, `preempted` while it could have run on. Space current.

@@ -88,6 +88,7 @@ void pv_reset(struct vcpu *vcpu)
 	pv->told_preempted = false;
 	pv->was_paused = false;
 	pv->unhalt = false;
+	hyperv_reset(vcpu);
 }
 
 void pv_resumed(struct vcpu *vcpu)
@@ -103,5 +104,8 @@ void pv_requests(struct vcpu *vcpu, uint32_t requests)
 	}
 	if ((requests & VCPU_REQ_UNHALT) != 0) {
 		vcpu->pv.unhalt = true;
+	}
+	if ((requests & VCPU_REQ_HYPERV) != 0) {
+		hyperv_requests(vcpu);
 	}
 }

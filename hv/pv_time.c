@@ -121,6 +121,7 @@ void pv_tsc_changed(struct vcpu *vcpu)
 
 	atomic_store_explicit(&vcpu->pv.tsc_adjust, vcpu->tsc_adjust, memory_order_relaxed);
 	pv_update_clock(vcpu);
+	hyperv_tsc_changed(vcpu);
 	/* The others' pages may have to gain or lose "stable". */
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		if (i != vcpu->index) {

@@ -42,6 +42,7 @@ struct run_cpu {
 	_Atomic uint32_t asked;	  /* ASK_* */
 	_Atomic uint64_t flushed; /* the ticket of its last ASK_FLUSH */
 	_Atomic bool open;	  /* runs a guest or sleeps: only an interrupt gets through */
+	_Atomic bool inside;	  /* may be executing the guest's code */
 	_Atomic bool idle;
 	const char *_Atomic last_guest;
 	uint64_t online_since;
@@ -247,6 +248,13 @@ void run_wake(struct run_task *t)
 		sched_wake(&run.sched, &t->entity, clock_now());
 	}
 	lock_release(&run.lock);
+}
+
+bool run_executes(const struct vcpu *vcpu)
+{
+	int cpu = atomic_load(&vcpu->loaded_on);
+
+	return cpu != VCPU_NOT_LOADED && atomic_load(&run.cpus[cpu].inside);
 }
 
 /*
@@ -684,12 +692,13 @@ static uint32_t take_requests(struct vcpu *vcpu)
 static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 {
 	exit_sync_tpr_from_hw(vcpu);
-	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source)) {
+	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source) || pv_idle_over(vcpu)) {
 		vcpu->halted = false;
+		pv_end_idle(vcpu);
 		atomic_store(&vcpu->stranded, false);
 		return false;
 	}
-	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
+	if (!vcpu->pv.idle && (the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
 		exit_strand(vcpu);
 	}
 	return true;
@@ -774,6 +783,8 @@ static inline bool enter(struct run_cpu *cpu, struct cpu_local *local, struct vc
 {
 	bool go;
 
+	/* Becomes visible with `open`, before the requests are looked at. */
+	atomic_store_explicit(&cpu->inside, true, memory_order_relaxed);
 	atomic_exchange(&cpu->open, true);
 	go = (atomic_load_explicit(&vcpu->requests, memory_order_acquire) |
 	      atomic_load_explicit(&cpu->asked, memory_order_acquire)) == 0;
@@ -782,6 +793,7 @@ static inline bool enter(struct run_cpu *cpu, struct cpu_local *local, struct vc
 		the_backend->vcpu_run(vcpu, exit);
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
+	atomic_store_explicit(&cpu->inside, false, memory_order_release);
 	return go;
 }
 

@@ -82,6 +82,11 @@ void run_task_init(struct run_task *t, struct vcpu *vcpu, struct sched_group *gr
 /* Something was requested of the vCPU: wakes it, or has it look. From anywhere. */
 void run_wake(struct run_task *t);
 /*
+ * Whether a CPU may be executing the vCPU's code at the moment. If not, what was requested of it
+ * before is taken before it executes again. From anywhere.
+ */
+bool run_executes(const struct vcpu *vcpu);
+/*
  * Takes the vCPU off whatever CPU it is on and unloads it, and lets nothing wake it before
  * run_release. Returns when that is so. With the baton.
  */

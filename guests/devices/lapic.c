@@ -39,7 +39,7 @@ void lapic_publish_locked(struct lapic *l)
 	atomic_store_explicit(&l->requested, requested, memory_order_release);
 	atomic_store_explicit(&l->deliverable, deliverable, memory_order_release);
 	/* A rise of `requested` alone counts: the TPR that counts may be in hardware. */
-	if (rose || (l->eoi_offered && irr >= 0)) {
+	if (rose || ((l->eoi_offered || l->watched) && irr >= 0)) {
 		kick(l);
 	}
 }
@@ -203,11 +203,38 @@ bool lapic_accept(struct lapic *l, uint8_t vector)
 	requested = vecset_test(&l->irr, vector);
 	if (requested) {
 		vecset_remove(&l->irr, vector);
-		vecset_add(&l->isr, vector);
+		if (!vecset_test(&l->auto_eoi, vector)) {
+			vecset_add(&l->isr, vector);
+		}
 		lapic_publish_locked(l);
 	}
 	lock_release(&l->lock);
 	return requested;
+}
+
+void lapic_set_auto_eoi(struct lapic *l, const struct vecset *vectors)
+{
+	lock_acquire(&l->lock);
+	l->auto_eoi = *vectors;
+	lock_release(&l->lock);
+}
+
+void lapic_watch(struct lapic *l, bool watched)
+{
+	lock_acquire(&l->lock);
+	l->watched = watched;
+	lock_release(&l->lock);
+}
+
+bool lapic_any_requested(struct lapic *l)
+{
+	bool any;
+
+	lock_acquire(&l->lock);
+	any = vecset_highest(&l->irr) >= 0 ||
+	      (l->page != NULL && lapic_page_highest(l, REG_IRR) >= 0);
+	lock_release(&l->lock);
+	return any;
 }
 
 void lapic_lint0_eoi_locked(struct lapic *l, uint8_t vector)

@@ -116,6 +116,8 @@ struct lapic {
 	uint32_t lvt[LVT_COUNT];
 	struct lapic_timer timer;
 	bool eoi_offered; /* what is highest in service may be over: see lapic_offer_eoi */
+	bool watched;	  /* each request kicks: see lapic_watch */
+	struct vecset auto_eoi;
 };
 
 /* --- the bus --- */
@@ -219,6 +221,16 @@ void lapic_eoi(struct lapic *l);
 bool lapic_offer_eoi(struct lapic *l);
 /* The offer is over; `ended`: the vCPU has made use of it. */
 void lapic_settle_eoi(struct lapic *l, bool ended);
+
+/*
+ * The vectors whose service is over as soon as they are accepted: the SynIC's automatic EOI. Has no
+ * effect where the CPU virtualizes interrupts.
+ */
+void lapic_set_auto_eoi(struct lapic *l, const struct vecset *vectors);
+/* While it is watched each new request kicks the vCPU, whatever is in service and in the TPR. */
+void lapic_watch(struct lapic *l, bool watched);
+/* Whether any vector is requested and not in service yet. */
+bool lapic_any_requested(struct lapic *l);
 
 /* Requests a fixed, edge-triggered vector; from any CPU. */
 void lapic_interrupt(struct lapic *l, uint8_t vector);

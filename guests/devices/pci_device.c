@@ -217,8 +217,10 @@ static void publish_msix(struct pci_device *d, bool master)
 /* Host's lock held. */
 static void publish(struct pci_device *d)
 {
-	bool master = d->power_state == D0 && (get_u16(d, PCI_COMMAND) & PCI_COMMAND_MASTER) != 0;
+	uint32_t command = d->power_state == D0 ? get_u16(d, PCI_COMMAND) : 0;
+	bool master = (command & PCI_COMMAND_MASTER) != 0;
 
+	atomic_store(&d->ports, (command & PCI_COMMAND_IO) != 0);
 	publish_msix(d, master);
 	update_interrupt(d);
 	if (atomic_exchange(&d->master, master) != master && d->ops->master_changed != NULL) {

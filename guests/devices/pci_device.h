@@ -58,6 +58,7 @@ struct pci_device {
 	struct pci_extended extended; /* only when it is a PCI Express function */
 	/* Published. */
 	_Atomic bool master;
+	_Atomic bool ports;	  /* decodes ports */
 	_Atomic bool msix_on;	  /* enabled */
 	_Atomic bool msix_masked; /* the function as a whole, or it may not write to memory */
 	_Atomic bool intx_asserted;
@@ -117,6 +118,12 @@ enum hv_status pci_device_init(struct pci_device *d,
 static inline bool pci_device_is_master(const struct pci_device *d)
 {
 	return atomic_load_explicit(&d->master, memory_order_acquire);
+}
+
+/* Whether it answers at ports; for those that no BAR says. */
+static inline bool pci_device_decodes_ports(const struct pci_device *d)
+{
+	return atomic_load_explicit(&d->ports, memory_order_acquire);
 }
 
 /* Whether interrupts are MSI-X messages now. */

@@ -42,9 +42,14 @@ static void set_line(struct test_device *t, unsigned line, bool level)
 	t->cfg.line(t->cfg.ctx, line, level);
 }
 
+static bool is_synic(const struct vdev_access *a)
+{
+	return a->addr >= TEST_DEVICE_SYNIC_PORT;
+}
+
 static bool is_line(const struct vdev_access *a)
 {
-	return a->addr >= TEST_DEVICE_LINES_PORT;
+	return a->addr >= TEST_DEVICE_LINES_PORT && !is_synic(a);
 }
 
 /* What the VM's buses allow never reaches past the memory's end. */
@@ -64,6 +69,8 @@ static uint64_t test_read(struct vdev *dev, const struct vdev_access *a)
 	lock_acquire(&dev->lock);
 	if (a->space == BUS_MMIO) {
 		value = read_memory(t, a);
+	} else if (is_synic(a)) {
+		value = 0;
 	} else if (is_line(a)) {
 		value = (t->lines >> a->offset) & 1;
 	} else {
@@ -80,6 +87,10 @@ static void test_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 	lock_acquire(&dev->lock);
 	if (a->space == BUS_MMIO) {
 		memcpy(t->cfg.memory + a->offset, &value, a->size);
+	} else if (is_synic(a)) {
+		if (a->offset == 0 && a->size == 4 && t->cfg.synic != NULL) {
+			t->cfg.synic(t->cfg.ctx, (uint32_t)value);
+		}
 	} else if (is_line(a)) {
 		set_line(t, (unsigned)a->offset, (value & size_mask(a->size)) != 0);
 	} else if (a->addr == TEST_DEVICE_FLUSH) {

@@ -6,6 +6,8 @@
  *	0x00e4	4 ports	 flush: the guest-physical page written there is to be translated anew
  *	0x00e8	4 ports	 the same data, a byte at a time
  *	0x2000	24 ports interrupt lines: any bit of the value raises the line, zero lowers it
+ *	0x3000	4 ports	 the SynIC: what is written, 32 bits at once, is a command for
+ *			 hyperv_test_command; after QEMU's hyperv-testdev
  *	0xff000000	 64 KiB of bytes that are not RAM: each access is emulated
  */
 #pragma once
@@ -19,12 +21,15 @@
 #define TEST_DEVICE_DATA_SIZE 4u
 #define TEST_DEVICE_LINES_PORT 0x2000u
 #define TEST_DEVICE_LINES 24u
+#define TEST_DEVICE_SYNIC_PORT 0x3000u
+#define TEST_DEVICE_SYNIC_PORTS 4u
 #define TEST_DEVICE_MEMORY_BASE 0xff000000ull
 #define TEST_DEVICE_MEMORY_SIZE 0x10000ull
 
 struct test_device_config {
 	void (*line)(void *ctx, unsigned line, bool level);
-	void (*flush)(void *ctx, uint64_t gpa); /* may be NULL */
+	void (*flush)(void *ctx, uint64_t gpa);	    /* may be NULL */
+	void (*synic)(void *ctx, uint32_t command); /* likewise */
 	void *ctx;
 	uint8_t *memory; /* TEST_DEVICE_MEMORY_SIZE bytes */
 };
@@ -36,5 +41,5 @@ struct test_device {
 	uint32_t lines; /* raised now, one bit each */
 };
 
-/* To be registered at the three places above. */
+/* To be registered at the places above. */
 void test_device_init(struct test_device *t, const struct test_device_config *cfg);

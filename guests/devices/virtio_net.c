@@ -54,7 +54,7 @@ static struct net_frame *peek_frame(struct virtio_net *n)
 	struct net_frame *f;
 
 	lock_acquire(&n->rx_lock);
-	f = n->count != 0 ? n->frames[n->first] : NULL;
+	f = net_queue_first(&n->queue);
 	lock_release(&n->rx_lock);
 	return f;
 }
@@ -65,10 +65,7 @@ static void drop_frame(struct virtio_net *n)
 	struct net_frame *f;
 
 	lock_acquire(&n->rx_lock);
-	f = n->frames[n->first];
-	n->first = (n->first + 1) % VIRTIO_NET_FRAMES_MAX;
-	n->count--;
-	n->bytes -= net_frame_cost(f);
+	f = net_queue_take(&n->queue);
 	lock_release(&n->rx_lock);
 	net_frame_put(f);
 }
@@ -282,21 +279,6 @@ static const struct virtio_device_ops device_ops = {
 
 /* --- the port --- */
 
-/* Puts the frame behind the others; false: the queue is full. rx_lock held. */
-static bool keep_frame(struct virtio_net *n, struct net_frame *f)
-{
-	uint64_t bytes = n->bytes + net_frame_cost(f);
-
-	if (n->count == VIRTIO_NET_FRAMES_MAX || bytes > VIRTIO_NET_FRAMES_BYTES_MAX ||
-	    !net_frames_allow(n->bytes, f)) {
-		return false;
-	}
-	n->frames[(n->first + n->count) % VIRTIO_NET_FRAMES_MAX] = net_frame_get(f);
-	n->count++;
-	n->bytes = bytes;
-	return true;
-}
-
 static bool port_deliver(struct net_port *p, struct net_frame *f)
 {
 	struct virtio_net *n = of_port(p);
@@ -306,7 +288,7 @@ static bool port_deliver(struct net_port *p, struct net_frame *f)
 		return false;
 	}
 	lock_acquire(&n->rx_lock);
-	kept = keep_frame(n, f);
+	kept = net_queue_keep(&n->queue, f);
 	lock_release(&n->rx_lock);
 	if (kept) {
 		virtio_net_ask(n, RX);

@@ -3,7 +3,7 @@
  * A virtio NIC (VIRTIO 1.2, "Network Device") at a port of a network.
  *
  *	guest --queue 1--> notify: copied into a frame --net_port_send--> switch
- *	switch --deliver--> VIRTIO_NET_FRAMES_MAX frames at most --work--> copied to queue 0
+ *	switch --deliver--> net_queue --work--> copied to queue 0
  *
  * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit or, when
  * a driver sends often, a little later; receiving as deferred work. Either handles a bounded number
@@ -23,13 +23,12 @@
 #include <stdint.h>
 
 #include "guests/devices/net_filter.h"
+#include "guests/devices/net_queue.h"
 #include "guests/devices/virtio_pci.h"
 #include "hv/api/net.h"
 #include "hv/api/vtime.h"
 #include "hv/api/vwork.h"
 
-#define VIRTIO_NET_FRAMES_MAX 256u
-#define VIRTIO_NET_FRAMES_BYTES_MAX (1u << 20) /* of memory */
 #define VIRTIO_NET_QUEUES 3u
 
 struct virtio_net;
@@ -79,10 +78,7 @@ struct virtio_net {
 	/* Frames on their way to the guest, oldest first, and what it wants of them. */
 	struct spinlock rx_lock;
 	struct net_filter filter;
-	struct net_frame *frames[VIRTIO_NET_FRAMES_MAX]; /* a ring */
-	unsigned first;
-	unsigned count;
-	uint64_t bytes; /* of memory */
+	struct net_queue queue;
 	/* Frames of the guest that were not in order. */
 	_Atomic uint64_t tx_malformed;
 };

@@ -3,6 +3,7 @@
 #include "hv/api/vdev.h"
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
+#include "hv/base/str.h"
 
 #define PIO_SPACE_SIZE 0x10000ull
 
@@ -124,4 +125,53 @@ bool bus_write(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint6
 	r->dev->ops->write(r->dev, &a, value & size_mask(size));
 	b->unclaimed += nobody;
 	return !nobody;
+}
+
+/* The device with a faster way for this access; NULL: it is made one by one. */
+static struct vdev *find_string(struct bus *b, struct vdev_access *a, bool write)
+{
+	const struct bus_range *r = find_hot(b, a->addr);
+
+	if (r == NULL || !range_fits(a->addr - r->base, a->size, r->size) ||
+	    (write ? r->dev->ops->write_string == NULL : r->dev->ops->read_string == NULL)) {
+		return NULL;
+	}
+	a->offset = a->addr - r->base;
+	return r->dev;
+}
+
+void bus_read_string(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, void *data,
+		     unsigned count)
+{
+	struct vdev_access a = {.space = b->space, .addr = addr, .size = size, .vcpu = vcpu};
+	struct vdev *dev = find_string(b, &a, false);
+
+	if (dev != NULL) {
+		dev->ops->read_string(dev, &a, data, count);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value;
+
+		(void)bus_read(b, addr, size, vcpu, &value);
+		memcpy((char *)data + (size_t)i * size, &value, size);
+	}
+}
+
+void bus_write_string(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, const void *data,
+		      unsigned count)
+{
+	struct vdev_access a = {.space = b->space, .addr = addr, .size = size, .vcpu = vcpu};
+	struct vdev *dev = find_string(b, &a, true);
+
+	if (dev != NULL) {
+		dev->ops->write_string(dev, &a, data, count);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value = 0;
+
+		memcpy(&value, (const char *)data + (size_t)i * size, size);
+		(void)bus_write(b, addr, size, vcpu, value);
+	}
 }

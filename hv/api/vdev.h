@@ -35,6 +35,14 @@ struct vdev_ops {
 	/* Returns the value in the low a->size bytes; higher bits are ignored. */
 	uint64_t (*read)(struct vdev *dev, const struct vdev_access *a);
 	void (*write)(struct vdev *dev, const struct vdev_access *a, uint64_t value);
+	/*
+	 * `count` accesses like `a` one after the other, as a string instruction makes them: for
+	 * registers that data go through. NULL: read or write is called for each.
+	 */
+	void (*read_string)(struct vdev *dev, const struct vdev_access *a, void *data,
+			    unsigned count);
+	void (*write_string)(struct vdev *dev, const struct vdev_access *a, const void *data,
+			     unsigned count);
 	/* To the state after power-on. Timers are cancelled, interrupt lines lowered. */
 	void (*reset)(struct vdev *dev);
 	/* Cancels timers for good; may be NULL. */
@@ -90,3 +98,9 @@ const struct bus_range *bus_find(const struct bus *b, uint64_t addr);
  */
 bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t *value);
 bool bus_write(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t value);
+/* As `count` calls of bus_read or bus_write with the same address; `data` holds count * size bytes.
+ */
+void bus_read_string(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, void *data,
+		     unsigned count);
+void bus_write_string(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, const void *data,
+		      unsigned count);

@@ -13,9 +13,11 @@
  *				8254 and HPET before the board's shared lines, then 8259 and
  *				IOAPIC; a PCI device model, the PCI host, its MSI-X table, in
  *				this order, before these; of a virtio device first the
- *				registers, then one of its queues
+ *				registers, then one of its queues; of an AHCI controller
+ *				a port, then what the ports share
  *	a network		hv/net/switch.c, never two; then what receives from it: the
  *				queue of a guest's NIC, a network card
+ *	Hyper-V connections	hv/hyperv_ports.c; then the SynIC of a vCPU, no two at once
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a VM's deferred work	nothing is taken under it
@@ -88,6 +90,7 @@ enum gpr {
 #define VCPU_REQ_DEVICE BIT32(11)    /* vm->work: what only a vCPU of this VM can do */
 /* The VM gave RAM back: as TLB_FLUSH, and pointers into the window that are kept (hv/fetch.h). */
 #define VCPU_REQ_RELEASED BIT32(12)
+#define VCPU_REQ_HYPERV BIT32(13) /* synthetic timers went off */
 #define VCPU_REQ_FLUSHES (VCPU_REQ_TLB_FLUSH | VCPU_REQ_RELEASED)
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
 #define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
@@ -143,6 +146,7 @@ struct vcpu_pv {
 	bool told_preempted;	     /* in the steal-time page */
 	bool was_paused;	     /* to be told in the clock's page */
 	bool unhalt;		     /* the next HLT is over at once */
+	bool idle;		     /* halted by MSR_HV_GUEST_IDLE: any interrupt ends it */
 };
 
 #define FETCH_LEVELS 4u
@@ -191,6 +195,8 @@ struct vcpu {
 	struct fetch_cache fetch[FETCH_PAGES]; /* at the page's number modulo their number */
 };
 
+struct hyperv;
+
 struct vm {
 	char name[VM_NAME_MAX];
 	uint16_t id; /* frame owner id, 1 .. */
@@ -205,6 +211,7 @@ struct vm {
 	_Atomic bool suspended;	   /* S3: a device will wake it */
 	/* Owned by the backend: permission maps. */
 	void *backend_vm;
+	struct hyperv *hyperv; /* owned by hv/hyperv*.c; NULL: the guest has no such interface */
 };
 
 /*

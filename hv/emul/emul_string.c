@@ -192,28 +192,72 @@ static void step_index(struct emul_ctx *c, unsigned reg, unsigned size)
 	emul_set(c, reg, width, emul_get(c, reg, width) + by);
 }
 
-/* Moves index and count registers past one iteration; returns whether another one follows. */
-static bool step(struct emul_ctx *c, const struct string_op *op, unsigned size)
+/* Moves index and count registers past `n` iterations; returns whether another one follows. */
+static bool step(struct emul_ctx *c, const struct string_op *op, unsigned size, unsigned n)
 {
 	unsigned width = c->insn.addr_size;
 	uint64_t count;
 	bool equal = (c->rflags & RFLAGS_ZF) != 0;
 
 	if ((op->flags & USES_SI) != 0) {
-		step_index(c, GPR_RSI, size);
+		step_index(c, GPR_RSI, size * n);
 	}
 	if ((op->flags & USES_DI) != 0) {
-		step_index(c, GPR_RDI, size);
+		step_index(c, GPR_RDI, size * n);
 	}
 	if (c->insn.rep == 0) {
 		return false;
 	}
-	count = emul_get(c, GPR_RCX, width) - 1;
+	count = emul_get(c, GPR_RCX, width) - n;
 	emul_set(c, GPR_RCX, width, count);
 	if ((op->flags & COMPARES) != 0 && equal != (c->insn.rep == 0xf3)) {
 		return false;
 	}
 	return count != 0;
+}
+
+/*
+ * How many iterations of INS or OUTS, upwards from `offset`, can be done at once: they stay in one
+ * page, and the index register does not wrap.
+ */
+static unsigned block_size(struct emul_ctx *c, const struct string_op *op, uint64_t offset,
+			   unsigned size)
+{
+	unsigned width = c->insn.addr_size;
+	unsigned seg = op == &ins_op ? VCPU_SEG_ES : c->insn.segment;
+	uint64_t most = min_u64(emul_get(c, GPR_RCX, width), EMUL_STRING_BYTES / size);
+	uint64_t linear;
+
+	if (emul_linear(c, seg, offset, size, op == &ins_op, &linear) != EMUL_OK) {
+		return 0;
+	}
+	most = min_u64(most, (PAGE_SIZE - linear % PAGE_SIZE) / size);
+	return (unsigned)min_u64(most, (size_mask(width) - offset) / size);
+}
+
+/* Iterations that were done at once; 0: the next one is to be done by itself. */
+static unsigned do_block(struct emul_ctx *c, const struct string_op *op, unsigned size,
+			 unsigned most)
+{
+	bool in = op == &ins_op;
+	uint64_t offset = emul_get(c, in ? GPR_RDI : GPR_RSI, c->insn.addr_size);
+	struct emul_loc loc;
+	unsigned count;
+
+	if ((op != &ins_op && op != &outs_op) || c->ops->io_in_string == NULL || c->insn.rep == 0 ||
+	    (c->rflags & (RFLAGS_DF | RFLAGS_TF)) != 0 || !is_port_checked(c, size)) {
+		return 0;
+	}
+	count = (unsigned)min_u64(block_size(c, op, offset, size), most);
+	/* A fault is that of the iteration that meets it. */
+	if (count < 2 || emul_resolve(c, in ? VCPU_SEG_ES : c->insn.segment, offset, count * size,
+				      in ? GWALK_WRITE : 0, &loc) != EMUL_OK) {
+		return 0;
+	}
+	return (in ? c->ops->io_in_string : c->ops->io_out_string)(c, c->io_port, size, loc.gpa,
+								   count)
+		       ? count
+		       : 0;
 }
 
 enum emul_status emul_string(struct emul_ctx *c)
@@ -227,15 +271,18 @@ enum emul_status emul_string(struct emul_ctx *c)
 		return EMUL_OK;
 	}
 	c->fault_valid = false; /* the addresses move */
-	for (unsigned i = 0; i < EMUL_REP_MAX; i++) {
-		enum emul_status status = op->once(c, size);
+	for (unsigned done = 0; done < EMUL_REP_MAX;) {
+		unsigned n = do_block(c, op, size, EMUL_REP_MAX - done);
+		enum emul_status status = n != 0 ? EMUL_OK : op->once(c, size);
 
 		if (status != EMUL_OK) {
 			/* SDM "REP": a fault shows the flags from before the instruction. */
 			c->rflags = rflags;
 			return status;
 		}
-		if (!step(c, op, size)) {
+		n += n == 0;
+		done += n;
+		if (!step(c, op, size, n)) {
 			return EMUL_OK;
 		}
 		if ((c->rflags & RFLAGS_TF) != 0) {

@@ -33,6 +33,7 @@ enum emul_status {
 
 /* At most this many iterations of a string instruction per call. */
 #define EMUL_REP_MAX 256u
+#define EMUL_STRING_BYTES 512u
 
 /* Answers of callbacks. */
 enum emul_access {
@@ -59,6 +60,15 @@ struct emul_ops {
 				  uint64_t *value);
 	enum emul_access (*io_out)(struct emul_ctx *c, uint16_t port, unsigned size,
 				   uint64_t value);
+	/*
+	 * As `count` values of io_in that are written from `addr` upwards, or read there for
+	 * io_out: EMUL_STRING_BYTES at most, in one page. False: that is no memory, or it cannot be
+	 * written, and nothing has happened; they are done one by one then. Both may be NULL.
+	 */
+	bool (*io_in_string)(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			     unsigned count);
+	bool (*io_out_string)(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			      unsigned count);
 	/*
 	 * May be NULL, for gwalk(): a translation with the same meaning, which a caller builds from
 	 * gwalk_with and a reader that the compiler can inline.

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "hv/api/clock.h"
+#include "hv/base/str.h"
 
 static_assert((MAC_TABLE_SETS & (MAC_TABLE_SETS - 1)) == 0, "a hash is cut by a mask");
 
@@ -14,12 +15,12 @@ static_assert((MAC_TABLE_SETS & (MAC_TABLE_SETS - 1)) == 0, "a hash is cut by a 
 
 uint64_t mac_pack(const uint8_t *bytes)
 {
-	uint64_t value = 0;
+	uint32_t high;
+	uint16_t low;
 
-	for (unsigned i = 0; i < NET_MAC_BYTES; i++) {
-		value = value << 8 | bytes[i];
-	}
-	return value;
+	memcpy(&high, bytes, sizeof(high));
+	memcpy(&low, bytes + sizeof(high), sizeof(low));
+	return (uint64_t)__builtin_bswap32(high) << 16 | __builtin_bswap16(low);
 }
 
 static unsigned set_of(uint64_t mac)

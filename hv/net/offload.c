@@ -3,6 +3,7 @@
 #include "hv/net/offload.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/net_sum.h"
 #include "hv/base/str.h"
 
 #define ETHERTYPE_AT 12u
@@ -64,27 +65,6 @@ static void put32(uint8_t *p, uint32_t value)
 {
 	put16(p, value >> 16);
 	put16(p + 2, value & 0xffff);
-}
-
-uint64_t net_sum(const uint8_t *p, size_t n, uint64_t sum)
-{
-	for (; n >= 4; p += 4, n -= 4) {
-		sum += get32(p);
-	}
-	if (n >= 2) {
-		sum += get16(p);
-		p += 2;
-		n -= 2;
-	}
-	return n != 0 ? sum + ((uint64_t)*p << 8) : sum;
-}
-
-uint16_t net_sum_fold(uint64_t sum)
-{
-	while (sum >> 16 != 0) {
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return (uint16_t)~sum;
 }
 
 /* --- judging --- */

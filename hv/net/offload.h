@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a sender left to do (struct net_offload), judged and done in software: checksums, and
- * cutting a long TCP frame into segments that fit the wire. Pure. Sources: RFC 1071 (checksum),
- * RFC 9293 (TCP), RFC 791 and 8200 (IP); virtio 1.2, "Packet Transmission", for what the fields
- * mean.
+ * cutting a long TCP frame into segments that fit the wire. Pure. Sources: RFC 9293 (TCP), RFC 791
+ * and 8200 (IP); virtio 1.2, "Packet Transmission", for what the fields mean.
  */
 #pragma once
 
@@ -29,8 +28,3 @@ bool net_offload_valid(const struct net_frame *f);
  * reference; `f`, which is valid, stays as it is. NULL: no memory.
  */
 struct net_frame *net_offload_finish(const struct net_frame *f);
-
-/* One's complement sum of `n` bytes as big-endian words, the last one padded, added to `sum`. */
-uint64_t net_sum(const uint8_t *p, size_t n, uint64_t sum);
-/* The sum folded to 16 bits and complemented, in host order. */
-uint16_t net_sum_fold(uint64_t sum);

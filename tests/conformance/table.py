@@ -37,6 +37,7 @@ class Test:
     memory: int = 256   # MiB
     seconds: int = 30   # of a machine like QEMU; Bochs gets more
     checks: int = 0
+    keys: tuple = ()    # further lines of guest.conf
     alone: bool = False  # in a machine of its own
     but: tuple = ()
     left_out: dict = dataclasses.field(default_factory=dict)  # platform -> why it is not run there
@@ -73,6 +74,11 @@ def vmexit(name, args="", cpus=1):
     slow = "counts cycles for minutes there, and checks nothing"
     return Test(f"vmexit_{name}", "vmexit", args or name, cpus, seconds=60,
                 left_out={"bochs-svm": slow, "bochs-vmx": slow})
+
+
+def hyperv(name, program="", args="", checks=0):
+    return Test(f"hyperv_{name}", f"hyperv_{program or name}", args, cpus=2, seconds=120, checks=checks,
+                keys=("hyperv = on",))
 
 
 TESTS = (
@@ -148,6 +154,11 @@ TESTS = (
     # ---- paravirtual
     Test("hypercall", checks=2),
     Test("kvmclock_test", args="1000000", cpus=2, seconds=120),
+    hyperv("synic", checks=1),
+    hyperv("connections", checks=7),
+    hyperv("stimer", checks=12),
+    hyperv("stimer_direct", "stimer", "direct", checks=8),
+    hyperv("clock", checks=3),
     # ---- what guests do not have
     Test("asyncpf", memory=1024, but=skips("asynchronous page faults are not offered")),
     Test("cet", but=skips("control-flow enforcement is not offered")),
@@ -159,10 +170,6 @@ TESTS = (
     Test("vmx", but=skips("no virtualization within guests")),
     Test("svm", but=skips("no virtualization within guests")),
     Test("svm_npt", but=skips("no virtualization within guests")),
-    Test("hyperv_synic", but=skips("the Hyper-V interface is not offered")),
-    Test("hyperv_connections", but=skips("the Hyper-V interface is not offered")),
-    Test("hyperv_stimer", but=skips("the Hyper-V interface is not offered")),
-    Test("hyperv_clock", but=skips("the Hyper-V interface is not offered")),
     Test("intel-iommu", left_out=nowhere("guests have no IOMMU")),
     Test("vmware_backdoors", left_out=nowhere("the VMware interface is not offered")),
     Test("init", left_out=nowhere("resets until somebody ends it; not run by its own project either")),

@@ -142,6 +142,46 @@ static enum emul_access do_out(struct emul_ctx *c, uint16_t port, unsigned size,
 	return EMUL_ACCESS_OK;
 }
 
+static bool do_in_string(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			 unsigned count)
+{
+	struct emul_guest *g = guest_of(c);
+
+	CHECK(count > 1 && (addr.v & 0xfff) + size * count <= 0x1000 &&
+	      size * count <= EMUL_STRING_BYTES);
+	if (!range_fits(addr.v - g->ram_base, size * count, g->ram_size)) {
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value;
+
+		(void)do_in(c, port, size, &value);
+		memcpy(g->ram + (addr.v - g->ram_base) + i * size, &value, size);
+	}
+	g->blocks++;
+	return true;
+}
+
+static bool do_out_string(struct emul_ctx *c, uint16_t port, unsigned size, gpa_t addr,
+			  unsigned count)
+{
+	struct emul_guest *g = guest_of(c);
+
+	CHECK(count > 1 && (addr.v & 0xfff) + size * count <= 0x1000 &&
+	      size * count <= EMUL_STRING_BYTES);
+	if (!range_fits(addr.v - g->ram_base, size * count, g->ram_size)) {
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value = 0;
+
+		memcpy(&value, g->ram + (addr.v - g->ram_base) + i * size, size);
+		(void)do_out(c, port, size, value);
+	}
+	g->blocks++;
+	return true;
+}
+
 static void get_segment(struct emul_ctx *c, enum vcpu_seg seg, struct vcpu_segment *out)
 {
 	struct emul_guest *g = guest_of(c);
@@ -174,6 +214,8 @@ static const struct emul_ops emul_ops = {
 	.fetch = do_fetch,
 	.io_in = do_in,
 	.io_out = do_out,
+	.io_in_string = do_in_string,
+	.io_out_string = do_out_string,
 	.get_segment = get_segment,
 	.set_segment = set_segment,
 	.get_xmm = get_xmm,

@@ -36,6 +36,7 @@ struct emul_guest {
 				*/
 	unsigned log_count;
 	struct emul_guest_event log[EMUL_GUEST_LOG];
+	unsigned blocks; /* of string port accesses that were done at once */
 	unsigned segment_reads;
 	unsigned entry_reads;
 	unsigned exchanges;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "drivers/nvme_regs.h"
+#include "hv/base/nvme_format.h"
 #include "tests/fakes/fake_pci.h"
 
 #define FAKE_NVME_QUEUES 8u

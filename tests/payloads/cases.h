@@ -81,6 +81,9 @@ void case_virtio_wrong(void);
 /* virtio_hostile.c */
 void case_virtio_hostile(void);
 
+/* e1000_hostile.c */
+void case_e1000_hostile(void);
+
 /* virtio_reset.c */
 void case_virtio_reset(void);
 

@@ -48,6 +48,7 @@ const struct rt_case rt_cases[] = {
 	{"net-flood", case_net_flood},
 	{"virtio-wrong", case_virtio_wrong},
 	{"virtio-hostile", case_virtio_hostile},
+	{"e1000-hostile", case_e1000_hostile},
 	{"virtio-reset", case_virtio_reset},
 	{"io-load", case_io_load},
 	{"heartbeat", case_heartbeat},

@@ -28,7 +28,8 @@ TRANSFER_MIB = int(os.environ.get("TRANSFER_MIB", "8"))
 def debian(name, disk, words="", memory="112M", init="/usr/local/bin/start", **keys):
     """A guest with a root file system; a NIC for each of `net`."""
     nets = "".join(f"net = {n}\n" for n in keys.pop("net", ()))
-    line = f"console=ttyS0 quiet guest={name} root=/dev/vda rw init={init} {words}"
+    root = "nvme0n1" if "bus=nvme" in disk else "vda"
+    line = f"console=ttyS0 quiet guest={name} root=/dev/{root} rw init={init} {words}"
     return {f"{name}/guest.conf": guest_conf(memory=memory, cmdline=line, disk=disk, **keys) + nets,
             f"{name}/vmlinuz": KERNEL, f"{name}/initrd.img": INITRD}
 
@@ -47,6 +48,8 @@ def lives(names, *patterns, within=2 * LINUX_BOOT):
 # ---------------------------------------------------------------- a root on each kind of disk
 
 HOST_DISKS = {"nvme": "nvme", "ahci": "ahci", "virtio": "virtio-blk"}
+# How the guest on each of them sees it.
+BUSES = {"nvme": "nvme", "ahci": "virtio", "virtio": "virtio"}
 
 
 def machine_disks(content, mib, label, forgets=False):
@@ -74,7 +77,7 @@ def debian_roots():
     guest writes, goes off, and finds what it wrote; the machine goes off, and the disks have it still."""
     names = ("image", *HOST_DISKS)
     guests = [debian("image", ON_IMAGE, "task=files packages")]
-    guests += [debian(n, f"partition:root-{n}", "task=files packages") for n in HOST_DISKS]
+    guests += [debian(n, f"partition:root-{n}, bus={BUSES[n]}", "task=files packages") for n in HOST_DISKS]
     again = [step for n in names for step in (gone(n), Send(f"start {n}"))]
     return Case(
         "debian", stick(ALL, IMAGE, *guests),
@@ -113,7 +116,8 @@ def nothing_lost(lines):
 def power_cut():
     """The emulator is killed while a guest on each kind of disk writes and syncs; what was not flushed until
     then is lost. So a flush that is not carried out is found, too."""
-    guests = [linux(n, "quiet task=powercut", memory="96M", disk=f"partition:log-{n}") for n in HOST_DISKS]
+    guests = [linux(n, "quiet task=powercut", memory="96M", disk=f"partition:log-{n}, bus={BUSES[n]}")
+              for n in HOST_DISKS]
     cut = [READY, from_each("disklog: synced", *HOST_DISKS), PowerCut(3)]
     return Case(
         "power-cut", stick(ALL, *guests),

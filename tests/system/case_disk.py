@@ -59,13 +59,13 @@ def refused():
     guests = (disk_guest("good", serial="on"),
               disk_guest("nowhere", "partition:root"), disk_guest("gone", "disk:S123"),
               disk_guest("cut", "cut.img"), {"cut/cut.img": b"x" * 1000},
-              disk_guest("bus", "/images/disk.img, bus=ahci"),
+              disk_guest("bus", "/images/disk.img, bus=scsi"),
               disk_guest("both", "/images/disk.img, overlay, readonly"),
               disk_guest("full", "/images/disk.img, overlay=256K"))
     return Case(
         "disk-refused", stick(ALL + "autostart = none\n", IMAGE, *guests),
         [Expect(r"^bulkhead: config: both/guest\.conf:\d+: disk: overlay and readonly exclude", 200),
-         Expect(r'^bulkhead: config: bus/guest\.conf:\d+: disk: found "ahci"; allowed: bus=virtio', 20),
+         Expect(r'^bulkhead: config: bus/guest\.conf:\d+: disk: found "scsi"; allowed: bus=virtio, ', 20),
          Expect(r"^bulkhead: config: cut/guest\.conf:\d+: disk: the image has 1000 bytes; allowed: "
                 r"multiples of 512", 20),
          Expect(r'^bulkhead: guest gone: not started: disk 0: no disk has the serial number '
@@ -98,5 +98,23 @@ def claims():
         timeout=900, disks=(disk,), left_out=dict.fromkeys(BOCHS, "Bochs has no such disks"))
 
 
+def nvme():
+    """Linux' own NVMe driver, on one CPU and on four: data, flushes, discards, resets under load, a read-only
+    disk, and one whose writes fail."""
+    disks = [f"/images/disk.img, bus=nvme{options}" for options in ("", ", readonly", ", overlay=256K")]
+    guests = [linux(f"on{n}", "quiet task=nvme", memory="128M", cpus=n, disk=disks, console="ttyS0") for n in (1, 4)]
+
+    def runs(name, queues):
+        return Trial(name, [
+            Send(f"start {name}"),
+            Expect(rf"^{name}\| nvme: Bulkhead NVMe .*, {queues} queues, ", LINUX_BOOT),
+            Expect(rf"^{name}\| nvme: passed", LINUX_BOOT, rf"^{name}\| nvme: FAILED"),
+            stopped(name, "power-off"), gone(name)])
+    return Case(
+        "nvme", stick(ALL + "autostart = none\n", IMAGE, *guests),
+        [READY, runs("on1", 1), runs("on4", 4), *isolated(), POWER_OFF],
+        timeout=600, cpus=2, left_out=NO_VENDOR)
+
+
 def cases():
-    return [image(), refused(), claims()]
+    return [image(), refused(), claims(), nvme()]

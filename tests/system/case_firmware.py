@@ -2,7 +2,7 @@
 """Stock firmware boots GRUB from a disk image, and GRUB boots Linux: SeaBIOS and OVMF, one image for both."""
 import re
 
-from harness import BUILD, NO_VENDOR, ONE_AMD, Case, Check, Expect, Send, Trial
+from harness import BUILD, NO_VENDOR, ONE_AMD, Case, Check, Expect, Poll, Send, Trial
 from sticks import INITRD, KERNEL, LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, stick, stopped
 
 GRUB = BUILD / "guest/grub.img"
@@ -13,8 +13,8 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 EXITS = {"bios": 25000, "uefi": 200000}
 
 
-def guest(name, **keys):
-    return {f"{name}/guest.conf": guest_conf(memory="384M", disk="/images/grub.img", **keys)}
+def guest(name, bus="virtio", **keys):
+    return {f"{name}/guest.conf": guest_conf(memory="384M", disk=f"/images/grub.img, bus={bus}", **keys)}
 
 
 def exits_at_grub(name, most):
@@ -56,6 +56,15 @@ def firmware():
         timeout=600, left_out=ONE_AMD | {"bochs-vmx": "OVMF takes Bochs many minutes"})
 
 
+def firmware_nvme():
+    """The same disk as NVMe: the drivers of both firmwares, then Linux'."""
+    guests = guest("old", "nvme", firmware="bios"), guest("new", "nvme", cpus=2)
+    return Case(
+        "firmware-nvme", stick(ALL, {"images/grub.img": GRUB}, *guests),
+        [READY, boots("old", "bios", "pc", 1), boots("new", "uefi", "efi", 2), POWER_OFF],
+        timeout=600, left_out=NO_VENDOR)
+
+
 def bios_on_vmx():
     return Case(
         "firmware-bios", stick(ALL, {"images/grub.img": GRUB}, guest("old", firmware="bios")),
@@ -93,4 +102,4 @@ def refused():
 
 
 def cases():
-    return [firmware(), bios_on_vmx(), kernel(), refused()]
+    return [firmware(), firmware_nvme(), bios_on_vmx(), kernel(), refused()]

@@ -171,6 +171,24 @@ static void a_place_is_taken_only_by_adding(void **state)
 	assert_int_equal(first.devfn, again.devfn);
 }
 
+/* A function of the chipset's takes none of the places of the others. */
+static void the_chipsets_places_are_its_own(void **state)
+{
+	struct pci_device *d = &devices[board->pci_count];
+	struct pci_device_config cfg = {.ops = &ops, .intx = true};
+
+	(void)state;
+	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
+	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
+	board_add_pci(board, d, &owner);
+	assert_ptr_equal(board->pci.functions[0xfa], &d->function);
+	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST);
+	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST + 8);
+	pci_device_intx(d, true);
+	assert_true(gsi_is_up(23)); /* INTA of device 31 */
+	pci_device_intx(d, false);
+}
+
 static void bars_answer_in_all_windows(void **state)
 {
 	const struct pci_device *d = plug();
@@ -343,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(devices_take_places_in_order),
 		TEST(a_place_is_taken_only_by_adding),
+		TEST(the_chipsets_places_are_its_own),
 		TEST(bars_answer_in_all_windows),
 		TEST(the_boards_own_addresses_stay_its_own),
 		TEST(the_test_devices_lines_go_before_bars),

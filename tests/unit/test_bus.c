@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "hv/api/vdev.h"
 #include "hv/base/bits.h"
 
@@ -156,10 +158,64 @@ static void what_a_device_passes_on_may_find_nobody(void **state)
 	assert_int_equal(bus.unclaimed, 2);
 }
 
+static unsigned strings;
+
+static void fast_read(struct vdev *dev, const struct vdev_access *at, void *data, unsigned count)
+{
+	(void)dev;
+	assert_int_equal(at->offset, 1);
+	memset(data, 0x5a, (size_t)at->size * count);
+	strings++;
+}
+
+static void fast_write(struct vdev *dev, const struct vdev_access *at, const void *data,
+		       unsigned count)
+{
+	(void)dev;
+	assert_int_equal(at->size * count, 6);
+	assert_memory_equal(data, "ZZZZZZ", 6);
+	strings++;
+}
+
+/* In one call where the device can, else one by one. */
+static void strings_of_accesses(void **state)
+{
+	static const struct vdev_ops fast_ops = {.name = "fast",
+						 .read = echo_read,
+						 .write = echo_write,
+						 .read_string = fast_read,
+						 .write_string = fast_write};
+	struct echo fast = {.dev = {.ops = &fast_ops}};
+	uint8_t data[6];
+
+	(void)state;
+	bus_init(&bus, BUS_PIO);
+	a.calls = 0;
+	assert_int_equal(bus_register(&bus, 0x10, 4, &a.dev), HV_OK);
+	assert_int_equal(bus_register(&bus, 0x20, 4, &fast.dev), HV_OK);
+	bus_read_string(&bus, 0x12, 2, 3, data, 3);
+	assert_int_equal(a.calls, 3);
+	assert_int_equal(a.last.vcpu, 3);
+	assert_memory_equal(data, "\x88\x77\x88\x77\x88\x77", 6);
+	bus_write_string(&bus, 0x12, 2, 0, "abcdef", 3);
+	assert_int_equal(a.calls, 6);
+	assert_int_equal(a.written, 0x6665);
+	bus_read_string(&bus, 0x21, 2, 0, data, 3);
+	bus_write_string(&bus, 0x21, 2, 0, data, 3);
+	assert_int_equal(strings, 2);
+	assert_int_equal(fast.calls, 0);
+	/* Past the range's end, and where nobody is. */
+	bus_read_string(&bus, 0x23, 2, 0, data, 3);
+	bus_write_string(&bus, 0x30, 2, 0, data, 3);
+	assert_int_equal(strings, 2);
+	assert_int_equal(data[5], 0xff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(register_refuses_overlap),
+		cmocka_unit_test(strings_of_accesses),
 		cmocka_unit_test(find_is_exact_and_sorted),
 		cmocka_unit_test(accesses_reach_the_owner),
 		cmocka_unit_test(unclaimed_reads_all_ones),

@@ -156,6 +156,11 @@ static void test_every_key(void **state)
 	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
 	assert_int_equal(guest.hpet, CONFIG_HPET_ON);
+	/* Microsoft's interface takes the place of KVM's. */
+	assert_false(guest.hyperv);
+	assert_int_equal(load("web", "paravirt = on\nhyperv = on"), HV_OK);
+	assert_true(guest.hyperv);
+	assert_false(guest.paravirt);
 	assert_int_equal(load("web", "serial = virtio\n"), HV_OK);
 	assert_false(guest.serial);
 	assert_true(guest.virtio_console);
@@ -317,12 +322,11 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
-		"cmdline weight cap pin autostart restart serial rng balloon paravirt debug-exit test-device "
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
 		"net varstore hpet firmware\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
-	refused("hyperv = on", "web/guest.conf:1: hyperv: not supported by this version yet\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",
 		"web/guest.conf:3: memory: given twice; the first is in line 1\n");
 	refused("memory 1G", "web/guest.conf:1: found \"memory 1G\"; allowed: lines of the form "

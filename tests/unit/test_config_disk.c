@@ -23,6 +23,7 @@ static const struct config_entry entries[] = {
 	{{"web/a.qcow2", 11}, 1024, false, NULL},
 	{{"images", 6}, 0, true, NULL},
 	{{"images/debian.img", 17}, GIB(3), false, NULL},
+	{{"web/live.iso", 12}, 4096, false, NULL},
 };
 static const struct config_tree tree = {entries, ARRAY_SIZE(entries)};
 static char reports[4096];
@@ -117,7 +118,37 @@ static void options(void **state)
 	d = taken("disk = partition:x, overlay=64K, iops=10000000, bandwidth=100G, "
 		  "serial=12345678901234567890");
 	assert_int_equal(d->overlay_limit, KIB(64));
+	assert_int_equal(taken("disk = root.img, bus=nvme")->bus, CONFIG_DISK_NVME);
+	assert_int_equal(taken("disk = root.img, bus=ahci")->bus, CONFIG_DISK_AHCI);
 	assert_int_equal(taken("disk = root.img, overlay=1T")->overlay_limit, GIB(1024));
+}
+
+static void cd_drives(void **state)
+{
+	const struct config_disk *d = taken("disk = disk:S1, bus=ide, cdrom");
+
+	(void)state;
+	assert_int_equal(d->bus, CONFIG_DISK_IDE);
+	assert_true(d->cdrom);
+	assert_true(d->readonly);
+	assert_false(d->overlay);
+	d = taken("disk = root.img, bus=ide");
+	assert_false(d->cdrom);
+	assert_true(d->overlay);
+	d = taken("disk = live.ISO, bus=ide");
+	assert_true(d->cdrom);
+	assert_true(d->readonly);
+	assert_true(taken("disk = live.ISO, bus=ahci")->cdrom);
+	d = taken("disk = live.ISO");
+	assert_false(d->cdrom); /* virtio has none: a disk like any other */
+	assert_false(taken("disk = live.ISO, bus=ide, overlay")->cdrom);
+	refused("root.img, cdrom", "a CD drive needs bus=ide or bus=ahci");
+	refused("root.img, bus=ide, cdrom, overlay", "cdrom and overlay exclude each other");
+	refused("root.img, bus=ide, cdrom=1", "found \"1\"; allowed: cdrom alone");
+	assert_int_equal(load("disk=disk:1,bus=ide\ndisk=disk:2,bus=ide\ndisk=disk:3,bus=ide\n"
+			      "disk=disk:4\ndisk=disk:5,bus=ide\ndisk=disk:6,bus=ide"),
+			 HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:6: disk: more than 4 disks with bus=ide\n");
 }
 
 static void several(void **state)
@@ -138,6 +169,21 @@ static void several(void **state)
 	assert_int_equal(load("disk = disk:1, serial=disk1\ndisk = disk:2"), HV_E_INVALID);
 	assert_string_equal(reports, "web/guest.conf:2: disk: the serial number disk1 is that of "
 				     "disk 0 already\n");
+}
+
+/* SATA ports are fewer than disks. */
+static void full_buses(void **state)
+{
+	(void)state;
+	assert_int_equal(load("disk=disk:1,bus=ahci\ndisk=disk:2,bus=ahci\ndisk=disk:3,bus=ahci\n"
+			      "disk=disk:4,bus=ahci\ndisk=disk:5,bus=ahci\ndisk=disk:6,bus=ahci\n"
+			      "disk=disk:7\ndisk=disk:8"),
+			 HV_OK);
+	assert_int_equal(load("disk=disk:1,bus=ahci\ndisk=disk:2,bus=ahci\ndisk=disk:3,bus=ahci\n"
+			      "disk=disk:4\ndisk=disk:5,bus=ahci\ndisk=disk:6,bus=ahci\n"
+			      "disk=disk:7,bus=ahci\ndisk=disk:8,bus=ahci"),
+			 HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:8: disk: more than 6 disks with bus=ahci\n");
 }
 
 static void sources_that_are_none(void **state)
@@ -162,7 +208,7 @@ static void sources_that_are_none(void **state)
 
 static void options_that_are_none(void **state)
 {
-	static const char allowed[] = "overlay, overlay=SIZE, readonly, bus=virtio, iops=N, "
+	static const char allowed[] = "cdrom, overlay, overlay=SIZE, readonly, bus=BUS, iops=N, "
 				      "bandwidth=SIZE, serial=TEXT";
 	char text[300];
 
@@ -171,8 +217,9 @@ static void options_that_are_none(void **state)
 	refused("root.img, cached", text);
 	fmt_snprintf(text, sizeof(text), "found \"\"; allowed: %s", allowed);
 	refused("root.img,", text);
-	refused("root.img, bus=ahci", "found \"ahci\"; allowed: bus=virtio");
-	refused("root.img, bus", "found \"\"; allowed: bus=virtio");
+	refused("root.img, bus=scsi",
+		"found \"scsi\"; allowed: bus=virtio, bus=nvme, bus=ahci, bus=ide");
+	refused("root.img, bus", "found \"\"; allowed: bus=virtio, bus=nvme, bus=ahci, bus=ide");
 	refused("root.img, readonly=on", "found \"on\"; allowed: readonly alone");
 	refused("root.img, iops=0", "found \"0\"; allowed: iops=1 to iops=10000000");
 	refused("root.img, iops=10000001", "found \"10000001\"; allowed: iops=1 to iops=10000000");
@@ -199,7 +246,9 @@ int main(void)
 		cmocka_unit_test(images),
 		cmocka_unit_test(partitions_and_disks),
 		cmocka_unit_test(options),
+		cmocka_unit_test(cd_drives),
 		cmocka_unit_test(several),
+		cmocka_unit_test(full_buses),
 		cmocka_unit_test(sources_that_are_none),
 		cmocka_unit_test(options_that_are_none),
 	};

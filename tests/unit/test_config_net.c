@@ -108,7 +108,7 @@ static void what_is_wrong_is_said(void **state)
 	static const char name[] = "a network's name, 1 to 31 of A-Z a-z 0-9 . _ -";
 	static const char mac[] = "the MAC of one NIC, as 02:00:00:12:34:56";
 	static const char rate[] = "bytes in a second, 1K to 100G, as 10M";
-	static const char option[] = "mac=MAC, rate=BYTES, isolated";
+	static const char option[] = "model=MODEL, mac=MAC, rate=BYTES, isolated";
 
 	(void)state;
 	refused("", "", name);

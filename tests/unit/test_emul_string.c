@@ -209,6 +209,78 @@ static void test_ports(void **state)
 	assert_int_equal(g.log[0].size, 4);
 }
 
+/* REP INSW to `to`; whether all of it came, and in how many goes. */
+static void insw(uint64_t to, uint64_t count, unsigned blocks)
+{
+	g.gpr[GPR_RCX] = count;
+	g.gpr[GPR_RDX] = 0x1f0;
+	g.gpr[GPR_RDI] = to;
+	g.device_value = 0x100;
+	assert_int_equal(run_port(0x1f0, 2), EMUL_OK);
+	assert_int_equal(g.log_count, count);
+	assert_int_equal(g.blocks, blocks);
+	assert_int_equal(g.gpr[GPR_RCX], 0);
+	for (unsigned i = 0; i < count; i++) {
+		assert_int_equal(emul_guest_peek(&g, to + i * 2, 2), 0x100 + i);
+	}
+}
+
+/* What lies in one page goes at once; the word that lies in two goes by itself. */
+static void test_ports_in_blocks(void **state)
+{
+	(void)state;
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d);
+	insw(0x3000, 256, 1);
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d);
+	insw(0x3f00, 256, 2);
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d);
+	insw(0x3ffb, 100, 2);
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d);
+	insw(0x3000, 1, 0);
+	BEGIN(INSN_LONG64, 0xf3, 0x6f); /* REP OUTSD */
+	g.gpr[GPR_RCX] = 8;
+	g.gpr[GPR_RDX] = 0x1f0;
+	emul_guest_poke(&g, 0x2004, 4, 0x12345678);
+	assert_int_equal(run_port(0x1f0, 4), EMUL_OK);
+	assert_int_equal(g.blocks, 1);
+	assert_int_equal(g.log[1].value, 0x12345678);
+	assert_int_equal(g.gpr[GPR_RSI], 0x2020);
+}
+
+static void test_ports_one_by_one(void **state)
+{
+	(void)state;
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d); /* downwards */
+	g.gpr[GPR_RCX] = 4;
+	g.gpr[GPR_RDX] = 0x1f0;
+	g.c.rflags |= RFLAGS_DF;
+	assert_int_equal(run_port(0x1f0, 2), EMUL_OK);
+	assert_int_equal(g.gpr[GPR_RDI], 0x2ff8);
+	assert_int_equal(g.blocks, 0);
+	BEGIN(INSN_LONG64, 0xf3, 0x66, 0x6d); /* to a device */
+	g.gpr[GPR_RCX] = 4;
+	g.gpr[GPR_RDX] = 0x1f0;
+	g.gpr[GPR_RDI] = EMUL_GUEST_DEVICE;
+	assert_int_equal(run_port(0x1f0, 2), EMUL_OK);
+	assert_int_equal(g.blocks, 0);
+	assert_int_equal(g.log_count, 8);
+	BEGIN(INSN_REAL16, 0xf3, 0x6c); /* the index wraps: all but the last byte before that */
+	g.gpr[GPR_RCX] = 8;
+	g.gpr[GPR_RDX] = 0x1f0;
+	g.gpr[GPR_RDI] = 0xfffc;
+	g.device_value = 1;
+	assert_int_equal(run_port(0x1f0, 1), EMUL_OK);
+	assert_int_equal(emul_guest_peek(&g, 0xfffc, 4), 0x04030201);
+	assert_int_equal(emul_guest_peek(&g, 0, 4), 0x08070605);
+	BEGIN(INSN_PROT32, 0xf3, 0x66, 0x6d); /* a limit: what lies before it is done */
+	g.gpr[GPR_RCX] = 8;
+	g.gpr[GPR_RDX] = 0x1f0;
+	g.segs[VCPU_SEG_ES].limit = 0x3005;
+	assert_int_equal(run_port(0x1f0, 2), EMUL_EXCEPTION);
+	assert_int_equal(g.log_count, 3);
+	assert_int_equal(g.gpr[GPR_RCX], 5);
+}
+
 /* Without the CPU's check of exactly this port and size nothing happens. */
 static void test_port_not_checked(void **state)
 {
@@ -236,6 +308,8 @@ int main(void)
 		cmocka_unit_test(test_device_not_read_when_destination_faults),
 		cmocka_unit_test(test_single_step),
 		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_ports_in_blocks),
+		cmocka_unit_test(test_ports_one_by_one),
 		cmocka_unit_test(test_port_not_checked),
 	};
 

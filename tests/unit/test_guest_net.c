@@ -73,10 +73,10 @@ static void nics_are_on_the_board_and_on_their_networks(void **state)
 	vm_rig_start(g);
 	assert_int_equal(g->board->pci_count, 3);
 	for (unsigned i = 0; i < 3; i++) {
-		const struct network_port *port = network_port_of(&g->nics[i]->device.port);
+		const struct network_port *port = network_port_of(g->nics[i]->port);
 
 		assert_string_equal(port->network->cfg.name, config.nets[i].network);
-		assert_memory_equal(&g->nics[i]->device.port.mac, &config.nets[i].mac, 6);
+		assert_memory_equal(&g->nics[i]->port->mac, &config.nets[i].mac, 6);
 		assert_int_equal(port->cfg.rate, config.nets[i].rate);
 		/* Vendor and device of a virtio NIC. */
 		assert_true(
@@ -89,20 +89,54 @@ static void nics_are_on_the_board_and_on_their_networks(void **state)
 	assert_int_equal(ports(), 2);
 	assert_int_equal(__builtin_popcountll(lan()->isolated), 1);
 	/* Only where the network leaves it to guests may they choose an address. */
-	assert_true(g->nics[0]->device.mac_fixed);
-	assert_false(g->nics[1]->device.mac_fixed);
+	assert_true(g->nics[0]->virtio.mac_fixed);
+	assert_false(g->nics[1]->virtio.mac_fixed);
+}
+
+static uint32_t identity_of(unsigned nic)
+{
+	uint64_t value;
+
+	assert_true(bus_read(&g->vm.mmio,
+			     LAYOUT_ECAM_BASE + ((uint64_t)LAYOUT_DEVFN_FIRST + nic * 8) * 4096, 4,
+			     0, &value));
+	return (uint32_t)value;
+}
+
+static void each_is_of_the_model_that_was_asked_for(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		set_nic(i, "lan");
+	}
+	config.nets[1].model = CONFIG_NIC_E1000;
+	config.nets[2].model = CONFIG_NIC_E1000E;
+	vm_rig_start(g);
+	assert_int_equal(identity_of(0), 0x10411af4);
+	assert_int_equal(identity_of(1), 0x100e8086);
+	assert_int_equal(identity_of(2), 0x10d38086);
+	assert_int_equal(identity_of(3), 0x10411af4);
+	assert_int_equal(ports(), 4);
+	assert_memory_equal(&g->nics[2]->port->mac, &config.nets[2].mac, 6);
+	/* What the guest reads from the card is the address that the switch knows. */
+	assert_memory_equal(&g->nics[2]->e1000.state.rom.words, &config.nets[2].mac, 6);
 }
 
 static void they_go_with_the_vm_and_come_back(void **state)
 {
 	(void)state;
 	set_nic(0, "lan");
+	set_nic(1, "any");
+	set_nic(2, "any");
+	config.nets[1].model = CONFIG_NIC_E1000;
+	config.nets[2].model = CONFIG_NIC_E1000E;
 	for (unsigned i = 0; i < 3; i++) {
 		vm_rig_start(g);
 		assert_int_equal(ports(), 1);
 		vm_rig_end(g);
 		assert_int_equal(ports(), 0);
 		assert_null(g->nics[0]);
+		assert_null(g->nics[2]);
 		assert_false(vm_rig_leaks());
 	}
 }
@@ -112,7 +146,17 @@ static void work_for_a_nic_is_dropped_with_it(void **state)
 	(void)state;
 	set_nic(0, "lan");
 	vm_rig_start(g);
-	vwork_ask(&g->nics[0]->device.work[0].vwork, 0);
+	vwork_ask(&g->nics[0]->virtio.work[0].vwork, 0);
+	assert_false(list_empty(&g->vm.work.waiting));
+}
+
+static void so_is_the_work_of_a_card(void **state)
+{
+	(void)state;
+	set_nic(0, "lan");
+	config.nets[0].model = CONFIG_NIC_E1000E;
+	vm_rig_start(g);
+	vwork_ask(&g->nics[0]->e1000.work, 0);
 	assert_false(list_empty(&g->vm.work.waiting));
 }
 
@@ -147,8 +191,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_guest_without_nics_has_none),
 		TEST(nics_are_on_the_board_and_on_their_networks),
+		TEST(each_is_of_the_model_that_was_asked_for),
 		TEST(they_go_with_the_vm_and_come_back),
 		TEST(work_for_a_nic_is_dropped_with_it),
+		TEST(so_is_the_work_of_a_card),
 		TEST(a_network_that_is_missing_stops_the_start),
 		TEST(an_address_that_is_taken_stops_the_start),
 	};

@@ -21,6 +21,7 @@ static struct disk_rig disks[2];
 static struct guest_config web_config;
 static struct guest_config db_config;
 static struct guest_config lost_config;
+static struct guest_config cd_config;
 static struct guest *web;
 static _Alignas(BLK_SECTOR) uint8_t image[8192];
 static _Alignas(BLK_SECTOR) uint8_t buffer[4096];
@@ -148,6 +149,31 @@ static void a_refused_guest(void **state)
 	vm_rig_clear();
 }
 
+static void media(void **state)
+{
+	struct config_disk on_cd = {.source = CONFIG_DISK_IMAGE,
+				    .name = "images/x.img",
+				    .serial = "disk0",
+				    .bus = CONFIG_DISK_IDE,
+				    .readonly = true,
+				    .cdrom = true};
+	struct guest *cd = guest("cd", &cd_config, on_cd);
+
+	(void)state;
+	says(monitor_eject, "web", "web has no such CD drive\r\n");
+	says(monitor_eject, "cd disk1", "cd has no such CD drive\r\n");
+	says(monitor_eject, "cd", "cd does not run\r\n");
+	says(monitor_insert, "cd", "cd does not run\r\n");
+	vm_rig_start(cd);
+	says(monitor_eject, "cd disk0", "");
+	says(monitor_eject, "cd 0 force", "disk0 of cd is empty\r\n");
+	vm_rig_clear();
+	monitor_insert(span_of("cd"));
+	monitor_eject(span_of("cd"));
+	assert_string_equal(vm_rig_text(), "");
+	vm_rig_end(cd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +181,7 @@ int main(void)
 		cmocka_unit_test(what_guests_wrote),
 		cmocka_unit_test(where_variables_are),
 		cmocka_unit_test(a_refused_guest),
+		cmocka_unit_test(media),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);

@@ -94,6 +94,7 @@ static void stats_have_stable_lines(void **state)
 	send(60);
 	type("stats web\r");
 	assert_says("\r\nnet0.network lan\r\n");
+	assert_says("\r\nnet0.model virtio\r\n");
 	assert_says("\r\nnet0.mac 02:00:00:00:00:01\r\n");
 	assert_says("\r\nnet0.rx-frames 0\r\n");
 	/* Nobody drives the NIC yet. */

@@ -31,26 +31,6 @@ static int machine(void **state)
 	return 0;
 }
 
-static void sums_agree_with_the_definition(void **state)
-{
-	uint8_t bytes[300];
-
-	(void)state;
-	for (unsigned i = 0; i < 2000; i++) {
-		size_t n = chance(sizeof(bytes) + 1);
-
-		for (size_t k = 0; k < n; k++) {
-			/* Words of all ones, too, where carries and the two zeros are. */
-			bytes[k] = (uint8_t)(chance(3) == 0 ? 0xff : chance(256));
-		}
-		assert_int_equal(net_sum_fold(net_sum(bytes, n, 0)), oracle_checksum(bytes, n));
-	}
-	/* The example of RFC 1071, "Computing the Internet Checksum", section 3. */
-	assert_int_equal(
-		net_sum_fold(net_sum((const uint8_t *)"\x00\x01\xf2\x03\xf4\xf5\xf6\xf7", 8, 0)),
-		0xffff & ~0xddf2);
-}
-
 static void a_plain_frame_is_judged_by_its_length(void **state)
 {
 	struct net_frame *f = net_frame_alloc(NET_FRAME_MAX);
@@ -238,7 +218,6 @@ static void without_memory_nothing_is_made(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_agree_with_the_definition),
 		cmocka_unit_test(a_plain_frame_is_judged_by_its_length),
 		cmocka_unit_test(a_checksum_has_to_lie_inside),
 		cmocka_unit_test(a_checksum_is_finished_in_a_copy),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "hv/hyperv_internal.h"
 #include "tests/fakes/smp_rig.h"
 
 /* --- at the same time --- */
@@ -762,6 +763,73 @@ static void work_goes_to_an_idle_cpu(void **state)
 	assert_false(work_pending());
 }
 
+/* --- flushes of others' translations by hypercall --- */
+
+/* A guest with Microsoft's interface and two vCPUs, each in the guest on a CPU; the first one's. */
+static unsigned two_vcpus_with_hyperv(void)
+{
+	configs[0].cpus = 2;
+	configs[0].hyperv = true;
+	vm_rig_start(web);
+	space_switch(space_core());
+	web->vm.hyperv->hypercall = HV_PAGE_ENABLE;
+	vcpu_of(web, 1)->wait_for_sipi = false;
+	smp_until(1, SMP_GUEST);
+	smp_until(2, SMP_GUEST);
+	return smp_guest(1)->index == 0 ? 1 : 2;
+}
+
+/* The first vCPU flushes everyone, itself included; where its CPU then stands. */
+static enum smp_place flush_all(unsigned cpu)
+{
+	struct vcpu *vcpu = smp_guest(cpu);
+
+	vcpu->gpr[GPR_RCX] = HV_CALL_FLUSH_SPACE_EX | HV_CONTROL_FAST;
+	vcpu->gpr[GPR_RDX] = 0;
+	vcpu->gpr[GPR_R8] = HV_FLUSH_ALL_PROCESSORS;
+	return smp_exit(cpu, (struct vm_exit){.kind = VM_EXIT_HYPERCALL, .insn_len = 3});
+}
+
+static void a_flush_waits_for_who_is_in_the_guest(void **state)
+{
+	unsigned cpu = two_vcpus_with_hyperv();
+	unsigned other = 3 - cpu;
+	unsigned before = fake_vcpu(vcpu_of(web, 1))->flushes;
+
+	(void)state;
+	memset(vm_rig.kicks, 0, sizeof(vm_rig.kicks));
+	assert_int_equal(flush_all(cpu), SMP_WAIT);
+	assert_int_equal(vm_rig.kicks[other], 1);
+	assert_int_equal(smp_go(cpu), SMP_WAIT);
+	/* It comes out, and flushes before it goes in again. */
+	assert_true(smp_interrupted(other));
+	assert_int_equal(smp_go(other), SMP_GUEST);
+	assert_int_equal(fake_vcpu(vcpu_of(web, 1))->flushes, before + 1);
+	smp_until(cpu, SMP_GUEST);
+	assert_int_equal(all_kicks(), 1);
+	assert_int_equal(vcpu_of(web, 0)->gpr[GPR_RAX], HV_CALL_SUCCESS);
+}
+
+static void a_flush_does_not_wake_who_sleeps(void **state)
+{
+	unsigned cpu = two_vcpus_with_hyperv();
+	unsigned other = 3 - cpu;
+	unsigned before = fake_vcpu(vcpu_of(web, 1))->flushes;
+
+	(void)state;
+	fake_vcpu(vcpu_of(web, 1))->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
+	assert_int_equal(smp_exit(other, hlt), SMP_OUT);
+	smp_until(other, SMP_IDLE);
+	memset(vm_rig.kicks, 0, sizeof(vm_rig.kicks));
+	assert_int_equal(flush_all(cpu), SMP_GUEST);
+	assert_int_equal(all_kicks(), 0);
+	assert_int_equal(smp_place(other), SMP_IDLE);
+	/* Once it is woken. */
+	guest_nmi(web, 1);
+	smp_until(other, SMP_GUEST);
+	assert_int_equal(fake_vcpu(vcpu_of(web, 1))->flushes, before + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
 int main(void)
@@ -790,6 +858,8 @@ int main(void)
 		TEST(a_guest_ends_while_another_cpu_has_the_baton),
 		TEST(the_end_of_one_vcpu_is_that_of_all),
 		TEST(work_goes_to_an_idle_cpu),
+		TEST(a_flush_waits_for_who_is_in_the_guest),
+		TEST(a_flush_does_not_wake_who_sleeps),
 		TEST(four_vcpus_are_paused_and_resumed_at_random),
 	};
 

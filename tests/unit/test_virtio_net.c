@@ -438,7 +438,7 @@ static void what_waits_is_bounded(void **state)
 	while (taken < 1000 && deliver(60, taken)) {
 		taken++;
 	}
-	assert_int_equal(taken, VIRTIO_NET_FRAMES_MAX);
+	assert_int_equal(taken, NET_QUEUE_FRAMES_MAX);
 	assert_int_equal(nic_asked, 1);
 	offer_rx(0, SIZE, 128);
 	for (unsigned i = 0; i < 5; i++) {

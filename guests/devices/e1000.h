@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Intel's 82540EM and 82574L network cards, for guests whose systems bring drivers for them and
+ * none for virtio, at a port of a network. Sources: hv/base/e1000_format.h.
+ *
+ *	guest --TDT--> descriptors --> frame --net_port_send--> switch
+ *	switch --deliver--> net_queue --work--> descriptors --> cause --throttle--> interrupt
+ *
+ * The guest's memory is touched by its own vCPUs alone: sending in the exit of the tail register,
+ * receiving as deferred work; either handles a bounded number of frames at once. Where the wire
+ * would come in there is none: a link is 1000 Mbit/s and up, negotiation is over when it begins,
+ * the sums at the ends of frames are zeros for drivers that want to see them. EEPROM and flash
+ * cannot be written. With several receive queues all goes to the first.
+ *
+ * Bad use has an outcome: what is not in order is dropped and counted, a tail outside its ring means
+ * an empty one, addresses that are no RAM lose the frame.
+ *
+ * Locks: `lock`, then those of pci_device and of the switch. What the switch calls takes `rx_lock`
+ * alone, which comes after the switch's.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guests/devices/net_queue.h"
+#include "guests/devices/pci_device.h"
+#include "hv/api/net.h"
+#include "hv/api/vtime.h"
+#include "hv/api/vwork.h"
+#include "hv/base/e1000_format.h"
+
+#define E1000_BAR_REGISTERS 0u
+#define E1000_BAR_PORTS 2u
+#define E1000_BAR_MSIX 3u
+#define E1000_BAR_SIZE 0x20000u
+#define E1000_TX_QUEUES 2u /* the 82540EM has one */
+
+struct vm;
+
+enum e1000_kind {
+	E1000_82540EM,
+	E1000_82574L,
+};
+
+/* The EEPROM: its words, and where a command that comes bit by bit has got to. */
+struct e1000_rom {
+	uint16_t words[E1000_ROM_WORDS];
+	uint32_t in;	  /* bits taken since it was selected, the last one lowest */
+	uint8_t in_count; /* how many */
+	bool reading;
+	bool out;	   /* the level of its output */
+	uint16_t position; /* of the next bit to be read, from the first word's highest */
+};
+
+/* What a context descriptor said. */
+struct e1000_tx_context {
+	uint64_t offsets;
+	uint32_t low;
+	uint32_t high;
+};
+
+/* A transmit queue beyond its registers: the packet that is being put together. */
+struct e1000_tx_queue {
+	struct e1000_tx_context context[2]; /* the second one for segmentation */
+	bool begun;			    /* a descriptor of it was seen */
+	uint32_t limit;			    /* bytes that it may have */
+	bool bad;			    /* it is dropped at its end */
+	bool tagged;
+	uint16_t tag;
+	bool segment;
+	uint8_t options; /* IXSM and TXSM, shifted down by 8 */
+	bool legacy_sum; /* as the two following say */
+	uint8_t checksum_start;
+	uint8_t checksum_offset;
+};
+
+/* An interrupt cause that waits, so that several events become one. */
+struct e1000_delay {
+	bool waits;
+	uint64_t due;	/* guest ticks */
+	uint64_t limit; /* to here it may be put off by further events */
+};
+
+/* Interrupts beyond their registers; times are guest ticks. */
+struct e1000_irq {
+	bool line;	     /* as it was told: INTx, or the MSI in its place */
+	uint32_t told;	     /* causes whose MSI-X messages were sent */
+	uint64_t line_again; /* no sooner than this */
+	uint64_t again[E1000_VECTORS];
+	struct e1000_delay rx;
+	struct e1000_delay tx;
+	uint64_t armed; /* the timer's moment */
+};
+
+/* All that the guest can see, frames on their way aside. Under `lock`. */
+struct e1000_state {
+	uint32_t reg[E1000_REGISTERS_SIZE / 4];
+	uint16_t phy[E1000_PHY_REGISTERS];
+	uint32_t io_address; /* IOADDR */
+	bool link;	     /* as the guest was told */
+	struct e1000_rom rom;
+	struct e1000_irq irq;
+	struct e1000_tx_queue tx[E1000_TX_QUEUES];
+};
+
+/* Which frames are received: copies of registers. */
+struct e1000_filter {
+	uint32_t rctl;
+	uint32_t addresses[2 * E1000_ADDRESSES];
+	uint32_t mta[E1000_MTA_WORDS];
+};
+
+struct e1000 {
+	struct pci_device pci;
+	struct net_port port;
+	enum e1000_kind kind;
+	struct vm *vm;
+	struct vtime *time;
+	struct vtimer timer; /* for throttled interrupts and delayed causes */
+	struct vwork work;
+	struct spinlock lock;
+	struct e1000_state state;
+	struct net_frame *tx_frame[E1000_TX_QUEUES]; /* put together; under `lock` */
+	bool stopped;				     /* likewise */
+	uint8_t scratch[NET_WIRE_MAX + 4];	     /* a frame as it is received; likewise */
+	_Atomic bool cable;
+	_Atomic bool open;	 /* frames of the network are received */
+	_Atomic uint32_t missed; /* frames for which there was no room */
+	struct spinlock rx_lock; /* covers the two following */
+	struct e1000_filter filter;
+	struct net_queue queue;
+	_Atomic uint64_t tx_malformed; /* packets that were not in order */
+};
+
+struct e1000_config {
+	enum e1000_kind kind;
+	struct net_mac mac;
+	struct vm *vm;
+	struct vwork_queue *work; /* of the VM */
+	struct vtime *time;	  /* likewise */
+	/* Host, devfn, message, message_ctx and intx_line: what board_place_pci tells. */
+	struct pci_device_config place;
+};
+
+/*
+ * Sets up the card and its port, which can then be connected; `e` is zeroed memory. HV_E_EXISTS,
+ * HV_E_RANGE as pci_device_init.
+ */
+enum hv_status e1000_init(struct e1000 *e, const struct e1000_config *cfg) HV_MUST_CHECK;
+/*
+ * Lets go of all frames, timers and deferred work; the port is disconnected and no vCPU of the VM
+ * runs.
+ */
+void e1000_stop(struct e1000 *e);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtio block device for each disk. */
+#include "hv/guest_disk_virtio.h"
+
+#include "guests/devices/virtio_blk.h"
+#include "hv/base/bits.h"
+#include "hv/base/fmt.h"
+#include "hv/base/str.h"
+#include "hv/guest.h"
+#include "mm/pool.h"
+
+#define BUFFERS_ORDER 7u
+static_assert((PAGE_SIZE << BUFFERS_ORDER) == BOUNCE_BYTES, "a queue's buffers are one block");
+
+/* The device of a VM, and the memory it was given. */
+struct virtio_disk {
+	struct virtio_blk blk;
+	struct guest_disk *disk;
+	unsigned queue_count;
+	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
+	void *buffers[VIRTIO_BLK_QUEUES_MAX];
+};
+
+static struct virtio_disk *disk_of(struct pci_device *pci)
+{
+	struct virtio_pci *transport = container_of(pci, struct virtio_pci, pci);
+	struct virtio_blk *blk = container_of(transport, struct virtio_blk, transport);
+
+	return container_of(blk, struct virtio_disk, blk);
+}
+
+static void free_disk(struct virtio_disk *m)
+{
+	for (unsigned i = 0; i < m->queue_count; i++) {
+		pool_free(m->queues[i], sizeof(*m->queues[i]));
+		if (m->buffers[i] != NULL) {
+			pool_pages_free(m->buffers[i], BUFFERS_ORDER);
+		}
+	}
+	m->disk->model = NULL;
+	pool_free(m, sizeof(*m));
+}
+
+static struct virtio_disk *new_disk(struct guest_disk *d, unsigned vcpu_count)
+{
+	struct virtio_disk *m = pool_alloc(sizeof(*m));
+
+	if (m == NULL) {
+		return NULL;
+	}
+	m->disk = d;
+	m->queue_count = virtio_blk_queue_count(vcpu_count);
+	for (unsigned i = 0; i < m->queue_count; i++) {
+		m->queues[i] = pool_alloc(sizeof(*m->queues[i]));
+		m->buffers[i] = pool_pages(BUFFERS_ORDER);
+		if (m->queues[i] == NULL || m->buffers[i] == NULL) {
+			free_disk(m);
+			return NULL;
+		}
+	}
+	return m;
+}
+
+static void stop(struct pci_device *pci)
+{
+	virtio_blk_fini(&disk_of(pci)->blk);
+}
+
+static void release(struct pci_device *pci)
+{
+	free_disk(disk_of(pci));
+}
+
+static const struct board_pci_owner owner = {stop, release};
+
+static enum hv_status init(struct guest *g, struct virtio_disk *m)
+{
+	struct virtio_blk_config config = {
+		.wiring = {.vm = &g->vm, .guest = g->vm.name},
+		.work = &g->vm.work,
+		.device = m->disk->top,
+		.vcpu_count = g->config->cpus,
+		.queue_count = m->queue_count,
+	};
+	enum hv_status status = board_place_pci(g->board, &config.wiring.place);
+
+	memcpy(config.queues, m->queues, sizeof(config.queues));
+	memcpy(config.buffers, m->buffers, sizeof(config.buffers));
+	return status == HV_OK ? virtio_blk_init(&m->blk, &config) : status;
+}
+
+static enum hv_status attach(struct guest *g, struct guest_disk *d)
+{
+	struct virtio_disk *m = new_disk(d, g->config->cpus);
+	enum hv_status status;
+
+	if (m == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	status = init(g, m);
+	if (status != HV_OK) {
+		free_disk(m);
+		return status;
+	}
+	d->model = &m->blk.transport.pci;
+	board_add_pci(g->board, d->model, &owner);
+	return HV_OK;
+}
+
+static bool is_idle(struct pci_device *pci)
+{
+	return virtio_blk_is_idle(&disk_of(pci)->blk);
+}
+
+static void boot_path(const struct guest_disk *d, char *out, size_t cap)
+{
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", d->model->devfn / 8);
+}
+
+const struct guest_disk_bus guest_disk_virtio = {attach, is_idle, boot_path};
