@@ -351,11 +351,12 @@ static void cancel_late_work(struct pci_device *d)
 static void work_asked_for_at_the_end_is_cancelled(void **state)
 {
 	static const struct board_pci_owner owner = {stop_and_ask, cancel_late_work};
+	static struct pci_device device;
 
 	(void)state;
 	vm_rig_start(g);
 	vwork_init(&late_work, &g->vm.work, no_work);
-	board_add_pci(g->board, NULL, &owner);
+	board_add_pci(g->board, &device, &owner);
 	vm_rig_end(g);
 	assert_true(list_empty(&g->vm.work.waiting));
 }
