@@ -119,10 +119,14 @@ static void find_window64(struct firmware *f, struct acpi_config *c)
 static enum hv_status build_tables(struct firmware *f)
 {
 	const struct board_config *board = &f->config.board->cfg;
-	struct acpi_config c = {.vcpu_count = board->vcpu_count,
-				.serial = board->serial,
-				.hpet = board->hpet,
-				.no_s3 = true};
+	struct acpi_config c = {
+		.vcpu_count = board->vcpu_count,
+		.serial = board->serial,
+		.mouse = board->vga,
+		.vga = board->vga,
+		.hpet = board->hpet,
+		.no_s3 = true,
+	};
 	uint64_t ecam = pci_host_ecam_base(&f->config.board->pci);
 
 	c.ecam_base = ecam < WINDOW_END - ECAM_256M ? (uint32_t)ecam : 0;

@@ -12,8 +12,8 @@
  * the sums at the ends of frames are zeros for drivers that want to see them. EEPROM and flash
  * cannot be written. With several receive queues all goes to the first.
  *
- * Bad use has an outcome: what is not in order is dropped and counted, a tail outside its ring means
- * an empty one, addresses that are no RAM lose the frame.
+ * Bad use has an outcome: what is not in order is dropped and counted, a ring whose tail is
+ * outside of it is empty, addresses that are no RAM lose the frame.
  *
  * Locks: `lock`, then those of pci_device and of the switch. What the switch calls takes `rx_lock`
  * alone, which comes after the switch's.

@@ -7,7 +7,8 @@ from sticks import INITRD, KERNEL, LINUX_BOOT, POWER_OFF, READY, gone, guest_con
 
 GRUB = BUILD / "guest/grub.img"
 ALL = "console = all\nautostart = none\n"
-TABLES = r"APIC DSDT FACP FACS (?:HPET )?MCFG SSDT WAET"
+# BGRT is about the logo that OVMF shows where there is a screen.
+TABLES = r"APIC (BGRT )?DSDT FACP FACS HPET MCFG SSDT WAET"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 # Exits from the reset vector to GRUB's first line, with a margin for another release of the firmware.
 EXITS = {"bios": 25000, "uefi": 200000}

@@ -12,7 +12,8 @@ CARDS = {"e1000": 2, "e1000e": 3}  # model, which is the driver's name too -> th
 
 
 def intel(model, host):
-    guest = linux(model, f"task=nic-client host={host} mib={MIB}", net=f"lan, model={model}")
+    """One guest has a CPU for each of its card's directions."""
+    guest = linux(model, f"task=nic-client host={host} mib={MIB}", net=f"lan, model={model}", cpus=host - 1)
     return guest | {f"{model}/vmlinuz": GENERIC / "vmlinuz", f"{model}/initrd.img": GENERIC / "initrd.img"}
 
 

@@ -325,7 +325,7 @@ static void packet_split_fills_buffers_in_turn(void **state)
 	card_start(E1000_RCTL_DTYP_PS);
 	card_write(E1000_RFCTL, E1000_RFCTL_EXSTEN);
 	card_write(E1000_PSRCTL, 1 | 1 << 8); /* 128 bytes and 1 KiB */
-	card_write(E1000_RDT, 4); /* two: each takes the place of two */
+	card_write(E1000_RDT, 4);	      /* two: each takes the place of two */
 	for (unsigned i = 0; i < 2; i++) {
 		rig_put(CARD_RX + 32ull * i, CARD_BUFFERS + 0x1000ull * i, 8);
 		rig_put(CARD_RX + 32ull * i + 8, CARD_BUFFERS + 0x1000ull * i + 0x800, 8);

@@ -351,7 +351,7 @@ static void cancel_late_work(struct pci_device *d)
 static void work_asked_for_at_the_end_is_cancelled(void **state)
 {
 	static const struct board_pci_owner owner = {stop_and_ask, cancel_late_work};
-	static struct pci_device device;
+	static struct pci_device device; /* on no slot */
 
 	(void)state;
 	vm_rig_start(g);
