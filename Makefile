@@ -15,12 +15,13 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 HV_BASE_SRCS := hv/base/fmt.c hv/base/log.c hv/base/ring.c hv/base/status.c hv/base/str.c
 HV_BASE_SRCS += hv/base/crc32.c
 HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
+HV_BASE_SRCS += hv/base/png.c
 HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/release.c \
-	mm/rom.c \
+	mm/rom.c mm/video.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
@@ -55,6 +56,8 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
+GUESTS_SRCS += guests/devices/vga.c guests/devices/vga_dispi.c guests/devices/vga_planes.c guests/devices/vga_regs.c \
+	guests/devices/vga_screen.c guests/devices/vga_text.c guests/devices/ps2_mouse.c
 GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/devices/ahci_data.c \
 	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
@@ -82,7 +85,9 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
+HV_SRCS += hv/monitor_windows.c
 HV_SRCS += hv/config_disk.c hv/config_net.c hv/guest_disks.c hv/guest_memory.c hv/guest_net.c hv/guest_virtio.c \
+	hv/guest_keys.c hv/guest_vga.c hv/keynames.c hv/monitor_screen.c hv/picture.c hv/screen.c hv/screenshot.c \
 	hv/monitor_balloon.c hv/monitor_disks.c hv/monitor_net.c hv/random.c hv/setup_net.c hv/setup_uplink.c
 HV_SRCS += hv/guest_disk_ide.c
 HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
@@ -147,8 +152,12 @@ UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload tes
 	test_e1000_rx test_e1000_stats test_e1000_tx
 UNIT_TESTS += test_net_queue test_net_sum
 UNIT_TESTS += test_chacha20 test_guest_memory test_monitor_balloon test_random test_release test_setup_uplink
+UNIT_TESTS += test_vga test_vga_dispi test_vga_planes test_vga_regs test_vga_screen test_vga_text test_video
+UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen test_picture test_png test_ps2_mouse \
+	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_monitor_windows
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
@@ -170,6 +179,7 @@ FUZZ_TARGETS := fuzz_exit fuzz_event fuzz_monitor fuzz_decode fuzz_emulate fuzz_
 	fuzz_i8042 fuzz_multiboot fuzz_test_device
 FUZZ_TARGETS += fuzz_ahci fuzz_e1000 fuzz_gpt fuzz_host_pci fuzz_net_offload fuzz_nvme fuzz_overlay fuzz_pci_device \
 	fuzz_virtio_balloon fuzz_virtio_blk fuzz_virtio_console fuzz_virtio_net fuzz_virtio_rng fuzz_virtqueue
+FUZZ_TARGETS += fuzz_vga
 FUZZ_TARGETS += fuzz_nvme_ctl
 FUZZ_TARGETS += fuzz_ahci_device
 FUZZ_TARGETS += fuzz_ata fuzz_ide
@@ -396,8 +406,15 @@ $(BUILD)/guest/cd.iso: tools/grub-cd
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-cd $@ "the words on the CD"
 
+# One with a menu that waits on the screen, and nothing to boot.
+$(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
+	$(call say,GRUB,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/grub-disk $@ $< $< "" $<
+
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
+SYSTEM_FILES += $(BUILD)/guest/grub-menu.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -410,6 +427,8 @@ PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.
 PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/rt_pci.c tests/payloads/rt_virtio.c \
 	tests/payloads/io_load.c tests/payloads/pci_hostile.c tests/payloads/virtio_blk.c tests/payloads/virtio_hostile.c \
 	tests/payloads/virtio_net.c tests/payloads/virtio_reset.c tests/payloads/virtio_wrong.c
+PAYLOAD_SRCS += tests/payloads/vga.c
+PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)

@@ -241,6 +241,9 @@ static bool draw(struct fbcon *c, uint32_t max_cells)
 {
 	uint32_t drawn = 0;
 
+	if (c->hidden) {
+		return true;
+	}
 	if (c->draw_row == 0) {
 		if (!c->dirty) {
 			return true;
@@ -280,9 +283,56 @@ bool fbcon_draw(struct fbcon *c, uint32_t max_cells)
 	return done;
 }
 
+static void blank(const struct fbcon *c)
+{
+	for (uint32_t y = 0; y < c->config.height; y++) {
+		memset(c->config.pixels + (size_t)y * c->config.stride, 0,
+		       c->config.width * sizeof(uint32_t));
+	}
+}
+
+/* Nothing is known of what the screen shows. */
+static void take_back(struct fbcon *c)
+{
+	c->hidden = false;
+	blank(c);
+	memset(c->shown, 0, (size_t)c->rows * c->columns);
+	c->draw_row = 0;
+	c->dirty = true;
+}
+
+void fbcon_hide(struct fbcon *c)
+{
+	if (c->present) {
+		lock_acquire(&c->lock);
+		c->hidden = true;
+		blank(c);
+		lock_release(&c->lock);
+	}
+}
+
+void fbcon_show(struct fbcon *c)
+{
+	if (c->present) {
+		lock_acquire(&c->lock);
+		take_back(c);
+		lock_release(&c->lock);
+	}
+}
+
+void fbcon_blank(struct fbcon *c)
+{
+	if (c->present) {
+		blank(c);
+	}
+}
+
 void fbcon_emergency_write(struct fbcon *c, const char *text, size_t n)
 {
 	if (c->present) {
+		if (c->hidden) {
+			take_back(c);
+		}
 		feed(c, text, n);
 		c->draw_row = 0;
 		(void)draw(c, UINT32_MAX);

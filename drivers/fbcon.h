@@ -27,6 +27,7 @@ struct fbcon {
 	struct spinlock lock; /* covers all below but config, columns and rows */
 	struct fbcon_config config;
 	bool present;
+	bool hidden; /* the pixels are somebody else's for now */
 	uint32_t columns;
 	uint32_t rows;
 	uint8_t *text;	/* rows x columns characters (Latin-1), the first line at row `top` */
@@ -56,5 +57,11 @@ void fbcon_write(struct fbcon *c, const char *text, size_t n);
  * date.
  */
 bool fbcon_draw(struct fbcon *c, uint32_t max_cells);
-/* For panic: takes no lock, writes and draws at once. */
+/* Blanks the screen and draws nothing until fbcon_show; what is written is kept. */
+void fbcon_hide(struct fbcon *c);
+/* Blanks the screen; the next drawings fill it again. */
+void fbcon_show(struct fbcon *c);
+/* All pixels black. Only while it is hidden. */
+void fbcon_blank(struct fbcon *c);
+/* For panic: takes no lock, takes the screen back, writes and draws at once. */
 void fbcon_emergency_write(struct fbcon *c, const char *text, size_t n);

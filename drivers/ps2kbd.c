@@ -228,13 +228,10 @@ bool ps2kbd_init(struct ps2kbd *k)
 	return true;
 }
 
-static void keep(struct ps2kbd *k, const char *text, size_t n)
+static void keep(struct ps2kbd *k, uint8_t code)
 {
-	if (k->head - k->tail + n > PS2KBD_RING) {
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		k->ring[k->head++ % PS2KBD_RING] = text[i];
+	if (k->head - k->tail < PS2KBD_RING) {
+		k->ring[k->head++ % PS2KBD_RING] = code;
 	}
 }
 
@@ -242,7 +239,6 @@ void ps2kbd_poll(struct ps2kbd *k)
 {
 	for (unsigned i = 0; k->present && i < POLL_BYTES; i++) {
 		uint8_t status = cpu_in8(PORT_STATUS);
-		char text[PS2KBD_SEQUENCE];
 		uint8_t code;
 
 		if ((status & STATUS_OUTPUT_FULL) == 0) {
@@ -250,7 +246,7 @@ void ps2kbd_poll(struct ps2kbd *k)
 		}
 		code = cpu_in8(PORT_DATA);
 		if ((status & STATUS_AUX) == 0) {
-			keep(k, text, ps2kbd_translate(k, code, text));
+			keep(k, code);
 		}
 	}
 }
@@ -264,11 +260,11 @@ void ps2kbd_enable_interrupts(struct ps2kbd *k)
 	}
 }
 
-bool ps2kbd_read(struct ps2kbd *k, char *out)
+bool ps2kbd_read(struct ps2kbd *k, uint8_t *code)
 {
 	if (k->head == k->tail) {
 		return false;
 	}
-	*out = k->ring[k->tail++ % PS2KBD_RING];
+	*code = k->ring[k->tail++ % PS2KBD_RING];
 	return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine's PS/2 keyboard behind its i8042 (or the firmware's emulation of one for USB), for
- * the monitor: US layout, shift, control, caps lock, and the cursor keys as a terminal sends them.
- * Sources: IBM PS/2 Technical Reference, "Keyboard and Auxiliary Device Controller"; scan code
- * set 1.
+ * The machine's PS/2 keyboard behind its i8042 (or the firmware's emulation of one for USB): scan
+ * codes as they come for guests, and for the monitor characters: US layout, shift, control, caps
+ * lock, and the cursor keys as a terminal sends them. Sources: IBM PS/2 Technical Reference,
+ * "Keyboard and Auxiliary Device Controller"; scan code set 1.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PS2KBD_RING 64u
+#define PS2KBD_RING 128u
 /* Longest character sequence of one key. */
 #define PS2KBD_SEQUENCE 4u
 
@@ -21,7 +21,7 @@ struct ps2kbd {
 	bool extended; /* the byte before was 0xe0 */
 	uint8_t skip;  /* bytes of the Pause key still to come */
 	uint32_t head, tail;
-	char ring[PS2KBD_RING];
+	uint8_t ring[PS2KBD_RING];
 };
 
 /*
@@ -32,8 +32,9 @@ bool ps2kbd_init(struct ps2kbd *k);
 /* Fetches what has been typed; for a timer, or from ps2kbd_enable_interrupts' handler (IRQ 1). */
 void ps2kbd_poll(struct ps2kbd *k);
 void ps2kbd_enable_interrupts(struct ps2kbd *k);
-/* The next character; false when there is none. */
-bool ps2kbd_read(struct ps2kbd *k, char *out);
+/* The next byte, of scan code set 1; false when there is none. */
+bool ps2kbd_read(struct ps2kbd *k, uint8_t *code);
 
-/* One scan code byte; returns the number of characters it makes, in `out`. Pure but for *k. */
+/* What a scan code byte types on the text console; returns the number of characters it makes, in
+ * `out`. Pure but for *k. */
 size_t ps2kbd_translate(struct ps2kbd *k, uint8_t code, char out[PS2KBD_SEQUENCE]);

@@ -316,6 +316,8 @@ static void init_platform(struct board *b)
 	};
 	struct i8042_config keyboard = {
 		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
+		.mouse_irq = board_isa_irq(b, LAYOUT_IRQ_MOUSE),
+		.mouse = b->cfg.vga,
 		.reset = reset_by_i8042,
 		.ctx = b,
 	};

@@ -54,6 +54,7 @@ struct board_config {
 	unsigned vcpu_count;
 	uint64_t memory; /* bytes, for the CMOS */
 	bool serial;	 /* COM1 exists */
+	bool vga;	 /* it gets a VGA (hv/guest_vga.h), and has a mouse */
 	bool debug_exit;
 	bool test_device;
 	bool hpet;

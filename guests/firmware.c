@@ -19,16 +19,26 @@
 #define ECAM_256M 0x10000000u
 #define BAR64_ALIGN 0x40000000ull
 
-/* The boot protocol's header, of which the loader on the firmware's side needs little. */
+/* Fields of a bzImage (Linux, "The Linux/x86 Boot Protocol"). */
 #define SETUP_SECTS 0x1f1u
 #define SETUP_HEADER 0x202u /* "HdrS" */
+#define SETUP_TYPE_OF_LOADER 0x210u
+#define SETUP_LOADFLAGS 0x211u
+#define SETUP_RAMDISK_IMAGE 0x218u
+#define SETUP_RAMDISK_SIZE 0x21cu
+#define SETUP_HEAP_END_PTR 0x224u
+#define SETUP_CMD_LINE_PTR 0x228u
 #define SETUP_SECTS_DEFAULT 4u
 #define SETUP_END_MIN 0x230u
+#define LOADER_UNKNOWN 0xffu
+#define LOADFLAG_CAN_USE_HEAP 0x80u
 
-/* Where old loaders put the parts; firmware decides for itself but for the set-up's. */
+/* Where old loaders put the parts. OVMF decides for itself, the option ROM moves the initrd to the
+ * end of RAM. */
 #define SETUP_ADDRESS 0x10000u
 #define CMDLINE_ADDRESS 0x20000u
 #define KERNEL_ADDRESS 0x100000u
+#define INITRD_ADDRESS 0x4000000u
 
 /* Runs of additions: the first failure stays. */
 static void keep(enum hv_status *status, enum hv_status next)
@@ -109,10 +119,14 @@ static void find_window64(struct firmware *f, struct acpi_config *c)
 static enum hv_status build_tables(struct firmware *f)
 {
 	const struct board_config *board = &f->config.board->cfg;
-	struct acpi_config c = {.vcpu_count = board->vcpu_count,
-				.serial = board->serial,
-				.hpet = board->hpet,
-				.no_s3 = true};
+	struct acpi_config c = {
+		.vcpu_count = board->vcpu_count,
+		.serial = board->serial,
+		.mouse = board->vga,
+		.vga = board->vga,
+		.hpet = board->hpet,
+		.no_s3 = true,
+	};
 	uint64_t ecam = pci_host_ecam_base(&f->config.board->pci);
 
 	c.ecam_base = ecam < WINDOW_END - ECAM_256M ? (uint32_t)ecam : 0;
@@ -243,7 +257,26 @@ static uint64_t setup_size(const struct firmware_span *kernel)
 	}
 	size = (bytes[SETUP_SECTS] == 0 ? SETUP_SECTS_DEFAULT : bytes[SETUP_SECTS]) + 1;
 	size *= 512;
-	return size < kernel->size ? size : 0;
+	return size < kernel->size && size <= FIRMWARE_SETUP_MAX ? size : 0;
+}
+
+static void set_field(struct firmware *f, unsigned at, uint32_t value, size_t size)
+{
+	memcpy(f->setup + at, &value, size);
+}
+
+/* What a boot loader fills in. */
+static void fill_setup(struct firmware *f, uint64_t size)
+{
+	memcpy(f->setup, f->config.kernel.data, size);
+	set_field(f, SETUP_TYPE_OF_LOADER, LOADER_UNKNOWN, 1);
+	set_field(f, SETUP_LOADFLAGS, f->setup[SETUP_LOADFLAGS] | LOADFLAG_CAN_USE_HEAP, 1);
+	set_field(f, SETUP_HEAP_END_PTR, CMDLINE_ADDRESS - SETUP_ADDRESS - 0x200, 2);
+	set_field(f, SETUP_CMD_LINE_PTR, CMDLINE_ADDRESS, 4);
+	if (f->config.initrd.size != 0) {
+		set_field(f, SETUP_RAMDISK_IMAGE, INITRD_ADDRESS, 4);
+		set_field(f, SETUP_RAMDISK_SIZE, (uint32_t)f->config.initrd.size, 4);
+	}
 }
 
 static enum hv_status add_part(struct firmware *f, uint16_t size_key, uint16_t data_key,
@@ -268,7 +301,8 @@ static enum hv_status add_kernel(struct firmware *f)
 	if (setup == 0 || kernel->size > UINT32_MAX || initrd->size > UINT32_MAX) {
 		return HV_E_INVALID;
 	}
-	status = add_part(f, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, kernel->data, setup);
+	fill_setup(f, setup);
+	status = add_part(f, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, f->setup, setup);
 	keep(&status, add_part(f, FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA,
 			       (const uint8_t *)kernel->data + setup, kernel->size - setup));
 	keep(&status, add_part(f, FW_CFG_CMDLINE_SIZE, FW_CFG_CMDLINE_DATA, f->config.cmdline,
@@ -277,8 +311,13 @@ static enum hv_status add_kernel(struct firmware *f)
 	keep(&status, fw_cfg_add_number(&f->cfg, FW_CFG_CMDLINE_ADDR, CMDLINE_ADDRESS, 4));
 	keep(&status, fw_cfg_add_number(&f->cfg, FW_CFG_KERNEL_ADDR, KERNEL_ADDRESS, 4));
 	if (initrd->size != 0) {
+		keep(&status, fw_cfg_add_number(&f->cfg, FW_CFG_INITRD_ADDR, INITRD_ADDRESS, 4));
 		keep(&status, add_part(f, FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA, initrd->data,
 				       initrd->size));
+	}
+	if (f->config.linuxboot.size != 0) {
+		keep(&status, fw_cfg_add_file(&f->cfg, "genroms/linuxboot_dma.bin",
+					      f->config.linuxboot.data, f->config.linuxboot.size));
 	}
 	return status;
 }

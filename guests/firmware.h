@@ -9,6 +9,7 @@
  *	etc/e820	RAM		etc/system-states	no S3, no S4
  *	bootorder	disks		etc/sercon-port		SeaBIOS' console on COM1
  *	vgaroms/vgabios.bin		kernel, initrd and command line by their numbers
+ *	genroms/linuxboot_dma.bin	what SeaBIOS starts these with
  */
 #pragma once
 
@@ -21,6 +22,10 @@
 #include "guests/tables/smbios.h"
 
 #define FIRMWARE_BOOT_MAX 16u
+/* Its path in the boot order. */
+#define FIRMWARE_LINUXBOOT_PATH "/rom@genroms/linuxboot_dma.bin"
+/* A bzImage's real-mode part: at most 64 sectors, as boot loaders have always assumed. */
+#define FIRMWARE_SETUP_MAX 0x8200u
 #define FIRMWARE_BOOT_TEXT_MAX (FIRMWARE_BOOT_MAX * 48u)
 
 struct firmware_span {
@@ -43,6 +48,7 @@ struct firmware_config {
 	unsigned boot_count;
 	char boot[FIRMWARE_BOOT_MAX][48];
 	struct firmware_span vgabios;
+	struct firmware_span linuxboot; /* an option ROM that starts the kernel, for SeaBIOS */
 	/* Handed to the firmware to start in place of a disk. */
 	struct firmware_span kernel; /* a bzImage */
 	struct firmware_span initrd;
@@ -74,6 +80,8 @@ struct firmware {
 	uint8_t tables[LAYOUT_ACPI_SIZE];
 	uint8_t loader[ACPI_LOADER_SIZE_MAX];
 	char boot[FIRMWARE_BOOT_TEXT_MAX];
+	uint8_t setup[FIRMWARE_SETUP_MAX]; /* of the kernel, with a boot loader's fields filled in
+					    */
 };
 
 /*

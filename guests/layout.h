@@ -111,6 +111,7 @@
 
 /* PCI functions of the chipset, device << 3 | function. */
 #define LAYOUT_DEVFN_HOST_BRIDGE 0x00u
+#define LAYOUT_DEVFN_VGA 0x08u	      /* 01.0, where a guest has one */
 #define LAYOUT_DEVFN_FIRST 0x10u      /* 02.0: the first that is not the chipset's */
 #define LAYOUT_DEVFN_ISA_BRIDGE 0xf8u /* 1f.0 */
 #define LAYOUT_DEVFN_SATA 0xfau	      /* 1f.2, where a guest has one */

@@ -324,6 +324,13 @@ static void set_balloon(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->balloon);
 }
 
+static void set_vga(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+
+	set_switch(p, value, &g->vga);
+}
+
 static void set_paravirt(struct config_parser *p, struct span value)
 {
 	struct guest_config *g = p->out;
@@ -431,11 +438,12 @@ static const struct config_key machine_keys[] = {
 	{"network", config_set_network, true},
 };
 
-enum guest_key { KEY_KERNEL, KEY_INITRD };
+enum guest_key { KEY_KERNEL, KEY_INITRD, KEY_VGA };
 
 static const struct config_key guest_keys[] = {
 	[KEY_KERNEL] = {"kernel", set_kernel, false},
 	[KEY_INITRD] = {"initrd", set_initrd, false},
+	[KEY_VGA] = {"vga", set_vga, false},
 	{"module", set_module, true},
 	{"memory", set_memory, false},
 	{"cpus", set_cpus, false},
@@ -598,6 +606,7 @@ static void guest_defaults(struct guest_config *g, struct span name)
 	g->uefi_code = CONFIG_NO_ENTRY;
 	g->uefi_vars = CONFIG_NO_ENTRY;
 	g->vgabios = CONFIG_NO_ENTRY;
+	g->linuxboot = CONFIG_NO_ENTRY;
 	(void)str_copy(g->cmdline, sizeof(g->cmdline), span_of(CMDLINE_DEFAULT));
 }
 
@@ -626,6 +635,9 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	}
 	if (p.error_count == 0) {
 		config_finish_firmware(&p, out);
+	}
+	if (p.seen[KEY_VGA] == 0) {
+		out->vga = out->firmware != CONFIG_FIRMWARE_NONE;
 	}
 	/* A guest sees one of the two. */
 	out->paravirt = out->paravirt && !out->hyperv;

@@ -35,6 +35,7 @@
  *	serial     on (default) | off | virtio: a virtio console in COM1's place
  *	rng        on | off (default): a virtio entropy device
  *	balloon    on | off (default): a virtio balloon, through which memory comes back
+ *	vga	   on | off: a standard VGA and a mouse; default: on where there is firmware
  *	debug-exit on | off (default): port 0xf4 ends the guest with a status
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
@@ -154,6 +155,7 @@ struct guest_config {
 	bool virtio_console; /* in its place */
 	bool rng;
 	bool balloon;
+	bool vga; /* and a mouse */
 	bool debug_exit;
 	bool test_device;
 	enum config_hpet hpet;
@@ -170,6 +172,7 @@ struct guest_config {
 	unsigned uefi_code;
 	unsigned uefi_vars;
 	unsigned vgabios;
+	unsigned linuxboot; /* if `firmware = bios` has a kernel to start */
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];

@@ -72,6 +72,21 @@ static unsigned find_vars(struct config_parser *p, const struct guest_config *g)
 					: find_stock(p, CONFIG_FIRMWARE_VARS);
 }
 
+/* SeaBIOS starts a kernel by an option ROM. */
+static void find_linuxboot(struct config_parser *p, struct guest_config *g)
+{
+	if (g->kernel == CONFIG_NO_ENTRY) {
+		return;
+	}
+	g->linuxboot = find_stock(p, CONFIG_FIRMWARE_LINUXBOOT);
+	if (g->linuxboot == CONFIG_NO_ENTRY) {
+		config_fail(
+			p,
+			"for SeaBIOS to start a kernel, there has to be " CONFIG_FIRMWARE_LINUXBOOT
+			" below \\bulkhead");
+	}
+}
+
 static void find_files(struct config_parser *p, struct guest_config *g)
 {
 	g->vgabios = find_stock(p, CONFIG_FIRMWARE_VGABIOS);
@@ -84,6 +99,7 @@ static void find_files(struct config_parser *p, struct guest_config *g)
 	case CONFIG_FIRMWARE_IS_BIOS:
 		g->bios = find_stock(p, CONFIG_FIRMWARE_BIOS);
 		need(p, g->bios, CONFIG_FIRMWARE_BIOS);
+		find_linuxboot(p, g);
 		break;
 	case CONFIG_FIRMWARE_IS_UEFI:
 		g->uefi_code = find_stock(p, CONFIG_FIRMWARE_CODE);
@@ -200,11 +216,6 @@ void config_finish_firmware(struct config_parser *p, struct guest_config *g)
 		pick_disk(p);
 	}
 	if (p->error_count != errors) {
-		return;
-	}
-	if (has_kernel && g->firmware == CONFIG_FIRMWARE_IS_BIOS) {
-		config_fail(p, "SeaBIOS starts disks only: kernel = goes with firmware = none or "
-			       "uefi");
 		return;
 	}
 	if (!has_kernel && (g->firmware == CONFIG_FIRMWARE_NONE ||

@@ -259,6 +259,13 @@ static void say(const char *before, const char *name, const char *after)
 	console_print(after, str_len(after));
 }
 
+static void tell_front(struct guest_console *c)
+{
+	if (con.ops->front != NULL) {
+		con.ops->front(c);
+	}
+}
+
 void console_attach(struct guest_console *c)
 {
 	say("[", c->name, ": Ctrl-] returns to the monitor]\n");
@@ -267,6 +274,7 @@ void console_attach(struct guest_console *c)
 	c->line_len = 0;
 	con.front = c;
 	lock_release(&con.lock);
+	tell_front(c);
 }
 
 void console_detach(void)
@@ -277,6 +285,7 @@ void console_detach(void)
 		lock_acquire(&con.lock);
 		con.front = NULL;
 		lock_release(&con.lock);
+		tell_front(NULL);
 		say("\n[", was->name, ": detached]\n");
 		con.ops->command('\r');
 	}

@@ -49,6 +49,8 @@ struct console_ops {
 	void (*command)(char c);		   /* a key for the monitor */
 	/* The monitor's unfinished line, to be drawn again after other text; returns its length. */
 	size_t (*prompt)(char *buf, size_t cap);
+	/* This guest is in front from now on, NULL: the monitor. With no lock held. May be NULL. */
+	void (*front)(struct guest_console *c);
 };
 
 /* `all`: print every guest's lines. */

@@ -54,6 +54,7 @@
 #define LEAFD_ECX_ALIGNED B(1)
 /* 0x80000001 ECX: LAHF CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM TOPOEXT. */
 #define EXT1_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21) | B(22))
+#define EXT1_ECX_CMP_LEGACY B(1)
 #define EXT1_ECX_TOPOEXT B(22)
 /* 0x80000001 EDX: SYSCALL NX MMXEXT FXSR FFXSR 1GB RDTSCP LM 3DNOWEXT 3DNOW and AMD's copy of
  * leaf 1. */
@@ -372,6 +373,8 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 	} else {
 		e[1].edx = (e[1].edx & ~EXT1_EDX_SHARED) |
 			   (t->basic[1].edx & e[1].edx & EXT1_EDX_SHARED) | CPUID_FEATURES_EDX_APIC;
+		/* What leaf 1 counts are cores, not threads of one. */
+		e[1].ecx |= c->vcpu_count > 1 ? EXT1_ECX_CMP_LEGACY : 0;
 	}
 }
 

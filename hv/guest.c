@@ -332,6 +332,7 @@ void guest_offer_keys(void)
 {
 	for (unsigned i = 0; i < guests_count; i++) {
 		console_guest_ready(&guests[i]->console);
+		guest_keys_feed(guests[i]);
 	}
 }
 

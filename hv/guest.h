@@ -24,6 +24,7 @@
 #include "hv/cpuid_policy.h"
 #include "hv/event.h"
 #include "hv/guest_disks.h"
+#include "hv/guest_keys.h"
 #include "hv/msr_policy.h"
 #include "hv/run.h"
 #include "hv/work.h"
@@ -69,6 +70,7 @@ struct guest_nic;
 struct guest_varstore;
 struct virtio_balloon;
 struct virtio_console;
+struct vga;
 
 /* The job that frees what it has given back; owned by hv/guest_memory.c. */
 struct guest_memory {
@@ -86,7 +88,7 @@ struct guest {
 	struct guest_file kernel;
 	struct guest_file initrd;
 	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
-	struct guest_file bios, uefi_code, uefi_vars, vgabios;
+	struct guest_file bios, uefi_code, uefi_vars, vgabios, linuxboot;
 	enum config_firmware firmware_kind;		 /* from guest_firmware_choose on */
 	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
 	/* config->disk_count of them, from guest_disks_open on. */
@@ -112,7 +114,8 @@ struct guest {
 	struct firmware *firmware;	/* if guest_has_firmware, while it has a board; else NULL */
 	struct virtio_balloon *balloon; /* if config->balloon, while it has a board; else NULL */
 	struct guest_memory memory;
-	struct virtio_console *virtio_console;	 /* if config->virtio_console, while it has a VM */
+	struct virtio_console *virtio_console; /* if config->virtio_console, while it has a VM */
+	struct vga *vga;		       /* if config->vga, while it has a board; else NULL */
 	struct guest_nic *nics[CONFIG_NETS_MAX]; /* config->net_count of them while it has a VM */
 	struct event_source events;
 	struct cpuid_table cpuid;
@@ -120,6 +123,7 @@ struct guest {
 	struct sched_group group;
 	struct run_task tasks[VM_VCPUS_MAX];
 	struct guest_console console;
+	struct guest_keys keys;
 	struct work work;
 	/* Progress of STARTING. */
 	enum guest_phase phase;

@@ -176,7 +176,11 @@ static void describe_cpu(struct guest *g, struct firmware_config *c)
 
 static void describe_boot(struct guest *g, struct firmware_config *c)
 {
-	static_assert(CONFIG_DISKS_MAX <= FIRMWARE_BOOT_MAX, "each disk has its place");
+	static_assert(CONFIG_DISKS_MAX + 1 <= FIRMWARE_BOOT_MAX, "each disk has its place");
+	if (g->linuxboot.size != 0) {
+		(void)str_copy(c->boot[c->boot_count++], sizeof(c->boot[0]),
+			       span_of(FIRMWARE_LINUXBOOT_PATH));
+	}
 	for (unsigned i = 0; i < g->config->disk_count; i++) {
 		if (guest_disks_boot_path(g, i, c->boot[c->boot_count], sizeof(c->boot[0]))) {
 			c->boot_count++;
@@ -194,6 +198,7 @@ static enum hv_status init_devices(struct guest *g, struct firmware *f, struct f
 		.name = g->vm.name,
 		.uefi = g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI,
 		.vgabios = span_from(&g->vgabios),
+		.linuxboot = span_from(&g->linuxboot),
 		.kernel = span_from(&g->kernel),
 		.initrd = span_from(&g->initrd),
 		.cmdline = g->config->cmdline,

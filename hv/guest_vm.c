@@ -19,6 +19,7 @@
 #include "hv/fpu.h"
 #include "hv/guest_firmware.h"
 #include "hv/guest_net.h"
+#include "hv/guest_vga.h"
 #include "hv/guest_virtio.h"
 #include "hv/hyperv.h"
 #include "hv/vcpu.h"
@@ -213,6 +214,7 @@ static enum hv_status create_board(struct guest *g)
 		.vcpu_count = g->vm.vcpu_count,
 		.memory = g->config->memory,
 		.serial = g->config->serial,
+		.vga = g->config->vga,
 		.debug_exit = g->config->debug_exit,
 		.test_device = g->config->test_device,
 		.hpet = guest_has_hpet(g),
@@ -297,6 +299,9 @@ static enum hv_status create_vm(struct guest *g)
 	}
 	if (status == HV_OK) {
 		status = create_board(g);
+	}
+	if (status == HV_OK) {
+		status = guest_vga_create(g);
 	}
 	if (status == HV_OK) {
 		status = guest_net_create(g);
@@ -408,6 +413,8 @@ static enum hv_status write_tables(struct guest *g)
 {
 	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
 				     .serial = g->config->serial,
+				     .mouse = g->config->vga,
+				     .vga = g->config->vga,
 				     .hpet = guest_has_hpet(g),
 				     .window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
@@ -460,6 +467,7 @@ static enum hv_status plan_kernel(struct guest *g, struct load_error *err)
 		.cmdline = g->config->cmdline,
 		.rsdp = GUEST_RSDP,
 		.map = &map,
+		.vga = g->config->vga,
 	};
 	enum hv_status status = e820_build(g->config->memory, &map);
 
@@ -569,6 +577,7 @@ static bool start_load(struct guest *g)
 	if (!done) {
 		return true;
 	}
+	guest_vga_text_mode(g);
 	enter_kernel(g);
 	go(g);
 	return false;
@@ -646,6 +655,8 @@ void guest_vm_destroy(struct guest *g)
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;
 	}
+	guest_vga_destroy(g);
+	guest_keys_clear(g);
 	console_guest_close(&g->console);
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		vcpu_delete(g->vm.vcpus[i]);

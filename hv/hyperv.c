@@ -60,7 +60,7 @@ void hyperv_reset(struct vcpu *vcpu)
 		return;
 	}
 	vp = hyperv_vp(vcpu);
-	vp->assist = 0;
+	vp->state.assist = 0;
 	stimer_reset(vp);
 	synic_reset(vp);
 	/* At the VM's creation there is no board yet. */
@@ -84,18 +84,23 @@ static const uint8_t *code_of(const struct hyperv *h)
 	return guest_of(h->vm)->cpuid.intel ? code_intel : code_amd;
 }
 
+static void set_hypercall_msr(struct hyperv *h, uint64_t value)
+{
+	__atomic_store_n(&h->state.hypercall, value, __ATOMIC_RELAXED);
+}
+
 static void take_page_away(struct hyperv *h)
 {
-	uint64_t old = atomic_load(&h->hypercall);
+	uint64_t old = hyperv_hypercall_msr(h);
 	gpa_t page = gpa(old & HV_PAGE_ADDRESS);
 	uint8_t now[HYPERV_CODE_BYTES];
 
-	atomic_store(&h->hypercall, old & ~HV_PAGE_ENABLE);
+	set_hypercall_msr(h, old & ~HV_PAGE_ENABLE);
 	if ((old & HV_PAGE_ENABLE) == 0 || guest_mem_read(h->vm, page, now, sizeof(now)) != HV_OK ||
 	    memcmp(now, code_of(h), sizeof(now)) != 0) {
 		return;
 	}
-	if (guest_mem_write(h->vm, page, h->code_before, sizeof(now)) != HV_OK) {
+	if (guest_mem_write(h->vm, page, h->state.code_before, sizeof(now)) != HV_OK) {
 		log_debug("%s: the hypercall page is not RAM any more", h->vm->name);
 	}
 }
@@ -104,18 +109,22 @@ static bool show_page(struct hyperv *h, uint64_t value)
 {
 	gpa_t page = gpa(value & HV_PAGE_ADDRESS);
 
-	if (guest_mem_read(h->vm, page, h->code_before, HYPERV_CODE_BYTES) != HV_OK ||
+	if (gspace_ptr(&h->vm->gspace, page, PAGE_SIZE, true) == NULL) {
+		return false;
+	}
+	take_page_away(h);
+	if (guest_mem_read(h->vm, page, h->state.code_before, HYPERV_CODE_BYTES) != HV_OK ||
 	    guest_mem_write(h->vm, page, code_of(h), HYPERV_CODE_BYTES) != HV_OK) {
 		return false;
 	}
-	atomic_store(&h->hypercall, value);
+	set_hypercall_msr(h, value);
 	return true;
 }
 
 static void write_os_id(struct hyperv *h, uint64_t value)
 {
 	lock_acquire(&h->lock);
-	h->os_id = value;
+	h->state.os_id = value;
 	if (value == 0) {
 		take_page_away(h);
 	}
@@ -128,12 +137,13 @@ static bool write_hypercall(struct hyperv *h, uint64_t value)
 	bool ok = true;
 
 	lock_acquire(&h->lock);
-	if (h->os_id != 0 && (atomic_load(&h->hypercall) & HV_HYPERCALL_LOCKED) == 0) {
-		take_page_away(h);
+	/* Ignored while nobody has said who he is, and once it is locked. */
+	if (h->state.os_id != 0 && (hyperv_hypercall_msr(h) & HV_HYPERCALL_LOCKED) == 0) {
 		if ((value & HV_PAGE_ENABLE) != 0) {
 			ok = show_page(h, value);
 		} else {
-			atomic_store(&h->hypercall, value);
+			take_page_away(h);
+			set_hypercall_msr(h, value);
 		}
 	}
 	lock_release(&h->lock);
@@ -174,7 +184,7 @@ static void crash_text(struct vm *vm, uint64_t address, uint64_t size, char *tex
 /* Source: TLFS, "Guest Crash Enlightenment Interface". */
 static void write_crash_control(struct hyperv *h, uint64_t value)
 {
-	uint64_t p[ARRAY_SIZE(h->crash)];
+	uint64_t p[ARRAY_SIZE(h->state.crash)];
 	char text[CRASH_TEXT_MAX] = "";
 	bool tell;
 
@@ -182,7 +192,7 @@ static void write_crash_control(struct hyperv *h, uint64_t value)
 		return;
 	}
 	lock_acquire(&h->lock);
-	memcpy(p, h->crash, sizeof(p));
+	memcpy(p, h->state.crash, sizeof(p));
 	tell = h->crash_count < CRASHES_MAX;
 	h->crash_count += tell ? 1 : 0;
 	lock_release(&h->lock);
@@ -255,10 +265,10 @@ static bool read_basic(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 
 	switch (index) {
 	case MSR_HV_GUEST_OS_ID:
-		*value = locked_read(&h->lock, &h->os_id);
+		*value = locked_read(&h->lock, &h->state.os_id);
 		return true;
 	case MSR_HV_HYPERCALL:
-		*value = atomic_load(&h->hypercall);
+		*value = hyperv_hypercall_msr(h);
 		return true;
 	case MSR_HV_VP_INDEX:
 		*value = vcpu->index;
@@ -273,7 +283,7 @@ static bool read_basic(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		*value = hyperv_reference_time(vcpu);
 		return true;
 	case MSR_HV_REFERENCE_TSC:
-		*value = locked_read(&h->time_lock, &h->reference_tsc);
+		*value = locked_read(&h->time_lock, &h->state.reference_tsc);
 		return true;
 	case MSR_HV_TSC_FREQUENCY:
 		*value = clock_hz();
@@ -315,7 +325,7 @@ bool hyperv_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		return stimer_msr_read(vcpu, index, value);
 	}
 	if (is_crash_parameter(index)) {
-		*value = locked_read(&h->lock, &h->crash[index - MSR_HV_CRASH_P0]);
+		*value = locked_read(&h->lock, &h->state.crash[index - MSR_HV_CRASH_P0]);
 		return true;
 	}
 	return read_basic(vcpu, index, value);
@@ -365,7 +375,7 @@ bool hyperv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		return stimer_msr_write(vcpu, index, value);
 	}
 	if (is_crash_parameter(index)) {
-		locked_write(&h->lock, &h->crash[index - MSR_HV_CRASH_P0], value);
+		locked_write(&h->lock, &h->state.crash[index - MSR_HV_CRASH_P0], value);
 		return true;
 	}
 	return write_basic(vcpu, index, value);

@@ -83,7 +83,7 @@ static bool write_assist(struct vcpu *vcpu, uint64_t value)
 	if (!pv_write_eoi(vcpu, enable ? page.v | PV_ENABLED : 0)) {
 		return false;
 	}
-	hyperv_vp(vcpu)->assist = value;
+	hyperv_vp(vcpu)->state.assist = value;
 	return true;
 }
 
@@ -96,7 +96,7 @@ bool hyperv_apic_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		exit_sync_tpr_from_hw(vcpu);
 		return read_register(vcpu, TPR, value);
 	case MSR_HV_VP_ASSIST_PAGE:
-		*value = hyperv_vp(vcpu)->assist;
+		*value = hyperv_vp(vcpu)->state.assist;
 		return true;
 	default:
 		return false; /* the EOI is write-only */

@@ -30,8 +30,8 @@ void hyperv_cpuid(struct cpuid_regs *h, const struct cpuid_config *config)
 	uint32_t recommended = RECOMMENDATIONS;
 
 	/*
-	 * Where the CPU works on the LAPIC's registers by itself their MSRs would be exits, and it
-	 * knows no automatic EOI.
+	 * Where the CPU works on the LAPIC's registers by itself their MSRs would be exits, and an
+	 * automatic EOI comes late.
 	 */
 	recommended |=
 		config->virtual_interrupts ? HV_RECOMMEND_NO_AUTO_EOI : HV_RECOMMEND_APIC_MSRS;

@@ -144,7 +144,7 @@ static bool may_call(struct vcpu *vcpu)
 
 	the_backend->get_context(vcpu, &context);
 	return vcpu->vm->hyperv != NULL &&
-	       (atomic_load(&vcpu->vm->hyperv->hypercall) & HV_PAGE_ENABLE) != 0 &&
+	       (hyperv_hypercall_msr(vcpu->vm->hyperv) & HV_PAGE_ENABLE) != 0 &&
 	       (context.cr0 & CR0_PE) != 0 && context.cpl == 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of hv/hyperv.h share and nobody else sees.
+ * What the files of hv/hyperv.h share and nobody else sees. What a guest can see is in plain
+ * structures, apart from what wires it up.
  *
  * Locks, outermost first: ports, a VP's SynIC (no two at once), a LAPIC. `time_lock` is taken with
  * nothing held. What is marked "owner" belongs to the CPU that runs the vCPU.
@@ -13,11 +14,8 @@
 #include "hv/guest.h"
 #include "hv/hyperv.h"
 
-/* A synthetic timer; owner. */
-struct stimer {
-	struct vtimer vtimer;
-	struct hyperv_vp *vp;
-	unsigned index;
+/* What a guest can see of a synthetic timer; owner. */
+struct stimer_state {
 	uint64_t config;
 	uint64_t count;
 	uint64_t due;	    /* reference time of the next expiry; 0: not running */
@@ -25,15 +23,26 @@ struct stimer {
 	bool message_waits; /* the slot was not free */
 };
 
-/* What a virtual processor has of its own. */
+/* And of its virtual processor: plain data, whole. */
+struct hyperv_vp_state {
+	uint64_t assist; /* MSR_HV_VP_ASSIST_PAGE; owner */
+	/* The SynIC's registers; under the VP's lock, written by the owner only. */
+	uint64_t scontrol, siefp, simp;
+	uint64_t sint[HV_SINT_COUNT];
+	struct stimer_state timers[HV_STIMER_COUNT];
+};
+
+struct stimer {
+	struct vtimer vtimer;
+	struct hyperv_vp *vp;
+	unsigned index;
+};
+
 struct hyperv_vp {
 	struct vm *vm;
 	unsigned index;
-	uint64_t assist; /* MSR_HV_VP_ASSIST_PAGE; owner */
-	/* The SynIC's registers; under `lock`, written by the owner only. */
 	struct spinlock lock;
-	uint64_t scontrol, siefp, simp;
-	uint64_t sint[HV_SINT_COUNT];
+	struct hyperv_vp_state state;
 	struct stimer timers[HV_STIMER_COUNT];
 	_Atomic uint32_t fired; /* timers that went off, one bit each */
 };
@@ -54,23 +63,34 @@ struct hyperv_port {
 #define HYPERV_PORTS 32u
 #define HYPERV_CODE_BYTES 4u
 
-struct hyperv {
-	struct vm *vm;
-	/* The partition's MSRs; under `lock`. */
-	struct spinlock lock;
+/* What a guest can see of the partition: plain data, whole. */
+struct hyperv_state {
+	/* Under `lock`, but `hypercall` is also read without. */
 	uint64_t os_id;
-	uint64_t crash[MSR_HV_CRASH_P4 - MSR_HV_CRASH_P0 + 1];
-	unsigned crash_count; /* told so far */
-	_Atomic uint64_t hypercall;
+	uint64_t hypercall;
 	uint8_t code_before[HYPERV_CODE_BYTES]; /* what lay where the hypercall page begins */
-	struct spinlock time_lock;		/* the two below, and the page */
+	uint64_t crash[MSR_HV_CRASH_P4 - MSR_HV_CRASH_P0 + 1];
+	/* Under `time_lock`, as the page. */
 	uint64_t reference_tsc;
 	uint32_t sequence;
+};
+
+struct hyperv {
+	struct vm *vm;
+	struct spinlock lock;
+	struct spinlock time_lock;
+	struct hyperv_state state;
+	unsigned crash_count; /* told so far; under `lock` */
 	struct spinlock ports_lock;
 	struct hyperv_port ports[HYPERV_PORTS];
 	unsigned vp_count;
 	struct hyperv_vp vps[]; /* vp_count of them */
 };
+
+static inline uint64_t hyperv_hypercall_msr(const struct hyperv *h)
+{
+	return __atomic_load_n(&h->state.hypercall, __ATOMIC_RELAXED);
+}
 
 static inline struct hyperv_vp *hyperv_vp(struct vcpu *vcpu)
 {

@@ -70,14 +70,14 @@ static bool tscs_agree(const struct vm *vm)
 /* Neither 0 nor all-ones, which some guests take for 0. */
 static uint32_t next_sequence(struct hyperv *h)
 {
-	h->sequence = h->sequence >= UINT32_MAX - 1 ? 1 : h->sequence + 1;
-	return h->sequence;
+	h->state.sequence = h->state.sequence >= UINT32_MAX - 1 ? 1 : h->state.sequence + 1;
+	return h->state.sequence;
 }
 
 /* Not valid while it changes. Stores become visible in order; the fences are for the compiler. */
 static bool write_page_locked(struct hyperv *h)
 {
-	gpa_t at = gpa(h->reference_tsc & HV_PAGE_ADDRESS);
+	gpa_t at = gpa(h->state.reference_tsc & HV_PAGE_ADDRESS);
 	struct hv_tsc_page page = {.scale = scale()};
 	uint32_t sequence;
 
@@ -105,10 +105,10 @@ bool hyperv_write_reference_tsc(struct vcpu *vcpu, uint64_t value)
 	bool ok = true;
 
 	lock_acquire(&h->time_lock);
-	old = h->reference_tsc;
-	h->reference_tsc = value;
+	old = h->state.reference_tsc;
+	h->state.reference_tsc = value;
 	if ((value & HV_PAGE_ENABLE) != 0 && !write_page_locked(h)) {
-		h->reference_tsc = old;
+		h->state.reference_tsc = old;
 		ok = false;
 	}
 	lock_release(&h->time_lock);
@@ -123,7 +123,7 @@ void hyperv_tsc_changed(struct vcpu *vcpu)
 		return;
 	}
 	lock_acquire(&h->time_lock);
-	if ((h->reference_tsc & HV_PAGE_ENABLE) != 0) {
+	if ((h->state.reference_tsc & HV_PAGE_ENABLE) != 0) {
 		/* A page that is no RAM any more is not read either. */
 		(void)write_page_locked(h);
 	}

@@ -27,6 +27,7 @@
 #include "hv/probe.h"
 #include "hv/random.h"
 #include "hv/run.h"
+#include "hv/screen.h"
 #include "hv/setup.h"
 #include "hv/setup_uplink.h"
 #include "hv/vcpu.h"
@@ -94,6 +95,7 @@ static void take_input(void)
 {
 	platform_poll();
 	guest_offer_keys();
+	screen_poll();
 	monitor_poll();
 }
 
@@ -183,7 +185,13 @@ static void init_cpus(const struct handoff *handoff)
 	wait_for_cpus(cpus_start());
 }
 
-static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
+static void on_front(struct guest_console *c)
+{
+	screen_front(c != NULL ? container_of(c, struct guest, console) : NULL);
+}
+
+static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt,
+					       on_front};
 static const struct monitor_ops monitor_ops = {
 	.power_off = platform_power_off,
 	.reboot = platform_reboot,

@@ -59,7 +59,7 @@ void monitor_print(const char *fmt, ...)
 /* A command's answer is still to come: there is no prompt until then. */
 static bool is_busy(void)
 {
-	return monitor_top_active() || monitor_dump_active();
+	return monitor_top_active() || monitor_dump_active() || monitor_screenshot_active();
 }
 
 size_t monitor_prompt(char *buf, size_t cap)
@@ -193,6 +193,7 @@ static bool ends_answer(char c)
 	if (c != '\n') {
 		monitor_top_end();
 		monitor_dump_end();
+		monitor_screenshot_end();
 		draw_prompt();
 	}
 	return (c <= ' ' && c != KEY_ESC) || c == KEY_QUIT || c == KEY_DELETE;
@@ -203,6 +204,7 @@ void monitor_poll(void)
 	if (is_busy()) {
 		monitor_top_refresh();
 		monitor_dump_refresh();
+		monitor_screenshot_refresh();
 		if (!is_busy()) {
 			draw_prompt();
 		}

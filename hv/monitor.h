@@ -62,6 +62,8 @@ struct guest *monitor_guest(struct span *args);
 /* The number in `args`, or `fallback` when there is none; says so and returns false when it is not
  * a number. */
 bool monitor_number(struct span args, uint64_t fallback, uint64_t *out);
+/* `info windows NAME` (hv/monitor_windows.c). */
+void monitor_windows(struct span args);
 /* `set NAME KEY VALUE` (hv/monitor_set.c). */
 void monitor_set(struct span args);
 /* `top [N]` (hv/monitor_top.c): begins to count; the answer comes from monitor_top_refresh. */
@@ -84,3 +86,13 @@ void monitor_capture(struct span args);
 bool monitor_dump_active(void);
 void monitor_dump_refresh(void);
 void monitor_dump_end(void);
+/* `screenshot NAME`, which prints over some time as well, `keys`, `type`, `mouse`
+ * (hv/monitor_screen.c).
+ */
+void monitor_screenshot(struct span args);
+bool monitor_screenshot_active(void);
+void monitor_screenshot_refresh(void);
+void monitor_screenshot_end(void);
+void monitor_keys(struct span args);
+void monitor_type(struct span args);
+void monitor_mouse(struct span args);

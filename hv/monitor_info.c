@@ -145,6 +145,13 @@ static const struct {
 
 void monitor_info(struct span args)
 {
+	struct span rest = args;
+	struct span first;
+
+	if (span_next_word(&rest, &first) && span_eq(first, "windows")) {
+		monitor_windows(rest);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
 		if (span_eq(args, topics[i].name)) {
 			topics[i].print();
@@ -152,7 +159,8 @@ void monitor_info(struct span args)
 		}
 	}
 	monitor_print(
-		"info about what? machine, cpus, memory, disks, networks, isolation or policy\n");
+		"info about what? machine, cpus, memory, disks, networks, isolation, policy or "
+		"windows NAME\n");
 }
 
 /* What a vCPU does right now. */

@@ -30,6 +30,7 @@
 #include "hv/cpus.h"
 #include "hv/monitor.h"
 #include "hv/run.h"
+#include "hv/screen.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -53,6 +54,7 @@
 static struct {
 	struct uart uart;
 	struct fbcon screen;
+	bool red_first;
 	struct ps2kbd keyboard;
 	struct acpi_info acpi;
 	struct power_config power;
@@ -127,6 +129,7 @@ void platform_screen(const struct handoff *handoff)
 		log_info("screen: no linear framebuffer");
 		return;
 	}
+	host.red_first = fb->format == HANDOFF_PIXEL_RGBX;
 	config.pixels = space_map_device(hpa(fb->base), fb->size, PT_WC);
 	if (fbcon_memory(&config) != 0) {
 		memory = pool_alloc(fbcon_memory(&config));
@@ -138,6 +141,37 @@ void platform_screen(const struct handoff *handoff)
 	}
 	show_log_so_far();
 	log_info("screen: %ux%u at 0x%lx", fb->width, fb->height, fb->base);
+}
+
+bool platform_screen_take(struct platform_canvas *out)
+{
+	const struct fbcon_config *c = &host.screen.config;
+
+	if (!host.screen.present) {
+		return false;
+	}
+	fbcon_hide(&host.screen);
+	*out = (struct platform_canvas){.pixels = c->pixels,
+					.width = c->width,
+					.height = c->height,
+					.stride = c->stride,
+					.red_first = host.red_first};
+	return true;
+}
+
+void platform_screen_blank(void)
+{
+	fbcon_blank(&host.screen);
+}
+
+void platform_screen_give_back(void)
+{
+	lock_acquire(&host.output);
+	fbcon_show(&host.screen);
+	if (host.screen.present && !host.draw_timer.armed) {
+		timer_arm(&host.draw_timer, clock_now() + clock_ns_to_ticks(DRAW_NS));
+	}
+	lock_release(&host.output);
 }
 
 /* --- facts --- */
@@ -354,27 +388,62 @@ void platform_input(void)
 	}
 }
 
-/* The next byte that somebody typed. */
-static bool next_key(char *c)
+/* host.output held. */
+static void poll_devices(void)
 {
-	bool any;
-
-	lock_acquire(&host.output);
 	if (host.polled) {
 		uart_poll(&host.uart);
 		ps2kbd_poll(&host.keyboard);
 	}
-	any = uart_read(&host.uart, c) || ps2kbd_read(&host.keyboard, c);
+}
+
+/* The next byte from the serial port. */
+static bool next_char(char *c)
+{
+	bool any;
+
+	lock_acquire(&host.output);
+	poll_devices();
+	any = uart_read(&host.uart, c);
 	lock_release(&host.output);
 	return any;
 }
 
+static bool next_code(uint8_t *code)
+{
+	bool any;
+
+	lock_acquire(&host.output);
+	poll_devices();
+	any = ps2kbd_read(&host.keyboard, code);
+	lock_release(&host.output);
+	return any;
+}
+
+/* For the guest in front, or as characters for the console; modifiers are noted in any case. */
+static void take_code(uint8_t code)
+{
+	char text[PS2KBD_SEQUENCE];
+	size_t n = ps2kbd_translate(&host.keyboard, code, text);
+
+	if (screen_code(code)) {
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		console_key(text[i]);
+	}
+}
+
 void platform_poll(void)
 {
+	uint8_t code;
 	char c;
 
-	while (next_key(&c)) {
+	while (next_char(&c)) {
 		console_key(c);
+	}
+	while (next_code(&code)) {
+		take_code(code);
 	}
 }
 

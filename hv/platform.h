@@ -17,6 +17,20 @@
 void platform_early_console(const struct handoff *handoff);
 /* Framebuffer console, after mm_init. */
 void platform_screen(const struct handoff *handoff);
+/* The machine's screen for whoever draws on it. */
+struct platform_canvas {
+	uint32_t *pixels;
+	uint32_t width; /* pixels */
+	uint32_t height;
+	uint32_t stride; /* pixels per scan line */
+	bool red_first;	 /* red in the lowest byte of a pixel, else blue */
+};
+/* Takes the screen, blank, from the text console. False: there is none. */
+bool platform_screen_take(struct platform_canvas *out);
+/* All black; only while it is taken. */
+void platform_screen_blank(void);
+/* Blank again, then with the text console's text. */
+void platform_screen_give_back(void);
 /* ACPI tables, power control, TSC frequency, time of day. */
 enum hv_status platform_facts(const struct handoff *handoff) HV_MUST_CHECK;
 /* Interrupt controllers and the host timer of the boot CPU. */

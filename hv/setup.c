@@ -153,6 +153,7 @@ static struct guest *add_guest(const struct guest_config *config)
 		g->uefi_code = file_at(config->uefi_code);
 		g->uefi_vars = file_at(config->uefi_vars);
 		g->vgabios = file_at(config->vgabios);
+		g->linuxboot = file_at(config->linuxboot);
 	}
 	for (unsigned i = 0; g != NULL && i < config->module_count; i++) {
 		g->modules[i] = file_at(config->modules[i].file);

@@ -37,19 +37,25 @@ void stimer_init(struct hyperv_vp *vp)
 	}
 }
 
+static struct stimer_state *state_of(const struct stimer *t)
+{
+	return &t->vp->state.timers[t->index];
+}
+
 static void stop(struct stimer *t)
 {
+	struct stimer_state *s = state_of(t);
+
 	vtimer_cancel(&t->vtimer);
-	t->due = 0;
-	t->message_waits = false;
+	s->due = 0;
+	s->message_waits = false;
 }
 
 void stimer_reset(struct hyperv_vp *vp)
 {
 	for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
 		stop(&vp->timers[i]);
-		vp->timers[i].config = 0;
-		vp->timers[i].count = 0;
+		vp->state.timers[i] = (struct stimer_state){0};
 	}
 	atomic_store(&vp->fired, 0);
 }
@@ -58,31 +64,32 @@ void stimer_reset(struct hyperv_vp *vp)
 
 static bool post_expiry(struct vcpu *vcpu, const struct stimer *t)
 {
+	const struct stimer_state *s = state_of(t);
 	struct hv_timer_message body = {.index = t->index,
-					.expiration = t->expired,
+					.expiration = s->expired,
 					.delivery = hyperv_reference_time(vcpu)};
 	struct hv_message message = {.type = HV_MESSAGE_TIMER_EXPIRED,
 				     .payload_size = sizeof(body)};
 
 	memcpy(message.payload, &body, sizeof(body));
-	return synic_post(t->vp, (unsigned)bits_get(t->config, HV_STIMER_SINT), &message);
+	return synic_post(t->vp, (unsigned)bits_get(s->config, HV_STIMER_SINT), &message);
 }
 
 /* The first multiple of the period behind `now`; a tick that nobody waits for costs nothing. */
-static void next_period(struct stimer *t, uint64_t now)
+static void next_period(struct stimer_state *s, uint64_t now)
 {
-	uint64_t late = now - t->due;
-
-	if (t->count < MERGE) {
-		t->due = now + MERGE;
+	if (s->count < MERGE) {
+		s->due = now + MERGE;
+	} else if (s->count <= UINT64_MAX - now) {
+		s->due += ((now - s->due) / s->count + 1) * s->count;
 	} else {
-		t->due += t->count <= UINT64_MAX - t->due ? (late / t->count + 1) * t->count : 0;
+		s->due = UINT64_MAX;
 	}
 }
 
 static void arm(struct stimer *t)
 {
-	vtimer_arm(&t->vtimer, hyperv_tick_of(t->due));
+	vtimer_arm(&t->vtimer, hyperv_tick_of(state_of(t)->due));
 }
 
 /*
@@ -91,26 +98,30 @@ static void arm(struct stimer *t)
  */
 static void tell(struct vcpu *vcpu, struct stimer *t)
 {
-	if ((t->config & HV_STIMER_DIRECT) != 0) {
+	struct stimer_state *s = state_of(t);
+
+	if ((s->config & HV_STIMER_DIRECT) != 0) {
 		lapic_interrupt(hyperv_lapic(t->vp),
-				(uint8_t)bits_get(t->config, HV_STIMER_VECTOR));
+				(uint8_t)bits_get(s->config, HV_STIMER_VECTOR));
 	} else if (!post_expiry(vcpu, t)) {
-		t->message_waits =
-			(t->config & HV_STIMER_PERIODIC) == 0 || (t->config & HV_STIMER_LAZY) == 0;
+		s->message_waits =
+			(s->config & HV_STIMER_PERIODIC) == 0 || (s->config & HV_STIMER_LAZY) == 0;
 	}
 }
 
 static void expire(struct vcpu *vcpu, struct stimer *t, uint64_t now)
 {
-	t->expired = t->due;
+	struct stimer_state *s = state_of(t);
+
+	s->expired = s->due;
 	tell(vcpu, t);
-	if ((t->config & HV_STIMER_PERIODIC) == 0) {
-		t->config &= ~HV_STIMER_ENABLE;
-		t->due = 0;
+	if ((s->config & HV_STIMER_PERIODIC) == 0) {
+		s->config &= ~HV_STIMER_ENABLE;
+		s->due = 0;
 		return;
 	}
-	next_period(t, now);
-	if (!t->message_waits) {
+	next_period(s, now);
+	if (!s->message_waits) {
 		arm(t);
 	}
 }
@@ -118,12 +129,13 @@ static void expire(struct vcpu *vcpu, struct stimer *t, uint64_t now)
 /* Takes what is due of one that runs, or waits for it. */
 static void advance(struct vcpu *vcpu, struct stimer *t)
 {
+	const struct stimer_state *s = state_of(t);
 	uint64_t now = hyperv_reference_time(vcpu);
 
-	if (t->due == 0 || t->message_waits) {
+	if (s->due == 0 || s->message_waits) {
 		return;
 	}
-	if (now >= t->due) {
+	if (now >= s->due) {
 		expire(vcpu, t, now);
 	} else {
 		arm(t);
@@ -146,9 +158,10 @@ void stimer_retry(struct vcpu *vcpu)
 
 	for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
 		struct stimer *t = &vp->timers[i];
+		struct stimer_state *s = state_of(t);
 
-		if (t->message_waits && post_expiry(vcpu, t)) {
-			t->message_waits = false;
+		if (s->message_waits && post_expiry(vcpu, t)) {
+			s->message_waits = false;
 			advance(vcpu, t);
 		}
 	}
@@ -158,16 +171,17 @@ void stimer_retry(struct vcpu *vcpu)
 
 static void start(struct vcpu *vcpu, struct stimer *t)
 {
+	struct stimer_state *s = state_of(t);
 	uint64_t now = hyperv_reference_time(vcpu);
 
 	stop(t);
-	if ((t->config & HV_STIMER_ENABLE) == 0 || t->count == 0) {
+	if ((s->config & HV_STIMER_ENABLE) == 0 || s->count == 0) {
 		return;
 	}
-	if ((t->config & HV_STIMER_PERIODIC) != 0) {
-		t->due = t->count < UINT64_MAX - now ? now + t->count : UINT64_MAX;
+	if ((s->config & HV_STIMER_PERIODIC) != 0) {
+		s->due = s->count < UINT64_MAX - now ? now + s->count : UINT64_MAX;
 	} else {
-		t->due = t->count;
+		s->due = s->count;
 	}
 	advance(vcpu, t);
 }
@@ -179,17 +193,19 @@ static void write_config(struct vcpu *vcpu, struct stimer *t, uint64_t value)
 	if ((value & HV_STIMER_DIRECT) == 0 && (value & HV_STIMER_SINT) == 0) {
 		value &= ~HV_STIMER_ENABLE;
 	}
-	t->config = value;
+	state_of(t)->config = value;
 	start(vcpu, t);
 }
 
 static void write_count(struct vcpu *vcpu, struct stimer *t, uint64_t value)
 {
-	t->count = value;
+	struct stimer_state *s = state_of(t);
+
+	s->count = value;
 	if (value == 0) {
-		t->config &= ~HV_STIMER_ENABLE;
-	} else if ((t->config & HV_STIMER_AUTO_ENABLE) != 0) {
-		t->config |= HV_STIMER_ENABLE;
+		s->config &= ~HV_STIMER_ENABLE;
+	} else if ((s->config & HV_STIMER_AUTO_ENABLE) != 0) {
+		s->config |= HV_STIMER_ENABLE;
 	}
 	start(vcpu, t);
 }
@@ -206,9 +222,9 @@ static bool is_count(uint32_t index)
 
 bool stimer_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 {
-	const struct stimer *t = timer_at(vcpu, index);
+	const struct stimer_state *s = state_of(timer_at(vcpu, index));
 
-	*value = is_count(index) ? t->count : t->config;
+	*value = is_count(index) ? s->count : s->config;
 	return true;
 }
 

@@ -21,11 +21,11 @@
 void synic_reset(struct hyperv_vp *vp)
 {
 	lock_acquire(&vp->lock);
-	vp->scontrol = 0;
-	vp->siefp = 0;
-	vp->simp = 0;
+	vp->state.scontrol = 0;
+	vp->state.siefp = 0;
+	vp->state.simp = 0;
 	for (unsigned i = 0; i < HV_SINT_COUNT; i++) {
-		vp->sint[i] = HV_SINT_MASKED;
+		vp->state.sint[i] = HV_SINT_MASKED;
 	}
 	lock_release(&vp->lock);
 }
@@ -35,13 +35,14 @@ void synic_reset(struct hyperv_vp *vp)
 /* Whether messages and events may be put there: a masked SINT that is polled takes them, too. */
 static bool takes_locked(const struct hyperv_vp *vp, unsigned sint)
 {
-	return (vp->scontrol & HV_SCONTROL_ENABLE) != 0 &&
-	       ((vp->sint[sint] & HV_SINT_MASKED) == 0 || (vp->sint[sint] & HV_SINT_POLLED) != 0);
+	return (vp->state.scontrol & HV_SCONTROL_ENABLE) != 0 &&
+	       ((vp->state.sint[sint] & HV_SINT_MASKED) == 0 ||
+		(vp->state.sint[sint] & HV_SINT_POLLED) != 0);
 }
 
 static void raise_locked(const struct hyperv_vp *vp, unsigned sint)
 {
-	uint64_t value = vp->sint[sint];
+	uint64_t value = vp->state.sint[sint];
 
 	if ((value & (HV_SINT_MASKED | HV_SINT_POLLED)) == 0) {
 		lapic_interrupt(hyperv_lapic(vp), (uint8_t)(value & HV_SINT_VECTOR));
@@ -63,8 +64,8 @@ static void show_auto_eoi(struct hyperv_vp *vp)
 	struct vecset set = {0};
 
 	for (unsigned i = 0; i < HV_SINT_COUNT; i++) {
-		if ((vp->sint[i] & (HV_SINT_MASKED | HV_SINT_AUTO_EOI)) == HV_SINT_AUTO_EOI) {
-			vecset_add(&set, (uint8_t)(vp->sint[i] & HV_SINT_VECTOR));
+		if ((vp->state.sint[i] & (HV_SINT_MASKED | HV_SINT_AUTO_EOI)) == HV_SINT_AUTO_EOI) {
+			vecset_add(&set, (uint8_t)(vp->state.sint[i] & HV_SINT_VECTOR));
 		}
 	}
 	lapic_set_auto_eoi(hyperv_lapic(vp), &set);
@@ -122,8 +123,8 @@ bool synic_post(struct hyperv_vp *vp, unsigned sint, const struct hv_message *me
 	bool done = false;
 
 	lock_acquire(&vp->lock);
-	if (takes_locked(vp, sint) && (vp->simp & HV_PAGE_ENABLE) != 0) {
-		gpa_t slot = part_of(vp->simp, sint, sizeof(*message));
+	if (takes_locked(vp, sint) && (vp->state.simp & HV_PAGE_ENABLE) != 0) {
+		gpa_t slot = part_of(vp->state.simp, sint, sizeof(*message));
 
 		done = slot_free(vp->vm, slot) && fill_slot(vp->vm, slot, message);
 		if (done) {
@@ -142,8 +143,8 @@ bool synic_signal(struct hyperv_vp *vp, unsigned sint, unsigned flag)
 	uint32_t bit = BIT32(flag % 32);
 
 	lock_acquire(&vp->lock);
-	if (takes_locked(vp, sint) && (vp->siefp & HV_PAGE_ENABLE) != 0) {
-		gpa_t flags = part_of(vp->siefp, sint, HV_EVENT_BYTES);
+	if (takes_locked(vp, sint) && (vp->state.siefp & HV_PAGE_ENABLE) != 0) {
+		gpa_t flags = part_of(vp->state.siefp, sint, HV_EVENT_BYTES);
 
 		word = gspace_ptr(&vp->vm->gspace, gpa(flags.v + flag / 32 * sizeof(*word)),
 				  sizeof(*word), true);
@@ -164,16 +165,16 @@ bool synic_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 
 	switch (index) {
 	case MSR_HV_SCONTROL:
-		*value = vp->scontrol;
+		*value = vp->state.scontrol;
 		return true;
 	case MSR_HV_SVERSION:
 		*value = HV_SVERSION;
 		return true;
 	case MSR_HV_SIEFP:
-		*value = vp->siefp;
+		*value = vp->state.siefp;
 		return true;
 	case MSR_HV_SIMP:
-		*value = vp->simp;
+		*value = vp->state.simp;
 		return true;
 	case MSR_HV_EOM:
 		*value = 0;
@@ -182,7 +183,7 @@ bool synic_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		if (index < MSR_HV_SINT0) {
 			return false;
 		}
-		*value = vp->sint[index - MSR_HV_SINT0];
+		*value = vp->state.sint[index - MSR_HV_SINT0];
 		return true;
 	}
 }
@@ -211,7 +212,7 @@ static bool write_sint(struct hyperv_vp *vp, unsigned sint, uint64_t value)
 	if ((value & HV_SINT_MASKED) == 0 && (value & HV_SINT_VECTOR) < FIRST_VECTOR) {
 		return false;
 	}
-	vp->sint[sint] = value;
+	vp->state.sint[sint] = value;
 	show_auto_eoi(vp);
 	return true;
 }
@@ -220,12 +221,12 @@ static bool write_locked(struct hyperv_vp *vp, uint32_t index, uint64_t value)
 {
 	switch (index) {
 	case MSR_HV_SCONTROL:
-		vp->scontrol = value;
+		vp->state.scontrol = value;
 		return true;
 	case MSR_HV_SIEFP:
-		return write_page(vp, &vp->siefp, value);
+		return write_page(vp, &vp->state.siefp, value);
 	case MSR_HV_SIMP:
-		return write_page(vp, &vp->simp, value);
+		return write_page(vp, &vp->state.simp, value);
 	case MSR_HV_EOM:
 		return true;
 	default:

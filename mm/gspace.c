@@ -271,6 +271,9 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write)
 	const struct gspace_region *r = gspace_find_region(g, addr.v);
 	enum hv_status status = HV_OK;
 
+	if (r == NULL && gspace_in_view(g, addr.v)) {
+		return GSPACE_FAULT_RETRY;
+	}
 	if (r == NULL || addr.v - r->base >= r->populated || gspace_is_hidden(r)) {
 		return GSPACE_FAULT_MMIO;
 	}
@@ -320,9 +323,10 @@ static enum hv_status allow_code(struct gspace *g, uint64_t addr)
 enum gspace_fault gspace_fetch_fault(struct gspace *g, gpa_t addr)
 {
 	enum gspace_fault fault = gspace_fault(g, addr, false);
+	const struct gspace_region *r = gspace_find_region(g, addr.v);
 	enum hv_status status;
 
-	if (fault == GSPACE_FAULT_RETRY && gspace_find_region(g, addr.v)->device) {
+	if (fault == GSPACE_FAULT_RETRY && (r == NULL || r->device)) {
 		return GSPACE_FAULT_MMIO;
 	}
 	if (fault != GSPACE_FAULT_RETRY || g->code_level == PT_LEVEL_1G) {
@@ -477,6 +481,7 @@ bool gspace_fini_step(struct gspace *g, uint64_t budget)
 	};
 
 	gspace_fini_roms(g);
+	gspace_fini_video(g, &b.budget);
 	give_back_pending(g, &b);
 	gspace_fini_release(g, &b.budget);
 	if (b.budget != 0) {

@@ -59,6 +59,24 @@ struct gspace_release {
 	struct gspace_parked parked[GSPACE_PARKED_MAX];
 };
 
+/* Where the guest sees a part of its video memory. */
+struct gspace_view {
+	uint64_t base;	 /* guest-physical */
+	uint64_t offset; /* into the video memory */
+	uint64_t size;	 /* 0: nowhere; read without the lock */
+};
+
+#define GSPACE_VIEWS 2u
+/* In the window, beyond any address of a guest's RAM. */
+#define GSPACE_VIDEO_MAX 0x10000000ull
+#define GSPACE_VIDEO_HOME (VM_WINDOW_SIZE - GSPACE_VIDEO_MAX)
+
+/* Covered by gspace.lock, once vCPUs run. */
+struct gspace_video {
+	uint64_t size; /* taken */
+	struct gspace_view views[GSPACE_VIEWS];
+};
+
 struct gspace {
 	uint16_t owner; /* frame owner id of the VM */
 	struct pt stage2;
@@ -76,6 +94,7 @@ struct gspace {
 	uint64_t pending_size; /* 0: none */
 	uint64_t pending_zeroed;
 	uint64_t fini_at; /* guest-physical: what gspace_fini_step has given back so far */
+	struct gspace_video video;
 	struct gspace_release *release; /* NULL: RAM cannot be given back while the guest runs */
 };
 
@@ -146,6 +165,26 @@ enum hv_status gspace_show_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
  * the window. HV_E_RANGE when it is anything else; HV_E_NO_MEMORY.
  */
 enum hv_status gspace_access_rom(struct gspace *g, gpa_t addr, uint64_t size) HV_MUST_CHECK;
+
+/*
+ * Video memory is the guest's own and lies where a device's registers say, at several places or
+ * nowhere. The hypervisor always has it in the window, at GSPACE_VIDEO_HOME. It is not RAM:
+ * guest_mem_read and guest_mem_write do not find it, and no code runs from it.
+ */
+
+/* Takes `size` bytes, zeroed; once, before vCPUs run. HV_E_RANGE; HV_E_NO_MEMORY leaves what was
+ * taken. */
+enum hv_status gspace_add_video(struct gspace *g, uint64_t size) HV_MUST_CHECK;
+/* Its first byte, valid while g->host is current. */
+void *gspace_video_ptr(void);
+/*
+ * Moves view `view` to where `wanted` says; size 0: nowhere. The vCPUs have to flush before the old
+ * place is gone for good, which is up to the caller. Then the guest sees nothing at the new place:
+ * HV_E_RANGE when it is not all video memory, or not page-aligned, HV_E_EXISTS when memory of the
+ * guest or the other view is there, HV_E_NO_MEMORY.
+ */
+enum hv_status gspace_show_video(struct gspace *g, unsigned view,
+				 const struct gspace_view *wanted) HV_MUST_CHECK;
 
 enum gspace_fault {
 	GSPACE_FAULT_RETRY,	/* resolved: run the guest again */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mm/gspace.c, mm/release.c and mm/rom.c share of a guest's physical address space. */
+/* What mm/gspace.c, mm/release.c, mm/rom.c and mm/video.c share of a guest's physical address
+ * space. */
 #pragma once
 
 #include "mm/gspace.h"
@@ -51,3 +52,11 @@ uint64_t gspace_hidden_bytes(const struct gspace *g, uint64_t addr);
 uint64_t gspace_hidden_total(const struct gspace *g);
 /* The end of the guest: its frames are all in the second stage again. */
 void gspace_fini_roms(struct gspace *g);
+
+/* Whether the guest sees video memory there. Without the lock: may be old. */
+bool gspace_in_view(const struct gspace *g, uint64_t addr);
+/* Bytes of video memory in the second stage, once per view. Under lock. */
+uint64_t gspace_video_surplus(const struct gspace *g);
+/* The end of the guest: frees video memory, `*budget` bytes of it or a little more, which it
+ * lowers. */
+void gspace_fini_video(struct gspace *g, uint64_t *budget);

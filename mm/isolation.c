@@ -51,13 +51,16 @@ static const char *judge(const struct gspace *g, const struct frame *f, struct p
 
 /*
  * How many bytes from `at` in the window's leaf on the second stage has at the same place, has
- * given up before the window does, or has hidden; 0: it differs.
+ * given up before the window does, has hidden, or shows elsewhere; 0: it differs.
  */
 static uint64_t agreed_bytes(const struct gspace *g, const struct pt_leaf *leaf, uint64_t at)
 {
 	uint64_t addr = leaf->va - VM_WINDOW_BASE + at;
 	struct pt_leaf other;
 
+	if (addr >= GSPACE_VIDEO_HOME) {
+		return GSPACE_VIDEO_HOME + g->video.size - addr;
+	}
 	if (!pt_lookup(&g->stage2, addr, &other)) {
 		return max_u64(gspace_parked_bytes(g, addr, hpa(leaf->pa.v + at)),
 			       gspace_hidden_bytes(g, addr));
@@ -123,7 +126,8 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 
 	pt_walk(&g->stage2, g->fini_at, BIT(48) - g->fini_at, check_leaf, &stage2);
 	pt_walk(&g->host.pt, VM_WINDOW_BASE + g->fini_at, size, check_leaf, &window);
-	if (stage2.bytes + gspace_window_only(g) + gspace_hidden_total(g) != window.bytes) {
+	if (stage2.bytes + gspace_window_only(g) + gspace_hidden_total(g) + g->video.size !=
+	    window.bytes + gspace_video_surplus(g)) {
 		violation(report, hpa(0), "window and second stage differ");
 	}
 	if (!space_shares_core(&g->host)) {

@@ -52,7 +52,7 @@ struct ahci_cursor {
 	uint32_t entries; /* from there on */
 	uint64_t address; /* of the next byte */
 	uint32_t left;	  /* bytes of the present entry */
-	bool marked;	  /* one that is used up has its interrupt bit set */
+	bool marked;	  /* one that was reached has its interrupt bit set */
 };
 
 /* What a slot of the command list came to. */

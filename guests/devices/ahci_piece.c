@@ -269,37 +269,45 @@ static uint32_t piece_bytes(const struct ahci_unit *u, const struct ahci_command
 	return (uint32_t)align_down(there, d->block_size);
 }
 
+/* As much of `bytes` as a buffer is left for. False: none, or no piece. */
+static bool send_piece(struct ahci_unit *u, struct ahci_command *c, uint32_t bytes)
+{
+	struct ahci_piece *p = take_piece(u, c);
+
+	if (p == NULL) {
+		return false;
+	}
+	p->buffer = bounce_take(&u->bounce, (unsigned)((bytes + PAGE_SIZE - 1) / PAGE_SIZE));
+	if (p->buffer.count == 0) {
+		give_piece(u, p);
+		return false;
+	}
+	buffer_data(u, c, p, (uint32_t)min_u64(bytes, p->buffer.count * PAGE_SIZE));
+	return true;
+}
+
+/* The device would wait for the rest of its data. */
+static void end_short(struct ahci_command *c)
+{
+	note(c, HV_E_INVALID, next_sector(c));
+	c->overflow = true;
+	c->sent = c->op.bytes;
+}
+
 bool ahci_send_data(struct ahci_unit *u, struct ahci_command *c, uint64_t *cost)
 {
 	uint32_t entries = c->data.entries;
-	struct ahci_piece *p;
 	bool ok;
 	uint32_t bytes = piece_bytes(u, c, &ok);
 
 	*cost = bytes;
 	if (!ok) {
 		ahci_stop(u, AHCI_PXIS_HBFS);
-		return true;
-	}
-	if (bytes == 0) {
-		/* The device would wait for the rest of its data. */
-		note(c, HV_E_INVALID, next_sector(c));
-		c->overflow = true;
-		c->sent = c->op.bytes;
-		return true;
-	}
-	if (c->op.action == ATA_DO_VERIFY || !copy_data(u, c, bytes)) {
-		p = take_piece(u, c);
-		if (p == NULL) {
-			return false;
-		}
-		p->buffer =
-			bounce_take(&u->bounce, (unsigned)((bytes + PAGE_SIZE - 1) / PAGE_SIZE));
-		if (p->buffer.count == 0) {
-			give_piece(u, p);
-			return false;
-		}
-		buffer_data(u, c, p, (uint32_t)min_u64(bytes, p->buffer.count * PAGE_SIZE));
+	} else if (bytes == 0) {
+		end_short(c);
+	} else if ((c->op.action == ATA_DO_VERIFY || !copy_data(u, c, bytes)) &&
+		   !send_piece(u, c, bytes)) {
+		return false;
 	}
 	*cost += (uint64_t)(entries - c->data.entries) * AHCI_COST_REGION;
 	return true;

@@ -87,12 +87,20 @@ static void link_up(struct ahci_unit *u)
 	ahci_unit_reset_device(u);
 }
 
+/* As fast as PxSCTL lets it. */
+static uint32_t link_speed(const struct ahci_unit *u)
+{
+	uint64_t limit = bits_get(u->state.sctl, AHCI_PXSCTL_SPD);
+
+	return limit == 0 ? AHCI_SPEED_GEN2 : (uint32_t)min_u64(limit, AHCI_SPEED_GEN2);
+}
+
 static uint32_t link_status(const struct ahci_unit *u)
 {
 	switch (bits_get(u->state.sctl, AHCI_PXSCTL_DET)) {
 	case AHCI_DET_NONE:
 		return (uint32_t)(bits_set(0, AHCI_PXSSTS_DET, AHCI_DET_PRESENT) |
-				  bits_set(0, AHCI_PXSSTS_SPD, AHCI_SPEED_GEN2) |
+				  bits_set(0, AHCI_PXSSTS_SPD, link_speed(u)) |
 				  bits_set(0, AHCI_PXSSTS_IPM, AHCI_IPM_ACTIVE));
 	case AHCI_DET_OFFLINE:
 		return AHCI_DET_OFFLINE;

@@ -5,6 +5,7 @@
  *
  *	keyboard --bytes--> translation --+--> output buffer --> port 0x60, IRQ 1
  *	controller's answer --------------+
+ *	mouse ----------------------------+		     IRQ 12
  */
 #include "guests/devices/i8042.h"
 
@@ -36,6 +37,7 @@
 
 #define SELF_TEST_PASSED 0x55u
 #define KEYBOARD_TEST_PASSED 0x00u
+#define MOUSE_TEST_PASSED 0x00u
 #define MOUSE_TEST_CLOCK_LOW 0x01u /* the mouse port's clock line is stuck */
 #define MOUSE_NO_ANSWER 0xfeu
 #define INPUT_PORT_UNLOCKED 0x80u
@@ -79,11 +81,31 @@ static bool translate(struct i8042 *k, uint8_t *byte)
 	return true;
 }
 
-/* Fills the empty output buffer: the controller's answer first, then the keyboard's next byte. */
-static void refill(struct i8042 *k)
+static void refill_from_keyboard(struct i8042 *k)
 {
 	uint8_t byte;
 
+	while (!k->output.valid && (k->ram[0] & I8042_MODE_KEYBOARD_OFF) == 0 &&
+	       ps2_keyboard_send(&k->keyboard, &byte)) {
+		if (translate(k, &byte)) {
+			k->output = (struct i8042_byte){.value = byte, .valid = true};
+		}
+	}
+}
+
+static void refill_from_mouse(struct i8042 *k)
+{
+	uint8_t byte;
+
+	if (!k->output.valid && k->cfg.mouse && (k->ram[0] & I8042_MODE_MOUSE_OFF) == 0 &&
+	    ps2_mouse_send(&k->mouse, &byte)) {
+		k->output = (struct i8042_byte){.value = byte, .valid = true, .mouse = true};
+	}
+}
+
+/* Fills the empty output buffer: the controller's answer first, then what the keyboard has. */
+static void refill(struct i8042 *k)
+{
 	if (k->output.valid) {
 		return;
 	}
@@ -92,13 +114,8 @@ static void refill(struct i8042 *k)
 		k->answer.valid = false;
 		return;
 	}
-	while ((k->ram[0] & I8042_MODE_KEYBOARD_OFF) == 0 &&
-	       ps2_keyboard_send(&k->keyboard, &byte)) {
-		if (translate(k, &byte)) {
-			k->output = (struct i8042_byte){.value = byte, .valid = true};
-			return;
-		}
-	}
+	refill_from_keyboard(k);
+	refill_from_mouse(k);
 }
 
 static void answer(struct i8042 *k, uint8_t value)
@@ -213,7 +230,7 @@ static void write_command(struct i8042 *k, uint8_t command)
 	k->command = 0;
 	switch (command) {
 	case CMD_MOUSE_TEST:
-		answer(k, MOUSE_TEST_CLOCK_LOW);
+		answer(k, (uint8_t)(k->cfg.mouse ? MOUSE_TEST_PASSED : MOUSE_TEST_CLOCK_LOW));
 		break;
 	case CMD_SELF_TEST:
 		set_mode(k, I8042_MODE_SYSTEM, 0);
@@ -249,6 +266,17 @@ static void write_command(struct i8042 *k, uint8_t command)
 	}
 }
 
+static void write_mouse(struct i8042 *k, uint8_t value)
+{
+	if (k->cfg.mouse) {
+		set_mode(k, 0, I8042_MODE_MOUSE_OFF);
+		ps2_mouse_receive(&k->mouse, value);
+	} else {
+		k->answer = (struct i8042_byte){
+			.value = MOUSE_NO_ANSWER, .valid = true, .mouse = true, .timeout = true};
+	}
+}
+
 /* The byte that a command waits for, or one for the keyboard, which that switches on. */
 static void write_data(struct i8042 *k, uint8_t value)
 {
@@ -264,12 +292,13 @@ static void write_data(struct i8042 *k, uint8_t value)
 		write_output_port(k, value);
 		break;
 	case CMD_KEYBOARD_LOOP:
-	case CMD_MOUSE_LOOP: /* there is no mouse port: the byte does not look like a mouse's */
+	case CMD_MOUSE_LOOP:
 		answer(k, value);
+		/* Without a mouse port the byte does not look like a mouse's. */
+		k->answer.mouse = command == CMD_MOUSE_LOOP && k->cfg.mouse;
 		break;
 	case CMD_WRITE_MOUSE:
-		k->answer = (struct i8042_byte){
-			.value = MOUSE_NO_ANSWER, .valid = true, .mouse = true, .timeout = true};
+		write_mouse(k, value);
 		break;
 	default:
 		k->ram[command & RAM_INDEX] = value;
@@ -350,6 +379,7 @@ static void i8042_write(struct vdev *dev, const struct vdev_access *a, uint64_t 
 static void power_on(struct i8042 *k)
 {
 	ps2_keyboard_init(&k->keyboard);
+	ps2_mouse_init(&k->mouse);
 	for (unsigned i = 0; i < I8042_RAM; i++) {
 		k->ram[i] = 0;
 	}
@@ -398,4 +428,16 @@ bool i8042_key(struct i8042 *k, const uint8_t *set1, size_t n)
 	update_irqs(k);
 	lock_release(&k->dev.lock);
 	return taken;
+}
+
+void i8042_move(struct i8042 *k, const struct ps2_movement *by)
+{
+	if (!k->cfg.mouse) {
+		return;
+	}
+	lock_acquire(&k->dev.lock);
+	ps2_mouse_move(&k->mouse, by);
+	refill(k);
+	update_irqs(k);
+	lock_release(&k->dev.lock);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The 8042 keyboard controller at ports 0x60 and 0x64 with a keyboard and no mouse, and system
+ * The 8042 keyboard controller at ports 0x60 and 0x64 with a keyboard and maybe a mouse, and system
  * control port A (0x92). Every command is answered at once: guests wait half a second for a
  * missing answer. Its outputs reset the machine and gate A20.
  */
 #pragma once
 
 #include "guests/devices/ps2_keyboard.h"
+#include "guests/devices/ps2_mouse.h"
 #include "hv/api/vdev.h"
 
 #define I8042_PORT_A 0x92u
@@ -42,6 +43,7 @@
 struct i8042_config {
 	struct irq_line keyboard_irq;
 	struct irq_line mouse_irq;
+	bool mouse; /* there is one */
 	/* The guest pulls the reset line. Lock not held. May be NULL. */
 	void (*reset)(void *ctx);
 	/* The A20 gate changed; it is open at power-on. Lock held. May be NULL. */
@@ -60,6 +62,7 @@ struct i8042 {
 	struct vdev dev; /* its lock covers all below but cfg */
 	struct i8042_config cfg;
 	struct ps2_keyboard keyboard;
+	struct ps2_mouse mouse;
 	uint8_t ram[I8042_RAM];
 	uint8_t command;	  /* the one whose data byte comes next at port 0x60; 0: none */
 	bool command_written;	  /* I8042_STATUS_COMMAND */
@@ -80,3 +83,5 @@ struct i8042 {
 void i8042_init(struct i8042 *k, const struct i8042_config *cfg);
 /* ps2_keyboard_key: a sequence of set 1 bytes; false when the keyboard's buffer is full. */
 bool i8042_key(struct i8042 *k, const uint8_t *set1, size_t n);
+/* ps2_mouse_move; nothing happens when there is no mouse. */
+void i8042_move(struct i8042 *k, const struct ps2_movement *by);

@@ -223,8 +223,8 @@ bool lapic_offer_eoi(struct lapic *l);
 void lapic_settle_eoi(struct lapic *l, bool ended);
 
 /*
- * The vectors whose service is over as soon as they are accepted: the SynIC's automatic EOI. Has no
- * effect where the CPU virtualizes interrupts.
+ * The vectors whose service is over as soon as they are accepted: the SynIC's automatic EOI. Where
+ * the CPU virtualizes interrupts it is over when the vCPU is next looked at.
  */
 void lapic_set_auto_eoi(struct lapic *l, const struct vecset *vectors);
 /* While it is watched each new request kicks the vCPU, whatever is in service and in the TPR. */

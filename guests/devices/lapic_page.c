@@ -112,10 +112,26 @@ static uint8_t or_none(int vector)
 	return (uint8_t)(vector < 0 ? 0 : vector);
 }
 
+/*
+ * The CPU knows no automatic EOI: the service of such a vector ends here, at the exit that the next
+ * request brings at the latest. What waits in the page's IRR below it has to wait as long.
+ */
+static void end_auto_eoi_locked(struct lapic *l)
+{
+	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
+		uint32_t isr = lapic_page_get(l, REG_ISR + i);
+
+		if ((isr & l->auto_eoi.word[i]) != 0) {
+			lapic_page_set(l, REG_ISR + i, isr & ~l->auto_eoi.word[i]);
+		}
+	}
+}
+
 void lapic_page_hand_over(struct lapic *l, struct apic_entry *out)
 {
 	*out = (struct apic_entry){0};
 	lock_acquire(&l->lock);
+	end_auto_eoi_locked(l);
 	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
 		uint32_t irr = lapic_page_get(l, REG_IRR + i) | l->irr.word[i];
 
@@ -134,15 +150,18 @@ void lapic_page_hand_over(struct lapic *l, struct apic_entry *out)
 
 int lapic_page_pending(struct lapic *l)
 {
-	int isr = lapic_page_highest(l, REG_ISR);
-	uint32_t service = isr < 0 ? 0 : (uint32_t)isr & PRIORITY_CLASS;
 	uint32_t priority = lapic_tpr(l) & PRIORITY_CLASS;
 	int irr = lapic_page_highest(l, REG_IRR);
+	uint32_t service;
+	int isr;
 	int fresh;
 
 	lock_acquire(&l->lock);
+	end_auto_eoi_locked(l);
+	isr = lapic_page_highest(l, REG_ISR);
 	fresh = vecset_highest(&l->irr);
 	lock_release(&l->lock);
+	service = isr < 0 ? 0 : (uint32_t)isr & PRIORITY_CLASS;
 	irr = fresh > irr ? fresh : irr;
 	priority = service > priority ? service : priority;
 	return irr > (int)(priority | 0xf) ? irr : -1;

@@ -339,7 +339,17 @@ static void function_bar_write(struct pci_function *f, unsigned bar, uint64_t of
 	}
 }
 
+static void function_bar_changed(struct pci_function *f, unsigned bar)
+{
+	struct pci_device *d = to_device(f);
+
+	if (d->ops->bar_changed != NULL) {
+		d->ops->bar_changed(d, bar);
+	}
+}
+
 static const struct pci_function_ops function_ops = {
+	.bar_changed = function_bar_changed,
 	.written = function_written,
 	.settle = function_settle,
 	.reset = function_reset,

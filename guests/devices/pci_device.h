@@ -42,6 +42,9 @@ struct pci_device_ops {
 	/* The guest switched bus mastering on or off. Host's lock held: the model's own must not be
 	 * taken. May be NULL. */
 	void (*master_changed)(struct pci_device *d, bool master);
+	/* A BAR appeared, moved or vanished, see d->function.bars[bar]. Host's lock held, as above.
+	 * May be NULL. */
+	void (*bar_changed)(struct pci_device *d, unsigned bar);
 };
 
 struct pci_msix_entry {

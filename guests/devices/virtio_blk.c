@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio block device: requests, the pieces they are cut into, and what happens when those are
- * done. Source: VIRTIO 1.2, "Block Device". */
+/* The virtio block device: its requests become transfers (blk_pieces.h). Source: VIRTIO 1.2, "Block
+ * Device". */
 #include "guests/devices/virtio_blk.h"
 
 #include "hv/base/bits.h"
-#include "hv/base/check.h"
 #include "hv/base/str.h"
 
 #define CLASS_SCSI_STORAGE 0x010000u
 #define HEADER_BYTES 16u
 #define STATUS_BYTES 1u
 #define WRITE_ZEROES_UNMAP 1u
+#define NOWHERE UINT64_MAX   /* where a cursor that was not set stands */
 #define PHYSICAL_BLOCK 4096u /* what images, overlays and buffers are made of */
-
-/* What one run handles at most before the guest goes on: about a millisecond in RAM. */
-#define RUN_BYTES (1u << 20)
-/* What a request counts for besides its data. */
-#define COST_REQUEST 4096u
-#define COST_BARE 65536u
-
-/* States of a piece. */
-#define PIECE_SENDING 0u /* blk_submit has not returned */
-#define PIECE_OPEN 1u	 /* it has; who completes the piece sees to the rest */
-#define PIECE_DONE 2u
 
 struct request_header {
 	uint32_t type;
@@ -39,8 +28,6 @@ struct request_range {
 };
 _Static_assert(sizeof(struct request_range) == 16, "Device Operation");
 
-static void finish_request(struct virtio_blk_queue *q, struct virtio_blk_request *r);
-
 static struct virtqueue *ring_of(struct virtio_blk_queue *q)
 {
 	return virtio_ring(&q->disk->transport, q->index);
@@ -54,199 +41,54 @@ static void ask_for_work(struct virtio_blk_queue *q)
 /* Whether the request may touch the guest. */
 static bool is_live(struct virtio_blk_queue *q, const struct virtio_blk_request *r)
 {
-	return r->generation == q->generation && ring_of(q)->running &&
+	return blk_transfer_is_live(&r->transfer) && ring_of(q)->running &&
 	       pci_device_is_master(&q->disk->transport.pci);
 }
 
-/* ---- pieces ---- */
+/* ---- the data of a request, for blk_pieces ---- */
 
-/* NULL when all are at the disk. */
-static struct virtio_blk_piece *take_piece(struct virtio_blk_queue *q, struct virtio_blk_request *r)
+static struct virtio_blk_request *request_of(struct blk_transfer *t)
 {
-	struct virtio_blk_piece *p;
-
-	if (q->free_pieces == 0) {
-		return NULL;
-	}
-	p = &q->pieces[__builtin_ctzll(q->free_pieces)];
-	q->free_pieces &= q->free_pieces - 1;
-	p->request = r;
-	p->buffer = (struct bounce_run){0};
-	return p;
+	return container_of(t, struct virtio_blk_request, transfer);
 }
 
-static void give_piece(struct virtio_blk_queue *q, struct virtio_blk_piece *p)
+/* Has the cursor stand at `offset` of the data, where it mostly does. */
+static bool seek(struct virtio_blk_request *r, uint64_t offset)
 {
-	bounce_give(&q->bounce, p->buffer);
-	q->free_pieces |= BIT(p - q->pieces);
-}
+	struct virtqueue *ring = ring_of(r->queue);
+	uint32_t left = (uint32_t)(r->transfer.count * BLK_SECTOR - offset);
 
-static void drop_request(struct virtio_blk_queue *q, struct virtio_blk_request *r)
-{
-	r->open--;
-	if (r->open == 0) {
-		finish_request(q, r);
-	}
-}
-
-static void finish_piece(struct virtio_blk_queue *q, struct virtio_blk_piece *p)
-{
-	struct virtio_blk_request *r = p->request;
-
-	if (p->r.status != HV_OK) {
-		r->status = r->status == HV_OK ? p->r.status : r->status;
-	} else if (p->r.op == BLK_READ && is_live(q, r)) {
-		(void)virtqueue_write(ring_of(q), &r->chain, p->offset, p->r.buffer,
-				      p->r.count * BLK_SECTOR);
-	}
-	give_piece(q, p);
-	drop_request(q, r);
-}
-
-/* From the disk: any CPU, any space, perhaps with this queue's lock held by send. */
-static void piece_done(struct blk_request *r)
-{
-	struct virtio_blk_piece *p = container_of(r, struct virtio_blk_piece, r);
-	struct virtio_blk_queue *q = p->queue;
-	struct virtio_blk_piece *first;
-
-	if (atomic_exchange(&p->state, PIECE_DONE) == PIECE_SENDING) {
-		return;
-	}
-	first = atomic_load_explicit(&q->finished, memory_order_relaxed);
-	do {
-		p->next = first;
-	} while (!atomic_compare_exchange_weak(&q->finished, &first, p));
-	if (first == NULL) {
-		ask_for_work(q);
-	}
-	/* The last that is done with the queue: see virtio_blk_is_idle. */
-	atomic_fetch_add(&q->closed, 1);
-}
-
-/* Hands a piece to the disk, and finishes it if it comes back at once. */
-static void send(struct virtio_blk_queue *q, struct virtio_blk_piece *p)
-{
-	p->request->open++;
-	atomic_store_explicit(&p->state, PIECE_SENDING, memory_order_relaxed);
-	blk_submit(q->disk->device, &p->r);
-	if (atomic_exchange(&p->state, PIECE_OPEN) == PIECE_DONE) {
-		finish_piece(q, p);
-	} else {
-		q->opened++;
-	}
-}
-
-/* Flush, discard, write-zeroes. False: no piece is left. */
-static bool send_bare(struct virtio_blk_queue *q, struct virtio_blk_request *r, enum blk_op op)
-{
-	struct virtio_blk_piece *p = take_piece(q, r);
-
-	if (p == NULL) {
-		return false;
-	}
-	p->r.op = op;
-	p->r.sector = op == BLK_FLUSH ? 0 : r->sector;
-	p->r.count = op == BLK_FLUSH ? 0 : r->count;
-	p->r.buffer = NULL;
-	send(q, p);
-	return true;
-}
-
-/* Between a chain and the memory of a disk. */
-struct copier {
-	struct blk_copier c;
-	struct virtqueue_cursor cursor;
-	bool broken; /* a buffer is not RAM */
-};
-
-static bool copy_from(struct blk_copier *c, const void *memory, uint32_t bytes)
-{
-	struct copier *copier = container_of(c, struct copier, c);
-
-	copier->broken = !virtqueue_write_next(&copier->cursor, memory, bytes);
-	return !copier->broken;
-}
-
-static bool copy_to(struct blk_copier *c, void *memory, uint32_t bytes)
-{
-	struct copier *copier = container_of(c, struct copier, c);
-
-	copier->broken = !virtqueue_read_next(&copier->cursor, memory, bytes);
-	return !copier->broken;
-}
-
-static bool seek(struct virtio_blk_queue *q, const struct virtio_blk_request *r, uint32_t bytes,
-		 struct virtqueue_cursor *cursor)
-{
-	if (r->op == BLK_READ) {
-		return virtqueue_seek_write(ring_of(q), &r->chain, r->sent, bytes, cursor);
-	}
-	return virtqueue_seek_read(ring_of(q), &r->chain, HEADER_BYTES + r->sent, bytes, cursor);
-}
-
-/*
- * The next `bytes` of the data without a buffer. False: the disk cannot, or no piece is left for
- * the flush that may have to follow.
- */
-static bool copy_data(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint32_t bytes)
-{
-	struct blk_device *d = q->disk->device;
-	struct blk_request part = {.op = r->op,
-				   .sector = r->sector + r->sent / BLK_SECTOR,
-				   .count = bytes / BLK_SECTOR};
-	struct copier copier = {.c = {.from = copy_from, .to = copy_to}};
-	enum hv_status status;
-
-	if (!d->copies || q->free_pieces == 0 || !seek(q, r, bytes, &copier.cursor)) {
-		return false;
-	}
-	status = blk_copy(d, &part, &copier.c);
-	if (status == HV_E_UNSUPPORTED) {
-		return false;
-	}
-	if (copier.broken) {
-		virtqueue_break(ring_of(q), "a buffer is not in RAM");
-	}
-	r->status = r->status == HV_OK ? status : r->status;
-	r->sent += bytes;
-	return true;
-}
-
-/* The next part of the data; *sent: bytes. False: no piece or no buffer is left. */
-static bool send_data(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint32_t *sent)
-{
-	uint32_t bytes = (uint32_t)min_u64(r->bytes - r->sent, q->disk->piece_bytes);
-	struct virtio_blk_piece *p;
-
-	if (copy_data(q, r, bytes)) {
-		*sent = bytes;
+	if (r->cursor_at == offset) {
 		return true;
 	}
-	p = take_piece(q, r);
-	if (p == NULL) {
-		return false;
+	return r->transfer.op == BLK_READ
+		       ? virtqueue_seek_write(ring, &r->chain, (uint32_t)offset, left, &r->cursor)
+		       : virtqueue_seek_read(ring, &r->chain, HEADER_BYTES + (uint32_t)offset, left,
+					     &r->cursor);
+}
+
+/* What was read for a driver that is gone goes nowhere. */
+static bool copy(struct blk_transfer *t, uint64_t offset, void *memory, uint32_t bytes)
+{
+	struct virtio_blk_request *r = request_of(t);
+	bool copied;
+
+	if (t->op == BLK_READ && !is_live(r->queue, r)) {
+		return true;
 	}
-	p->buffer = bounce_take(&q->bounce, (unsigned)((bytes + PAGE_SIZE - 1) / PAGE_SIZE));
-	if (p->buffer.count == 0) {
-		give_piece(q, p);
-		return false;
+	copied = seek(r, offset) &&
+		 (t->op == BLK_READ ? virtqueue_write_next(&r->cursor, memory, bytes)
+				    : virtqueue_read_next(&r->cursor, memory, bytes));
+	r->cursor_at = copied ? offset + bytes : NOWHERE;
+	return copied;
+}
+
+/* Not where the data is copied, as it takes locks that those who copy may have. */
+static void break_if_broken(struct virtio_blk_request *r)
+{
+	if (r->transfer.broken && is_live(r->queue, r)) {
+		virtqueue_break(ring_of(r->queue), "a buffer is not in RAM");
 	}
-	bytes = (uint32_t)min_u64(bytes, p->buffer.count * PAGE_SIZE);
-	p->offset = r->sent;
-	p->r.op = r->op;
-	p->r.sector = r->sector + r->sent / BLK_SECTOR;
-	p->r.count = bytes / BLK_SECTOR;
-	p->r.buffer = bounce_memory(&q->bounce, p->buffer);
-	r->sent += bytes;
-	*sent = bytes;
-	if (r->op == BLK_WRITE &&
-	    !virtqueue_read(ring_of(q), &r->chain, HEADER_BYTES + p->offset, p->r.buffer, bytes)) {
-		give_piece(q, p); /* the queue is broken */
-	} else {
-		send(q, p);
-	}
-	return true;
 }
 
 /* ---- requests ---- */
@@ -254,54 +96,53 @@ static bool send_data(struct virtio_blk_queue *q, struct virtio_blk_request *r, 
 /* Tells the driver. */
 static void complete(struct virtio_blk_queue *q, struct virtio_blk_request *r)
 {
+	enum hv_status result = r->status != HV_OK ? r->status : r->transfer.status;
 	uint32_t last = r->chain.writable - STATUS_BYTES;
-	uint32_t filled = r->status == HV_OK ? r->filled : 0;
+	uint32_t filled = result == HV_OK ? r->filled : 0;
 	uint8_t status = VIRTIO_BLK_S_OK;
 
-	if (r->status != HV_OK) {
-		status = r->status == HV_E_UNSUPPORTED ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+	if (result != HV_OK) {
+		status = result == HV_E_UNSUPPORTED ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
 	}
 	if (virtqueue_write(ring_of(q), &r->chain, last, &status, STATUS_BYTES)) {
 		virtqueue_push(ring_of(q), r->chain.head, filled + (filled == last));
 	}
 }
 
-/* Before a driver is told of a write that it will not ask a flush for. */
-static void flush_now(struct virtio_blk_queue *q, struct virtio_blk_request *r)
+/* All of it is back. */
+static void done(struct blk_transfer *t)
 {
-	bool sent;
+	struct virtio_blk_request *r = request_of(t);
+	struct virtio_blk_queue *q = r->queue;
 
-	r->flush_after = false;
-	sent = send_bare(q, r, BLK_FLUSH);
-	CHECK(sent); /* the piece that came back last is free, or copy_data saw one */
-}
-
-/* All its pieces are back. */
-static void finish_request(struct virtio_blk_queue *q, struct virtio_blk_request *r)
-{
+	break_if_broken(r);
 	if (is_live(q, r)) {
-		if (r->flush_after && r->status == HV_OK) {
-			flush_now(q, r);
-			return;
-		}
 		complete(q, r);
 	}
 	q->free_requests |= BIT32(r - q->requests);
 }
 
+static void ask(struct blk_pieces *p)
+{
+	ask_for_work(container_of(p, struct virtio_blk_queue, pieces));
+}
+
+static const struct blk_pieces_ops pieces_ops = {copy, done, ask};
+
 /* Reads and writes; checked as a whole, so that no piece fails for it after others were done. */
 static void begin_transfer(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint64_t bytes)
 {
 	const struct blk_device *d = q->disk->device;
+	struct blk_transfer *t = &r->transfer;
 
-	if (!is_aligned(bytes, d->block_size) || (d->readonly && r->op == BLK_WRITE) ||
-	    !range_fits(r->sector, bytes / BLK_SECTOR, d->sectors)) {
+	if (!is_aligned(bytes, d->block_size) || (d->readonly && t->op == BLK_WRITE) ||
+	    !range_fits(t->sector, bytes / BLK_SECTOR, d->sectors)) {
 		r->status = HV_E_INVALID;
 		return;
 	}
-	r->bytes = (uint32_t)bytes;
-	r->filled = r->op == BLK_READ ? r->bytes : 0;
-	r->flush_after = r->op == BLK_WRITE && bytes != 0 &&
+	t->count = bytes / BLK_SECTOR;
+	r->filled = t->op == BLK_READ ? (uint32_t)bytes : 0;
+	t->flush_after = t->op == BLK_WRITE && bytes != 0 &&
 			 !virtio_has(&q->disk->transport, VIRTIO_BLK_F_FLUSH);
 }
 
@@ -317,7 +158,7 @@ static void begin_range(struct virtio_blk_queue *q, struct virtio_blk_request *r
 	/* One range, as the configuration says. */
 	if (r->chain.readable != HEADER_BYTES + sizeof(range) ||
 	    !virtqueue_read(ring_of(q), &r->chain, HEADER_BYTES, &range, sizeof(range)) ||
-	    range.count > VIRTIO_BLK_RANGE_MAX) {
+	    range.count == 0 || range.count > VIRTIO_BLK_RANGE_MAX) {
 		r->status = HV_E_INVALID;
 		return;
 	}
@@ -325,9 +166,8 @@ static void begin_range(struct virtio_blk_queue *q, struct virtio_blk_request *r
 		r->status = HV_E_UNSUPPORTED;
 		return;
 	}
-	r->sector = range.sector;
-	r->count = range.count;
-	r->bare = true;
+	r->transfer.sector = range.sector;
+	r->transfer.count = range.count;
 }
 
 static void begin_get_id(struct virtio_blk_queue *q, struct virtio_blk_request *r)
@@ -345,26 +185,26 @@ static void begin(struct virtio_blk_queue *q, struct virtio_blk_request *r,
 {
 	switch (h->type) {
 	case VIRTIO_BLK_T_IN:
-		r->op = BLK_READ;
+		r->transfer.op = BLK_READ;
 		begin_transfer(q, r, r->chain.writable - STATUS_BYTES);
 		break;
 	case VIRTIO_BLK_T_OUT:
-		r->op = BLK_WRITE;
+		r->transfer.op = BLK_WRITE;
 		begin_transfer(q, r, r->chain.readable - HEADER_BYTES);
 		break;
 	case VIRTIO_BLK_T_FLUSH:
-		r->op = BLK_FLUSH;
-		r->bare = true;
+		r->transfer.op = BLK_FLUSH;
+		r->transfer.count = 1;
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		begin_get_id(q, r);
 		break;
 	case VIRTIO_BLK_T_DISCARD:
-		r->op = BLK_DISCARD;
+		r->transfer.op = BLK_DISCARD;
 		begin_range(q, r, VIRTIO_BLK_F_DISCARD, 0);
 		break;
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		r->op = BLK_WRITE_ZEROES;
+		r->transfer.op = BLK_WRITE_ZEROES;
 		begin_range(q, r, VIRTIO_BLK_F_WRITE_ZEROES, WRITE_ZEROES_UNMAP);
 		break;
 	default:
@@ -389,16 +229,12 @@ static bool take_request(struct virtio_blk_queue *q)
 	}
 	q->free_requests &= q->free_requests - 1;
 	q->current = r;
-	r->sector = h.sector;
-	r->bytes = 0;
-	r->sent = 0;
+	r->transfer = (struct blk_transfer){.op = BLK_READ, .sector = h.sector};
 	r->filled = 0;
-	r->generation = q->generation;
-	r->open = 1;
-	r->bare = false;
-	r->flush_after = false;
 	r->status = HV_OK;
+	r->cursor_at = NOWHERE;
 	begin(q, r, &h);
+	blk_transfer_begin(&q->pieces, &r->transfer);
 	return true;
 }
 
@@ -413,23 +249,13 @@ static void spend(uint32_t *budget, uint32_t cost)
 static bool send_current(struct virtio_blk_queue *q, uint32_t *budget)
 {
 	struct virtio_blk_request *r = q->current;
-	uint32_t sent;
 
-	while (r->sent < r->bytes && ring_of(q)->running) {
-		if (*budget == 0 || !send_data(q, r, &sent)) {
-			return false;
-		}
-		spend(budget, sent);
+	if (ring_of(q)->running && !blk_transfer_send(&r->transfer, budget)) {
+		return false;
 	}
-	if (r->bare && ring_of(q)->running) {
-		if (!send_bare(q, r, r->op)) {
-			return false;
-		}
-		r->bare = false;
-		spend(budget, COST_BARE);
-	}
+	break_if_broken(r);
 	q->current = NULL;
-	drop_request(q, r);
+	blk_transfer_end(&r->transfer);
 	return true;
 }
 
@@ -442,7 +268,7 @@ static bool step(struct virtio_blk_queue *q, uint32_t *budget)
 	if (*budget == 0 || q->free_requests == 0) {
 		return false;
 	}
-	spend(budget, COST_REQUEST);
+	spend(budget, BLK_COST_REQUEST);
 	return take_request(q);
 }
 
@@ -463,7 +289,7 @@ static bool drain(struct virtio_blk_queue *q, uint32_t *budget)
  */
 static bool run(struct virtio_blk_queue *q)
 {
-	uint32_t budget = RUN_BYTES;
+	uint32_t budget = BLK_RUN_BYTES;
 
 	virtqueue_quiet(ring_of(q));
 	(void)virtqueue_poll(ring_of(q));
@@ -494,17 +320,10 @@ static void work(struct vwork *w)
 {
 	struct virtio_blk_queue *q = container_of(w, struct virtio_blk_queue, work);
 	struct virtio_pci *d = &q->disk->transport;
-	struct virtio_blk_piece *p;
 	bool go_on;
 
 	lock_acquire(&d->queues[q->index].lock);
-	p = atomic_exchange(&q->finished, NULL);
-	while (p != NULL) {
-		struct virtio_blk_piece *next = p->next;
-
-		finish_piece(q, p);
-		p = next;
-	}
+	blk_pieces_collect(&q->pieces);
 	virtio_queue_publish(d, q->index);
 	go_on = q->stalled;
 	lock_release(&d->queues[q->index].lock);
@@ -520,11 +339,11 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	struct virtio_blk_queue *q = b->queues[index];
 	struct virtio_blk_request *r = q->current;
 
-	q->generation++;
+	blk_pieces_give_up(&q->pieces);
 	q->stalled = false;
 	q->current = NULL;
 	if (r != NULL) {
-		drop_request(q, r);
+		blk_transfer_end(&r->transfer);
 	}
 }
 
@@ -571,7 +390,8 @@ static uint64_t features_of(const struct blk_device *d, unsigned queue_count)
 	return features;
 }
 
-static void init_queue(struct virtio_blk *b, unsigned index, const struct virtio_blk_config *cfg)
+static enum hv_status init_queue(struct virtio_blk *b, unsigned index,
+				 const struct virtio_blk_config *cfg)
 {
 	struct virtio_blk_queue *q = cfg->queues[index];
 
@@ -580,13 +400,11 @@ static void init_queue(struct virtio_blk *b, unsigned index, const struct virtio
 	q->disk = b;
 	q->index = index;
 	vwork_init(&q->work, cfg->work, work);
-	bounce_init(&q->bounce, cfg->buffers[index]);
 	q->free_requests = (uint32_t)MASK(VIRTIO_BLK_REQUESTS - 1, 0);
-	q->free_pieces = MASK(VIRTIO_BLK_PIECES - 1, 0);
-	for (unsigned i = 0; i < VIRTIO_BLK_PIECES; i++) {
-		q->pieces[i].queue = q;
-		q->pieces[i].r.done = piece_done;
+	for (unsigned i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
+		q->requests[i].queue = q;
 	}
+	return blk_pieces_init(&q->pieces, &pieces_ops, b->device, cfg->buffers[index]);
 }
 
 static const struct virtio_device_ops virtio_blk_ops = {
@@ -608,25 +426,24 @@ enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_con
 		.config = &b->space,
 		.config_size = sizeof(b->space),
 	};
-	uint64_t most = min_u64(BOUNCE_RUN_MAX * PAGE_SIZE, (uint64_t)d->max_count * BLK_SECTOR);
+	enum hv_status status = HV_OK;
 
-	if (d->block_size > PAGE_SIZE || most < d->block_size) {
-		return HV_E_UNSUPPORTED;
-	}
 	b->device = cfg->device;
 	b->vcpu_count = cfg->vcpu_count;
-	b->piece_bytes = (uint32_t)align_down(most, most < PAGE_SIZE ? d->block_size : PAGE_SIZE);
-	fill_space(b, cfg->queue_count);
-	for (unsigned i = 0; i < cfg->queue_count; i++) {
-		init_queue(b, i, cfg);
+	for (unsigned i = 0; status == HV_OK && i < cfg->queue_count; i++) {
+		status = init_queue(b, i, cfg);
 	}
+	if (status != HV_OK) {
+		return status;
+	}
+	fill_space(b, cfg->queue_count);
 	return virtio_pci_init(&b->transport, &transport, &cfg->wiring);
 }
 
 bool virtio_blk_is_idle(const struct virtio_blk *b)
 {
 	for (unsigned i = 0; i < b->transport.queue_count; i++) {
-		if (b->queues[i]->opened != atomic_load(&b->queues[i]->closed)) {
+		if (!blk_pieces_are_idle(&b->queues[i]->pieces)) {
 			return false;
 		}
 	}

@@ -3,26 +3,22 @@
  * A virtio block device (VIRTIO 1.2, "Block Device") on any struct blk_device, with one queue per
  * vCPU up to eight, flush, discard and write-zeroes.
  *
- *	queue --pop--> request --cut--> pieces, each with a buffer --blk_submit--> disk
- *	  ^               |                                                         |
- *	  |               +--blk_copy, where the disk is memory: no piece, no buffer
- *	  |                                                                         |
- *	  +--push, status-- request <--all done-- pieces <--data to the guest-- done, or vwork
+ *	queue --pop--> request --blk_pieces--> disk
+ *	  ^                                     |
+ *	  +--push, status-- request <-- done, or vwork
  *
- * A piece that the disk completes at once (RAM) is finished on the spot. One that completes later,
- * on any CPU, waits in `finished` for a vCPU of the guest. What a queue may have open is bounded by
- * its requests, pieces and buffers; when one of them is used up the queue waits for a completion.
+ * What a queue may have open is bounded by its requests, pieces and buffers; when one of them is
+ * used up the queue waits for a completion.
  *
  * A reset does not wait for what is open: its requests belong to an old generation and never touch
  * the guest again, but keep their buffers until the disk is done with them.
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guests/devices/bounce.h"
+#include "guests/devices/blk_pieces.h"
 #include "guests/devices/virtio_pci.h"
 #include "hv/api/blk.h"
 #include "hv/api/vwork.h"
@@ -31,64 +27,39 @@
 #define VIRTIO_BLK_QUEUE_SIZE 128u
 /* Open at once, per queue. */
 #define VIRTIO_BLK_REQUESTS 32u
-#define VIRTIO_BLK_PIECES 64u
 
-/* Sectors of one discard or write-zeroes request: bounds the time that a disk in RAM takes. */
-#define VIRTIO_BLK_RANGE_MAX 16384u
+/* Sectors of one discard or write-zeroes request. */
+#define VIRTIO_BLK_RANGE_MAX BLK_PIECES_RANGE_MAX
 
 struct virtio_blk_queue;
 
 /* What a driver asked for. */
 struct virtio_blk_request {
-	uint64_t sector;
-	uint32_t bytes;	     /* of data to transfer */
-	uint32_t sent;	     /* how many of them went to the disk */
-	uint32_t count;	     /* sectors of a discard or write-zeroes */
-	uint32_t filled;     /* bytes for the driver, from the first writable one on */
-	uint32_t generation; /* of the queue */
-	uint16_t open;	     /* pieces at the disk, and one while it is not all sent */
-	bool bare;	     /* a piece without data is still to be sent */
-	bool flush_after;    /* the driver knows no flush: what it wrote must be on the medium */
-	enum blk_op op;
-	enum hv_status status; /* the first error */
-	struct virtqueue_chain chain;
-};
-
-/* The part of a request that the disk takes in one go. */
-struct virtio_blk_piece {
-	struct blk_request r;
+	struct blk_transfer transfer;
 	struct virtio_blk_queue *queue;
-	struct virtio_blk_request *request;
-	struct virtio_blk_piece *next; /* in `finished` */
-	uint32_t offset;	       /* in the request's data */
-	struct bounce_run buffer;
-	_Atomic uint32_t state;
+	uint32_t filled;       /* bytes for the driver, from the first writable one on */
+	enum hv_status status; /* found before the disk was asked */
+	struct virtqueue_chain chain;
+	struct virtqueue_cursor cursor; /* stands at `cursor_at` of the data */
+	uint64_t cursor_at;
 };
 
-/* Covered by the lock of the transport's queue, but for what is atomic. */
+/* Covered by the lock of the transport's queue. */
 struct virtio_blk_queue {
 	struct virtio_blk *disk;
 	unsigned index;
 	struct vwork work;
-	struct bounce bounce;
-	uint64_t free_pieces; /* a bit each */
-	uint32_t free_requests;
-	uint32_t generation;
+	uint32_t free_requests;		    /* a bit each */
 	bool stalled;			    /* goes on when `work` runs */
 	struct virtio_blk_request *current; /* not all of it is sent; NULL: none */
-	/* Pieces that were done, by whom they were. */
-	struct virtio_blk_piece *_Atomic finished;
-	uint64_t opened;	 /* pieces that were not done at once */
-	_Atomic uint64_t closed; /* of these, done, and left alone by the disk */
+	struct blk_pieces pieces;
 	struct virtio_blk_request requests[VIRTIO_BLK_REQUESTS];
-	struct virtio_blk_piece pieces[VIRTIO_BLK_PIECES];
 };
 
 struct virtio_blk {
 	struct virtio_pci transport;
 	struct blk_device *device;
 	unsigned vcpu_count;
-	uint32_t piece_bytes; /* the most that the disk is given at once */
 	struct virtio_blk_space space;
 	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
 };

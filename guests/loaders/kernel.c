@@ -18,6 +18,7 @@ static enum hv_status plan_linux(const struct kernel_source *src, struct linux_p
 		.cmdline = src->cmdline,
 		.rsdp = src->rsdp,
 		.map = src->map,
+		.vga = src->vga,
 	};
 
 	if (src->module_count != 0) {

@@ -22,6 +22,7 @@ struct kernel_source {
 	const char *cmdline;
 	uint64_t rsdp;
 	const struct e820_map *map;
+	bool vga; /* as struct linux_source */
 };
 
 struct kernel_plan {

@@ -22,6 +22,12 @@
 #define PAGE_TABLES_SIZE ((2 + MAPPED_GIB) * PAGE_SIZE)
 
 /* boot_params fields outside the setup header ("The Zero Page"). */
+#define BP_VIDEO_MODE 0x006u
+#define BP_VIDEO_COLUMNS 0x007u
+#define BP_VIDEO_MEMORY 0x00au /* as EGA's BIOS says it */
+#define BP_VIDEO_LINES 0x00eu
+#define BP_VIDEO_IS_VGA 0x00fu
+#define BP_VIDEO_POINTS 0x010u
 #define BP_ACPI_RSDP_ADDR 0x070u
 #define BP_EXT_RAMDISK_IMAGE 0x0c0u
 #define BP_EXT_RAMDISK_SIZE 0x0c4u
@@ -172,6 +178,7 @@ enum hv_status linux_plan(const struct linux_source *src, struct linux_plan *out
 	memcpy(out->header, (const uint8_t *)src->kernel + LINUX_HEADER_OFFSET, h.size);
 	out->header_size = h.size;
 	out->rsdp = src->rsdp;
+	out->vga = src->vga;
 	out->map = *src->map;
 	err->text[0] = '\0';
 	return HV_OK;
@@ -188,6 +195,17 @@ uint64_t linux_plan_bytes(const struct linux_plan *plan)
 }
 
 /* ---------------------------------------------------------------- making the loader's parts */
+
+/* What setup code would have found out from the VGA BIOS ("screen_info"). */
+static void put_screen(const struct load_piece *p)
+{
+	load_put_number(p, BP_VIDEO_MODE, 3, 1);
+	load_put_number(p, BP_VIDEO_COLUMNS, 80, 1);
+	load_put_number(p, BP_VIDEO_MEMORY, 3, 2); /* 256 KiB, colour */
+	load_put_number(p, BP_VIDEO_LINES, 25, 1);
+	load_put_number(p, BP_VIDEO_IS_VGA, 1, 1);
+	load_put_number(p, BP_VIDEO_POINTS, 16, 2);
+}
 
 static void make_boot_params(const struct linux_plan *plan, const struct load_piece *p)
 {
@@ -206,6 +224,9 @@ static void make_boot_params(const struct linux_plan *plan, const struct load_pi
 	load_put_number(p, HDR_CMD_LINE_PTR, plan->parts[LINUX_PART_CMDLINE].gpa, 4);
 	load_put_number(p, HDR_SETUP_DATA, 0, 8);
 	load_put_number(p, BP_ACPI_RSDP_ADDR, plan->rsdp, 8);
+	if (plan->vga) {
+		put_screen(p);
+	}
 	load_put_number(p, BP_E820_COUNT, plan->map.count, 1);
 	for (unsigned i = 0; i < plan->map.count; i++) {
 		uint64_t at = BP_E820_TABLE + i * BP_E820_ENTRY_SIZE;

@@ -26,6 +26,7 @@ struct linux_source {
 	const char *cmdline;
 	uint64_t rsdp; /* guest-physical; 0: the guest has no ACPI tables */
 	const struct e820_map *map;
+	bool vga; /* it finds a VGA in text mode (guests/devices/vga_text.h) */
 };
 
 enum linux_part_kind {
@@ -46,6 +47,7 @@ struct linux_plan {
 	struct load_part parts[LINUX_PART_COUNT];
 	uint64_t kernel_span; /* RAM from the kernel's address on that it takes to unpack itself */
 	uint64_t rsdp;
+	bool vga;
 	unsigned header_size;
 	uint8_t header[LINUX_HEADER_MAX]; /* as in the image; loader's fields come on top */
 	struct e820_map map;

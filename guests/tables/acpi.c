@@ -278,7 +278,7 @@ static void build_facs(struct builder *b)
 #define FADT_FLAGS_HERE \
 	(FADT_FLAG_WBINVD | FADT_FLAG_PROC_C1 | FADT_FLAG_NO_SLEEP_BUTTON | FADT_FLAG_TMR_32BIT | \
 	 FADT_FLAG_RESET_REG)
-#define FADT_BOOT_ARCH_HERE (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_8042 | FADT_BOOT_NO_VGA)
+#define FADT_BOOT_ARCH_HERE (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_8042)
 
 /* The register blocks, once as plain port numbers and once as generic addresses. */
 static void fadt_set_blocks(struct builder *b)
@@ -301,7 +301,7 @@ static void fadt_set_blocks(struct builder *b)
  * SMI_CMD is 0: the machine is in ACPI mode from the start. The two latencies say that there are
  * no C2 and C3.
  */
-static void build_fadt(struct builder *b, size_t dsdt)
+static void build_fadt(struct builder *b, const struct acpi_config *c, size_t dsdt)
 {
 	table_begin(b, "FACP", 4);
 	append_zeros(b, FADT_V4_SIZE - SDT_HEADER_SIZE);
@@ -314,7 +314,7 @@ static void build_fadt(struct builder *b, size_t dsdt)
 	set_number(b, FADT_P_LVL2_LAT, 0xffff, 2);
 	set_number(b, FADT_P_LVL3_LAT, 0xffff, 2);
 	set_number(b, FADT_CENTURY, LAYOUT_CMOS_CENTURY, 1);
-	set_number(b, FADT_BOOT_ARCH, FADT_BOOT_ARCH_HERE, 2);
+	set_number(b, FADT_BOOT_ARCH, FADT_BOOT_ARCH_HERE | (c->vga ? 0 : FADT_BOOT_NO_VGA), 2);
 	set_number(b, FADT_FLAGS, FADT_FLAGS_HERE, 4);
 	set_io_gas(b, FADT_RESET_REG, LAYOUT_RESET_PORT, 8, 1);
 	set_number(b, FADT_RESET_VALUE, LAYOUT_RESET_VALUE, 1);
@@ -488,7 +488,7 @@ static enum hv_status build(struct builder *b, const struct acpi_config *config,
 	build_facs(b);
 	append_zeros(b, tables_at - b->at);
 	dsdt = build_dsdt(b, config);
-	build_fadt(b, dsdt);
+	build_fadt(b, config, dsdt);
 	build_madt(b, config);
 	build_mcfg(b, config);
 	if (config->hpet) {

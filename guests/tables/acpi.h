@@ -30,6 +30,7 @@
 struct acpi_config {
 	unsigned vcpu_count; /* 1 .. ACPI_VCPUS_MAX; their APIC ids count from 0 */
 	bool serial;	     /* COM1 is there */
+	bool vga;	     /* the legacy ports and window of one are there */
 	bool mouse;	     /* the keyboard controller has an auxiliary port */
 	uint64_t window64;   /* where the 64-bit PCI window is (layout_pci_window64); 0: none */
 	bool hpet;

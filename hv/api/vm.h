@@ -17,7 +17,8 @@
  *				a port, then what the ports share
  *	a network		hv/net/switch.c, never two; then what receives from it: the
  *				queue of a guest's NIC, a network card
- *	Hyper-V connections	hv/hyperv_ports.c; then the SynIC of a vCPU, no two at once
+ *	Hyper-V's interface	a partition's MSRs, or its clock's page; connections, then the SynIC
+ *				of a vCPU, no two at once
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a VM's deferred work	nothing is taken under it

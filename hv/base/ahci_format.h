@@ -110,6 +110,7 @@
 #define AHCI_DET_PRESENT 3u
 #define AHCI_DET_OFFLINE 4u
 #define AHCI_PXSCTL_DET MASK(3, 0)
+#define AHCI_PXSCTL_SPD MASK(7, 4) /* the highest that is allowed; 0: any */
 #define AHCI_DET_NONE 0u
 #define AHCI_DET_RESET 1u
 #define AHCI_PXSERR_DIAG_N BIT32(16) /* PhyRdy changed */

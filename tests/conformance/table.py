@@ -77,7 +77,7 @@ def vmexit(name, args="", cpus=1):
 
 
 def hyperv(name, program="", args="", checks=0):
-    return Test(f"hyperv_{name}", f"hyperv_{program or name}", args, cpus=2, seconds=120, checks=checks,
+    return Test(f"hyperv_{name}", f"hyperv_{program or name}", args, cpus=2, seconds=240, checks=checks,
                 keys=("hyperv = on",))
 
 

@@ -147,7 +147,8 @@ void vm_rig_machine_of(bool all, unsigned cpus)
 	static const struct run_ops run_ops = {arm, poll, send_kick, guest_end_wanted};
 	static const uint16_t cores[FAKE_CPUS_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
 	struct run_config run_config = {&run_ops, cpus, cores, false};
-	static const struct console_ops console_ops = {write_console, monitor_key, monitor_prompt};
+	static const struct console_ops console_ops = {write_console, monitor_key, monitor_prompt,
+						       NULL};
 	static const struct monitor_ops monitor_ops = {power_off, reboot, describe};
 
 	fake_backend_reset();

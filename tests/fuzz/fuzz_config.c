@@ -66,6 +66,14 @@ static bool are_usable_disks(const struct config_tree *tree, const struct guest_
 	return guest->disk_count <= CONFIG_DISKS_MAX;
 }
 
+/* A partition has a name, a template is whole blocks. */
+static bool is_usable_varstore(const struct config_tree *tree, const struct config_varstore *v)
+{
+	return v->partition == (v->name[0] != '\0') &&
+	       (!v->own_template || (is_entry(tree, v->template) &&
+				     config_varstore_fits(tree->entries[v->template].size)));
+}
+
 /* What the networks take for granted. */
 static bool nets_fit(const struct guest_config *guest)
 {
@@ -147,7 +155,8 @@ static void check_guest(const struct config_tree *tree, struct span name, struct
 		}
 		return;
 	}
-	if (reported != 0 || !is_startable(tree, &guest) || !are_usable_disks(tree, &guest)) {
+	if (reported != 0 || !is_startable(tree, &guest) || !are_usable_disks(tree, &guest) ||
+	    !is_usable_varstore(tree, &guest.varstore)) {
 		abort();
 	}
 }

@@ -301,7 +301,7 @@ static void begin_input(void)
 	}
 	need(msr_write(g->vm.vcpus[0], MSR_HV_GUEST_OS_ID, 0));
 	need(msr_write(g->vm.vcpus[0], MSR_HV_GUEST_OS_ID, 1));
-	g->vm.hyperv->hypercall = 0;
+	g->vm.hyperv->state.hypercall = 0;
 	need(msr_write(g->vm.vcpus[0], MSR_HV_HYPERCALL, PAGES | 1));
 	last_time = 0;
 }

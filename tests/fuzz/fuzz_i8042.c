@@ -33,6 +33,16 @@ static void press(struct input *in, unsigned n)
 	(void)i8042_key(&k, keys, n);
 }
 
+static void move(struct input *in)
+{
+	const struct ps2_movement by = {.x = (int16_t)take(in, 2),
+					.y = (int8_t)take(in, 1),
+					.wheel = (int8_t)take(in, 1),
+					.buttons = (uint8_t)take(in, 1)};
+
+	i8042_move(&k, &by);
+}
+
 static void step(struct input *in)
 {
 	static const uint16_t ports[] = {0x60, 0x64, 0x92, 0x60};
@@ -57,6 +67,7 @@ static void step(struct input *in)
 		rig_write(&k.dev, BUS_PIO, port, 2, take(in, 2));
 		break;
 	default:
+		move(in);
 		if (op == 0xff) {
 			k.dev.ops->reset(&k.dev);
 		}
@@ -74,6 +85,10 @@ static void invariants(void)
 	assert(k.keyboard.key_count <= PS2_KEYS && k.keyboard.key_head < PS2_KEYS);
 	assert(k.keyboard.reply_head <= k.keyboard.reply_count);
 	assert(k.keyboard.reply_count <= PS2_REPLY);
+	assert(k.mouse.reply_head <= k.mouse.reply_count && k.mouse.reply_count <= PS2_MOUSE_REPLY);
+	assert(k.mouse.packet_head <= k.mouse.packet_count);
+	assert(k.mouse.packet_count <= PS2_MOUSE_PACKET);
+	assert(k.mouse.id == 0 || k.mouse.id == 3 || k.mouse.id == 4);
 	assert(k.keyboard.set >= 1 && k.keyboard.set <= 3);
 	/* Nothing waits behind an empty output buffer. */
 	assert(k.output.valid || !k.answer.valid);
@@ -93,13 +108,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a20 = true;
 	cfg.keyboard_irq = rig_irq(&line);
 	cfg.mouse_irq = rig_irq(&mouse_line);
+	cfg.mouse = take(&in, 1) % 2 != 0;
 	i8042_init(&k, &cfg);
 	while (in.n != 0) {
 		step(&in);
 		invariants();
 	}
 	/* Whatever was written, a reader comes to an end and the controller still answers. */
-	for (unsigned i = 0; i < 64 && (rig_in(&k.dev, 0x64) & 1) != 0; i++) {
+	for (unsigned i = 0; i < 256 && (rig_in(&k.dev, 0x64) & 1) != 0; i++) {
 		(void)rig_in(&k.dev, 0x60);
 	}
 	rig_out(&k.dev, 0x64, 0xaa);

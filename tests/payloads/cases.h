@@ -56,6 +56,9 @@ void case_x2apic(void);
 /* hypercall.c */
 void case_hypercall(void);
 
+/* hyperv.c */
+void case_hyperv(void);
+
 /* irq.c */
 void case_pit_pic(void);
 void case_pit_ioapic(void);
@@ -89,6 +92,9 @@ void case_virtio_reset(void);
 
 /* io_load.c */
 void case_io_load(void);
+
+/* vga.c */
+void case_vga(void);
 
 /* time.c */
 void case_heartbeat(void);

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stock Debian kernel that is told it runs on Microsoft's hypervisor, with several CPUs under load."""
+"""Microsoft's interface: all of it by a bare-metal guest, and a stock Debian kernel with several CPUs under load."""
 import re
 
 from harness import BOCHS, Case, Check, Expect, ExpectAll, Send
-from sticks import LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, isolated, linux, started, stick
+from sticks import LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, isolated, linux, passes, payload, started, stick
 
 CPUS = 4
 SECONDS = 30
@@ -45,5 +45,12 @@ def hyperv(name, left_out):
         must=(r"^win\| load: ok",), never=(r"load: FAILED", r"(?i)is stuck", r"clocksource: .*unstable"))
 
 
+# The interface itself, on each CPU: a guest of one vCPU uses all of it, and crashes at the end.
+INTERFACE = Case(
+    "hyperv-interface", stick("console = all\nautostart = none\n", payload("hyperv", keys={"hyperv": "on"})),
+    [READY, passes("hyperv"), POWER_OFF], timeout=240, linux=False,
+    must=(r"^bulkhead: guest hyperv: crash: bugcheck 0x1 \(0x2, 0x3, 0x[0-9a-f]+, 0x14\): on purpose$",))
+
+
 def cases():
-    return [hyperv("hyperv", dict.fromkeys(BOCHS, "a Debian kernel with four CPUs takes Bochs minutes"))]
+    return [INTERFACE, hyperv("hyperv", dict.fromkeys(BOCHS, "a Debian kernel with four CPUs takes Bochs minutes"))]

@@ -22,7 +22,8 @@ def kept():
     """Each life finds what the one before it wrote; on a partition the machine's end does not matter.
     What is something else is not written to."""
     def guest(name, place):
-        return linux(name, "quiet task=variables", memory="256M", firmware="uefi", varstore=place)
+        return linux(name, "quiet task=variables", memory="256M", firmware="uefi", kernel="vmlinuz",
+                     initrd="initrd.img", varstore=place)
 
     disk = Disk("nvme", "NV1", (Partition("vars", 2), Partition("small", 1)))
     return Case(

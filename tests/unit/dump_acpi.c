@@ -48,8 +48,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	const bool all = atoi(argv[2]) != 0;
-	const struct acpi_config m = {(unsigned)atoi(argv[1]), all, all,
-				      all ? layout_pci_window64(40) : 0, .hpet = all};
+	const struct acpi_config m = {.vcpu_count = (unsigned)atoi(argv[1]),
+				      .serial = all,
+				      .vga = all,
+				      .mouse = all,
+				      .window64 = all ? layout_pci_window64(40) : 0,
+				      .hpet = all};
 
 	if (acpi_build(&m, image, sizeof(image), &used) != HV_OK) {
 		fprintf(stderr, "dump_acpi: cannot build\n");

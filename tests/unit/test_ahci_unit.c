@@ -131,6 +131,9 @@ static void a_reset_of_the_link(void **state)
 	assert_int_equal(rig_port_read(0, AHCI_PXSIG), 0x101);
 	assert_int_equal(rig_port_read(0, AHCI_PXTFD), 0x150);
 	assert_true(rig_units[0].disk.state.write_cache);
+	rig_port_write(0, AHCI_PXSCTL, 0x311);
+	rig_port_write(0, AHCI_PXSCTL, 0x310);
+	assert_int_equal(rig_port_read(0, AHCI_PXSSTS), 0x113);
 	/* Seen in PxSERR, and from there in PxIS, which cannot clear it. */
 	rig_port_write(0, AHCI_PXIS, UINT32_MAX);
 	assert_int_equal(rig_port_read(0, AHCI_PXIS), AHCI_PXIS_PCS | AHCI_PXIS_PRCS);

@@ -321,7 +321,8 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("memroy = 1G", "web/guest.conf:1: memroy: unknown key; did you mean \"memory\"?\n");
 	refused("Kernel = x", "web/guest.conf:1: Kernel: unknown key; did you mean \"kernel\"?\n");
 	refused("colour = red",
-		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd module memory cpus "
+		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd vga module memory "
+		"cpus "
 		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
 		"disk "
 		"net varstore hpet firmware\n");

@@ -84,8 +84,30 @@ static void test_the_kernel_decides(void **state)
 	assert_int_equal(guest.kernel, FILES);
 	assert_int_equal(guest.disk_count, 0);
 	refused("web", "firmware = bios\nkernel = vmlinuz",
-		"web/guest.conf: SeaBIOS starts disks only: kernel = goes with firmware = none or "
-		"uefi\n");
+		"web/guest.conf: for SeaBIOS to start a kernel, there has to be "
+		"firmware/linuxboot_dma.bin below \\bulkhead\n");
+	add("firmware/linuxboot_dma.bin", 1536);
+	assert_int_equal(load("web", "firmware = bios\nkernel = vmlinuz"), HV_OK);
+	assert_int_equal(guest.linuxboot, FILES + 2);
+	assert_int_equal(guest.kernel, FILES);
+}
+
+/* Firmware has a screen unless told otherwise, a kernel only where it is asked for. */
+static void test_the_screen_comes_with_firmware(void **state)
+{
+	(void)state;
+	add("web/vmlinuz", 100);
+	add("pc/root.img", 1024);
+	assert_int_equal(load("web", ""), HV_OK);
+	assert_false(guest.vga);
+	assert_int_equal(load("web", "vga = on"), HV_OK);
+	assert_true(guest.vga);
+	assert_int_equal(load("web", "firmware = bios"), HV_OK);
+	assert_true(guest.vga);
+	assert_int_equal(load("pc", ""), HV_OK);
+	assert_true(guest.vga);
+	assert_int_equal(load("pc", "vga = off"), HV_OK);
+	assert_false(guest.vga);
 }
 
 static void test_a_disk_alone(void **state)
@@ -176,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_the_kernel_decides, setup),
+		cmocka_unit_test_setup(test_the_screen_comes_with_firmware, setup),
 		cmocka_unit_test_setup(test_a_disk_alone, setup),
 		cmocka_unit_test_setup(test_other_formats, setup),
 		cmocka_unit_test_setup(test_what_is_missing, setup),

@@ -58,7 +58,16 @@ static size_t take_input(void *ctx, const char *data, size_t n)
 	return taken;
 }
 
-static const struct console_ops ops = {take_output, take_command, give_prompt};
+static struct guest_console *front_told;
+static unsigned fronts_told;
+
+static void take_front(struct guest_console *c)
+{
+	front_told = c;
+	fronts_told++;
+}
+
+static const struct console_ops ops = {take_output, take_command, give_prompt, take_front};
 
 static void begin(bool all)
 {
@@ -150,8 +159,10 @@ static void the_front_guest_is_shown_as_it_is(void **state)
 	(void)state;
 	say(&web, "hidden\r\n");
 	assert_output("");
+	fronts_told = 0;
 	console_attach(&web);
 	assert_ptr_equal(console_front(), &web);
+	assert_ptr_equal(front_told, &web);
 	assert_output("[web: Ctrl-] returns to the monitor]\r\nhidden\r\n");
 	say(&web, "\x1b[1mlogin\n");
 	say(&db, "not in front\n");
@@ -162,8 +173,10 @@ static void the_front_guest_is_shown_as_it_is(void **state)
 	console_detach();
 	assert_null(console_front());
 	assert_output("\r\n[web: detached]\r\n");
+	assert_null(front_told);
 	console_detach();
 	assert_output("");
+	assert_int_equal(fronts_told, 2);
 }
 
 static void attaching_shows_the_last_lines(void **state)
@@ -225,7 +238,7 @@ static void print_on(const char *data, size_t n)
 
 static void a_tail_ends_though_the_guest_prints_on(void **state)
 {
-	static const struct console_ops slow = {print_on, take_command, give_prompt};
+	static const struct console_ops slow = {print_on, take_command, give_prompt, NULL};
 
 	(void)state;
 	say(&db, "a\nb\nc\n");

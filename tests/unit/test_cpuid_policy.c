@@ -257,6 +257,100 @@ static void topology_is_one_package_of_cores(void **state)
 	assert_same(leaf(0xb, 0x1ff), (struct cpuid_regs){0, 0, 0xff, 2});
 }
 
+static unsigned log2_up(unsigned n)
+{
+	unsigned bits = 0;
+
+	while (1u << bits < n) {
+		bits++;
+	}
+	return bits;
+}
+
+/* Counts of cores and widths of IDs, in whichever leaf a kernel looks. */
+static void all_leaves_tell_the_same_topology(unsigned n, bool intel)
+{
+	unsigned width = log2_up(n);
+
+	for (uint32_t id = 0; id < n; id++) {
+		vcpu.apic_id = id;
+		assert_int_equal(leaf(1, 0).ebx >> 24, id);
+		assert_int_equal(leaf(1, 0).ebx >> 16 & 0xff, n);
+		for (uint32_t sub = 0; sub < 4; sub++) {
+			assert_int_equal(leaf(0xb, sub).edx, id);
+		}
+	}
+	assert_int_equal((leaf(1, 0).edx & B(28)) != 0, n > 1);
+	/* One thread a core, and all cores in the package. */
+	assert_int_equal(leaf(0xb, 0).eax, 0);
+	assert_int_equal(leaf(0xb, 0).ebx, 1);
+	assert_int_equal(leaf(0xb, 1).eax, width);
+	assert_int_equal(leaf(0xb, 1).ebx, n);
+	if (intel) {
+		assert_int_equal((leaf(4, 0).eax >> 26) + 1, 1u << width);
+		assert_int_equal(log2_up((leaf(4, 3).eax >> 14 & 0xfff) + 1), width);
+		assert_int_equal(leaf(4, 0).eax >> 14 & 0xfff, 0);
+		return;
+	}
+	assert_int_equal((leaf(0x80000008, 0).ecx & 0xff) + 1, n);
+	assert_int_equal(leaf(0x80000008, 0).ecx >> 12 & 0xf, width);
+	assert_int_equal((leaf(0x80000001, 0).ecx & B(1)) != 0, n > 1);
+	assert_int_equal(leaf(0x8000001d, 3).eax >> 14 & 0xfff, n - 1);
+	assert_int_equal(leaf(0x8000001e, 0).eax, n - 1);
+	assert_int_equal(leaf(0x8000001e, 0).ebx, n - 1);
+	assert_int_equal(leaf(0x8000001e, 0).ecx, 0);
+	/* Server 2022 loops for ever if the first is there without the second. */
+	assert_true((leaf(0x80000001, 0).ecx & B(23)) == 0);
+	assert_true((leaf(0x80000001, 0).ecx & B(22)) != 0);
+}
+
+static void a_guest_of_any_size_has_one_topology(void **state)
+{
+	(void)state;
+	for (unsigned n = 1; n <= 64; n++) {
+		host_intel();
+		config.vcpu_count = n;
+		build();
+		all_leaves_tell_the_same_topology(n, true);
+		host_amd();
+		config.vcpu_count = n;
+		build();
+		all_leaves_tell_the_same_topology(n, false);
+	}
+}
+
+/* What Windows 8.1 to 11 refuse to start without, where the CPU has it. */
+static void what_windows_wants_is_shown(void **state)
+{
+	(void)state;
+	for (unsigned intel = 0; intel < 2; intel++) {
+		if (intel != 0) {
+			host_intel();
+		} else {
+			host_amd();
+		}
+		config.hyperv = true;
+		build();
+		/* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT. */
+		assert_int_equal(~leaf(1, 0).ecx & (B(0) | B(9) | B(13) | B(19) | B(20) | B(23)),
+				 0);
+		/* FPU PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA PAT CLFSH FXSR SSE SSE2. */
+		assert_int_equal(~leaf(1, 0).edx & (B(0) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) |
+						    B(9) | B(11) | B(12) | B(13) | B(14) | B(16) |
+						    B(19) | B(24) | B(25) | B(26)),
+				 0);
+		/* LAHF PREFETCHW; SYSCALL NX LM; no SVM, no VMX. */
+		assert_int_equal(~leaf(0x80000001, 0).ecx & (B(0) | B(8)), 0);
+		assert_int_equal(~leaf(0x80000001, 0).edx & (B(11) | B(20) | B(29)), 0);
+		assert_int_equal(leaf(0x80000001, 0).ecx & B(2), 0);
+		assert_int_equal(leaf(1, 0).ecx & B(5), 0);
+		assert_true((leaf(0x80000007, 0).edx & B(8)) != 0);
+		assert_int_equal(leaf(0x40000001, 0).eax, 0x31237648);
+		/* No performance counters: neither Intel's leaf nor APERF and MPERF. */
+		assert_int_equal(leaf(0xa, 0).eax | (leaf(6, 0).ecx & 1), 0);
+	}
+}
+
 static void caches_are_shared_within_the_vm(void **state)
 {
 	(void)state;
@@ -599,6 +693,8 @@ int main(void)
 		cmocka_unit_test(osxsave_and_ospke_follow_cr4),
 		cmocka_unit_test(the_apic_shows_its_id_and_switch),
 		cmocka_unit_test(topology_is_one_package_of_cores),
+		cmocka_unit_test(a_guest_of_any_size_has_one_topology),
+		cmocka_unit_test(what_windows_wants_is_shown),
 		cmocka_unit_test(caches_are_shared_within_the_vm),
 		cmocka_unit_test(xsave_sizes_follow_xcr0),
 		cmocka_unit_test(compacted_components_are_aligned_where_asked),

@@ -176,6 +176,41 @@ static void drawing_can_be_limited(void **state)
 	assert_true(fbcon_draw(&con, 1));
 }
 
+/* While the screen is somebody else's the text goes on, and nothing of it is drawn. */
+static void a_hidden_screen_is_left_alone(void **state)
+{
+	(void)state;
+	fbcon_write(&con, "before\n", 7);
+	(void)fbcon_draw(&con, 1000);
+	fbcon_hide(&con);
+	for (unsigned y = 0; y < HEIGHT; y++) {
+		for (unsigned x = 0; x < WIDTH; x++) {
+			assert_int_equal(pixels[y * STRIDE + x], 0);
+		}
+	}
+	assert_int_equal(pixels[WIDTH], 0x5a5a5a5a); /* behind the line */
+	pixels[40] = pixels[69 * STRIDE + 84] = 0x123456;
+	fbcon_write(&con, "after", 5);
+	assert_true(fbcon_draw(&con, 1000));
+	assert_int_equal(pixels[40], 0x123456);
+	fbcon_show(&con);
+	assert_int_equal(pixels[40], 0);
+	assert_int_equal(pixels[69 * STRIDE + 84], 0);
+	assert_true(fbcon_draw(&con, 1000));
+	assert_row(0, "before    ");
+	assert_row(1, "after     ");
+	/* A panic does not ask. */
+	fbcon_hide(&con);
+	pixels[40] = pixels[69 * STRIDE + 84] = 0x123456;
+	fbcon_blank(&con);
+	assert_int_equal(pixels[40], 0);
+	pixels[69 * STRIDE + 84] = 0x123456;
+	fbcon_emergency_write(&con, "!", 1);
+	assert_row(0, "before    ");
+	assert_row(1, "after!    ");
+	assert_int_equal(pixels[69 * STRIDE + 84], 0);
+}
+
 static void emergency_draws_at_once(void **state)
 {
 	(void)state;
@@ -241,6 +276,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(only_changes_are_drawn, setup, teardown),
 		cmocka_unit_test_setup_teardown(drawing_can_be_limited, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hidden_screen_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(emergency_draws_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(impossible_screens_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_bytes_stay_inside, setup, teardown),

@@ -172,7 +172,7 @@ static void controller_is_set_up(void **state)
 
 static void polling_skips_the_mouse(void **state)
 {
-	char c;
+	uint8_t c;
 
 	(void)state;
 	assert_true(ps2kbd_init(&kbd));
@@ -181,33 +181,33 @@ static void polling_skips_the_mouse(void **state)
 	push(0x17);
 	ps2kbd_poll(&kbd);
 	assert_true(ps2kbd_read(&kbd, &c));
-	assert_int_equal(c, 'h');
+	assert_int_equal(c, 0x23);
 	assert_true(ps2kbd_read(&kbd, &c));
-	assert_int_equal(c, 'i');
+	assert_int_equal(c, 0x17);
 	assert_false(ps2kbd_read(&kbd, &c));
 }
 
-static void full_ring_drops_whole_keys(void **state)
+static void a_full_ring_drops_what_comes(void **state)
 {
-	char c;
+	uint8_t c;
 	unsigned n = 0;
 
 	(void)state;
 	assert_true(ps2kbd_init(&kbd));
-	for (unsigned i = 0; i < 40; i++) {
+	for (unsigned i = 0; i < PS2KBD_RING; i++) {
 		push(0xe0);
 		push(0x48);
 		ps2kbd_poll(&kbd);
 	}
 	while (ps2kbd_read(&kbd, &c)) {
-		assert_int_equal(c, "\033[A"[n++ % 3]);
+		assert_int_equal(c, n++ % 2 == 0 ? 0xe0 : 0x48);
 	}
-	assert_int_equal(n, PS2KBD_RING / 3 * 3);
+	assert_int_equal(n, PS2KBD_RING);
 }
 
 static void absent_or_broken_controller(void **state)
 {
-	char c;
+	uint8_t c;
 
 	(void)state;
 	dev.input_stuck = true;
@@ -232,7 +232,7 @@ int main(void)
 		cmocka_unit_test_setup(pause_is_swallowed, setup),
 		cmocka_unit_test_setup(controller_is_set_up, setup),
 		cmocka_unit_test_setup(polling_skips_the_mouse, setup),
-		cmocka_unit_test_setup(full_ring_drops_whole_keys, setup),
+		cmocka_unit_test_setup(a_full_ring_drops_what_comes, setup),
 		cmocka_unit_test_setup(absent_or_broken_controller, setup),
 	};
 

@@ -276,6 +276,7 @@ static void test_boot_order(void **state)
 
 static void test_kernel(void **state)
 {
+	uint8_t setup_data[1024];
 	char text[6];
 
 	(void)state;
@@ -285,7 +286,17 @@ static void test_kernel(void **state)
 	assert_int_equal(firmware_init(&firmware, &config), HV_E_INVALID);
 	memcpy(kernel + 0x202, "HdrS", 4);
 	config.initrd = (struct firmware_span){"initrd", 6};
+	config.linuxboot = (struct firmware_span){"rom", 3};
 	start();
+	assert_int_equal(read_file("genroms/linuxboot_dma.bin"), 3);
+	/* A boot loader's fields are filled in, in a copy. */
+	read_item(FW_CFG_SETUP_DATA, setup_data, sizeof(setup_data));
+	assert_int_equal(setup_data[0x210], 0xff);
+	assert_int_equal(setup_data[0x211], 0x91);
+	assert_int_equal(setup_data[0x21c], 6);
+	assert_memory_equal(setup_data + 0x228, "\0\0\x02\0", 4);
+	assert_int_equal(setup_data[0x230], 0x11);
+	assert_int_equal(kernel[0x210], 0x11);
 	assert_int_equal(number(FW_CFG_SETUP_SIZE, 4), 1024);
 	assert_int_equal(number(FW_CFG_KERNEL_SIZE, 4), 1024);
 	assert_int_equal(number(FW_CFG_CMDLINE_SIZE, 4), 6);

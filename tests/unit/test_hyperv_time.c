@@ -98,7 +98,7 @@ static void a_moved_tsc_moves_the_page(void **state)
 static void sequences_that_mean_something_else_are_left_out(void **state)
 {
 	(void)state;
-	g->vm.hyperv->sequence = UINT32_MAX - 1;
+	g->vm.hyperv->state.sequence = UINT32_MAX - 1;
 	assert_true(hyperv_put(MSR_HV_REFERENCE_TSC, HYPERV_PAGE | 1));
 	assert_int_equal(sequence(), 1);
 }

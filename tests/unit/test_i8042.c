@@ -169,6 +169,79 @@ static void an_absent_mouse_times_out_at_once(void **state)
 	assert_int_equal(status() & 0x61, 0);
 }
 
+static int setup_with_mouse(void **state)
+{
+	struct i8042_config cfg;
+
+	(void)setup(state);
+	cfg = k.cfg;
+	cfg.mouse = true;
+	i8042_init(&k, &cfg);
+	return 0;
+}
+
+/* The next byte, which must be the mouse's. */
+static uint8_t from_mouse(void)
+{
+	assert_int_equal(status() & 0x61, 0x21);
+	return rig_in(&k.dev, 0x60);
+}
+
+static void to_mouse(uint8_t byte)
+{
+	command(0xd4);
+	data(byte);
+}
+
+/* Steps of Linux's i8042.c and psmouse: loop, test, reset, movement. */
+static void a_mouse_is_found_and_moves(void **state)
+{
+	const struct ps2_movement by = {.x = 3, .y = -1, .buttons = PS2_MOUSE_LEFT};
+
+	(void)state;
+	command(0xd3);
+	data(0x5a);
+	assert_int_equal(from_mouse(), 0x5a);
+	command(0xa9);
+	assert_int_equal(answer(), 0x00);
+	set_mode(0x47);
+	to_mouse(0xff);
+	assert_true(mouse_line.level);
+	assert_int_equal(from_mouse(), 0xfa);
+	assert_int_equal(from_mouse(), 0xaa);
+	assert_int_equal(from_mouse(), 0x00);
+	assert_int_equal(mouse_line.rises, 3);
+	to_mouse(0xf4);
+	assert_int_equal(from_mouse(), 0xfa);
+	i8042_move(&k, &by);
+	assert_int_equal(from_mouse(), 0x29);
+	assert_int_equal(from_mouse(), 0x03);
+	assert_int_equal(from_mouse(), 0xff);
+	assert_no_more();
+	/* Nothing comes while the port is off, and all of it later. */
+	command(0xa7);
+	i8042_move(&k, &by);
+	assert_no_more();
+	command(0xa8);
+	assert_int_equal(from_mouse(), 0x09 | 0x20);
+	assert_int_equal(line.rises, 1); /* of the test command, before 0x47 */
+}
+
+static void keys_go_before_movement(void **state)
+{
+	const struct ps2_movement by = {.x = 1};
+
+	(void)state;
+	set_mode(0x47);
+	to_mouse(0xf4);
+	(void)from_mouse();
+	assert_true(i8042_key(&k, (const uint8_t *)"\x1e\x9e", 2));
+	i8042_move(&k, &by);
+	assert_int_equal(answer(), 0x1e);
+	assert_int_equal(answer(), 0x9e);
+	assert_int_equal(from_mouse(), 0x08);
+}
+
 static void keys_interrupt_one_by_one(void **state)
 {
 	static const uint8_t up[] = {0xe0, 0x48, 0xe0, 0xc8};
@@ -412,6 +485,8 @@ int main(void)
 		T(linux_probe),
 		T(atkbd_probe),
 		T(an_absent_mouse_times_out_at_once),
+		cmocka_unit_test_setup(a_mouse_is_found_and_moves, setup_with_mouse),
+		cmocka_unit_test_setup(keys_go_before_movement, setup_with_mouse),
 		T(keys_interrupt_one_by_one),
 		T(translation_keeps_every_key),
 		T(keyboard_off_holds_keys_back),

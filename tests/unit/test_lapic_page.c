@@ -127,6 +127,39 @@ static void a_request_becomes_a_delivery(void **state)
 	assert_int_equal(apic_cpu_deliver(&cpu), -1);
 }
 
+/* The guest does not end it: the next hand-over does, or a look at what would end its HLT. */
+static void an_automatic_eoi_comes_with_the_next_exit(void **state)
+{
+	struct vecset set = {0};
+
+	(void)state;
+	vecset_add(&set, 0x41);
+	lapic_set_auto_eoi(l, &set);
+	send(0x30, false);
+	send(0x41, false);
+	enter();
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x41);
+	assert_int_equal(apic_cpu_deliver(&cpu), -1);
+	enter();
+	assert_int_equal(entry.in_service, 0);
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x30);
+	/* One in service that the guest does end stays. */
+	enter();
+	assert_int_equal(entry.in_service, 0x30);
+	send(0x41, false);
+	enter();
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x41);
+	enter();
+	assert_int_equal(entry.in_service, 0x30);
+	assert_int_equal(apic_cpu_eoi(&cpu), -1);
+	/* In HLT. */
+	send(0x41, false);
+	send(0x31, false);
+	enter();
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x41);
+	assert_int_equal(lapic_page_pending(l), 0x31);
+}
+
 /*
  * The moments at which a request can meet a running CPU: each is delivered exactly once for those
  * that came before its delivery, and again for one that came after.
@@ -549,6 +582,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_page_shows_the_registers),
 		TEST(a_request_becomes_a_delivery),
+		TEST(an_automatic_eoi_comes_with_the_next_exit),
 		TEST(no_moment_loses_a_request),
 		TEST(what_waits_survives_exits),
 		TEST(a_halted_vcpu_wakes_by_priority),

@@ -60,7 +60,7 @@ static int setup(void **state)
 static struct linux_source source(const void *initrd, uint64_t initrd_size)
 {
 	return (struct linux_source){image,	  IMAGE_BYTES, initrd, initrd_size,
-				     "console=x", 0xe0000,     &map};
+				     "console=x", 0xe0000,     &map,   false};
 }
 
 static enum hv_status plan_image(uint64_t size, struct linux_plan *plan)
@@ -335,6 +335,16 @@ static void load_all(const struct linux_plan *plan, struct memory *m, uint64_t b
 	assert_int_equal(m->calls, 0);
 }
 
+/* Only where the guest has a VGA does the kernel hear of a screen. */
+static void check_screen_info(const struct memory *m, bool vga)
+{
+	const uint64_t bp = 0x7000;
+
+	assert_int_equal(peek(m, bp + 6, 2), vga ? 80 << 8 | 3 : 0);
+	assert_int_equal(peek(m, bp + 0xe, 2), vga ? 1 << 8 | 25 : 0);
+	assert_int_equal(peek(m, bp + 0x10, 2), vga ? 16 : 0);
+}
+
 static void check_boot_params(const struct memory *m)
 {
 	const uint64_t bp = 0x7000;
@@ -395,6 +405,7 @@ static void check_loaded(uint64_t budget, unsigned fail_at)
 	load_all(&plan, &m, budget);
 	linux_entry_state(&plan, &entry);
 	check_boot_params(&m);
+	check_screen_info(&m, src.vga);
 	check_page_tables(&m, entry.cr3);
 	assert_memory_equal(m.bytes + MIB(16), image + SETUP_BYTES, KERNEL_BYTES);
 	assert_memory_equal(m.bytes + MIB(64) - 2 * PAGE_SIZE, initrd, sizeof(initrd));
@@ -407,6 +418,21 @@ static void test_loads_everything(void **state)
 {
 	(void)state;
 	check_loaded(UINT64_MAX, 0);
+}
+
+static void test_tells_of_a_vga(void **state)
+{
+	struct memory m = {calloc(1, MIB(64)), MIB(64), 0, 0};
+	struct linux_source src = source(NULL, 0);
+	struct linux_plan plan;
+
+	(void)state;
+	src.vga = true;
+	assert_non_null(m.bytes);
+	assert_int_equal(linux_plan(&src, &plan, &err), HV_OK);
+	load_all(&plan, &m, UINT64_MAX);
+	check_screen_info(&m, true);
+	free(m.bytes);
 }
 
 static void test_loads_in_any_steps(void **state)
@@ -558,6 +584,7 @@ int main(void)
 		cmocka_unit_test_setup(test_initrd_respects_its_limit, setup),
 		cmocka_unit_test_setup(test_initrd_above_4g, setup),
 		cmocka_unit_test_setup(test_loads_everything, setup),
+		cmocka_unit_test_setup(test_tells_of_a_vga, setup),
 		cmocka_unit_test_setup(test_loads_in_any_steps, setup),
 		cmocka_unit_test_setup(test_resumes_after_a_refused_write, setup),
 		cmocka_unit_test_setup(test_a_step_keeps_to_its_budget, setup),

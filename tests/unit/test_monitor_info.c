@@ -80,7 +80,7 @@ static void other_topics_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_string_equal(
 			info(wrong[i]),
-			"info about what? machine, cpus, memory, disks, networks, isolation or policy\r\n");
+			"info about what? machine, cpus, memory, disks, networks, isolation, policy or windows NAME\r\n");
 	}
 	/* The monitor hands the rest of the line over without blanks around it. */
 	vm_rig_clear();

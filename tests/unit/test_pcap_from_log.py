@@ -61,6 +61,22 @@ class Logs(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "no whole dump"):
             tool.last_dump("bulkhead: ready\n", "lan")
 
+    def test_screenshots_go_the_same_way(self):
+        text = dump(b"frames", "web") + dump(DATA, "web").replace("pcap", "screenshot")
+        self.assertEqual(tool.last_dump(text, "web", "screenshot"), DATA)
+        self.assertEqual(tool.last_dump(text, "web"), b"frames")
+        cut = text.replace("screenshot web end 1280 bytes", "screenshot web cut short")
+        with tempfile.TemporaryDirectory() as folder:
+            log, out = pathlib.Path(folder, "log"), pathlib.Path(folder, "out.png")
+            log.write_text(text, encoding="utf-8")
+            done = subprocess.run([ROOT / "tools/screenshot-from-log", log, "web", out], check=False)
+            self.assertEqual((done.returncode, out.read_bytes()), (0, DATA))
+            log.write_text(cut, encoding="utf-8")
+            done = subprocess.run([ROOT / "tools/screenshot-from-log", log, "web", out], check=False,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"no whole dump of screen web", done.stderr)
+
     def test_as_a_program(self):
         with tempfile.TemporaryDirectory() as folder:
             log, out = pathlib.Path(folder, "log"), pathlib.Path(folder, "out.pcap")

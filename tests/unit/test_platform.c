@@ -373,7 +373,7 @@ static void init_run_loop(void)
 	run_init(&config);
 	run_cpu_init();
 }
-static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt};
+static const struct console_ops console_ops = {platform_write, monitor_key, monitor_prompt, NULL};
 static const struct monitor_ops monitor_ops = {
 	.power_off = platform_power_off,
 	.reboot = platform_reboot,

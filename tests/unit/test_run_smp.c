@@ -772,7 +772,7 @@ static unsigned two_vcpus_with_hyperv(void)
 	configs[0].hyperv = true;
 	vm_rig_start(web);
 	space_switch(space_core());
-	web->vm.hyperv->hypercall = HV_PAGE_ENABLE;
+	web->vm.hyperv->state.hypercall = HV_PAGE_ENABLE;
 	vcpu_of(web, 1)->wait_for_sipi = false;
 	smp_until(1, SMP_GUEST);
 	smp_until(2, SMP_GUEST);

@@ -127,6 +127,16 @@ static void test_fadt(void **state)
 	assert_int_equal(get(f + FADT_X_DSDT, 8), get(f + FADT_DSDT, 4));
 }
 
+static void test_fadt_with_vga(void **state)
+{
+	struct acpi_config m = full;
+
+	(void)state;
+	m.vga = true;
+	build(&m);
+	assert_int_equal(get(find("FACP") + FADT_BOOT_ARCH, 2), 3);
+}
+
 static void test_madt(void **state)
 {
 	static const uint8_t tail[] = {
@@ -283,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rsdp_and_facs),
 		cmocka_unit_test(test_fadt),
+		cmocka_unit_test(test_fadt_with_vga),
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_mcfg_names_bus_0_only),
 		cmocka_unit_test(test_hpet_where_there_is_one),

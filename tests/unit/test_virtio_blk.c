@@ -128,9 +128,9 @@ static void assert_all_free(void)
 {
 	for (unsigned i = 0; i < QUEUES; i++) {
 		assert_int_equal(queues[i].free_requests, UINT32_MAX);
-		assert_int_equal(queues[i].free_pieces, UINT64_MAX);
-		assert_int_equal(queues[i].bounce.free[0], UINT64_MAX);
-		assert_int_equal(queues[i].bounce.free[1], UINT64_MAX);
+		assert_int_equal(queues[i].pieces.free, UINT64_MAX);
+		assert_int_equal(queues[i].pieces.bounce.free[0], UINT64_MAX);
+		assert_int_equal(queues[i].pieces.bounce.free[1], UINT64_MAX);
 		assert_null(queues[i].current);
 	}
 	assert_true(virtio_blk_is_idle(&blk));
@@ -413,14 +413,14 @@ static void test_copied_write_through(void **state)
 	start_without(BIT(VIRTIO_BLK_F_FLUSH));
 	rig_disk.copies = true;
 	rig_disk_holds = true;
-	put(0, 0, VIRTIO_BLK_T_IN, 1, DATA, (2 * VIRTIO_BLK_PIECES - 1) * 512);
+	put(0, 0, VIRTIO_BLK_T_IN, 1, DATA, (2 * BLK_PIECES - 1) * 512);
 	put(0, 1, VIRTIO_BLK_T_OUT, 0, DATA, 512);
 	rig_notify(&blk.transport, 0);
-	assert_int_equal(rig_disk_open_count, VIRTIO_BLK_PIECES);
-	assert_int_equal(rig_disk_copied, VIRTIO_BLK_PIECES - 1);
+	assert_int_equal(rig_disk_open_count, BLK_PIECES);
+	assert_int_equal(rig_disk_copied, BLK_PIECES - 1);
 	rig_disk_finish(0, HV_OK);
 	work_now();
-	assert_int_equal(rig_disk_copied, VIRTIO_BLK_PIECES);
+	assert_int_equal(rig_disk_copied, BLK_PIECES);
 	assert_int_equal(rig_disk_seen[BLK_FLUSH], 1);
 	assert_nothing_used(0);
 	while (rig_disk_open_count != 0) {
@@ -428,7 +428,7 @@ static void test_copied_write_through(void **state)
 		work_now();
 	}
 	assert_used(0, 1, 1, VIRTIO_BLK_S_OK);
-	assert_used(0, 0, (2 * VIRTIO_BLK_PIECES - 1) * 512 + 1, VIRTIO_BLK_S_OK);
+	assert_used(0, 0, (2 * BLK_PIECES - 1) * 512 + 1, VIRTIO_BLK_S_OK);
 	assert_all_free();
 }
 
@@ -529,7 +529,7 @@ static void test_small_pieces(void **state)
 	memset(rig_at(DATA), 0x11, 0x20000);
 	put(0, 0, VIRTIO_BLK_T_OUT, 0, DATA, 0x20000);
 	rig_notify(&blk.transport, 0);
-	assert_int_equal(rig_disk_open_count, VIRTIO_BLK_PIECES);
+	assert_int_equal(rig_disk_open_count, BLK_PIECES);
 	rig_disk_finish(1, HV_E_IO);
 	while (rig_disk_open_count != 0) {
 		rig_disk_finish(0, HV_OK);

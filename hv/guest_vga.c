@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The VGA of a guest, and where the guest sees its memory. */
+#include "hv/guest_vga.h"
+
+#include "drivers/font.h"
+#include "guests/devices/vga.h"
+#include "guests/devices/vga_dispi.h"
+#include "guests/devices/vga_regs.h"
+#include "guests/devices/vga_text.h"
+#include "hv/base/log.h"
+#include "mm/pool.h"
+
+#define VIDEO_MEMORY MIB(16)
+static_assert((int)VGA_VIEWS == (int)GSPACE_VIEWS, "a view of the space for each of the device's");
+
+/*
+ * Where nothing but BARs can lie. Elsewhere, as while a system finds out how large a BAR is, the
+ * guest reaches video memory through the device, if at all.
+ */
+static bool may_show(const struct guest *g, enum vga_view view, uint64_t address, uint32_t size)
+{
+	const struct bus_range *r = bus_find(&g->vm.mmio, address);
+
+	return view == VGA_VIEW_WINDOW || (r != NULL && r->dev == &g->board->pci_window.dev &&
+					   range_fits(address - r->base, size, r->size));
+}
+
+/* Called with the device's or the PCI host's lock held. */
+static void show(void *ctx, enum vga_view view, uint64_t address, uint32_t offset, uint32_t size)
+{
+	struct guest *g = ctx;
+	const struct gspace_view wanted = {
+		.base = address,
+		.offset = offset,
+		.size = may_show(g, view, address, size) ? size : 0,
+	};
+	enum hv_status status = gspace_show_video(&g->vm.gspace, (unsigned)view, &wanted);
+
+	if (status != HV_OK) {
+		log_debug("%s: video memory at 0x%lx: %s, emulated", g->vm.name, address,
+			  hv_status_name(status));
+	}
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		guest_request(g, i, VCPU_REQ_TLB_FLUSH);
+	}
+}
+
+static enum hv_status put_on_buses(struct guest *g)
+{
+	struct vdev *dev = &g->vga->dev;
+	enum hv_status status = bus_register(&g->vm.pio, VGA_PORTS, VGA_PORTS_COUNT, dev);
+
+	if (status == HV_OK) {
+		status = bus_register(&g->vm.pio, VGA_DISPI_PORT_INDEX, VGA_DISPI_PORTS, dev);
+	}
+	if (status == HV_OK) {
+		status = bus_register(&g->vm.mmio, LAYOUT_VIDEO_BASE, LAYOUT_VIDEO_SIZE, dev);
+	}
+	return status;
+}
+
+enum hv_status guest_vga_create(struct guest *g)
+{
+	struct vga_config cfg = {
+		.time = &g->vm.time,
+		.host = &g->board->pci,
+		.devfn = LAYOUT_DEVFN_VGA,
+		.memory = {.size = VIDEO_MEMORY},
+		.show = show,
+		.ctx = g,
+	};
+	enum hv_status status;
+
+	if (!g->config->vga) {
+		return HV_OK;
+	}
+	status = gspace_add_video(&g->vm.gspace, VIDEO_MEMORY);
+	if (status != HV_OK) {
+		return status;
+	}
+	space_switch(&g->vm.gspace.host);
+	cfg.memory.bytes = gspace_video_ptr();
+	space_switch(space_core());
+	g->vga = pool_alloc(sizeof(*g->vga));
+	if (g->vga == NULL) {
+		return HV_E_NO_MEMORY;
+	}
+	/* It may be the one in front, started again: its picture comes back. */
+	run_chore(RUN_CHORE_INPUT);
+	status = vga_init(g->vga, &cfg);
+	return status == HV_OK ? put_on_buses(g) : status;
+}
+
+void guest_vga_text_mode(struct guest *g)
+{
+	const struct vga_font font = {font_glyphs, FONT_FIRST, FONT_COUNT};
+
+	if (g->vga != NULL) {
+		vga_text_mode(&g->vga->state, &g->vga->cfg.memory, &font);
+	}
+}
+
+void guest_vga_destroy(struct guest *g)
+{
+	pool_free(g->vga, sizeof(*g->vga));
+	g->vga = NULL;
+}

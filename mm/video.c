@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest's video memory: frames that are its own and that the hypervisor always has in the window,
+ * at GSPACE_VIDEO_HOME, while the guest sees them where device registers say, in views.
+ *
+ *	window	      GSPACE_VIDEO_HOME  [ block 0 | block 1 | ... ]
+ *					      |         |
+ *	second stage  view of a BAR      [ block 0 | block 1 | ... ]   of 0xa0000  [ part of one ]
+ */
+#include <stddef.h>
+
+#include "hv/base/bits.h"
+#include "hv/base/check.h"
+#include "mm/access.h"
+#include "mm/frame.h"
+#include "mm/gspace_internal.h"
+
+#define HOME_VA (VM_WINDOW_BASE + GSPACE_VIDEO_HOME)
+
+/* --- taking --- */
+
+/* Takes a zeroed block of 2 MiB, or a page where there is none, for what comes next. */
+static enum hv_status take_next(struct gspace *g, uint64_t left)
+{
+	unsigned order = left >= PAGE_SIZE_2M ? FRAME_ORDER_2M : FRAME_ORDER_4K;
+	hpa_t block;
+	enum hv_status status;
+
+	if (!is_aligned(g->video.size, PAGE_SIZE_2M)) {
+		order = FRAME_ORDER_4K;
+	}
+	status = frame_alloc(order, FRAME_GUEST, g->owner, &block);
+	if (status != HV_OK && order != FRAME_ORDER_4K) {
+		order = FRAME_ORDER_4K;
+		status = frame_alloc(order, FRAME_GUEST, g->owner, &block);
+	}
+	if (status != HV_OK) {
+		return status;
+	}
+	status = pt_map(&g->host.pt, HOME_VA + g->video.size, block, PAGE_SIZE << order,
+			gspace_window_attr(true, false));
+	if (status != HV_OK) {
+		frame_put_block(block, order);
+		return status;
+	}
+	g->video.size += PAGE_SIZE << order;
+	return HV_OK;
+}
+
+enum hv_status gspace_add_video(struct gspace *g, uint64_t size)
+{
+	enum hv_status status = HV_OK;
+
+	CHECK(g->video.size == 0);
+	if (size == 0 || size > GSPACE_VIDEO_MAX || !is_aligned(size, PAGE_SIZE)) {
+		return HV_E_RANGE;
+	}
+	while (g->video.size < size && status == HV_OK) {
+		status = take_next(g, size - g->video.size);
+	}
+	return status;
+}
+
+void *gspace_video_ptr(void)
+{
+	return access_ptr(hva(HOME_VA), true);
+}
+
+/* --- views --- */
+
+bool gspace_in_view(const struct gspace *g, uint64_t addr)
+{
+	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
+		const struct gspace_view *v = &g->video.views[i];
+
+		if (addr - v->base < __atomic_load_n(&v->size, __ATOMIC_RELAXED)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t gspace_video_surplus(const struct gspace *g)
+{
+	uint64_t shown = 0;
+
+	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
+		shown += g->video.views[i].size;
+	}
+	return shown;
+}
+
+/* Leaf by leaf, so that each table stays: a CPU may be walking it. Under lock. */
+static void unmap_view(struct gspace *g, struct gspace_view *v, uint64_t end)
+{
+	uint64_t at = v->base;
+
+	while (at < end) {
+		struct pt_leaf leaf;
+
+		CHECK(pt_lookup(&g->stage2, at, &leaf));
+		CHECK(leaf.va == at && leaf.size <= end - at);
+		CHECK(pt_unmap(&g->stage2, at, leaf.size) == HV_OK);
+		at += leaf.size;
+	}
+	__atomic_store_n(&v->size, 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * Maps the next piece of a view, *size bytes of it at most, which becomes what it was: as large a
+ * leaf as the window has and as can be put there without dropping a table. Under lock.
+ */
+static enum hv_status map_piece(struct gspace *g, uint64_t at, uint64_t offset, uint64_t *size)
+{
+	const struct pt_attr attr = {.rights = PT_RW};
+	struct pt_leaf home;
+	uint64_t piece = PAGE_SIZE;
+
+	CHECK(pt_lookup(&g->host.pt, HOME_VA + offset, &home));
+	if (home.size >= PAGE_SIZE_2M && *size >= PAGE_SIZE_2M &&
+	    is_aligned(at | offset, PAGE_SIZE_2M) && pt_hole(&g->stage2, at) >= PT_LEVEL_2M) {
+		piece = PAGE_SIZE_2M;
+	}
+	*size = piece;
+	return pt_map(&g->stage2, at, hpa(home.pa.v + (HOME_VA + offset - home.va)), piece, attr);
+}
+
+/* Whether memory of the guest, or another view, is in the range. */
+static bool is_taken(const struct gspace *g, const struct gspace_view *wanted)
+{
+	for (unsigned i = 0; i < g->region_count; i++) {
+		if (ranges_overlap(wanted->base, wanted->size, g->regions[i].base,
+				   g->regions[i].size)) {
+			return true;
+		}
+	}
+	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
+		const struct gspace_view *v = &g->video.views[i];
+
+		if (v->size != 0 && ranges_overlap(wanted->base, wanted->size, v->base, v->size)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum hv_status map_view(struct gspace *g, struct gspace_view *v,
+			       const struct gspace_view *wanted)
+{
+	enum hv_status status = HV_OK;
+	uint64_t done = 0;
+
+	v->base = wanted->base;
+	while (done < wanted->size && status == HV_OK) {
+		uint64_t piece = wanted->size - done;
+
+		status = map_piece(g, wanted->base + done, wanted->offset + done, &piece);
+		done += status == HV_OK ? piece : 0;
+	}
+	if (status != HV_OK) {
+		unmap_view(g, v, wanted->base + done);
+		return status;
+	}
+	v->offset = wanted->offset;
+	__atomic_store_n(&v->size, wanted->size, __ATOMIC_RELAXED);
+	return HV_OK;
+}
+
+enum hv_status gspace_show_video(struct gspace *g, unsigned view, const struct gspace_view *wanted)
+{
+	struct gspace_view *v = &g->video.views[view];
+	enum hv_status status = HV_OK;
+
+	CHECK(view < GSPACE_VIEWS);
+	lock_acquire(&g->lock);
+	unmap_view(g, v, v->base + v->size);
+	if (wanted->size == 0) {
+		status = HV_OK;
+	} else if (!is_aligned(wanted->base | wanted->offset | wanted->size, PAGE_SIZE) ||
+		   !range_fits(wanted->offset, wanted->size, g->video.size) ||
+		   !range_fits(wanted->base, wanted->size, BIT(PT_LEVELS * 9 + PAGE_SHIFT))) {
+		status = HV_E_RANGE;
+	} else if (is_taken(g, wanted)) {
+		status = HV_E_EXISTS;
+	} else {
+		status = map_view(g, v, wanted);
+	}
+	lock_release(&g->lock);
+	return status;
+}
+
+/* --- giving back --- */
+
+void gspace_fini_video(struct gspace *g, uint64_t *budget)
+{
+	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
+		struct gspace_view *v = &g->video.views[i];
+
+		unmap_view(g, v, v->base + v->size);
+	}
+	while (g->video.size != 0 && *budget != 0) {
+		struct pt_leaf leaf;
+
+		CHECK(pt_lookup(&g->host.pt, HOME_VA + g->video.size - PAGE_SIZE, &leaf));
+		CHECK(pt_unmap(&g->host.pt, leaf.va, leaf.size) == HV_OK);
+		frame_put_range(leaf.pa, leaf.size);
+		g->video.size -= leaf.size;
+		*budget -= min_u64(leaf.size, *budget);
+	}
+}
