@@ -28,22 +28,20 @@ def client(name):
 
 
 def hostile(name, seed, rounds):
-    """A mad driver of one card of each model, at the same network."""
+    """A mad driver of one card of each model, at the same network; it needs no more than a part of a CPU."""
     return payload(name, "e1000-hostile", seed=seed, rounds=rounds,
-                   keys={"net": [f"lan, model={model}" for model in CARDS]})
+                   keys={"net": [f"lan, model={model}" for model in CARDS], "cap": 20})
 
 
 def cases():
-    steps = [READY, passes("bad"), Send("start server"), started("server"),
+    steps = [READY, passes("bad", 120), Send("start server"), started("server"),
              Expect(r"^server\| nic-server: ready", LINUX_BOOT, "Kernel panic"),
              Send("start mad"), started("mad")]
     for model in CARDS:
-        steps += [Send(f"start {model}"), started(model)]
-    ends = (r"^bulkhead: guest server: stopped: power-off",)
-    steps += [ExpectAll(sum((client(model) for model in CARDS), ends), 2 * LINUX_BOOT),
-              Send("stop mad"), stopped("mad", "by request"), *(gone(name) for name in ("mad", "server", *CARDS)),
+        steps += [Send(f"start {model}"), started(model), ExpectAll(client(model), 2 * LINUX_BOOT), gone(model)]
+    steps += [Send("stop mad"), stopped("mad", "by request"), gone("mad"), gone("server"),
               Send("info networks"), Expect(r"^frames take 0 of"), *isolated(), POWER_OFF]
     files = stick(CONF, linux("server", f"task=nic-server clients={len(CARDS)}", net="lan"),
                   hostile("bad", 31, 200), hostile("mad", 32, 1000000), *(intel(*card) for card in CARDS.items()))
-    return [Case("nics", files, steps, timeout=500, left_out=NO_VENDOR, cpus=2, run_args=ONE_THREAD,
+    return [Case("nics", files, steps, timeout=700, left_out=NO_VENDOR, cpus=2, run_args=ONE_THREAD,
                  never=(r"netload: FAILED", r"^mad\| (FAIL|PASS)"))]
