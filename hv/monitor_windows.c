@@ -155,6 +155,15 @@ static void check_cpus(struct report *r)
 	}
 }
 
+static void check_screen(struct report *r)
+{
+	if (r->guest->config->vga) {
+		say(r, OK, "screen", "VGA that UEFI draws on, with keyboard and mouse");
+	} else {
+		say(r, NOTE, "screen", "none: only EMS on the serial port shows anything");
+	}
+}
+
 /* Without it Windows takes a slow host for a broken CPU. */
 static void check_hyperv(struct report *r)
 {
@@ -240,8 +249,8 @@ static void check_features(struct report *r)
 }
 
 static void (*const checks[])(struct report *r) = {
-	check_firmware, check_disks,  check_nics,     check_memory,
-	check_cpus,	check_hyperv, check_features,
+	check_firmware, check_disks,  check_nics,   check_memory,
+	check_cpus,	check_screen, check_hyperv, check_features,
 };
 
 void monitor_windows(struct span args)

@@ -32,6 +32,7 @@ static int setup(void **state)
 	config.varstore.partition = true;
 	config.memory = GIB(4);
 	config.cpus = 2;
+	config.vga = true;
 	config.hyperv = true;
 	config.disk_count = 1;
 	config.disks[0] = (struct config_disk){.bus = CONFIG_DISK_NVME};
@@ -79,6 +80,7 @@ static void test_nothing_there(void **state)
 	g->firmware_kind = CONFIG_FIRMWARE_NONE;
 	config.memory = GIB(2) - 1;
 	config.cpus = 1;
+	config.vga = false;
 	config.hyperv = false;
 	config.disk_count = 0;
 	config.net_count = 0;
@@ -87,6 +89,7 @@ static void test_nothing_there(void **state)
 	says("note     net        none");
 	says("missing  memory");
 	says("note     cpus");
+	says("note     screen     none");
 	says("missing  hyperv");
 	says("windows: win: 4 missing;");
 }
