@@ -18,11 +18,11 @@
 #include <stdint.h>
 
 #include "drivers/disk_queue.h"
-#include "hv/base/nvme_format.h"
 #include "drivers/pci.h"
 #include "hv/api/blk.h"
 #include "hv/api/timer.h"
 #include "hv/base/lock.h"
+#include "hv/base/nvme_format.h"
 
 #define NVME_QUEUES_MAX 32u
 #define NVME_NAMESPACES_MAX 8u
