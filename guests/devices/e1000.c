@@ -248,8 +248,16 @@ static const struct net_port_ops port_ops = {
 /* --- from beginning to end --- */
 
 static const struct pci_device_ops ops[] = {
-	[E1000_82540EM] = {"e1000", on_bar_read, on_bar_write, on_reset, on_master},
-	[E1000_82574L] = {"e1000e", on_bar_read, on_bar_write, on_reset, on_master},
+	[E1000_82540EM] = {.name = "e1000",
+			   .bar_read = on_bar_read,
+			   .bar_write = on_bar_write,
+			   .reset = on_reset,
+			   .master_changed = on_master},
+	[E1000_82574L] = {.name = "e1000e",
+			  .bar_read = on_bar_read,
+			  .bar_write = on_bar_write,
+			  .reset = on_reset,
+			  .master_changed = on_master},
 };
 
 static enum hv_status add_function(struct e1000 *e, const struct e1000_config *cfg)
