@@ -313,7 +313,9 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	if (size < VGA_MEMORY_MIN || (size & (size - 1)) != 0) {
 		return HV_E_INVALID;
 	}
-	*v = (struct vga){.dev.ops = &device_ops, .cfg = *cfg};
+	memset(v, 0, sizeof(*v));
+	v->dev.ops = &device_ops;
+	v->cfg = *cfg;
 	vga_regs_reset(&v->state);
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
