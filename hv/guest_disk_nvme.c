@@ -7,18 +7,14 @@
 #include "hv/base/fmt.h"
 #include "hv/base/str.h"
 #include "hv/guest.h"
+#include "hv/guest_disk_queues.h"
 #include "mm/pool.h"
-
-#define BUFFERS_ORDER 7u
-static_assert((PAGE_SIZE << BUFFERS_ORDER) == BOUNCE_BYTES, "a queue's buffers are one block");
 
 /* The device of a VM, and the memory it was given. */
 struct nvme_disk {
 	struct nvme_ctl ctl;
 	struct guest_disk *disk;
-	unsigned queue_count;
-	struct nvme_ctl_queue *queues[NVME_CTL_IO_QUEUES_MAX];
-	void *buffers[NVME_CTL_IO_QUEUES_MAX];
+	struct guest_disk_queues queues;
 };
 
 static struct nvme_disk *disk_of(struct pci_device *pci)
@@ -30,12 +26,7 @@ static struct nvme_disk *disk_of(struct pci_device *pci)
 
 static void free_disk(struct nvme_disk *m)
 {
-	for (unsigned i = 0; i < m->queue_count; i++) {
-		pool_free(m->queues[i], sizeof(*m->queues[i]));
-		if (m->buffers[i] != NULL) {
-			pool_pages_free(m->buffers[i], BUFFERS_ORDER);
-		}
-	}
+	guest_disk_queues_free(&m->queues);
 	m->disk->model = NULL;
 	pool_free(m, sizeof(*m));
 }
@@ -48,14 +39,10 @@ static struct nvme_disk *new_disk(struct guest_disk *d, unsigned vcpu_count)
 		return NULL;
 	}
 	m->disk = d;
-	m->queue_count = nvme_ctl_queue_count(vcpu_count);
-	for (unsigned i = 0; i < m->queue_count; i++) {
-		m->queues[i] = pool_alloc(sizeof(*m->queues[i]));
-		m->buffers[i] = pool_pages(BUFFERS_ORDER);
-		if (m->queues[i] == NULL || m->buffers[i] == NULL) {
-			free_disk(m);
-			return NULL;
-		}
+	if (!guest_disk_queues_alloc(&m->queues, nvme_ctl_queue_count(vcpu_count),
+				     sizeof(struct nvme_ctl_queue))) {
+		pool_free(m, sizeof(*m));
+		return NULL;
 	}
 	return m;
 }
@@ -80,12 +67,12 @@ static enum hv_status init(struct guest *g, struct nvme_disk *m)
 		.work = &g->vm.work,
 		.device = m->disk->top,
 		.vcpu_count = g->config->cpus,
-		.queue_count = m->queue_count,
+		.queue_count = m->queues.count,
 	};
 	enum hv_status status = board_place_pci(g->board, &config.place);
 
-	memcpy(config.queues, m->queues, sizeof(config.queues));
-	memcpy(config.buffers, m->buffers, sizeof(config.buffers));
+	memcpy(config.queues, m->queues.queues, sizeof(config.queues));
+	memcpy(config.buffers, m->queues.buffers, sizeof(config.buffers));
 	return status == HV_OK ? nvme_ctl_init(&m->ctl, &config) : status;
 }
 

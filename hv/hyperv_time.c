@@ -12,6 +12,7 @@
 #include "hv/api/clock.h"
 #include "hv/api/gmem.h"
 #include "hv/hyperv_internal.h"
+#include "hv/pv.h"
 
 /* Units per TSC tick, times 2^64; 0: the TSC is too slow for that. */
 static uint64_t scale(void)
@@ -54,19 +55,6 @@ uint64_t hyperv_tick_of(uint64_t time)
 
 /* --- the page --- */
 
-static bool tscs_agree(const struct vm *vm)
-{
-	uint64_t first = atomic_load_explicit(&vm->vcpus[0]->pv.tsc_adjust, memory_order_relaxed);
-
-	for (unsigned i = 1; i < vm->vcpu_count; i++) {
-		if (atomic_load_explicit(&vm->vcpus[i]->pv.tsc_adjust, memory_order_relaxed) !=
-		    first) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* Neither 0 nor all-ones, which some guests take for 0. */
 static uint32_t next_sequence(struct hyperv *h)
 {
@@ -84,7 +72,7 @@ static bool write_page_locked(struct hyperv *h)
 	if (guest_mem_write(h->vm, at, &page.sequence, sizeof(page.sequence)) != HV_OK) {
 		return false;
 	}
-	if (page.scale == 0 || !tscs_agree(h->vm)) {
+	if (page.scale == 0 || !pv_tscs_agree(h->vm)) {
 		return true;
 	}
 	page.offset =

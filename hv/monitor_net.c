@@ -9,16 +9,15 @@
  *	pcap lan end 1234 bytes
  */
 #include "hv/api/clock.h"
-#include "hv/base/base64.h"
 #include "hv/guest_net.h"
 #include "hv/monitor.h"
+#include "hv/monitor_dump.h"
 #include "hv/setup.h"
 
 /* Some 11,000 characters a second: what a serial port of 115,200 baud sends. */
 #define DUMP_PERIOD_NS 500000000ull
 #define DUMP_PIECE 4096u
 static_assert(DUMP_PIECE >= sizeof(struct pcap_record) + CAPTURE_SNAP, "a whole record");
-#define DUMP_LINE 57u /* bytes, 76 characters */
 
 static struct {
 	struct network *network; /* NULL: nothing is being printed */
@@ -152,22 +151,6 @@ static void arm(void)
 	timer_arm(&dump.timer, clock_now() + clock_ns_to_ticks(DUMP_PERIOD_NS));
 }
 
-/* Each line can be read without the others. */
-static void print_bytes(const uint8_t *p, size_t n)
-{
-	char line[BASE64_CHARS(DUMP_LINE) + 1];
-
-	while (n > 0) {
-		size_t piece = n < DUMP_LINE ? n : DUMP_LINE;
-
-		base64_encode(p, piece, line);
-		monitor_print("pcap %s %s\n", dump.network->cfg.name, line);
-		dump.printed += piece;
-		p += piece;
-		n -= piece;
-	}
-}
-
 static void begin_dump(struct network *n)
 {
 	struct network_capture_info info;
@@ -177,10 +160,10 @@ static void begin_dump(struct network *n)
 	dump.network = n;
 	dump.pos = 0;
 	dump.end = info.end;
-	dump.printed = 0;
+	dump.printed = sizeof(header);
 	monitor_print("pcap %s begin\n", n->cfg.name);
 	capture_header(&header);
-	print_bytes((const uint8_t *)&header, sizeof(header));
+	monitor_dump("pcap", n->cfg.name, (const uint8_t *)&header, sizeof(header));
 	timer_init(&dump.timer, run_timers(), on_timer);
 	arm();
 }
@@ -257,7 +240,8 @@ void monitor_dump_refresh(void)
 	if (dump.pos > dump.end) { /* records that came after the command */
 		n -= (size_t)min_u64(n, dump.pos - dump.end);
 	}
-	print_bytes(dump.piece, n);
+	monitor_dump("pcap", dump.network->cfg.name, dump.piece, n);
+	dump.printed += n;
 	if (n == 0) {
 		monitor_dump_end();
 	} else {

@@ -9,17 +9,16 @@
  *	screenshot web end 1234 bytes
  */
 #include "hv/api/clock.h"
-#include "hv/base/base64.h"
 #include "hv/guest.h"
 #include "hv/keynames.h"
 #include "hv/monitor.h"
+#include "hv/monitor_dump.h"
 #include "hv/screenshot.h"
 
 /* Some 11,000 characters a second: what a serial port of 115,200 baud sends. */
 #define PERIOD_NS 500000000ull
 #define PIECE 4104u /* whole lines */
-#define LINE 57u    /* bytes, 76 characters */
-static_assert(PIECE % LINE == 0, "only the last line of the file is short");
+static_assert(PIECE % MONITOR_DUMP_LINE == 0, "only the last line of the file is short");
 
 static struct {
 	const struct guest *guest; /* NULL: nothing is being printed */
@@ -87,21 +86,6 @@ void monitor_screenshot_end(void)
 	}
 }
 
-static void print_bytes(const uint8_t *p, size_t n)
-{
-	char line[BASE64_CHARS(LINE) + 1];
-
-	while (n > 0) {
-		size_t piece = n < LINE ? n : LINE;
-
-		base64_encode(p, piece, line);
-		monitor_print("screenshot %s %s\n", out.guest->vm.name, line);
-		out.printed += piece;
-		p += piece;
-		n -= piece;
-	}
-}
-
 void monitor_screenshot_refresh(void)
 {
 	size_t n;
@@ -122,7 +106,8 @@ void monitor_screenshot_refresh(void)
 		break;
 	}
 	n = screenshot_read(out.printed, out.piece, PIECE);
-	print_bytes(out.piece, n);
+	monitor_dump("screenshot", out.guest->vm.name, out.piece, n);
+	out.printed += n;
 	if (n < PIECE) {
 		monitor_print("screenshot %s end %zu bytes\n", out.guest->vm.name, out.printed);
 		forget();

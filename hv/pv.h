@@ -52,6 +52,8 @@ bool pv_write_system_time(struct vcpu *vcpu, uint64_t value) HV_MUST_CHECK;
 bool pv_write_steal_time(struct vcpu *vcpu, uint64_t value) HV_MUST_CHECK;
 /* The vCPU's own TSC has been moved against the VM's time. */
 void pv_tsc_changed(struct vcpu *vcpu);
+/* Whether one vCPU's page of time serves all: the vDSO reads the first one's, wherever it runs. */
+bool pv_tscs_agree(const struct vm *vm);
 /* VCPU_REQ_CLOCK: writes the clock's page anew. */
 void pv_update_clock(struct vcpu *vcpu);
 void pv_steal_load(struct vcpu *vcpu);

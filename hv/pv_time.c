@@ -65,8 +65,7 @@ void pv_write_wall_clock(struct vcpu *vcpu, uint64_t address)
 
 /* --- the clock --- */
 
-/* Whether one vCPU's page serves all: the vDSO reads the first one's, wherever it runs. */
-static bool tscs_agree(const struct vm *vm)
+bool pv_tscs_agree(const struct vm *vm)
 {
 	uint64_t first = atomic_load_explicit(&vm->vcpus[0]->pv.tsc_adjust, memory_order_relaxed);
 
@@ -83,7 +82,7 @@ static bool tscs_agree(const struct vm *vm)
 static uint8_t clock_flags(struct vcpu *vcpu, gpa_t page)
 {
 	uint8_t old = 0;
-	uint8_t flags = tscs_agree(vcpu->vm) ? PVCLOCK_TSC_STABLE : 0;
+	uint8_t flags = pv_tscs_agree(vcpu->vm) ? PVCLOCK_TSC_STABLE : 0;
 
 	if (guest_mem_read(vcpu->vm, gpa(page.v + offsetof(struct pvclock_vcpu_time_info, flags)),
 			   &old, sizeof(old)) != HV_OK) {

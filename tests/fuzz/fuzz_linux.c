@@ -55,8 +55,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0 || e820_build(MIB(4) << (data[0] % 12), &map) != HV_OK) {
 		return 0;
 	}
-	struct linux_source src = {data + 1,	    size - 1, initrd, (data[0] >> 4) * 4096u,
-				   "console=ttyS0", 0xe0000,  &map};
+	struct linux_source src = {
+		.kernel = data + 1,
+		.kernel_size = size - 1,
+		.initrd = initrd,
+		.initrd_size = (data[0] >> 4) * 4096u,
+		.cmdline = "console=ttyS0",
+		.rsdp = 0xe0000,
+		.map = &map,
+	};
 
 	if (linux_plan(&src, &plan, &err) != HV_OK) {
 		return 0;
