@@ -527,7 +527,7 @@ race: $(O)/race/race_timer $(O)/race/race_switch ## timers, a network and locks 
 
 # ---------------------------------------------------------------- fuzzing (clang, libFuzzer)
 
-FUZZ_SECONDS ?= 2
+FUZZ_SECONDS ?= 1
 FZ := $(BUILD)/fuzz
 FUZZ_FLAGS := $(HOST_FLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link
 FUZZ_OBJS := $(PORTABLE_SRCS:%.c=$(FZ)/%.o) $(BOOT_PURE_SRCS:%.c=$(FZ)/%.o)
@@ -549,7 +549,7 @@ $(FZ)/bin/%: $(FZ)/tests/fuzz/%.o $(FZ)/libhost.a $(FZ)/libfakes.a
 	$(Q)clang $(SANITIZE) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(FZ)/libhost.a $(FZ)/libfakes.a -Wl,--end-group -lZydis
 
 .PHONY: fuzz
-fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%) ## fuzz targets, FUZZ_SECONDS each (2)
+fuzz: $(FUZZ_TARGETS:%=$(FZ)/bin/%) ## fuzz targets, FUZZ_SECONDS each (1)
 	$(Q)tools/run_fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS:%=$(FZ)/bin/%)
 
 # ---------------------------------------------------------------- measuring (tests/bench)
