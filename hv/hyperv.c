@@ -384,7 +384,16 @@ bool hyperv_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 
 void hyperv_requests(struct vcpu *vcpu)
 {
-	if (vcpu->vm->hyperv != NULL) {
-		stimer_run(vcpu);
+	struct hyperv_vp *vp;
+	uint32_t fired;
+
+	if (vcpu->vm->hyperv == NULL) {
+		return;
+	}
+	vp = hyperv_vp(vcpu);
+	fired = atomic_exchange(&vp->fired, 0);
+	stimer_run(vcpu, fired);
+	if ((fired & HYPERV_FIRED_SWEEP) != 0) {
+		synic_sweep(vp);
 	}
 }

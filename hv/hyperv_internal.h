@@ -38,6 +38,8 @@ struct stimer {
 	unsigned index;
 };
 
+#define HYPERV_FIRED_SWEEP BIT32(31)
+
 struct hyperv_vp {
 	struct vm *vm;
 	unsigned index;
@@ -45,7 +47,7 @@ struct hyperv_vp {
 	struct hyperv_vp_state state;
 	struct vtimer sweep; /* looks after automatic EOIs; armed under `lock` */
 	struct stimer timers[HV_STIMER_COUNT];
-	_Atomic uint32_t fired; /* timers that went off, one bit each */
+	_Atomic uint32_t fired; /* timers that went off, one bit each, and HYPERV_FIRED_SWEEP */
 };
 
 /* Who receives what a guest posts to, or signals on, a connection. */
@@ -133,6 +135,8 @@ bool synic_post(struct hyperv_vp *vp, unsigned sint, const struct hv_message *me
 /* Sets an event flag (below HV_EVENT_FLAGS) and raises the interrupt if it was not set. False: the
  * SINT takes none now. */
 bool synic_signal(struct hyperv_vp *vp, unsigned sint, unsigned flag);
+/* HYPERV_FIRED_SWEEP: goes on for as long as an automatic EOI waits. By the owner. */
+void synic_sweep(struct hyperv_vp *vp);
 /* The interrupt alone. */
 void synic_raise(struct hyperv_vp *vp, unsigned sint);
 
@@ -142,8 +146,8 @@ void stimer_init(struct hyperv_vp *vp);
 void stimer_reset(struct hyperv_vp *vp);
 bool stimer_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value) HV_MUST_CHECK;
 bool stimer_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value) HV_MUST_CHECK;
-/* Takes what is due. */
-void stimer_run(struct vcpu *vcpu);
+/* Takes what is due of the timers in `fired`. */
+void stimer_run(struct vcpu *vcpu, uint32_t fired);
 /* A slot may be free: messages that wait. */
 void stimer_retry(struct vcpu *vcpu);
 

@@ -142,10 +142,10 @@ static void advance(struct vcpu *vcpu, struct stimer *t)
 	}
 }
 
-void stimer_run(struct vcpu *vcpu)
+void stimer_run(struct vcpu *vcpu, uint32_t fired)
 {
 	struct hyperv_vp *vp = hyperv_vp(vcpu);
-	uint32_t left = atomic_exchange(&vp->fired, 0) & (BIT32(HV_STIMER_COUNT) - 1);
+	uint32_t left = fired & (BIT32(HV_STIMER_COUNT) - 1);
 
 	for (; left != 0; left &= left - 1) {
 		advance(vcpu, &vp->timers[__builtin_ctz(left)]);

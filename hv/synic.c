@@ -34,11 +34,17 @@ static void arm_sweep_locked(struct hyperv_vp *vp)
 	}
 }
 
+/* On any CPU, where other guests pay for it: the vCPU itself asks for the next one. */
 static void sweep(struct vtimer *vtimer)
 {
 	struct hyperv_vp *vp = container_of(vtimer, struct hyperv_vp, sweep);
 
-	guest_kick(guest_of(vp->vm), vp->index);
+	atomic_fetch_or(&vp->fired, HYPERV_FIRED_SWEEP);
+	guest_request(guest_of(vp->vm), vp->index, VCPU_REQ_HYPERV | VCPU_REQ_EVENT);
+}
+
+void synic_sweep(struct hyperv_vp *vp)
+{
 	lock_acquire(&vp->lock);
 	arm_sweep_locked(vp);
 	lock_release(&vp->lock);

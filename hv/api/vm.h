@@ -91,7 +91,7 @@ enum gpr {
 #define VCPU_REQ_DEVICE BIT32(11)    /* vm->work: what only a vCPU of this VM can do */
 /* The VM gave RAM back: as TLB_FLUSH, and pointers into the window that are kept (hv/fetch.h). */
 #define VCPU_REQ_RELEASED BIT32(12)
-#define VCPU_REQ_HYPERV BIT32(13) /* synthetic timers went off */
+#define VCPU_REQ_HYPERV BIT32(13) /* hv/hyperv*.c: timers went off */
 #define VCPU_REQ_FLUSHES (VCPU_REQ_TLB_FLUSH | VCPU_REQ_RELEASED)
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
 #define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
