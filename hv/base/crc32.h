@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32 as Ethernet and GUID partition tables have it. */
+/* CRC-32 as Ethernet, GUID partition tables and PNG have it. */
 #pragma once
 
 #include <stddef.h>

@@ -3,6 +3,7 @@
 #include "hv/base/png.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/crc32.h"
 #include "hv/base/str.h"
 
 #define ADLER_MODULUS 65521u
@@ -15,22 +16,6 @@
 
 /* ---- chunks ---- */
 
-/* CRC-32 of ISO 3309, four bits at a time ("Cyclic Redundancy Code algorithm"). */
-static uint32_t crc(uint32_t value, const uint8_t *p, size_t n)
-{
-	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-	};
-
-	for (size_t i = 0; i < n; i++) {
-		value = table[(value ^ p[i]) & 15] ^ value >> 4;
-		value = table[(value ^ p[i] >> 4) & 15] ^ value >> 4;
-	}
-	return value;
-}
-
 static void put_be32(uint8_t *p, uint32_t value)
 {
 	for (unsigned i = 0; i < 4; i++) {
@@ -42,12 +27,10 @@ static void write_chunk(struct png *p, const char *type, const uint8_t *data, si
 {
 	uint8_t head[8];
 	uint8_t tail[4];
-	uint32_t check;
 
 	put_be32(head, (uint32_t)n);
 	memcpy(head + 4, type, 4);
-	check = crc(crc(UINT32_MAX, head + 4, 4), data, n);
-	put_be32(tail, ~check);
+	put_be32(tail, crc32(crc32(0, head + 4, 4), data, n));
 	p->out(p->ctx, head, sizeof(head));
 	if (n != 0) {
 		p->out(p->ctx, data, n);
