@@ -27,8 +27,8 @@ struct guest_keys {
 };
 
 /*
- * One sequence of set 1, as for i8042_key. False, and nothing is queued: there is no room, or the
- * guest does not run.
+ * Whole sequences of set 1, each as for i8042_key. False, and nothing is queued: there is no room
+ * for all, or the guest does not run.
  */
 bool guest_keys_put(struct guest *g, const uint8_t *set1, unsigned n, bool paced);
 /* Gives out what it is time for; now and then, after RUN_CHORE_INPUT. */

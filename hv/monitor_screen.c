@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The monitor about a guest's screen, keyboard and mouse: `screenshot`, `keys`, `type`, `mouse`. A
- *screenshot is printed in pieces that a serial port keeps up with, as a capture is;
- *tools/screenshot-from-log makes a file of the lines.
+ * screenshot is printed in pieces that a serial port keeps up with, as a capture is;
+ * tools/screenshot-from-log makes a file of the lines.
  *
  *	screenshot web begin
  *	screenshot web iVBORw0KGgoAAAANSUhEUgAAAtAAAAGQCAIAAAC1...
@@ -118,30 +118,26 @@ void monitor_screenshot_refresh(void)
 
 /* --- keys --- */
 
-static bool put(struct guest *g, const struct key *k, bool released)
+/*
+ * All keys down, in this order, and up in the reverse one; all of it or nothing, so that no key
+ * stays down.
+ */
+static bool press(struct guest *g, const struct key *keys, unsigned count)
 {
-	uint8_t sequence[KEY_SEQUENCE_MAX];
-	unsigned n = key_sequence(k, released, sequence);
+	uint8_t bytes[2 * KEY_CHORD_MAX * KEY_SEQUENCE_MAX];
+	unsigned n = 0;
 
-	if (guest_keys_put(g, sequence, n, true)) {
+	for (unsigned i = 0; i < count; i++) {
+		n += key_sequence(&keys[i], false, bytes + n);
+	}
+	for (unsigned i = count; i-- > 0;) {
+		n += key_sequence(&keys[i], true, bytes + n);
+	}
+	if (guest_keys_put(g, bytes, n, true)) {
 		return true;
 	}
 	monitor_print("%s does not take keys now\n", g->vm.name);
 	return false;
-}
-
-/* All keys down, in this order, and up in the reverse one. */
-static bool press(struct guest *g, const struct key *keys, unsigned count)
-{
-	bool taken = true;
-
-	for (unsigned i = 0; i < count && taken; i++) {
-		taken = put(g, &keys[i], false);
-	}
-	for (unsigned i = count; i-- > 0 && taken;) {
-		taken = put(g, &keys[i], true);
-	}
-	return taken;
 }
 
 /* The name in front of the next '-', which *chord then begins behind. */

@@ -168,6 +168,25 @@ static void lines_are_typed(void **state)
 	expect_codes("1c 9c");
 }
 
+/* A key that went down comes up: what does not fit is not begun. */
+static void a_full_queue_leaves_no_key_down(void **state)
+{
+	unsigned down = 0;
+
+	(void)state;
+	vm_rig_start(g);
+	/* Room for three bytes: a chord of two keys takes four. */
+	while (g->keys.count < GUEST_KEYS_MAX - 3) {
+		assert_true(guest_keys_put(g, (const uint8_t *)"\x9e", 1, true));
+	}
+	type("keys web ctrl-a\r");
+	assert_says("web does not take keys now");
+	for (unsigned i = 0; i < g->keys.count; i++) {
+		down += (g->keys.bytes[(g->keys.head + i) % GUEST_KEYS_MAX] & 0x80) == 0;
+	}
+	assert_int_equal(down, 0);
+}
+
 static void to_mouse(uint8_t byte)
 {
 	(void)bus_write(&g->vm.pio, 0x64, 1, 0, 0xd4);
@@ -212,6 +231,7 @@ int main(void)
 		TEST(a_guest_that_ends_meanwhile),
 		TEST(chords_are_pressed_together),
 		TEST(lines_are_typed),
+		TEST(a_full_queue_leaves_no_key_down),
 		TEST(the_mouse_moves),
 		TEST(a_stopped_guest_takes_no_keys),
 	};
