@@ -4,7 +4,7 @@
  * memory. Plain data, so that it can be copied for drawing and saved.
  *
  *	ports 0x3b0-0x3df -> vga_regs.c ----+
- *	ports 0x1ce-0x1d1 -> vga_dispi.c ---+--> struct vga_state --> vga_mode.c, vga_row.c: pixels
+ *	ports 0x1ce-0x1d1 -> vga_dispi.c ---+--> struct vga_state --> vga_screen.c: pixels
  *	0xa0000-0xbffff --> vga_planes.c ---+--> video memory ------^
  *
  * Video memory holds the four planes side by side: byte `offset` of plane p is byte 4 * offset + p.
