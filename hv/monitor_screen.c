@@ -246,14 +246,28 @@ static bool next_number(struct span *args, unsigned max, int *number)
 	return true;
 }
 
+static bool next_buttons(struct span *args, uint8_t *buttons)
+{
+	int number;
+
+	if (!next_number(args, BUTTONS_MAX, &number)) {
+		return false;
+	}
+	if (number < 0) {
+		monitor_print("%d is not a set of buttons\n", number);
+		return false;
+	}
+	*buttons = (uint8_t)number;
+	return true;
+}
+
 void monitor_mouse(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
 	struct ps2_movement by = {.x = 0};
-	int buttons;
 
 	if (g == NULL || !next_number(&args, MOUSE_MAX, &by.x) ||
-	    !next_number(&args, MOUSE_MAX, &by.y) || !next_number(&args, BUTTONS_MAX, &buttons) ||
+	    !next_number(&args, MOUSE_MAX, &by.y) || !next_buttons(&args, &by.buttons) ||
 	    !next_number(&args, MOUSE_MAX, &by.wheel)) {
 		return;
 	}
@@ -261,6 +275,5 @@ void monitor_mouse(struct span args)
 		monitor_print("%s has no mouse now\n", g->vm.name);
 		return;
 	}
-	by.buttons = (uint8_t)buttons;
 	i8042_move(&g->board->i8042, &by);
 }

@@ -209,6 +209,9 @@ static void the_mouse_moves(void **state)
 	assert_says("'x' is not a number up to 4096");
 	type("mouse web 1 1 32\r");
 	assert_says("'32' is not a number up to 31");
+	type("mouse web 1 1 -1\r");
+	assert_says("-1 is not a set of buttons");
+	expect_codes("");
 }
 
 static void a_stopped_guest_takes_no_keys(void **state)
