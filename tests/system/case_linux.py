@@ -3,7 +3,7 @@
 import re
 import time
 
-from harness import NO_VENDOR, Case, Check, Expect, ExpectAll, Poll, Send
+from harness import NO_VENDOR, ONE_AMD, Case, Check, Expect, ExpectAll, Poll, Send
 from sticks import (LINUX_BOOT, POWER_OFF, READY, beats_on, gone, in_two_sizes, isolated, linux,
                     payload, started, stick, stopped, unbroken)
 
@@ -43,7 +43,7 @@ HVC = Case(
      Send("send web seq 3000 | tail -n 1000"), Expect(r"^web\| 2001"), Expect(r"^web\| 3000"),
      Send(f"send web echo {'x' * 80} | wc -c"), Expect(r"^web\| 81"),
      Send("send web poweroff"), stopped("web", "power-off"), POWER_OFF],
-    timeout=240)
+    timeout=240, left_out=ONE_AMD)
 
 # As a person would type it, at the monitor.
 MONITOR = Case(
@@ -73,7 +73,7 @@ MONITOR = Case(
      Send("start nobody"), Expect(r"^no guest is named 'nobody'"),
      Send("start web"), Expect(r"^cannot start web: it is running"),
      Send("console db"), shell("db", prefix=False), ESCAPE, POWER_OFF],
-    timeout=360)
+    timeout=360, left_out=ONE_AMD)
 
 # A guest that reboots comes back; one that panics does not disturb the other.
 REBOOT = Case(
@@ -81,7 +81,7 @@ REBOOT = Case(
     [READY, started("heart"), shell("web"), Send("send web reboot"),
      Expect(r"^bulkhead: guest web: reset: by the \S+"), started("web"), shell("web"),
      Send("reset web"), Expect(r"^bulkhead: guest web: reset: by request"), started("web"),
-     *beats_on("heart"), unbroken("heart", 20), POWER_OFF], timeout=400)
+     *beats_on("heart"), unbroken("heart", 20), POWER_OFF], timeout=400, left_out=ONE_AMD)
 
 PANIC = Case(
     "panic", stick(ALL, linux("crash", "task=panic panic=2"), payload("heart", "heartbeat")),
@@ -157,7 +157,7 @@ IDLE = Case(
                        payload("short", "heartbeat", beats=2), payload("long", "heartbeat", beats=4)),
     [READY, stopped("short", "power-off"), stopped("long", "power-off"),
      Expect(r"^bulkhead: no guest is running: switching the machine off")],
-    timeout=240, linux=False)
+    timeout=240, linux=False, left_out=ONE_AMD)
 
 
 def suspend(name, left_out, cpus, rounds):

@@ -2,7 +2,7 @@
 """Machines of other shapes, sharing the CPU, and the keys that have no other case."""
 import re
 
-from harness import BOCHS, NO_VENDOR, Case, Check, Expect, ExpectAll, Idle, Poll, Send
+from harness import BOCHS, NO_VENDOR, ONE_AMD, Case, Check, Expect, ExpectAll, Idle, Poll, Send
 from sticks import (LINUX_BOOT, PAYLOAD, POWER_OFF, READY, in_two_sizes, isolated, linux, passes,
                     payload, started, stick, stopped)
 
@@ -89,7 +89,7 @@ BUTTON = Case(
     "power-button", stick(ALL, linux("web")),
     [READY, Expect(r"^web\| web: Linux", LINUX_BOOT), Send("shutdown web"),
      Expect(r"^web\| the power button was pressed"), stopped("web", "power-off"), POWER_OFF],
-    timeout=240)
+    timeout=240, left_out=ONE_AMD)
 
 # A guest in front from the start, one left out, one that always comes back.
 KEYS = Case(
@@ -101,7 +101,8 @@ KEYS = Case(
      Expect(r"^\[front: detached\]"), stopped("again", "power-off"), started("again"),
      Send("list"), Expect(r"^front +running"), Expect(r"^mute +running"), Expect(r"^out +stopped"),
      Send("console mute"), Send("\x1d", end=""), Send("send mute hello"),
-     Expect(r"^cannot type into mute"), POWER_OFF], timeout=90, linux=False)
+     Expect(r"^cannot type into mute"), POWER_OFF], timeout=90, linux=False,
+    left_out=ONE_AMD)
 
 # No AMD-V: it says so, what to do about it, and goes back to the firmware.
 REFUSAL = Case(
