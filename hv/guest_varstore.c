@@ -15,16 +15,6 @@ static_assert(VARSTORE_BLOCKS_MAX <= PFLASH_BLOCKS_MAX, "flash has room for each
 
 /* --- opening --- */
 
-static unsigned order_of(uint64_t bytes)
-{
-	unsigned order = 0;
-
-	while (PAGE_SIZE << order < bytes) {
-		order++;
-	}
-	return order;
-}
-
 static enum hv_status find_partition(struct guest *g, char why[GUEST_REASON_MAX])
 {
 	struct guest_varstore *v = g->varstore;
@@ -48,14 +38,14 @@ static enum hv_status find_partition(struct guest *g, char why[GUEST_REASON_MAX]
 static enum hv_status read_partition(struct guest *g, char why[GUEST_REASON_MAX])
 {
 	struct guest_varstore *v = g->varstore;
-	unsigned order = order_of(varstore_staging_bytes(v->store.blocks));
+	uint64_t bytes = varstore_staging_bytes(v->store.blocks);
 	struct blk_device *dev = &v->partition.dev;
 	char text[VARSTORE_WHY_MAX] = "cannot be used";
 	enum varstore_origin origin = VARSTORE_BLANK;
 	enum hv_status status = blk_partition_init(&v->partition, v->extent.dev, v->extent.start,
 						   v->extent.sectors, false);
 
-	v->staging = pool_pages(order);
+	v->staging = pool_alloc(bytes);
 	if (v->staging == NULL) {
 		fmt_snprintf(why, GUEST_REASON_MAX, "no memory");
 		return HV_E_NO_MEMORY;
@@ -68,7 +58,7 @@ static enum hv_status read_partition(struct guest *g, char why[GUEST_REASON_MAX]
 		fmt_snprintf(why, GUEST_REASON_MAX, "%s %s", v->extent.name, text);
 		/* A disk that did not answer may still write there: that memory is lost. */
 		if (v->store.request.done == NULL) {
-			pool_pages_free(v->staging, order);
+			pool_free(v->staging, bytes);
 		}
 		return status;
 	}
@@ -92,7 +82,7 @@ static enum hv_status create_store(struct guest *g, char why[GUEST_REASON_MAX])
 	v = pool_alloc(sizeof(*v));
 	g->varstore = v;
 	if (v != NULL) {
-		v->contents = pool_pages(order_of(template->size));
+		v->contents = pool_alloc(template->size);
 	}
 	if (v == NULL || v->contents == NULL) {
 		fmt_snprintf(why, GUEST_REASON_MAX, "no memory");
@@ -111,8 +101,8 @@ static void give_up(struct guest *g)
 	struct guest_varstore *v = g->varstore;
 
 	blk_registry_release(g->vm.name);
-	if (v != NULL && v->contents != NULL) {
-		pool_pages_free(v->contents, order_of(v->file.size));
+	if (v != NULL) {
+		pool_free(v->contents, v->file.size);
 	}
 	/* So is this, which has the request. */
 	if (v != NULL && v->store.request.done == NULL) {

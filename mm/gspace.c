@@ -204,6 +204,20 @@ enum hv_status gspace_add_page(struct gspace *g, uint64_t addr, hpa_t contents, 
 	return HV_OK;
 }
 
+void gspace_unmap_leaves(struct pt *pt, uint64_t at, uint64_t size)
+{
+	const uint64_t end = at + size;
+
+	while (at < end) {
+		struct pt_leaf leaf;
+
+		CHECK(pt_lookup(pt, at, &leaf));
+		CHECK(leaf.va == at && leaf.size <= end - at);
+		CHECK(pt_unmap(pt, at, leaf.size) == HV_OK);
+		at += leaf.size;
+	}
+}
+
 /* --- copy-on-write --- */
 
 enum hv_status gspace_split_edges(struct gspace *g, uint64_t addr, uint64_t size)

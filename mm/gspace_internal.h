@@ -46,6 +46,13 @@ static inline bool gspace_is_hidden(const struct gspace_region *r)
 	return __atomic_load_n(&r->hidden, __ATOMIC_RELAXED);
 }
 
+/*
+ * Unmaps what begins and ends with a leaf and is mapped all through: leaf by leaf, as a whole large
+ * page that consists of small ones would lose its table, which a CPU may be walking. Under lock,
+ * but for the guest's end.
+ */
+void gspace_unmap_leaves(struct pt *pt, uint64_t at, uint64_t size);
+
 /* Bytes from `addr` on that are hidden; 0 when it is not. Under lock. */
 uint64_t gspace_hidden_bytes(const struct gspace *g, uint64_t addr);
 /* All that is hidden. Under lock. */

@@ -163,23 +163,9 @@ enum hv_status gspace_release(struct gspace *g, uint64_t base, uint64_t size, ui
 	return status;
 }
 
-/*
- * Leaf by leaf: a whole large page that consists of small ones would lose its table, which a CPU
- * may be walking.
- */
 static void unmap_window(struct gspace *g, const struct gspace_parked *p)
 {
-	uint64_t at = VM_WINDOW_BASE + p->addr;
-	const uint64_t end = at + p->size;
-
-	while (at < end) {
-		struct pt_leaf leaf;
-
-		CHECK(pt_lookup(&g->host.pt, at, &leaf));
-		CHECK(leaf.va == at && leaf.size <= end - at);
-		CHECK(pt_unmap(&g->host.pt, leaf.va, leaf.size) == HV_OK);
-		at += leaf.size;
-	}
+	gspace_unmap_leaves(&g->host.pt, VM_WINDOW_BASE + p->addr, p->size);
 }
 
 /* Takes one of the batch out; false when it is empty. */

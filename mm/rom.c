@@ -60,25 +60,9 @@ static void set_hidden(struct gspace_region *r, bool hidden)
 	__atomic_store_n(&r->solid, hidden ? 0 : r->populated, __ATOMIC_RELAXED);
 }
 
-/* Leaf by leaf, so that each table stays: a CPU may be walking it. */
-static void unmap_leaves(struct gspace *g, const struct gspace_region *r)
-{
-	const uint64_t end = r->base + r->populated;
-	uint64_t at = r->base;
-
-	while (at < end) {
-		struct pt_leaf leaf;
-
-		CHECK(pt_lookup(&g->stage2, at, &leaf));
-		CHECK(leaf.va == at && leaf.size <= end - at);
-		CHECK(pt_unmap(&g->stage2, at, leaf.size) == HV_OK);
-		at += leaf.size;
-	}
-}
-
 /*
- * What the window has goes where the second stage has room for it. That is in the tables which
- * unmap_leaves has left: they are at least as deep as those of the window.
+ * What the window has goes where the second stage has room for it. That is in the tables which are
+ * left of what was there: they are at least as deep as those of the window.
  */
 static void map_leaves(struct gspace *g, const struct gspace_region *r)
 {
@@ -114,7 +98,7 @@ enum hv_status gspace_hide_rom(struct gspace *g, uint64_t base)
 	lock_acquire(&g->lock);
 	if (!r->hidden) {
 		set_hidden(r, true);
-		unmap_leaves(g, r);
+		gspace_unmap_leaves(&g->stage2, r->base, r->populated);
 	}
 	lock_release(&g->lock);
 	return HV_OK;

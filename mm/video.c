@@ -90,19 +90,10 @@ uint64_t gspace_video_surplus(const struct gspace *g)
 	return shown;
 }
 
-/* Leaf by leaf, so that each table stays: a CPU may be walking it. Under lock. */
-static void unmap_view(struct gspace *g, struct gspace_view *v, uint64_t end)
+/* Takes out what is mapped of a view, `size` bytes. Under lock. */
+static void unmap_view(struct gspace *g, struct gspace_view *v, uint64_t size)
 {
-	uint64_t at = v->base;
-
-	while (at < end) {
-		struct pt_leaf leaf;
-
-		CHECK(pt_lookup(&g->stage2, at, &leaf));
-		CHECK(leaf.va == at && leaf.size <= end - at);
-		CHECK(pt_unmap(&g->stage2, at, leaf.size) == HV_OK);
-		at += leaf.size;
-	}
+	gspace_unmap_leaves(&g->stage2, v->base, size);
 	__atomic_store_n(&v->size, 0, __ATOMIC_RELAXED);
 }
 
@@ -158,7 +149,7 @@ static enum hv_status map_view(struct gspace *g, struct gspace_view *v,
 		done += status == HV_OK ? piece : 0;
 	}
 	if (status != HV_OK) {
-		unmap_view(g, v, wanted->base + done);
+		unmap_view(g, v, done);
 		return status;
 	}
 	v->offset = wanted->offset;
@@ -173,7 +164,7 @@ enum hv_status gspace_show_video(struct gspace *g, unsigned view, const struct g
 
 	CHECK(view < GSPACE_VIEWS);
 	lock_acquire(&g->lock);
-	unmap_view(g, v, v->base + v->size);
+	unmap_view(g, v, v->size);
 	if (wanted->size == 0) {
 		status = HV_OK;
 	} else if (!is_aligned(wanted->base | wanted->offset | wanted->size, PAGE_SIZE) ||
@@ -196,7 +187,7 @@ void gspace_fini_video(struct gspace *g, uint64_t *budget)
 	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
 		struct gspace_view *v = &g->video.views[i];
 
-		unmap_view(g, v, v->base + v->size);
+		unmap_view(g, v, v->size);
 	}
 	while (g->video.size != 0 && *budget != 0) {
 		struct pt_leaf leaf;

@@ -82,7 +82,6 @@ struct fw_cfg_state {
 	uint32_t dma_high; /* of the next descriptor's address */
 	/* The transfer under way. */
 	bool busy;
-	bool failed;
 	uint32_t control;
 	uint32_t left;	     /* bytes */
 	uint64_t address;    /* where they go, or come from */

@@ -74,11 +74,19 @@ static struct pflash *to_pflash(struct vdev *dev)
 
 static void set_mode(struct pflash *f, enum pflash_mode mode)
 {
-	bool was_array = f->state.mode == PFLASH_ARRAY;
-
 	f->state.mode = (uint8_t)mode;
-	if (was_array != (mode == PFLASH_ARRAY)) {
-		f->cfg.show(f->cfg.ctx, mode == PFLASH_ARRAY);
+	if (mode != PFLASH_ARRAY && f->shown) {
+		f->shown = false;
+		f->cfg.show(f->cfg.ctx, false);
+	}
+}
+
+/* Behind an access: a wide one could go back and forth with each of its cycles. */
+static void show_array(struct pflash *f)
+{
+	if (f->state.mode == PFLASH_ARRAY && !f->shown) {
+		f->shown = true;
+		f->cfg.show(f->cfg.ctx, true);
 	}
 }
 
@@ -390,10 +398,13 @@ static uint64_t pflash_read(struct vdev *dev, const struct vdev_access *a)
 
 static void pflash_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
+	struct pflash *f = to_pflash(dev);
+
 	lock_acquire(&dev->lock);
 	for (unsigned i = 0; i < a->size; i++) {
-		write_byte(to_pflash(dev), (uint32_t)a->offset + i, (uint8_t)(value >> (8 * i)));
+		write_byte(f, (uint32_t)a->offset + i, (uint8_t)(value >> (8 * i)));
 	}
+	show_array(f);
 	lock_release(&dev->lock);
 }
 
@@ -402,8 +413,8 @@ static void pflash_reset(struct vdev *dev)
 	struct pflash *f = to_pflash(dev);
 
 	lock_acquire(&dev->lock);
-	set_mode(f, PFLASH_ARRAY);
 	f->state = (struct pflash_state){.mode = PFLASH_ARRAY, .status = PFLASH_SR_READY};
+	show_array(f);
 	lock_release(&dev->lock);
 }
 
@@ -420,6 +431,7 @@ void pflash_init(struct pflash *f, const struct pflash_config *cfg)
 	*f = (struct pflash){
 		.dev.ops = &pflash_ops,
 		.cfg = *cfg,
+		.shown = true,
 		.state = {.mode = PFLASH_ARRAY, .status = PFLASH_SR_READY},
 	};
 }

@@ -84,7 +84,8 @@ struct pflash_config {
 	void (*put)(void *ctx, uint32_t offset, const uint8_t *data, uint32_t n);
 	/*
 	 * Whether reads are memory's (mode ARRAY), or have to come to the model. Told when that
-	 * changes, in the same way; reads that come all the same are answered.
+	 * changes, in the same way; reads that come all the same are answered. Reads are memory's
+	 * again behind the access that ends in that mode, be it of several cycles.
 	 */
 	void (*show)(void *ctx, bool array);
 	void *ctx;
@@ -93,6 +94,7 @@ struct pflash_config {
 struct pflash {
 	struct vdev dev; /* its lock covers all below */
 	struct pflash_config cfg;
+	bool shown; /* as `show` was told */
 	struct pflash_state state;
 };
 

@@ -43,6 +43,8 @@ bool esp_found(const struct gpt_source *source, void *scratch, struct gpt_table 
 	if (gpt_read(source, scratch, table) == HV_OK) {
 		return gpt_has_esp(table);
 	}
-	return source->blocks != 0 && source->read(source->ctx, 0, 1, scratch) == HV_OK &&
-	       mbr_has_esp(scratch);
+	/* Blocks that gpt_read has refused may not fit scratch. */
+	return source->blocks != 0 && source->block_size >= GPT_BLOCK_MIN &&
+	       source->block_size <= GPT_BLOCK_MAX &&
+	       source->read(source->ctx, 0, 1, scratch) == HV_OK && mbr_has_esp(scratch);
 }

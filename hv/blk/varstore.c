@@ -13,6 +13,10 @@
 #define HEADER_VERSION 1u
 #define BLOCK_SECTORS (VARSTORE_BLOCK / BLK_SECTOR)
 
+#define SOMETHING_ELSE \
+	"holds something else than variables; if it may go, fill the first %u KiB with zeros"
+#define DAMAGED "holds variables that are damaged; to begin anew, fill the first %u KiB with zeros"
+
 static const uint8_t magic[8] = {'B', 'H', 'V', 'A', 'R', 'S', 0x1a, '\n'};
 
 /* A block on the device; what follows it there is zero. */
@@ -176,37 +180,97 @@ static void take_copy(struct varstore *v, unsigned copy)
 	}
 }
 
-/* All the device's blocks that a store would use are zero, or all ones. */
-static enum hv_status check_blank(struct varstore *v, char why[VARSTORE_WHY_MAX])
+static bool is_blank(const uint8_t *sector)
+{
+	for (unsigned i = 0; i < BLK_SECTOR; i++) {
+		if (sector[i] != sector[0] || (sector[i] != 0 && sector[i] != 0xff)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What the first write, of the template to copy 1, puts into that block; NULL: nothing. */
+static const uint8_t *first_write(const struct varstore *v, unsigned block)
+{
+	unsigned start = copy_start(v, 1);
+
+	if (block == 1) {
+		return (const uint8_t *)staged_header(v);
+	}
+	return block >= start ? v->contents + (size_t)(block - start) * VARSTORE_BLOCK : NULL;
+}
+
+/* Each sector of the block, which was read, is blank, or is there from a first write. */
+static bool may_take(const struct varstore *v, unsigned block)
+{
+	const uint8_t *ours = first_write(v, block);
+
+	for (unsigned at = 0; at < VARSTORE_BLOCK; at += BLK_SECTOR) {
+		const uint8_t *sector = v->staging + at;
+
+		if (!is_blank(sector) &&
+		    (ours == NULL || memcmp(sector, ours + at, BLK_SECTOR) != 0)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void fill_header(struct varstore *v, uint64_t number)
+{
+	struct header *h = staged_header(v);
+
+	memset(h, 0, VARSTORE_BLOCK);
+	memcpy(h->magic, magic, sizeof(magic));
+	h->version = HEADER_VERSION;
+	h->blocks = v->blocks;
+	h->number = number;
+	memcpy(h->crcs, v->crcs, sizeof(v->crcs));
+	h->crc = header_crc(h);
+}
+
+static void sum_block(struct varstore *v, unsigned block, const uint8_t *bytes)
+{
+	v->crcs[block] = crc32(0, bytes, VARSTORE_BLOCK);
+}
+
+/*
+ * All the device's blocks that a store would use are zero, or all ones, but for what a first write
+ * has left there that was cut off.
+ */
+static enum hv_status check_blank(struct varstore *v)
 {
 	const unsigned all = (v->blocks + 1) * VARSTORE_COPIES;
 
+	for (unsigned i = 0; i < v->blocks; i++) {
+		sum_block(v, i, v->contents + (size_t)i * VARSTORE_BLOCK);
+	}
+	fill_header(v, 1);
 	for (unsigned i = 0; i < all; i++) {
 		enum hv_status status = read_blocks(v, i, 1, v->staging);
-		uint8_t first = v->staging[0];
 
-		for (unsigned at = 0; status == HV_OK && at < VARSTORE_BLOCK; at++) {
-			if (v->staging[at] != first || (first != 0 && first != 0xff)) {
-				status = HV_E_INVALID;
-			}
-		}
 		if (status != HV_OK) {
-			fmt_snprintf(why, VARSTORE_WHY_MAX,
-				     status == HV_E_INVALID
-					     ? "holds something else than variables; if it may go, "
-					       "fill the first %u KiB with zeros"
-					     : "cannot be read",
-				     all * (VARSTORE_BLOCK >> 10));
 			return status;
+		}
+		if (!may_take(v, i)) {
+			return HV_E_INVALID;
 		}
 	}
 	return HV_OK;
 }
 
-static enum hv_status begin_blank(struct varstore *v, char why[VARSTORE_WHY_MAX])
+/* No header is whole; `present`: there was one. */
+static enum hv_status begin_blank(struct varstore *v, bool present, char why[VARSTORE_WHY_MAX])
 {
-	enum hv_status status = check_blank(v, why);
+	const unsigned kib = (v->blocks + 1) * VARSTORE_COPIES * (VARSTORE_BLOCK >> 10);
+	enum hv_status status = check_blank(v);
 
+	if (status == HV_E_INVALID) {
+		fmt_snprintf(why, VARSTORE_WHY_MAX, present ? DAMAGED : SOMETHING_ELSE, kib);
+	} else if (status != HV_OK) {
+		fmt_snprintf(why, VARSTORE_WHY_MAX, "cannot be read");
+	}
 	for (unsigned i = 0; i < v->blocks && status == HV_OK; i++) {
 		set_add(&v->missing[0], i);
 		set_add(&v->missing[1], i);
@@ -244,9 +308,7 @@ static enum hv_status read_newest(struct varstore *v, struct copies *c, char why
 			 v->device->name);
 		c->of[copy].number = 0;
 	}
-	fmt_snprintf(why, VARSTORE_WHY_MAX,
-		     "holds variables that are damaged; to begin anew, fill the first %u KiB with "
-		     "zeros",
+	fmt_snprintf(why, VARSTORE_WHY_MAX, DAMAGED,
 		     (v->blocks + 1) * VARSTORE_COPIES * (VARSTORE_BLOCK >> 10));
 	return HV_E_INVALID;
 }
@@ -275,8 +337,9 @@ enum hv_status varstore_open(struct varstore *v, struct blk_device *device, uint
 		fmt_snprintf(why, VARSTORE_WHY_MAX, "cannot be read");
 		return status;
 	}
-	*origin = c.of[0].present || c.of[1].present ? VARSTORE_STORED : VARSTORE_BLANK;
-	return *origin == VARSTORE_STORED ? read_newest(v, &c, why) : begin_blank(v, why);
+	*origin = c.of[0].number != 0 || c.of[1].number != 0 ? VARSTORE_STORED : VARSTORE_BLANK;
+	return *origin == VARSTORE_STORED ? read_newest(v, &c, why)
+					  : begin_blank(v, c.of[0].present || c.of[1].present, why);
 }
 
 /* --- writing --- */
@@ -311,16 +374,8 @@ static bool ask_blocks(struct varstore *v)
 
 static void ask_header(struct varstore *v)
 {
-	struct header *h = staged_header(v);
-
-	memset(h, 0, VARSTORE_BLOCK);
-	memcpy(h->magic, magic, sizeof(magic));
-	h->version = HEADER_VERSION;
-	h->blocks = v->blocks;
-	h->number = v->number;
-	memcpy(h->crcs, v->crcs, sizeof(v->crcs));
-	h->crc = header_crc(h);
-	ask(v, BLK_WRITE, v->copy, 1, h);
+	fill_header(v, v->number);
+	ask(v, BLK_WRITE, v->copy, 1, staged_header(v));
 }
 
 /* Under the lock: whether even the newer copy lacks something. */
@@ -362,7 +417,7 @@ static void begin(struct varstore *v)
 {
 	for (unsigned i = 0; i < v->blocks; i++) {
 		if (set_has(&v->todo, i)) {
-			v->crcs[i] = crc32(0, staged(v, i), VARSTORE_BLOCK);
+			sum_block(v, i, staged(v, i));
 		}
 	}
 	(void)ask_blocks(v);

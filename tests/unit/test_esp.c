@@ -29,12 +29,17 @@ static enum hv_status read_blocks(void *ctx, uint64_t block, uint32_t count, voi
 	return HV_OK;
 }
 
-static bool found(uint64_t blocks)
+static bool found_on(uint64_t blocks, uint32_t block_size)
 {
 	const struct gpt_source source = {
-		.read = read_blocks, .ctx = &rig, .blocks = blocks, .block_size = 512};
+		.read = read_blocks, .ctx = &rig, .blocks = blocks, .block_size = block_size};
 
 	return esp_found(&source, scratch, &table);
+}
+
+static bool found(uint64_t blocks)
+{
+	return found_on(blocks, 512);
 }
 
 static int setup(void **state)
@@ -77,6 +82,10 @@ static void test_mbr(void **state)
 	bytes[446 + 3 * 16 + 4] = 0x83;
 	assert_false(found(BLOCKS));
 	assert_false(found(0));
+	/* Blocks that do not fit scratch are not read into it. */
+	bytes[446 + 3 * 16 + 4] = 0xef;
+	assert_true(found_on(BLOCKS, GPT_BLOCK_MAX));
+	assert_false(found_on(BLOCKS, 2 * GPT_BLOCK_MAX));
 }
 
 int main(void)

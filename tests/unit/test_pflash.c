@@ -120,6 +120,21 @@ static void reads_are_memorys_until_a_command(void **state)
 	assert_int_equal(change_count, 0);
 }
 
+/* Hiding memory takes a while, and the guest's next exit comes after a whole string of these. */
+static void a_wide_access_hides_once(void **state)
+{
+	(void)state;
+	write_wide(0x10, 8, 0xff70ff70ff70ff70);
+	assert_true(shown);
+	assert_int_equal(show_count, 2);
+	/* What it has changed is seen when it shows again. */
+	contents[0x11] = 0xff;
+	write_wide(0x10, 4, 0xffff5a10);
+	assert_int_equal(contents[0x11], 0x5a);
+	assert_true(shown);
+	assert_int_equal(show_count, 4);
+}
+
 /* As OVMF's driver finds out what it has before it: edk2, QemuFlashDetected. */
 static void ovmf_takes_it_for_flash(void **state)
 {
@@ -360,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(reads_are_memorys_until_a_command, setup),
+		cmocka_unit_test_setup(a_wide_access_hides_once, setup),
 		cmocka_unit_test_setup(ovmf_takes_it_for_flash, setup),
 		cmocka_unit_test_setup(programming_clears_bits, setup),
 		cmocka_unit_test_setup(erasing_sets_a_block, setup),

@@ -248,6 +248,36 @@ static void whatever_was_cut_off_one_picture_is_whole(void **state)
 	}
 }
 
+/* Nothing but the template can be there then: the guest starts, whatever came of that. */
+static void a_first_write_that_was_cut_off_is_made_again(void **state)
+{
+	(void)state;
+	for (unsigned cut = 0; cut < 24 + 3; cut++) {
+		enum varstore_origin origin;
+
+		memset(disk.bytes, cut % 2 == 0 ? 0 : 0xff, DEVICE_BYTES);
+		boots_with(VARSTORE_BLANK);
+		disk.holds = true;
+		assert_false(varstore_settled(&v));
+		for (unsigned i = 0; i < cut; i++) {
+			disk_rig_finish(&disk, 0);
+		}
+		/* Of what the disk had no time for, two sectors. */
+		if (disk.open_count != 0 && disk.open[0]->op == BLK_WRITE) {
+			memcpy(disk.bytes + disk.open[0]->sector * BLK_SECTOR, disk.open[0]->buffer,
+			       2 * BLK_SECTOR);
+		}
+		disk.open_count = 0;
+		disk.holds = false;
+		assert_int_equal(boot(&origin), HV_OK);
+		assert_int_equal(contents[SIZE - 1], 0x77);
+		(void)varstore_settled(&v);
+		assert_true(varstore_settled(&v));
+		boots_with(VARSTORE_STORED);
+		assert_int_equal(contents[SIZE - 1], 0x77);
+	}
+}
+
 static void a_failing_disk_is_told_once(void **state)
 {
 	(void)state;
@@ -356,6 +386,7 @@ int main(void)
 		TEST(the_header_comes_behind_the_contents),
 		TEST(changes_meanwhile_are_written_behind),
 		TEST(whatever_was_cut_off_one_picture_is_whole),
+		TEST(a_first_write_that_was_cut_off_is_made_again),
 		TEST(a_failing_disk_is_told_once),
 		TEST(a_damaged_copy_leaves_the_other),
 		TEST(what_is_something_else_stays),
