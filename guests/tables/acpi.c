@@ -208,10 +208,13 @@ static void dsdt_set_window64(struct builder *b, const struct acpi_config *c)
 	set_number(b, at + QWORD_LENGTH, size, 8);
 }
 
-/* "DWord Address Space Descriptor" of memory; one for old systems, one for others. */
+/*
+ * "DWord Address Space Descriptor" of memory that is not to be cached; one for old systems, one for
+ * others. That of a VGA's window, which never moves, is of memory that may be.
+ */
 static void dsdt_set_window32(struct builder *b, const struct acpi_config *c)
 {
-	static const uint8_t head[] = {0x87, 0x17, 0x00, 0x00};
+	static const uint8_t head[] = {0x87, 0x17, 0x00, 0x00, 0x0c, 0x01};
 
 	for (size_t at = dsdt_find(head, sizeof(head)); at != 0;
 	     at = dsdt_next(head, sizeof(head), at + sizeof(head))) {

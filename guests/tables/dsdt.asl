@@ -50,6 +50,8 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 					0x0000, 0x0000, 0x0CF7, 0x0000, 0x0CF8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
 					0x0000, 0x0D00, 0xFFFF, 0x0000, 0xF300)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable,
+					ReadWrite, 0x00000000, 0x000A0000, 0x000BFFFF, 0x00000000, 0x00020000)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
 					ReadWrite, 0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
 			})
@@ -64,6 +66,8 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 					0x0000, 0x0000, 0x0CF7, 0x0000, 0x0CF8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
 					0x0000, 0x0D00, 0xFFFF, 0x0000, 0xF300)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable,
+					ReadWrite, 0x00000000, 0x000A0000, 0x000BFFFF, 0x00000000, 0x00020000)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
 					ReadWrite, 0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
 				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,

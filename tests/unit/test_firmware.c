@@ -204,13 +204,19 @@ static void program(unsigned devfn, unsigned reg, uint32_t value)
 	rig_write(&board->pci.dev, BUS_PIO, LAYOUT_PCI_CONFIG_DATA, 4, value);
 }
 
+/* Memory of PCI0, which is not to be cached, but for a VGA's. */
+#define WINDOW32 "\x87\x17\0\0\x0c\x01"
+#define WINDOW_VGA "\x87\x17\0\0\x0c\x03"
+#define WINDOW64 "\x8a\x2b\0\0\x0c\x01"
+#define HEAD_BYTES 6u
+
 /* Where the descriptor with this head is in etc/acpi/tables. */
 static size_t descriptor(const char *head)
 {
 	size_t n = read_file("etc/acpi/tables");
 
 	for (size_t i = 0; i + 46 < n; i++) {
-		if (memcmp(file + i, head, 4) == 0) {
+		if (memcmp(file + i, head, HEAD_BYTES) == 0) {
 			return i;
 		}
 	}
@@ -229,33 +235,36 @@ static void test_tables_follow(void **state)
 	assert_int_equal(read_file("etc/table-loader"), firmware.loader_used);
 	/* As SeaBIOS does. */
 	program(0, 0x60, 0xb0000001);
-	at = descriptor("\x87\x17\0\0");
+	at = descriptor(WINDOW32);
 	assert_int_equal(get(at + 10, 4), 0xc0000000);
 	assert_int_equal(get(at + 14, 4), 0xfebfffff);
+	at = descriptor(WINDOW_VGA);
+	assert_int_equal(get(at + 10, 4), LAYOUT_VIDEO_BASE);
+	assert_int_equal(get(at + 14, 4), LAYOUT_VIDEO_BASE + LAYOUT_VIDEO_SIZE - 1);
 	/* No BAR above 4 GiB: the usual window. */
-	at = descriptor("\x8a\x2b\0\0");
+	at = descriptor(WINDOW64);
 	assert_int_equal(get(at + 14, 8), layout_pci_window64(40));
 	/* As a newer OVMF does, with a BAR high up. */
 	program(0, 0x60, 0xe0000001);
 	program(0x10, 0x10, 0x12340000);
 	program(0x10, 0x14, HIGH_BAR >> 32);
-	at = descriptor("\x87\x17\0\0");
+	at = descriptor(WINDOW32);
 	assert_int_equal(get(at + 10, 4), 0x80000000);
 	assert_int_equal(get(at + 14, 4), 0xdfffffff);
-	at = descriptor("\x8a\x2b\0\0");
+	at = descriptor(WINDOW64);
 	assert_int_equal(get(at + 14, 8), HIGH_BAR);
 	assert_int_equal(get(at + 22, 8), HIGH_BAR + GIB(1) - 1);
 	/* A BAR in RAM, or beyond what addresses reach, is no window. */
 	program(0x10, 0x14, 1);
 	program(0x10, 0x10, 0);
-	at = descriptor("\x8a\x2b\0\0");
+	at = descriptor(WINDOW64);
 	assert_int_equal(get(at + 14, 8), layout_pci_window64(40));
 	program(0x10, 0x14, 0x10000);
-	at = descriptor("\x8a\x2b\0\0");
+	at = descriptor(WINDOW64);
 	assert_int_equal(get(at + 14, 8), layout_pci_window64(40));
 	/* ECAM where none can be: as if there were none. */
 	program(0, 0x64, 1);
-	at = descriptor("\x87\x17\0\0");
+	at = descriptor(WINDOW32);
 	assert_int_equal(get(at + 10, 4), 0x80000000);
 	assert_int_equal(get(at + 14, 4), 0xfebfffff);
 }
