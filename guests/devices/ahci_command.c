@@ -323,6 +323,9 @@ static void take_command(struct ahci_unit *u, unsigned slot, const struct ahci_h
 				      c->registers.command == ATA_WRITE_FPDMA);
 	u->taken |= BIT32(slot);
 	u->current = c;
+	/* What the device has to say from now on is about the command: it is not ready meanwhile.
+	 */
+	u->state.greeting = false;
 }
 
 static void take_slot(struct ahci_unit *u, unsigned slot)
