@@ -161,13 +161,13 @@ struct ahci_config {
 };
 
 /*
- * HV_E_UNSUPPORTED: a disk's blocks are of a size that ATA does not have, or it takes less than a
- * block at once; else as pci_device_init. Memory stays the caller's.
+ * HV_E_UNSUPPORTED: a disk's blocks are of a size that ATA, or a CD, does not have, or it takes
+ * less than a block at once; else as pci_device_init. Memory stays the caller's.
  */
 enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg) HV_MUST_CHECK;
 /*
  * As atapi_eject and atapi_insert, while the guest runs; HV_E_UNSUPPORTED: the port has no CD
- * drive.
+ * drive, or it cannot read the medium.
  */
 enum hv_status ahci_eject(struct ahci_hba *h, unsigned unit, bool force) HV_MUST_CHECK;
 enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit,

@@ -238,6 +238,9 @@ static void media_come_and_go(void **state)
 	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_OK);
 	assert_false(atapi_is_loaded(&rig_units[1].drive));
 	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_E_NOT_FOUND);
+	rig_disk.block_size = 4096;
+	assert_int_equal(ahci_insert(&rig_hba, 1, &rig_disk), HV_E_UNSUPPORTED);
+	rig_disk.block_size = 2048;
 	assert_int_equal(ahci_insert(&rig_hba, 1, &rig_disk), HV_OK);
 	assert_true(atapi_is_loaded(&rig_units[1].drive));
 }
@@ -254,6 +257,12 @@ static void disks_that_cannot_be(void **state)
 	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_E_UNSUPPORTED);
 	rig_disk.max_count = 8;
 	cfg = rig_config(1);
+	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_OK);
+	/* Nor every medium. */
+	cfg = rig_config(1);
+	cfg.units[0].is_packet = true;
+	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_E_UNSUPPORTED);
+	rig_disk.block_size = 2048;
 	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_OK);
 }
 
