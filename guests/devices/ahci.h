@@ -118,6 +118,7 @@ struct ahci_unit {
 	uint32_t done;		      /* queued ones that went well, and were not told of */
 	bool draining;		      /* the disk has pieces of ended commands */
 	bool told;		      /* the HBA was told that an interrupt is pending */
+	struct ahci_command *newest;  /* that was accepted; if there is one in `accepted` */
 	struct ahci_command *current; /* not all of it is sent; NULL: none */
 	/* Pieces that were done, by whom they were. */
 	struct ahci_piece *_Atomic finished;

@@ -158,6 +158,7 @@ static void accept(struct ahci_unit *u, struct ahci_command *c)
 	u->state.ci &= ~bit;
 	u->state.tfd = ATA_STATUS_DRDY | ATA_STATUS_DSC;
 	u->accepted |= bit;
+	u->newest = c;
 	u->queued |= bit;
 }
 
