@@ -83,6 +83,7 @@ struct ahci_piece {
 	struct ahci_unit *unit;
 	struct ahci_command *command;
 	struct ahci_piece *next; /* in `finished` */
+	uint64_t sector;	 /* as it was asked for: a layer may move that of `r` */
 	struct ahci_cursor data; /* where a read goes */
 	struct bounce_run buffer;
 	_Atomic uint32_t state;
