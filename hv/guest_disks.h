@@ -42,7 +42,7 @@ struct guest_disk {
 /* How disks are shown to a guest; each bus has its files. */
 struct guest_disk_bus {
 	/* Puts a device for the disk on the board, and sets `model`, if one for several disks did
-	 * not do that before; its owner's release call clears it. HV_E_NO_MEMORY, HV_E_RANGE. */
+	 * not do that before; its owner's release call clears it. As guest_disks_attach. */
 	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
 	/* No vCPU runs any more: whether nothing of the model is open. */
 	bool (*is_idle)(struct pci_device *model);
@@ -63,7 +63,10 @@ struct guest_disk_media {
  * start: false, and g->reason says why. With the baton, as all that follows.
  */
 bool guest_disks_open(struct guest *g);
-/* Puts a device for each disk on the board, which is new. HV_E_NO_MEMORY, HV_E_RANGE. */
+/*
+ * Puts a device for each disk on the board, which is new. HV_E_NO_MEMORY, HV_E_RANGE;
+ * HV_E_UNSUPPORTED: the bus has no such disks.
+ */
 enum hv_status guest_disks_attach(struct guest *g) HV_MUST_CHECK;
 /*
  * Where the disk's device is, as a path of Open Firmware without the root, which firmware knows it

@@ -83,6 +83,7 @@ struct ahci_piece {
 	struct ahci_unit *unit;
 	struct ahci_command *command;
 	struct ahci_piece *next; /* in `finished` */
+	uint64_t sector;	 /* as it was asked for: a layer may move that of `r` */
 	struct ahci_cursor data; /* where a read goes */
 	struct bounce_run buffer;
 	_Atomic uint32_t state;
@@ -118,6 +119,7 @@ struct ahci_unit {
 	uint32_t done;		      /* queued ones that went well, and were not told of */
 	bool draining;		      /* the disk has pieces of ended commands */
 	bool told;		      /* the HBA was told that an interrupt is pending */
+	struct ahci_command *newest;  /* that was accepted; if there is one in `accepted` */
 	struct ahci_command *current; /* not all of it is sent; NULL: none */
 	/* Pieces that were done, by whom they were. */
 	struct ahci_piece *_Atomic finished;
@@ -161,13 +163,13 @@ struct ahci_config {
 };
 
 /*
- * HV_E_UNSUPPORTED: a disk's blocks are of a size that ATA does not have, or it takes less than a
- * block at once; else as pci_device_init. Memory stays the caller's.
+ * HV_E_UNSUPPORTED: a disk's blocks are of a size that ATA, or a CD, does not have, or it takes
+ * less than a block at once; else as pci_device_init. Memory stays the caller's.
  */
 enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg) HV_MUST_CHECK;
 /*
  * As atapi_eject and atapi_insert, while the guest runs; HV_E_UNSUPPORTED: the port has no CD
- * drive.
+ * drive, or it cannot read the medium.
  */
 enum hv_status ahci_eject(struct ahci_hba *h, unsigned unit, bool force) HV_MUST_CHECK;
 enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit,

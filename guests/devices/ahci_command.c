@@ -158,6 +158,7 @@ static void accept(struct ahci_unit *u, struct ahci_command *c)
 	u->state.ci &= ~bit;
 	u->state.tfd = ATA_STATUS_DRDY | ATA_STATUS_DSC;
 	u->accepted |= bit;
+	u->newest = c;
 	u->queued |= bit;
 }
 
@@ -323,6 +324,9 @@ static void take_command(struct ahci_unit *u, unsigned slot, const struct ahci_h
 				      c->registers.command == ATA_WRITE_FPDMA);
 	u->taken |= BIT32(slot);
 	u->current = c;
+	/* What the device has to say from now on is about the command: it is not ready meanwhile.
+	 */
+	u->state.greeting = false;
 }
 
 static void take_slot(struct ahci_unit *u, unsigned slot)

@@ -184,14 +184,12 @@ static void send_dma_setup(struct ahci_unit *u, const struct ahci_command *c)
 /* The device took queued commands, and asked for the data of the last. */
 static void tell_accepted(struct ahci_unit *u)
 {
-	const struct ahci_command *last = &u->commands[u->state.ccs];
-
 	if (u->accepted == 0) {
 		return;
 	}
 	u->accepted = 0;
-	send_registers(u, &last->registers, false);
-	send_dma_setup(u, last);
+	send_registers(u, &u->newest->registers, false);
+	send_dma_setup(u, u->newest);
 }
 
 static void tell_queued_done(struct ahci_unit *u)

@@ -67,7 +67,7 @@ static void finish_piece(struct ahci_unit *u, struct ahci_piece *p)
 {
 	struct ahci_command *c = p->command;
 
-	note(c, p->r.status, p->r.sector);
+	note(c, p->r.status, p->sector);
 	if (p->r.status == HV_OK && c->op.action == ATA_DO_READ && ahci_is_live(u, c)) {
 		deliver(u, p);
 	}
@@ -116,6 +116,7 @@ void ahci_collect(struct ahci_unit *u)
 static void submit(struct ahci_unit *u, struct ahci_piece *p)
 {
 	p->command->open++;
+	p->sector = p->r.sector;
 	atomic_store_explicit(&p->state, PIECE_SENDING, memory_order_relaxed);
 	blk_submit(p->command->op.device, &p->r);
 	if (atomic_exchange(&p->state, PIECE_OPEN) == PIECE_DONE) {

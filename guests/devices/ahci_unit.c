@@ -342,7 +342,7 @@ enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit, struct blk_device 
 {
 	struct ahci_unit *u = h->units[unit];
 
-	if (!u->is_packet) {
+	if (!u->is_packet || !atapi_can_read(medium)) {
 		return HV_E_UNSUPPORTED;
 	}
 	lock_acquire(&u->lock);
@@ -364,6 +364,9 @@ static enum hv_status init_device(struct ahci_unit *u, const struct ahci_unit_co
 
 	u->is_packet = cfg->is_packet;
 	if (cfg->is_packet) {
+		if (!atapi_can_read(cfg->device)) {
+			return HV_E_UNSUPPORTED;
+		}
 		atapi_init(&u->drive, cfg->device, cfg->device->serial, true);
 		return HV_OK;
 	}

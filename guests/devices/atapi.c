@@ -383,6 +383,12 @@ void atapi_page(const struct atapi_drive *d, const struct ata_operation *op, uin
 
 /* ---- the medium ---- */
 
+bool atapi_can_read(const struct blk_device *medium)
+{
+	return medium->block_size <= ATAPI_BLOCK &&
+	       (uint64_t)medium->max_count * BLK_SECTOR >= medium->block_size;
+}
+
 enum hv_status atapi_eject(struct atapi_drive *d, bool force)
 {
 	if (d->medium == NULL) {

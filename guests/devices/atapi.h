@@ -58,7 +58,9 @@ struct atapi_drive {
 	uint32_t reply_bytes;
 };
 
-/* `medium` may be NULL. After power-on. */
+/* Whether the device's blocks make up those of a CD, and it takes one of its own at once. */
+bool atapi_can_read(const struct blk_device *medium);
+/* `medium`, one that can be read, may be NULL. After power-on. */
 void atapi_init(struct atapi_drive *d, struct blk_device *medium, const char *serial,
 		bool serial_ata);
 /* To the state after power-on; the medium stays, the tray closes. */
@@ -85,7 +87,7 @@ void atapi_page(const struct atapi_drive *d, const struct ata_operation *op, uin
  * for them.
  */
 enum hv_status atapi_eject(struct atapi_drive *d, bool force) HV_MUST_CHECK;
-/* Puts a medium in, instead of the one that is there. */
+/* Puts a medium in that can be read, instead of the one that is there. */
 void atapi_insert(struct atapi_drive *d, struct blk_device *medium);
 /* Whether a medium is in and the tray is closed. */
 bool atapi_is_loaded(const struct atapi_drive *d);

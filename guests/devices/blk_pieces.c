@@ -231,13 +231,20 @@ static void flush_now(struct blk_transfer *t)
 	CHECK(cost != 0); /* the piece that came back last is free, or copy_data saw one */
 }
 
+/* Not behind one that was ended before it was all sent: there may be no piece. */
+static bool wants_flush(const struct blk_transfer *t)
+{
+	return t->flush_after && t->sent == t->count && t->status == HV_OK && !t->broken &&
+	       blk_transfer_is_live(t);
+}
+
 static void drop(struct blk_transfer *t)
 {
 	t->open--;
 	if (t->open != 0) {
 		return;
 	}
-	if (t->flush_after && t->status == HV_OK && !t->broken && blk_transfer_is_live(t)) {
+	if (wants_flush(t)) {
 		flush_now(t);
 	} else {
 		t->pieces->ops->done(t);

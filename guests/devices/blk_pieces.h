@@ -95,7 +95,10 @@ void blk_transfer_begin(struct blk_pieces *p, struct blk_transfer *t);
  * if some budget is left.
  */
 bool blk_transfer_send(struct blk_transfer *t, uint32_t *budget);
-/* Nothing more will be sent: `done` is called when all is back, perhaps now. */
+/*
+ * Nothing more will be sent, be it all or not: `done` is called when all is back, perhaps now.
+ * Right after the last of a transfer with data and `flush_after`.
+ */
 void blk_transfer_end(struct blk_transfer *t);
 /* Finishes what has come back. */
 void blk_pieces_collect(struct blk_pieces *p);

@@ -102,11 +102,6 @@ static enum hv_status init_disk(struct ide_unit *u, const struct ide_unit_config
 	return ata_init(&u->disk, &disk);
 }
 
-static bool is_medium(const struct blk_device *d)
-{
-	return d->block_size <= ATAPI_BLOCK && (uint64_t)d->max_count * BLK_SECTOR >= d->block_size;
-}
-
 static enum hv_status init_unit(struct ide_unit *u, const struct ide_unit_config *cfg)
 {
 	u->kind = cfg->kind;
@@ -114,7 +109,7 @@ static enum hv_status init_unit(struct ide_unit *u, const struct ide_unit_config
 		return init_disk(u, cfg);
 	}
 	if (cfg->kind == IDE_CDROM) {
-		if (cfg->device != NULL && !is_medium(cfg->device)) {
+		if (cfg->device != NULL && !atapi_can_read(cfg->device)) {
 			return HV_E_UNSUPPORTED;
 		}
 		atapi_init(&u->drive, cfg->device, cfg->serial, false);
@@ -226,7 +221,7 @@ enum hv_status ide_insert(struct ide *ide, unsigned unit, struct blk_device *med
 	struct ide_channel *c;
 	struct atapi_drive *drive = drive_of(ide, unit, &c);
 
-	if (drive == NULL || !is_medium(medium)) {
+	if (drive == NULL || !atapi_can_read(medium)) {
 		return HV_E_UNSUPPORTED;
 	}
 	lock_acquire(&c->dev.lock);

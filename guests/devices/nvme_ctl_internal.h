@@ -10,7 +10,7 @@
 /* ---- nvme_ctl_prp.c ---- */
 
 /*
- * Reads where `bytes` (1 .. NVME_CTL_TRANSFER_MAX) of the command's data are. NVME_SC_*:
+ * Reads where `bytes` (0 .. NVME_CTL_TRANSFER_MAX) of the command's data are. NVME_SC_*:
  * NVME_SC_PRP_OFFSET, NVME_SC_DATA_TRANSFER for a list that is not in RAM.
  */
 uint16_t nvme_ctl_prps_read(struct vm *vm, const struct nvme_command *command, uint32_t bytes,

@@ -103,7 +103,7 @@ uint16_t nvme_ctl_get_log(struct nvme_ctl *c, const struct nvme_command *command
 	if (size == 0) {
 		return NVME_SC_LOG_PAGE | NVME_SC_DNR;
 	}
-	if (offset > size || !is_aligned(offset, 4) || dwords * 4 > NVME_CTL_TRANSFER_MAX) {
+	if (offset >= size || !is_aligned(offset, 4) || dwords * 4 > NVME_CTL_TRANSFER_MAX) {
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
 	/* What is asked for behind the page's end is left as it was. */

@@ -60,7 +60,7 @@ uint16_t nvme_ctl_prps_read(struct vm *vm, const struct nvme_command *command, u
 	prps->first = (uint32_t)(command->prp1 & OFFSET_MASK);
 	prps->pages[0] = command->prp1 - prps->first;
 	count = (uint32_t)((prps->first + bytes + OFFSET_MASK) / PAGE_SIZE);
-	if (count == 1) {
+	if (count <= 1) {
 		return NVME_SC_SUCCESS;
 	}
 	if (!is_aligned(command->prp2, count == 2 ? PAGE_SIZE : ENTRY_BYTES)) {

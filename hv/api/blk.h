@@ -41,7 +41,7 @@ enum blk_op {
 struct blk_device;
 
 struct blk_request {
-	/* Set by who asks; layers may change what the device below sees. */
+	/* Set by who asks; a layer may move `sector` for the device below, and leaves it so. */
 	enum blk_op op;
 	uint32_t count;	 /* sectors of BLK_SECTOR bytes; 0 for a flush */
 	uint64_t sector; /* the first one, from the device's start */

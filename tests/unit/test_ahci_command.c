@@ -209,6 +209,7 @@ static void a_disk_that_fails(void **state)
 	rig_disk_holds = true;
 	put_rw(0, ATA_READ_DMA_EXT, 5, 1);
 	issue(0);
+	rig_disk_open[0]->sector += 7; /* as a partition does */
 	rig_disk_finish(0, HV_E_IO);
 	rig_work_now();
 	assert_int_equal(rig_take_events(0), AHCI_PXIS_DHRS | AHCI_PXIS_TFES);

@@ -57,6 +57,25 @@ static void a_queued_read(void **state)
 	assert_int_equal(rig_moved(0, 3), 0xeeeeeeee); /* not used of queued ones */
 }
 
+/* Also when another command, which waits for it, was fetched in the same go. */
+static void a_queued_read_with_another_behind(void **state)
+{
+	const struct rig_command identify = {.command = ATA_IDENTIFY};
+
+	(void)state;
+	rig_disk_holds = true;
+	rig_put_queued(0, 3, false, 9, 2, RIG_DATA);
+	rig_put_command(0, 4, &identify, (struct rig_region){RIG_DATA + 1024, 512});
+	rig_issue_queued(0, 8 | 16);
+	assert_int_equal(rig_fis(0, AHCI_RECEIVED_DMA_SETUP, 4), 3);
+	assert_int_equal(rig_fis(0, AHCI_RECEIVED_DMA_SETUP, 21), 4);
+	assert_int_equal(rig_fis(0, AHCI_RECEIVED_D2H, 2), 0x50);
+	assert_int_equal(rig_port_read(0, AHCI_PXTFD), 0x50);
+	rig_disk_finish(0, HV_OK);
+	rig_work_now();
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 0);
+}
+
 static void a_queued_error(void **state)
 {
 	static const uint8_t bits[8] = {0xa1, 0x40, 0x51, ATA_ERROR_IDNF};
@@ -145,6 +164,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(registers_after_an_error, setup),
 		cmocka_unit_test_setup(a_queued_read, setup),
+		cmocka_unit_test_setup(a_queued_read_with_another_behind, setup),
 		cmocka_unit_test_setup(a_queued_error, setup),
 		cmocka_unit_test_setup(without_a_place, setup),
 		cmocka_unit_test_setup(a_place_that_is_not_ram, setup),

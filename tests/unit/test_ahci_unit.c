@@ -174,6 +174,35 @@ static void a_reset_waits_for_the_disk(void **state)
 	assert_true(rig_all_free(0));
 }
 
+/* Nor does it greet a host that takes FISes while it has a command: it is not ready for others. */
+static void a_busy_device_does_not_greet(void **state)
+{
+	const struct rig_command verify = {.command = ATA_VERIFY_EXT, .count = 1024};
+	const struct rig_command identify = {.command = ATA_IDENTIFY};
+
+	(void)state;
+	rig_port_write(0, AHCI_PXCMD, 0);
+	rig_port_write(0, AHCI_PXSCTL, 1);
+	rig_port_write(0, AHCI_PXSCTL, 0);
+	rig_disk.max_count = 512;
+	rig_disk_holds = true;
+	rig_port_write(0, AHCI_PXCMD, AHCI_PXCMD_ST);
+	/* All buffers are at the disk. */
+	rig_put_command(0, 0, &verify, (struct rig_region){0, 0});
+	rig_put_command(0, 1, &identify, (struct rig_region){RIG_DATA, 512});
+	rig_port_write(0, AHCI_PXCI, 3);
+	rig_port_write(0, AHCI_PXCMD, AHCI_PXCMD_ST | AHCI_PXCMD_FRE);
+	assert_int_equal(rig_port_read(0, AHCI_PXTFD), 0x80);
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 3);
+	while (rig_disk_open_count != 0) {
+		rig_disk_finish(0, HV_OK);
+	}
+	rig_work_now();
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 0);
+	assert_int_equal(rig_port_read(0, AHCI_PXTFD), 0x50);
+	assert_true(rig_all_free(0));
+}
+
 static void clears_a_device_that_is_busy(void **state)
 {
 	(void)state;
@@ -209,6 +238,9 @@ static void media_come_and_go(void **state)
 	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_OK);
 	assert_false(atapi_is_loaded(&rig_units[1].drive));
 	assert_int_equal(ahci_eject(&rig_hba, 1, false), HV_E_NOT_FOUND);
+	rig_disk.block_size = 4096;
+	assert_int_equal(ahci_insert(&rig_hba, 1, &rig_disk), HV_E_UNSUPPORTED);
+	rig_disk.block_size = 2048;
 	assert_int_equal(ahci_insert(&rig_hba, 1, &rig_disk), HV_OK);
 	assert_true(atapi_is_loaded(&rig_units[1].drive));
 }
@@ -226,6 +258,12 @@ static void disks_that_cannot_be(void **state)
 	rig_disk.max_count = 8;
 	cfg = rig_config(1);
 	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_OK);
+	/* Nor every medium. */
+	cfg = rig_config(1);
+	cfg.units[0].is_packet = true;
+	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_E_UNSUPPORTED);
+	rig_disk.block_size = 2048;
+	assert_int_equal(ahci_init(&rig_hba, &cfg), HV_OK);
 }
 
 int main(void)
@@ -239,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup(a_reset_of_the_link, setup),
 		cmocka_unit_test_setup(a_link_that_is_off, setup),
 		cmocka_unit_test_setup(a_reset_waits_for_the_disk, setup),
+		cmocka_unit_test_setup(a_busy_device_does_not_greet, setup),
 		cmocka_unit_test_setup(clears_a_device_that_is_busy, setup),
 		cmocka_unit_test_setup(media_come_and_go, setup),
 		cmocka_unit_test_setup(disks_that_cannot_be, setup),

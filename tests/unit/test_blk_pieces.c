@@ -257,6 +257,32 @@ static void test_give_up(void **state)
 	assert_true(blk_pieces_all_free(&pieces));
 }
 
+/* All pieces are open, and a write that waits for one is ended. */
+static void test_ended_early(void **state)
+{
+	struct blk_transfer waits = {.op = BLK_WRITE, .count = 8, .flush_after = true};
+	uint32_t budget = UINT32_MAX;
+
+	(void)state;
+	rig_disk_holds = true;
+	rig_disk.max_count = 8;
+	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_OK);
+	begin(BLK_READ, 0, 8ull * BLK_PIECES);
+	assert_true(send());
+	blk_transfer_begin(&pieces, &waits);
+	assert_false(blk_transfer_send(&waits, &budget));
+	blk_transfer_end(&waits);
+	assert_int_equal(done_count, 1);
+	blk_transfer_end(&transfer);
+	while (rig_disk_open_count != 0) {
+		rig_disk_finish(0, HV_OK);
+	}
+	blk_pieces_collect(&pieces);
+	assert_int_equal(done_count, 2);
+	assert_int_equal(rig_disk_seen[BLK_FLUSH], 0);
+	assert_true(blk_pieces_all_free(&pieces));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup(test_asks_once, setup),
 		cmocka_unit_test_setup(test_budget, setup),
 		cmocka_unit_test_setup(test_give_up, setup),
+		cmocka_unit_test_setup(test_ended_early, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,8 @@ static void test_refused(void **state)
 	assert_int_equal(get_log(5, 1, 0), DNR(NVME_SC_LOG_PAGE));
 	assert_int_equal(get_log(0x80, 1, 0), DNR(NVME_SC_LOG_PAGE));
 	assert_int_equal(get_log(NVME_LOG_HEALTH, 1, 516), DNR(NVME_SC_BAD_FIELD));
+	/* Not even one byte is left there, and so nothing says where it would go. */
+	assert_int_equal(get_log(NVME_LOG_HEALTH, 1, 512), DNR(NVME_SC_BAD_FIELD));
 	assert_int_equal(get_log(NVME_LOG_HEALTH, 1, 2), DNR(NVME_SC_BAD_FIELD));
 	assert_int_equal(get_log(NVME_LOG_HEALTH, 0x20001, 0), DNR(NVME_SC_BAD_FIELD));
 	assert_int_equal(get_log(NVME_LOG_HEALTH, 0, 0), DNR(NVME_SC_BAD_FIELD));

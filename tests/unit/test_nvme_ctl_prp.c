@@ -41,6 +41,8 @@ static void test_without_list(void **state)
 	assert_int_equal(prps.pages[1], 0x8000);
 	assert_int_equal(read_prps(0x1004, 0x8000, 4096), 0);
 	assert_int_equal(prps.pages[1], 0x8000);
+	/* Nothing needs no page. */
+	assert_int_equal(read_prps(0x1000, DRIVER_LIST, 0), 0);
 	assert_int_equal(rig_reads, 0);
 }
 
