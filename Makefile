@@ -326,6 +326,7 @@ $(BUILD)/guest/%/order: tools/guest-modules $(BUILD)/guest/vmlinuz
 # Debian's kernel for all machines, for guests whose disks are on SATA ports or IDE: the one above knows neither.
 GUEST_SATA := ahci sd_mod sr_mod ext4 crc32c_generic
 GUEST_IDE := ata_piix sd_mod sr_mod ext4 crc32c_generic
+GUEST_NVME := nvme ext4 crc32c_generic
 GUEST_GENERIC := $(BUILD)/guest/generic/vmlinuz $(BUILD)/guest/generic/initrd.img
 
 $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
@@ -337,6 +338,8 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
 $(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/nvme/order: MODULES := $(GUEST_NVME)
+$(BUILD)/guest/generic/virtio/order: MODULES := virtio_pci virtio_blk ext4 crc32c_generic
 $(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
 $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlinuz
 	$(call say,MODULES,$(@D))
@@ -372,10 +375,11 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
 		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
-		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order
+		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order \
+		$(BUILD)/guest/generic/nvme/order $(BUILD)/guest/generic/virtio/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* e1000/* ide/* sata/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* e1000/* ide/* nvme/* sata/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
@@ -401,6 +405,11 @@ $(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
 
+# Debian as it would be installed, with that kernel, on any disk that it knows.
+$(BUILD)/guest/debian.img: tools/grub-disk $(GUEST_GENERIC) $(BUILD)/guest/root.img
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk --root $(BUILD)/guest/root.img $@ $(GUEST_GENERIC) "console=ttyS0 quiet root=LABEL=root rw"
+
 # A CD that boots GRUB by BIOS.
 $(BUILD)/guest/cd.iso: tools/grub-cd
 	$(call say,GRUB,$@)
@@ -414,7 +423,7 @@ $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
-SYSTEM_FILES += $(BUILD)/guest/grub-menu.img
+SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \

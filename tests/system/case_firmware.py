@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stock firmware boots GRUB from a disk image, and GRUB boots Linux: SeaBIOS and OVMF, one image for both."""
+import os
 import re
 
 from harness import BUILD, NO_VENDOR, ONE_AMD, Case, Check, Expect, Send, Trial
 from sticks import INITRD, KERNEL, LINUX_BOOT, POWER_OFF, READY, gone, guest_conf, isolated, stick, stopped
 
 GRUB = BUILD / "guest/grub.img"
+DEBIAN = BUILD / "guest/debian.img"
 ALL = "console = all\nautostart = none\n"
+# Buses and firmwares that Debian is booted by; all eight take ten minutes.
+DEBIAN_BOOTS = os.environ.get("DEBIAN_BOOTS", "virtio:uefi ide:bios")
 # BGRT is about the logo that OVMF shows where there is a screen.
 TABLES = r"APIC (BGRT )?DSDT FACP FACS HPET MCFG SSDT WAET"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -86,6 +90,24 @@ def kernel():
         timeout=300, left_out=NO_VENDOR)
 
 
+def debian():
+    """Debian as it would be installed, with a boot loader of its own, to its login and back."""
+    disks = [pair.split(":") for pair in DEBIAN_BOOTS.split()]
+    guests = [{f"{bus}-{kind}/guest.conf": guest_conf(memory="512M", firmware=kind,
+                                                      disk=f"/images/debian.img, bus={bus}")} for bus, kind in disks]
+    return Case(
+        "firmware-debian", stick(ALL, {"images/debian.img": DEBIAN}, *guests),
+        [READY, *[Trial(f"Debian boots, {name}", [
+            Send(f"start {name}"),
+            Expect(rf"^{name}\| .*root \(automatic login\)", 3 * LINUX_BOOT, rf"^bulkhead: guest {name}: stopped"),
+            Send(f"send {name} findmnt -n -o SOURCE,FSTYPE /; dd if=/dev/urandom of=/new bs=64k count=64 2>/dev/null; "
+                 "sync; echo 3 >/proc/sys/vm/drop_caches; md5sum /new /new | cut -c 1-32 | uniq | wc -l"),
+            Expect(rf"^{name}\| /dev/\S+ +ext4", 60), Expect(rf"^{name}\| 1$", 60),
+            Send(f"send {name} poweroff"), stopped(name, "power-off", 2 * LINUX_BOOT), gone(name)])
+            for name in ("-".join(pair) for pair in disks)], POWER_OFF],
+        timeout=900, memory="2G", left_out=NO_VENDOR)
+
+
 def refused():
     """Folders that cannot be started say what is missing."""
     other = {"other/disk.qcow2": b"x" * 512}
@@ -104,4 +126,4 @@ def refused():
 
 
 def cases():
-    return [firmware(), firmware_nvme(), bios_on_vmx(), kernel(), refused()]
+    return [firmware(), firmware_nvme(), bios_on_vmx(), kernel(), debian(), refused()]
