@@ -197,8 +197,14 @@ struct nvme_ctl_config {
 	void *buffers[NVME_CTL_IO_QUEUES_MAX];
 };
 
+/* OVMF's driver makes two pairs on whatever machine, and does without the disk if it cannot. */
+#define NVME_CTL_IO_QUEUES_MIN 2u
+
 static inline unsigned nvme_ctl_queue_count(unsigned vcpu_count)
 {
+	if (vcpu_count < NVME_CTL_IO_QUEUES_MIN) {
+		return NVME_CTL_IO_QUEUES_MIN;
+	}
 	return vcpu_count < NVME_CTL_IO_QUEUES_MAX ? vcpu_count : NVME_CTL_IO_QUEUES_MAX;
 }
 

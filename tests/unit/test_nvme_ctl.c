@@ -182,6 +182,7 @@ static void test_init(void **state)
 	assert_int_equal(driver_make(1), HV_E_UNSUPPORTED);
 	rig_disk.block_size = 512;
 	assert_int_equal(driver_make(1), HV_OK);
+	assert_int_equal(nvme_ctl_queue_count(1), 2);
 	assert_int_equal(nvme_ctl_queue_count(3), 3);
 	assert_int_equal(nvme_ctl_queue_count(64), 8);
 	assert_int_equal(driver_read(NVME_CSTS, 4), 0);
