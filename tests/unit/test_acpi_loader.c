@@ -203,7 +203,8 @@ static unsigned occurrences(const void *bytes, size_t n, const uint8_t **at)
 
 static void test_tables_follow_the_firmware(void **state)
 {
-	static const uint8_t dword[] = {0x87, 0x17, 0, 0};
+	static const uint8_t dword[] = {0x87, 0x17, 0, 0, 0x0c, 0x01};
+	static const uint8_t vga[] = {0x87, 0x17, 0, 0, 0x0c, 0x03};
 	static const uint8_t qword[] = {0x8a, 0x2b, 0, 0};
 	static const uint8_t fixed[] = {0x86, 0x09, 0, 1, 0, 0, 0, 0xb0, 0, 0, 0x10, 0};
 	const uint8_t *at = NULL;
@@ -216,6 +217,8 @@ static void test_tables_follow_the_firmware(void **state)
 	assert_int_equal(get(at + 10, 4), 0xc0000000);
 	assert_int_equal(get(at + 14, 4), 0xfebfffff);
 	assert_int_equal(get(at + 22, 4), 0x3ec00000);
+	assert_int_equal(occurrences(vga, sizeof(vga), &at), 2);
+	assert_int_equal(get(at + 10, 4), LAYOUT_VIDEO_BASE);
 	assert_int_equal(occurrences(qword, sizeof(qword), &at), 1);
 	assert_int_equal(get(at + 14, 4), 0);
 	assert_int_equal(get(at + 18, 4), 8);
