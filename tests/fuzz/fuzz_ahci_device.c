@@ -20,7 +20,8 @@ static void init(uint8_t how)
 	rig_disk_holds = (how & 8) != 0;
 	rig_disk.copies = (how & 16) != 0;
 	cfg = rig_config(RIG_UNITS);
-	cfg.units[1].is_packet = (how & 32) != 0;
+	/* A medium whose blocks are larger than a CD's is refused. */
+	cfg.units[1].is_packet = (how & 32) != 0 && rig_disk.block_size == BLK_SECTOR;
 	rig_ahci_init(&cfg);
 	if ((how & 64) != 0) {
 		rig_msi_on();
