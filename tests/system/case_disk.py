@@ -4,7 +4,7 @@ import re
 
 from disks import Disk, Partition
 from harness import BOCHS, BUILD, NO_VENDOR, ONE_AMD, Boot, Case, Check, Expect, Poll, Send, Trial
-from sticks import LINUX_BOOT, POWER_OFF, READY, gone, isolated, linux, stick, stopped
+from sticks import LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, isolated, linux, stick, stopped
 
 ALL = "console = all\n"
 DISK_IMAGE = BUILD / "guest/disk.img"
@@ -113,7 +113,7 @@ def nvme():
     return Case(
         "nvme", stick(ALL + "autostart = none\n", IMAGE, *guests),
         [READY, runs("on1", 1), runs("on4", 4), *isolated(), POWER_OFF],
-        timeout=600, cpus=2, left_out=NO_VENDOR)
+        timeout=600, cpus=2, left_out=NO_VENDOR, run_args=ONE_THREAD)
 
 
 def cases():
