@@ -2,6 +2,7 @@
 /* Writing SMBIOS structures: formatted areas, then their strings. */
 #include "guests/tables/smbios.h"
 
+#include "hv/base/acpi_format.h"
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
 #include "hv/base/fmt.h"
@@ -265,16 +266,6 @@ static void build_end(struct builder *b)
 	end(b);
 }
 
-static uint8_t negative_sum(const uint8_t *bytes, size_t n)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		sum = (uint8_t)(sum + bytes[i]);
-	}
-	return (uint8_t)-sum;
-}
-
 /* Without the terminator. */
 static void put_name(uint8_t *at, const char *name)
 {
@@ -298,8 +289,9 @@ static void build_anchor(const struct builder *b, uint8_t *a)
 	memcpy(a + ANCHOR_COUNT, &count, sizeof(count));
 	a[ANCHOR_REVISION] = MAJOR << 4 | MINOR;
 	a[ANCHOR_INTERMEDIATE_CHECKSUM] =
-		negative_sum(a + ANCHOR_INTERMEDIATE, SMBIOS_ANCHOR_SIZE - ANCHOR_INTERMEDIATE);
-	a[ANCHOR_CHECKSUM] = negative_sum(a, SMBIOS_ANCHOR_SIZE);
+		(uint8_t)(0u - acpi_sum(a + ANCHOR_INTERMEDIATE,
+					SMBIOS_ANCHOR_SIZE - ANCHOR_INTERMEDIATE));
+	a[ANCHOR_CHECKSUM] = (uint8_t)(0u - acpi_sum(a, SMBIOS_ANCHOR_SIZE));
 }
 
 enum hv_status smbios_build(const struct smbios_config *c, uint8_t *tables, size_t cap,

@@ -16,7 +16,7 @@
 #include "tests/fakes/access.h"
 #include "tests/fakes/check.h"
 #include "tests/fakes/fake_cpu.h"
-#include "tests/fakes/scrambled_format.h"
+#include "tests/fakes/gspace_rig.h"
 
 #define MACHINE MIB(64)
 #define RAM MIB(8)
@@ -26,19 +26,6 @@
 #define WINDOW_SIZE 0x10000ull
 
 enum { VIEW_BAR, VIEW_WINDOW };
-
-static const struct {
-	const struct pt_format *format;
-	unsigned max_level;
-} formats[] = {
-	{&pt_format_npt, PT_LEVEL_1G},
-	{&pt_format_ept, PT_LEVEL_2M},
-	{&pt_format_scrambled, PT_LEVEL_4K},
-};
-
-static struct gspace g;
-static struct frame_stats start;
-static uint64_t pool_start;
 
 static void begin(unsigned i)
 {
@@ -53,33 +40,6 @@ static void begin(unsigned i)
 	assert_int_equal(gspace_populate(&g, MIB(1), RAM), HV_OK);
 	assert_int_equal(gspace_add_video(&g, VIDEO), HV_OK);
 	space_switch(&g.host);
-}
-
-static void expect_isolated(void)
-{
-	struct gspace *const spaces[] = {&g};
-	struct isolation_report report;
-
-	gspace_isolation_check(spaces, 1, &report);
-	if (report.violations != 0) {
-		fail_msg("isolation: %s at 0x%llx", report.what,
-			 (unsigned long long)report.first_violation.v);
-	}
-}
-
-static void end(void)
-{
-	struct frame_stats now;
-
-	expect_isolated();
-	space_switch(space_core());
-	while (!gspace_fini_step(&g, MIB(2))) {
-		expect_isolated();
-	}
-	frame_stats(&now);
-	assert_int_equal(now.guest, 0);
-	assert_int_equal(now.free + now.hv, start.free + start.hv);
-	assert_int_equal(pool_bytes_used(), pool_start);
 }
 
 static void with_each_format(void (*test)(void))
