@@ -455,6 +455,7 @@ static enum hv_status put_on_buses(struct board *b)
 static void add_saved(struct board *b)
 {
 	saved_add(b->cfg.saved, &b->pit.saved, 0);
+	saved_add(b->cfg.saved, &b->pci.saved, 0);
 }
 
 size_t board_size(unsigned vcpu_count, bool test_device)
