@@ -82,7 +82,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
-	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/run_info.c hv/run_smp.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_queues.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/monitor_windows.c hv/monitor_dump.c
@@ -157,6 +157,7 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_run_info
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
