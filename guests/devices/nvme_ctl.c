@@ -360,9 +360,11 @@ static enum hv_status init_pci(struct nvme_ctl *c, const struct nvme_ctl_config 
 	pci.intx = true;
 	pci.express = true;
 	status = pci_device_init(&c->pci, &pci);
-	return status != HV_OK ? status
-			       : pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS,
-						      PCI_BAR_64, NVME_CTL_REGS_SIZE);
+	if (status == HV_OK) {
+		status = pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS, PCI_BAR_64,
+					      NVME_CTL_REGS_SIZE);
+	}
+	return status == HV_OK ? pci_device_add(&c->pci) : status;
 }
 
 enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *cfg)
