@@ -62,7 +62,8 @@ GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/device
 	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
 	guests/devices/atapi_replies.c
-GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
+GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
@@ -160,7 +161,8 @@ UNIT_TESTS += test_guest_disk_ahci
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
-UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
+UNIT_TESTS += test_blk_pieces test_blk_transfer
+UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
 	test_nvme_ctl_ring
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer

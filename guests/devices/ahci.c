@@ -354,7 +354,7 @@ enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
 bool ahci_is_idle(const struct ahci_hba *h)
 {
 	for (unsigned i = 0; i < h->unit_count; i++) {
-		if (h->units[i]->opened != atomic_load(&h->units[i]->closed)) {
+		if (!blk_pieces_are_idle(&h->units[i]->pieces)) {
 			return false;
 		}
 	}

@@ -390,7 +390,7 @@ bool nvme_ctl_is_idle(const struct nvme_ctl *c)
 	bool idle = !atomic_load(&c->flushing);
 
 	for (unsigned i = 0; i < c->queue_count; i++) {
-		idle = blk_pieces_are_idle(&c->queues[i]->pieces) && idle;
+		idle = blk_pieces_are_idle(&c->queues[i]->transfers.pieces) && idle;
 	}
 	return idle;
 }

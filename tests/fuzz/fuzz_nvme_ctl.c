@@ -293,8 +293,9 @@ static bool is_waited_for(unsigned id)
 	const struct nvme_ctl_queue *q = &nvme_queues[id - 1];
 	const struct nvme_ctl_sq *s = &nvme.state.sq[id];
 
-	return q->pieces.opened != q->pieces.closed || nvme_asked != 0 || !s->ring.made ||
-	       !nvme_ctl_may_run(&nvme) || (nvme.answers[s->cq].starving >> id & 1) != 0;
+	return q->transfers.pieces.opened != q->transfers.pieces.closed || nvme_asked != 0 ||
+	       !s->ring.made || !nvme_ctl_may_run(&nvme) ||
+	       (nvme.answers[s->cq].starving >> id & 1) != 0;
 }
 
 static void invariants(void)
@@ -306,11 +307,11 @@ static void invariants(void)
 	for (unsigned id = 1; id <= DRIVER_QUEUES; id++) {
 		const struct nvme_ctl_queue *q = &nvme_queues[id - 1];
 
-		open += q->pieces.opened - q->pieces.closed;
+		open += q->transfers.pieces.opened - q->transfers.pieces.closed;
 		commands += (unsigned)__builtin_popcount(~q->free_commands);
 		reserved += nvme.answers[id].reserved;
 		assert(!q->stalled || is_waited_for(id));
-		assert(q->pieces.finished == NULL || nvme_asked != 0 ||
+		assert(q->transfers.pieces.finished == NULL || nvme_asked != 0 ||
 		       !pci_device_is_master(&nvme.pci));
 	}
 	assert(open == rig_disk_open_count);
@@ -329,8 +330,8 @@ static void end(void)
 	assert(driver_read(NVME_CSTS, 4) == 0);
 	driver_all_free();
 	for (unsigned i = 0; i < DRIVER_QUEUES; i++) {
-		assert((nvme_queues[i].pieces.bounce.free[0] &
-			nvme_queues[i].pieces.bounce.free[1]) == UINT64_MAX);
+		assert((nvme_queues[i].transfers.pieces.bounce.free[0] &
+			nvme_queues[i].transfers.pieces.bounce.free[1]) == UINT64_MAX);
 	}
 }
 
