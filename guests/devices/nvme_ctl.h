@@ -122,7 +122,6 @@ struct nvme_ctl_queue;
 
 struct nvme_ctl_command {
 	struct blk_transfer transfer;
-	struct nvme_ctl_queue *queue;
 	uint16_t id;
 	uint16_t status; /* NVME_SC_*, found before the disk was asked */
 	uint16_t range;	 /* the next one of a Dataset Management command */
@@ -131,6 +130,7 @@ struct nvme_ctl_command {
 	bool compare;
 	bool differs;
 	struct nvme_ctl_prps prps;
+	struct nvme_ctl_queue *queue; /* behind the pages: fuzzing looks whether it is whole */
 };
 
 /* A submission queue at work, but for the admin queue. Covered by `lock`. */
