@@ -25,6 +25,7 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
+HV_API_SRCS += hv/api/saved.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
@@ -170,6 +171,7 @@ UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp tes
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
+UNIT_TESTS += test_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -517,7 +519,7 @@ unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%) ## unit tests with ASan and UBS
 
 # ---------------------------------------------------------------- races
 
-RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c
+RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c hv/api/saved.c hv/base/fmt.c hv/base/str.c
 
 $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(call say,LINK,$@)

@@ -451,6 +451,13 @@ static enum hv_status put_on_buses(struct board *b)
 	return status;
 }
 
+/* In the order of loading: what interrupts go to before what they come from. */
+static void add_saved(struct board *b)
+{
+	saved_add(b->cfg.saved, &b->pit.saved, 0);
+	saved_add(b->cfg.saved, &b->pci.saved, 0);
+}
+
 size_t board_size(unsigned vcpu_count, bool test_device)
 {
 	return sizeof(struct board) + vcpu_count * sizeof(struct lapic) +
@@ -463,6 +470,7 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 	init_interrupts(b);
 	init_platform(b);
 	init_test(b);
+	add_saved(b);
 	return put_on_buses(b);
 }
 

@@ -51,6 +51,7 @@ struct board_config {
 	struct vtime *time;
 	struct bus *pio;
 	struct bus *mmio;
+	struct saved_set *saved; /* gets the board's devices; may be NULL */
 	unsigned vcpu_count;
 	uint64_t memory; /* bytes, for the CMOS */
 	bool serial;	 /* COM1 exists */
