@@ -9,24 +9,14 @@
 static const uint8_t esp_type[GPT_GUID_SIZE] = {0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 						0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
 
-#define MBR_ENTRIES 446u
-#define MBR_ENTRY 16u
-#define MBR_ENTRY_COUNT 4u
-#define MBR_TYPE 4u
 #define MBR_TYPE_ESP 0xefu
-#define MBR_SIGNATURE 510u
 
 static enum boot_kind mbr_kind(const uint8_t *mbr)
 {
-	if (mbr[MBR_SIGNATURE] != 0x55 || mbr[MBR_SIGNATURE + 1] != 0xaa) {
+	if (!gpt_is_mbr(mbr)) {
 		return BOOT_NOTHING;
 	}
-	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {
-		if (mbr[MBR_ENTRIES + i * MBR_ENTRY + MBR_TYPE] == MBR_TYPE_ESP) {
-			return BOOT_UEFI;
-		}
-	}
-	return BOOT_BIOS;
+	return gpt_mbr_has(mbr, MBR_TYPE_ESP) ? BOOT_UEFI : BOOT_BIOS;
 }
 
 static enum boot_kind gpt_kind(const struct gpt_table *table)
