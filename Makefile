@@ -29,7 +29,7 @@ HV_API_SRCS += hv/api/saved.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
-HV_BLK_SRCS += hv/blk/esp.c
+HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
 HV_BLK_SRCS += hv/blk/overlay_tree.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
@@ -80,6 +80,7 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
 	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
 GUESTS_SRCS += guests/devices/net_queue.c
+GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -88,7 +89,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
-	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/run_info.c hv/run_smp.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_queues.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/monitor_windows.c hv/monitor_dump.c
@@ -166,6 +167,7 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_run_info
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
@@ -174,11 +176,11 @@ UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvm
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
 	test_nvme_ctl_ring
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
-UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
+UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_port test_el_torito test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
-UNIT_TESTS += test_saved
+UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.

@@ -25,6 +25,7 @@
 #include "guests/devices/pit8254.h"
 #include "guests/devices/test_device.h"
 #include "guests/devices/uart16550.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -92,7 +93,17 @@ struct board_lines {
 	uint32_t gsis[BOARD_LINE_SOURCES]; /* asserted by each */
 	uint32_t isa;			   /* what the 8254 and the RTC assert */
 	bool replaced;			   /* the HPET has their lines */
+	struct saved_device saved;
 };
+
+#define BOARD_LINES_SAVED_VERSION 1u
+struct board_lines_saved {
+	uint32_t gsis[BOARD_LINE_SOURCES];
+	uint32_t isa;
+	uint8_t replaced;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct board_lines_saved) == 16, "no padding");
 
 struct board {
 	struct board_config cfg;

@@ -76,7 +76,7 @@ struct saved_ops {
 	 * before what drives them: a line that has the level already changes nothing there.
 	 */
 	void (*load)(void *dev, const void *in);
-	/* To the state after power-on. */
+	/* To the state after power-on. What waits is dropped, not finished: it has been saved. */
 	void (*reset)(void *dev);
 };
 

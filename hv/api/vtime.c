@@ -17,7 +17,10 @@ static const char *check(void *dev, const void *in)
 	const struct vtime_saved *saved = in;
 
 	(void)dev;
-	return saved->hz == clock_hz() ? NULL : "its TSC runs at another rate than this machine's";
+	if (saved->hz != clock_hz()) {
+		return "its TSC runs at another rate than this machine's";
+	}
+	return saved->now < VTIME_MAX ? NULL : "it has run for longer than any machine";
 }
 
 /* What is armed meanwhile is another state's: its device is yet to be loaded. */

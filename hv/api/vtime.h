@@ -27,6 +27,9 @@ struct vtime {
 	struct saved_device saved;
 };
 
+/* Guest time that can be loaded is below this: forty years at 3.6 GHz. */
+#define VTIME_MAX (1ull << 62)
+
 #define VTIME_SAVED_VERSION 1u
 struct vtime_saved {
 	uint64_t now;
