@@ -25,10 +25,11 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
 HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
+HV_API_SRCS += hv/api/saved.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
-HV_BLK_SRCS += hv/blk/esp.c
+HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
@@ -52,6 +53,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/test_device.c guests/board.c
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
+GUESTS_SRCS += guests/devices/virtio_pci_saved.c
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_balloon.c \
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
@@ -62,7 +64,8 @@ GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/device
 	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
 	guests/devices/atapi_replies.c
-GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
+GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
@@ -74,6 +77,7 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
 	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
 GUESTS_SRCS += guests/devices/net_queue.c
+GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -82,7 +86,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
-	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/run_info.c hv/run_smp.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_queues.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/monitor_windows.c hv/monitor_dump.c
@@ -141,6 +145,7 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
+UNIT_TESTS += test_virtio_pci_saved
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
 	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
@@ -157,17 +162,20 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_run_info
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
-UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
+UNIT_TESTS += test_blk_pieces test_blk_transfer
+UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
 	test_nvme_ctl_ring
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
-UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
+UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_port test_el_torito test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
+UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -515,7 +523,7 @@ unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%) ## unit tests with ASan and UBS
 
 # ---------------------------------------------------------------- races
 
-RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c
+RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c hv/api/saved.c hv/base/fmt.c hv/base/str.c
 
 $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(call say,LINK,$@)

@@ -360,9 +360,11 @@ static enum hv_status init_pci(struct nvme_ctl *c, const struct nvme_ctl_config 
 	pci.intx = true;
 	pci.express = true;
 	status = pci_device_init(&c->pci, &pci);
-	return status != HV_OK ? status
-			       : pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS,
-						      PCI_BAR_64, NVME_CTL_REGS_SIZE);
+	if (status == HV_OK) {
+		status = pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS, PCI_BAR_64,
+					      NVME_CTL_REGS_SIZE);
+	}
+	return status == HV_OK ? pci_device_add(&c->pci) : status;
 }
 
 enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *cfg)
@@ -388,7 +390,7 @@ bool nvme_ctl_is_idle(const struct nvme_ctl *c)
 	bool idle = !atomic_load(&c->flushing);
 
 	for (unsigned i = 0; i < c->queue_count; i++) {
-		idle = blk_pieces_are_idle(&c->queues[i]->pieces) && idle;
+		idle = blk_pieces_are_idle(&c->queues[i]->transfers.pieces) && idle;
 	}
 	return idle;
 }

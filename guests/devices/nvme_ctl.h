@@ -5,7 +5,7 @@
  * write-zeroes, and shadow doorbells ("Doorbell Buffer Config command"), with which a driver that
  * finds the controller at work does not exit at all.
  *
- *	doorbell --> submission queue --fetch--> command --blk_pieces--> disk
+ *	doorbell --> submission queue --fetch--> command --transfer----> disk
  *	                                            |                     |
  *	interrupt <-- completion queue <--post-- command <----- done, or vwork
  *
@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guests/devices/blk_pieces.h"
+#include "guests/devices/blk_transfer.h"
 #include "guests/devices/pci_device.h"
 #include "hv/api/blk.h"
 #include "hv/api/vwork.h"
@@ -122,7 +122,6 @@ struct nvme_ctl_queue;
 
 struct nvme_ctl_command {
 	struct blk_transfer transfer;
-	struct nvme_ctl_queue *queue;
 	uint16_t id;
 	uint16_t status; /* NVME_SC_*, found before the disk was asked */
 	uint16_t range;	 /* the next one of a Dataset Management command */
@@ -131,6 +130,7 @@ struct nvme_ctl_command {
 	bool compare;
 	bool differs;
 	struct nvme_ctl_prps prps;
+	struct nvme_ctl_queue *queue; /* behind the pages: fuzzing looks whether it is whole */
 };
 
 /* A submission queue at work, but for the admin queue. Covered by `lock`. */
@@ -142,7 +142,7 @@ struct nvme_ctl_queue {
 	bool stalled;			  /* goes on when `work` runs */
 	struct nvme_ctl_command *current; /* not all of it is sent; NULL: none */
 	uint32_t free_commands;
-	struct blk_pieces pieces;
+	struct blk_transfers transfers;
 	struct nvme_ctl_command commands[NVME_CTL_COMMANDS];
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio block device: its requests become transfers (blk_pieces.h). Source: VIRTIO 1.2, "Block
- * Device". */
+/* The virtio block device: its requests become transfers (blk_transfer.h). Source: VIRTIO 1.2,
+ * "Block Device". */
 #include "guests/devices/virtio_blk.h"
 
 #include "hv/base/bits.h"
@@ -45,7 +45,7 @@ static bool is_live(struct virtio_blk_queue *q, const struct virtio_blk_request 
 	       pci_device_is_master(&q->disk->transport.pci);
 }
 
-/* ---- the data of a request, for blk_pieces ---- */
+/* ---- the data of a request, for blk_transfer ---- */
 
 static struct virtio_blk_request *request_of(struct blk_transfer *t)
 {
@@ -122,12 +122,12 @@ static void done(struct blk_transfer *t)
 	q->free_requests |= BIT32(r - q->requests);
 }
 
-static void ask(struct blk_pieces *p)
+static void ask(struct blk_transfers *all)
 {
-	ask_for_work(container_of(p, struct virtio_blk_queue, pieces));
+	ask_for_work(container_of(all, struct virtio_blk_queue, transfers));
 }
 
-static const struct blk_pieces_ops pieces_ops = {copy, done, ask};
+static const struct blk_transfer_ops transfer_ops = {copy, done, ask};
 
 /* Reads and writes; checked as a whole, so that no piece fails for it after others were done. */
 static void begin_transfer(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint64_t bytes)
@@ -234,16 +234,11 @@ static bool take_request(struct virtio_blk_queue *q)
 	r->status = HV_OK;
 	r->cursor_at = NOWHERE;
 	begin(q, r, &h);
-	blk_transfer_begin(&q->pieces, &r->transfer);
+	blk_transfer_begin(&q->transfers, &r->transfer);
 	return true;
 }
 
 /* ---- a queue at work ---- */
-
-static void spend(uint32_t *budget, uint32_t cost)
-{
-	*budget -= (uint32_t)min_u64(*budget, cost);
-}
 
 /* Sends what is left of the current request. False: it has to wait. */
 static bool send_current(struct virtio_blk_queue *q, uint32_t *budget)
@@ -268,7 +263,7 @@ static bool step(struct virtio_blk_queue *q, uint32_t *budget)
 	if (*budget == 0 || q->free_requests == 0) {
 		return false;
 	}
-	spend(budget, BLK_COST_REQUEST);
+	blk_spend(budget, BLK_COST_REQUEST);
 	return take_request(q);
 }
 
@@ -289,7 +284,7 @@ static bool drain(struct virtio_blk_queue *q, uint32_t *budget)
  */
 static bool run(struct virtio_blk_queue *q)
 {
-	uint32_t budget = BLK_RUN_BYTES;
+	uint32_t budget = q->budget;
 
 	virtqueue_quiet(ring_of(q));
 	(void)virtqueue_poll(ring_of(q));
@@ -312,20 +307,29 @@ static void notify(struct virtio_pci *d, unsigned index)
 	struct virtio_blk_queue *q = b->queues[index];
 
 	q->stalled = run(q);
+	q->budget = BLK_RUN_BYTES;
 	virtio_queue_publish(d, index);
 }
 
-/* Pieces have come back, or the last run had done enough. */
+/*
+ * Pieces have come back, or the last run had done enough. What is collected counts for the run that
+ * follows.
+ */
 static void work(struct vwork *w)
 {
 	struct virtio_blk_queue *q = container_of(w, struct virtio_blk_queue, work);
 	struct virtio_pci *d = &q->disk->transport;
+	bool collected;
 	bool go_on;
 
 	lock_acquire(&d->queues[q->index].lock);
-	blk_pieces_collect(&q->pieces);
+	q->budget = BLK_RUN_BYTES;
+	collected = blk_pieces_collect(&q->transfers.pieces, &q->budget);
 	virtio_queue_publish(d, q->index);
-	go_on = q->stalled;
+	go_on = q->stalled && collected;
+	if (!collected) {
+		ask_for_work(q);
+	}
 	lock_release(&d->queues[q->index].lock);
 	if (go_on) {
 		virtio_pci_resume(d, q->index);
@@ -339,7 +343,7 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	struct virtio_blk_queue *q = b->queues[index];
 	struct virtio_blk_request *r = q->current;
 
-	blk_pieces_give_up(&q->pieces);
+	blk_transfers_give_up(&q->transfers);
 	q->stalled = false;
 	q->current = NULL;
 	if (r != NULL) {
@@ -400,11 +404,12 @@ static enum hv_status init_queue(struct virtio_blk *b, unsigned index,
 	q->disk = b;
 	q->index = index;
 	vwork_init(&q->work, cfg->work, work);
+	q->budget = BLK_RUN_BYTES;
 	q->free_requests = (uint32_t)MASK(VIRTIO_BLK_REQUESTS - 1, 0);
 	for (unsigned i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
 		q->requests[i].queue = q;
 	}
-	return blk_pieces_init(&q->pieces, &pieces_ops, b->device, cfg->buffers[index]);
+	return blk_transfers_init(&q->transfers, &transfer_ops, b->device, cfg->buffers[index]);
 }
 
 static const struct virtio_device_ops virtio_blk_ops = {
@@ -443,7 +448,7 @@ enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_con
 bool virtio_blk_is_idle(const struct virtio_blk *b)
 {
 	for (unsigned i = 0; i < b->transport.queue_count; i++) {
-		if (!blk_pieces_are_idle(&b->queues[i]->pieces)) {
+		if (!blk_pieces_are_idle(&b->queues[i]->transfers.pieces)) {
 			return false;
 		}
 	}

@@ -186,14 +186,14 @@ static void invariants(void)
 	for (unsigned i = 0; i < QUEUES; i++) {
 		const struct virtio_blk_queue *q = &queues[i];
 
-		open += q->pieces.opened - q->pieces.closed;
-		assert(q->pieces.opened - q->pieces.closed <= BLK_PIECES);
+		open += q->transfers.pieces.opened - q->transfers.pieces.closed;
+		assert(q->transfers.pieces.opened - q->transfers.pieces.closed <= BLK_PIECES);
 		/* What waits is waited for. */
-		assert(!q->stalled || q->pieces.opened != q->pieces.closed || asked ||
-		       !virtio_ring(&blk.transport, i)->running ||
+		assert(!q->stalled || q->transfers.pieces.opened != q->transfers.pieces.closed ||
+		       asked || !virtio_ring(&blk.transport, i)->running ||
 		       !pci_device_is_master(&blk.transport.pci) ||
 		       !virtio_is_live(&blk.transport));
-		assert(q->pieces.finished == NULL || asked);
+		assert(q->transfers.pieces.finished == NULL || asked);
 	}
 	assert(open == rig_disk_open_count);
 	assert(virtio_blk_is_idle(&blk) == (open == 0));
@@ -209,9 +209,9 @@ static void end(void)
 	vwork_run(&work_queue);
 	for (unsigned i = 0; i < QUEUES; i++) {
 		assert(queues[i].free_requests == UINT32_MAX);
-		assert(queues[i].pieces.free == UINT64_MAX);
-		assert((queues[i].pieces.bounce.free[0] & queues[i].pieces.bounce.free[1]) ==
-		       UINT64_MAX);
+		assert(queues[i].transfers.pieces.free == UINT64_MAX);
+		assert((queues[i].transfers.pieces.bounce.free[0] &
+			queues[i].transfers.pieces.bounce.free[1]) == UINT64_MAX);
 	}
 }
 

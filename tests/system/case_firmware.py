@@ -119,7 +119,7 @@ def refused():
         [Expect(r"^bulkhead: config: none/guest\.conf: no kernel in the folder .* and no disk to boot", 200),
          Expect(r"^bulkhead: config: odd/guest\.conf: the firmware odd/my\.rom has 1000 bytes", 20),
          Expect(r'^bulkhead: config: other/: "disk\.qcow2" is no raw image', 20),
-         Expect(r"^bulkhead: guest no: not started: its first disk boots by UEFI, and there is no "
+         Expect(r"^bulkhead: guest no: not started: disk 0 boots by UEFI, and there is no "
                 r"firmware/OVMF_CODE_4M\.fd below", 60),
          READY, POWER_OFF],
         timeout=300, linux=False, left_out=NO_VENDOR)

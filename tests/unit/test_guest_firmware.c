@@ -149,7 +149,7 @@ static void bad_kernel_is_said(void **state)
 	assert_says("cannot start: telling the firmware about the machine: ");
 }
 
-/* The choice by the first disk. */
+/* The choice by the first disk that boots. */
 static void the_disk_decides(void **state)
 {
 	(void)state;
@@ -170,7 +170,7 @@ static void the_disk_decides(void **state)
 	g->uefi_vars.size = 0;
 	assert_false(guest_firmware_choose(g));
 	assert_true(g->refused);
-	assert_string_equal(g->reason, "its first disk boots by UEFI, and there is no "
+	assert_string_equal(g->reason, "disk 0 boots by UEFI, and there is no "
 				       "firmware/OVMF_VARS_4M.fd below \\bulkhead");
 	config.firmware = CONFIG_FIRMWARE_IS_BIOS;
 	assert_true(guest_firmware_choose(g));
