@@ -30,6 +30,7 @@ HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/bl
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
 HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
+HV_BLK_SRCS += hv/blk/overlay_tree.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
@@ -68,6 +69,8 @@ GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
 GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
+GUESTS_SRCS += guests/devices/ide_saved.c
+GUESTS_SRCS += guests/devices/ahci_saved.c guests/devices/ata_saved.c guests/devices/nvme_ctl_saved.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
 GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
@@ -146,7 +149,9 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
-UNIT_TESTS += test_virtio_pci_saved
+UNIT_TESTS += test_overlay_tree
+UNIT_TESTS += test_virtio_pci_saved test_virtio_blk_saved test_nvme_ctl_saved
+UNIT_TESTS += test_ahci_saved test_ata_saved test_ide_saved
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
 	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \

@@ -262,6 +262,20 @@ static bool wants_restart(struct guest *g, enum guest_end end)
 	return again;
 }
 
+/* Its vCPUs are held. */
+static void note_past(struct guest *g)
+{
+	if (g->state != GUEST_RUNNING && g->state != GUEST_PAUSED) {
+		return;
+	}
+	g->past = (struct guest_past){.ticks = clock_now() - g->started_ticks};
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+			g->past.exits[k] += g->vm.vcpus[i]->exits_by_kind[k];
+		}
+	}
+}
+
 void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 {
 	if (g->state == GUEST_STOPPING && end == GUEST_END_REQUEST) {
@@ -273,6 +287,7 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		run_hold(&g->tasks[i]);
 	}
+	note_past(g);
 	g->start_again = wants_restart(g, end);
 	g->state = GUEST_STOPPING;
 	g->phase = GUEST_PHASE_CREATE;

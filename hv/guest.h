@@ -81,6 +81,12 @@ struct guest_memory {
 	uint64_t ticket;     /* of run_flush_begin, while flushing */
 };
 
+/* What a whole run took, from the first instruction to the end. */
+struct guest_past {
+	uint64_t ticks; /* host; 0: it has not run yet */
+	uint64_t exits[VM_EXIT_KIND_COUNT];
+};
+
 struct guest {
 	struct vm vm;
 	const struct guest_config *config;
@@ -139,6 +145,7 @@ struct guest {
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
+	struct guest_past past;	       /* of its last run, once that is over */
 	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
 };
 

@@ -64,6 +64,21 @@ static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
 	guest_request(g, vcpu, VCPU_REQ_STARTUP);
 }
 
+static void board_wants_rest(void *ctx, unsigned vcpu)
+{
+	struct guest *g = ctx;
+	struct vcpu *v = g->vm.vcpus[vcpu];
+
+	v->halted = true;
+	v->resting = true;
+	vcpu_request(v, VCPU_REQ_EVENT);
+}
+
+static void board_wants_rested(void *ctx, unsigned vcpu)
+{
+	guest_request(ctx, vcpu, VCPU_REQ_RESTED);
+}
+
 static void board_wants_suspend(void *ctx)
 {
 	struct guest *g = ctx;
@@ -145,6 +160,8 @@ static const struct board_ops board_ops = {
 	.nmi = board_wants_nmi,
 	.init = board_wants_init,
 	.startup = board_wants_startup,
+	.rest = board_wants_rest,
+	.rested = board_wants_rested,
 	.suspend = board_wants_suspend,
 	.wake = board_wants_wake,
 	.power_off = board_wants_power_off,
