@@ -455,7 +455,7 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
-PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables
