@@ -4,7 +4,6 @@
 
 #include "hv/base/str.h"
 
-#define VENDOR_INTEL 0x8086u
 #define CLASS_ETHERNET 0x020000u
 
 #define IOADDR 0u
@@ -17,8 +16,8 @@ static const struct model {
 	uint16_t ports; /* bytes of the I/O BAR */
 	bool express;	/* with MSI-X and MSI */
 } models[] = {
-	[E1000_82540EM] = {0x100e, 0x001e, 2, 64, false},
-	[E1000_82574L] = {0x10d3, 0xa01f, 0, 32, true},
+	[E1000_82540EM] = {E1000_DEVICE_82540EM, 0x001e, 2, 64, false},
+	[E1000_82574L] = {E1000_DEVICE_82574L, 0xa01f, 0, 32, true},
 };
 
 static struct e1000 *of_pci(struct pci_device *d)
@@ -268,11 +267,11 @@ static enum hv_status add_function(struct e1000 *e, const struct e1000_config *c
 
 	pci.ops = &ops[cfg->kind];
 	pci.identity = (struct pci_identity){
-		.vendor = VENDOR_INTEL,
+		.vendor = E1000_VENDOR,
 		.device = m->device,
 		.class_code = CLASS_ETHERNET,
 		.revision = m->revision,
-		.subsystem_vendor = VENDOR_INTEL,
+		.subsystem_vendor = E1000_VENDOR,
 		.subsystem = m->subsystem,
 	};
 	pci.intx = true;

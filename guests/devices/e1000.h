@@ -31,6 +31,9 @@
 #include "hv/api/vwork.h"
 #include "hv/base/e1000_format.h"
 
+#define E1000_VENDOR 0x8086u
+#define E1000_DEVICE_82540EM 0x100eu
+#define E1000_DEVICE_82574L 0x10d3u
 #define E1000_BAR_REGISTERS 0u
 #define E1000_BAR_PORTS 2u
 #define E1000_BAR_MSIX 3u

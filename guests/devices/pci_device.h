@@ -22,6 +22,7 @@
 
 #include "guests/devices/pci_config.h"
 #include "guests/devices/pci_host.h"
+#include "guests/devices/pci_rom.h"
 #include "hv/api/vdev.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
@@ -74,7 +75,8 @@ struct pci_device {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx;
-	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
+	struct pci_rom rom; /* const */
+	unsigned msix_bar;  /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
 	/* Places in configuration space. */
 	unsigned reset_register; /* and the bit in it that asks for function-level reset */
@@ -106,13 +108,15 @@ struct pci_device_config {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx_line;
+	struct pci_rom rom; /* size 0: none */
 };
 
 /*
  * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
  * advanced features, both with FLR; power management; MSI-X) and adds the function to the host. The
  * model then declares its BARs and further capabilities with pci_function_* on d->function, before
- * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
+ * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors;
+ * HV_E_INVALID for a ROM that pci_rom_problem finds fault with.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
