@@ -256,6 +256,8 @@ enum hv_status guest_firmware_create(struct guest *g)
 		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
 							  g->varstore->file.size);
 	}
+	saved_add(&g->vm.saved, &f->cfg.saved, 0);
+	saved_add(&g->vm.saved, &f->debug.saved, 0);
 	g->firmware_loaded = 0;
 	return status;
 }

@@ -211,6 +211,7 @@ static enum hv_status create_board(struct guest *g)
 		.time = &g->vm.time,
 		.pio = &g->vm.pio,
 		.mmio = &g->vm.mmio,
+		.saved = &g->vm.saved,
 		.vcpu_count = g->vm.vcpu_count,
 		.memory = g->config->memory,
 		.serial = g->config->serial,
@@ -267,6 +268,8 @@ static enum hv_status create_vm(struct guest *g)
 	atomic_store(&vm->suspended, false);
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
+	saved_set_init(&vm->saved);
+	saved_add(&vm->saved, &vm->time.saved, 0);
 	vtime_pause(&vm->time);
 	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);

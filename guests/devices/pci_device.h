@@ -23,6 +23,7 @@
 #include "guests/devices/pci_config.h"
 #include "guests/devices/pci_host.h"
 #include "guests/devices/pci_rom.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
@@ -150,3 +151,25 @@ void pci_device_msix(struct pci_device *d, unsigned vector);
  * with the model's lock held.
  */
 void pci_device_intx(struct pci_device *d, bool level);
+
+/* Saved state: a part of the struct of each model that embeds a pci_device. */
+struct pci_device_saved {
+	struct pci_function_saved function;
+	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
+	uint64_t msix_pending;
+	uint8_t intx_asserted;
+	uint8_t msi_told;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct pci_device_saved) == 1296, "no padding");
+
+/*
+ * As in struct saved_ops; the model's own lock is not held. Loading calls master_changed and
+ * bar_changed for what differs from before, and pulls the interrupt line: the model loads its own
+ * state first, and does not call pci_device_intx for it.
+ */
+void pci_device_save(struct pci_device *d, struct pci_device_saved *out);
+const char *pci_device_check(const struct pci_device *d, const struct pci_device_saved *in);
+void pci_device_load(struct pci_device *d, const struct pci_device_saved *in);
+/* To the state after power-on, the model with it (ops->reset). No lock held. */
+void pci_device_reset(struct pci_device *d);

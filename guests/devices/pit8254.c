@@ -267,10 +267,95 @@ static const struct vdev_ops pit8254_ops = {
 	.fini = pit8254_fini,
 };
 
+/* --- saved state --- */
+
+static void save(void *dev, void *out)
+{
+	struct pit8254 *p = dev;
+	struct pit8254_saved *saved = out;
+
+	lock_acquire(&p->dev.lock);
+	*saved = (struct pit8254_saved){
+		.edge = p->edge,
+		.deadline = vtimer_deadline(&p->timer),
+		.owed = p->owed,
+		.irq_level = p->irq_level,
+		.port_b = p->port_b,
+	};
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		pit_channel_save(&p->channels[i], &saved->channels[i]);
+	}
+	lock_release(&p->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pit8254_saved *saved = in;
+	const char *wrong = NULL;
+
+	(void)dev;
+	for (unsigned i = 0; i < PIT_CHANNELS && wrong == NULL; i++) {
+		wrong = pit_channel_check(&saved->channels[i]);
+	}
+	if (wrong != NULL) {
+		return wrong;
+	}
+	if (saved->owed > PIT_OWED_MAX) {
+		return "at most 32 ticks are owed";
+	}
+	if ((saved->deadline == TIMER_NEVER) != (saved->edge == UINT64_MAX)) {
+		return "the timer is armed exactly while there is a next edge";
+	}
+	if (!saved_is_bool(saved->irq_level) || (saved->port_b & ~PORT_B_WRITABLE) != 0 ||
+	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "port B has 4 bits, the line 1";
+	}
+	return NULL;
+}
+
+static bool gate_of(unsigned channel, uint8_t port_b)
+{
+	return channel != 2 || (port_b & PORT_B_GATE) != 0;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct pit8254 *p = dev;
+	const struct pit8254_saved *saved = in;
+
+	lock_acquire(&p->dev.lock);
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		pit_channel_load(&p->channels[i], &saved->channels[i], gate_of(i, saved->port_b));
+	}
+	p->edge = saved->edge;
+	p->owed = saved->owed;
+	p->port_b = saved->port_b;
+	vtimer_arm(&p->timer, saved->deadline);
+	drive_irq0(p, saved->irq_level != 0);
+	lock_release(&p->dev.lock);
+}
+
+static void saved_reset_device(void *dev)
+{
+	pit8254_reset(&((struct pit8254 *)dev)->dev);
+}
+
+static const struct saved_ops pit8254_saved_ops = {
+	.name = "8254",
+	.kind = SAVED_KIND('P', 'I', 'T', ' '),
+	.version = PIT_SAVED_VERSION,
+	.bytes = sizeof(struct pit8254_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = saved_reset_device,
+};
+
 void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *irq0)
 {
 	*p = (struct pit8254){.dev = {.ops = &pit8254_ops}, .time = time, .irq0 = *irq0};
 	vtimer_init(&p->timer, time, timer_fired);
+	saved_device_init(&p->saved, &pit8254_saved_ops, p);
 	pit8254_reset(&p->dev);
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -65,7 +66,42 @@ struct pit8254 {
 	unsigned owed; /* periodic interrupts that passed while one was waiting */
 	bool irq_level;
 	uint8_t port_b; /* bits 3:0 of port 0x61 */
+	struct saved_device saved;
 };
+
+#define PIT_SAVED_VERSION 1u
+struct pit_channel_saved {
+	uint64_t start;
+	uint64_t elapsed;
+	uint32_t count;
+	uint32_t next;
+	uint16_t rest;
+	uint16_t latch;
+	uint8_t control;
+	uint8_t phase;
+	uint8_t low_half;
+	uint8_t has_next;
+	uint8_t write_high;
+	uint8_t read_high;
+	uint8_t low_byte;
+	uint8_t status_latched;
+	uint8_t status;
+	uint8_t latched_bytes;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct pit_channel_saved) == 40, "no padding");
+
+/* The gates are not in it: they follow from port B. */
+struct pit8254_saved {
+	struct pit_channel_saved channels[PIT_CHANNELS];
+	uint64_t edge;
+	uint64_t deadline; /* of the timer, guest ticks */
+	uint32_t owed;
+	uint8_t irq_level;
+	uint8_t port_b;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct pit8254_saved) == 144, "no padding");
 
 /* `irq0` follows OUT of channel 0. */
 void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *irq0);

@@ -47,6 +47,7 @@
 
 #include "hv/api/backend.h"
 #include "hv/api/exit.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 #include "hv/api/vwork.h"
@@ -206,6 +207,7 @@ struct vm {
 	struct bus pio;
 	struct bus mmio;
 	struct vwork_queue work; /* of its device models */
+	struct saved_set saved;	 /* the same; set up before the VM runs */
 	unsigned vcpu_count;
 	struct vcpu *vcpus[VM_VCPUS_MAX];
 	_Atomic uint32_t revivals; /* how often a vCPU has taken a VCPU_REQ_REVIVE */

@@ -681,6 +681,134 @@ static void other_bits_of_device_control_reset_nothing(void **state)
 	assert_int_equal(resets, 2);
 }
 
+/* ---- saved state ---- */
+
+static struct pci_device_saved saved_state(void)
+{
+	struct pci_device_saved saved = {0};
+
+	pci_device_save(&dev, &saved);
+	return saved;
+}
+
+static void set_up_much(void)
+{
+	put(PCI_BAR0 + OWN_BAR * 4, 4, 0xfe000000);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	put(PCI_INTERRUPT_LINE, 1, 11);
+	set_vector(0, 0xfee00000, 0x41, 0);
+	set_vector(3, 0xfee01000, 0x42, 1);
+}
+
+static void a_device_that_is_loaded_goes_on_as_it_was(void **state)
+{
+	struct pci_device_saved before;
+	struct pci_device_saved after;
+
+	(void)state;
+	set_up_much();
+	set_msix(0x8000);
+	pci_device_msix(&dev, 3); /* masked: it waits */
+	before = saved_state();
+	pci_device_reset(&dev);
+	assert_int_equal(resets, 1);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	assert_null(pci_device_check(&dev, &before));
+	pci_device_load(&dev, &before);
+	after = saved_state();
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(messages, 0);
+	assert_true(last_master);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+	assert_int_equal(get(PCI_INTERRUPT_LINE, 1), 11);
+	pci_device_msix(&dev, 0);
+	assert_int_equal(messages, 1);
+	set_vector(3, 0xfee01000, 0x42, 0);
+	assert_int_equal(messages, 2);
+	assert_int_equal(last_data, 0x42);
+}
+
+/* What lasts is pulled again, and not told twice where it is a message. */
+static void the_line_is_pulled_again(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	pci_device_intx(&dev, true);
+	assert_true(line.level);
+	saved = saved_state();
+	pci_device_reset(&dev);
+	assert_false(line.level);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	assert_int_equal(get(PCI_STATUS, 2) & PCI_STATUS_INTX, PCI_STATUS_INTX);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	pci_device_intx(&dev, false);
+	assert_false(line.level);
+}
+
+static void a_device_in_d3_is_loaded_in_d3(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	set_power(3);
+	pci_device_intx(&dev, true);
+	saved = saved_state();
+	set_power(0);
+	assert_true(line.level);
+	pci_device_load(&dev, &saved);
+	assert_false(line.level);
+	assert_false(dev.function.bars[OWN_BAR].mapped);
+	assert_false(pci_device_is_master(&dev));
+	set_power(0);
+	assert_true(line.level);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+}
+
+static bool refuses(const struct pci_device_saved *saved)
+{
+	return pci_device_check(&dev, saved) != NULL;
+}
+
+static void what_no_guest_can_make_of_it_is_refused(void **state)
+{
+	const struct pci_device_saved good = saved_state();
+	struct pci_device_saved bad = good;
+
+	(void)state;
+	assert_false(refuses(&good));
+	bad.function.value[0] ^= 1; /* another vendor */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x01) + 4] |= 1; /* D1 */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x10) + 9] |= 0x80; /* a reset under way */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix_pending = 1u << VECTORS;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[VECTORS].control = 0;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].address = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].control = 3;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.intx_asserted = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.zero[5] = 1;
+	assert_true(refuses(&bad));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -712,6 +840,10 @@ int main(void)
 		cmocka_unit_test_setup(reset_of_the_machine_resets_devices, setup),
 		cmocka_unit_test_setup(other_bits_of_device_control_reset_nothing, setup),
 		cmocka_unit_test_setup(a_rom_is_read_where_its_register_says, setup),
+		cmocka_unit_test_setup(a_device_that_is_loaded_goes_on_as_it_was, setup),
+		cmocka_unit_test_setup(the_line_is_pulled_again, setup),
+		cmocka_unit_test_setup(a_device_in_d3_is_loaded_in_d3, setup),
+		cmocka_unit_test_setup(what_no_guest_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

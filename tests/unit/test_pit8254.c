@@ -8,6 +8,7 @@
 
 #include "guests/devices/pit8254.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 2899999999ull
 #define CONTROL 0x43u
@@ -407,6 +408,69 @@ static void test_reset_and_fini(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+/* In the middle of all that can be under way: a fresh one that is loaded cannot be told from it. */
+static void test_saved_and_loaded(void **state)
+{
+	static struct pit8254 other;
+	static struct rig_line other_line;
+	struct irq_line line = rig_irq(&other_line);
+
+	(void)state;
+	pit8254_set_waiting(&pit, waiting, &rig);
+	program(0, 3, 11931);
+	program(1, 4, 777);
+	out(PORT_B, 0x03);
+	program(2, 2, 0x2000);
+	out(0x42, 0x34); /* half of a new count */
+	guest_busy = true;
+	to_cycle(5 * 11931 + 6000);
+	guest_busy = false;
+	out(CONTROL, 0xc6); /* latches count and status of 0 and 1 */
+	assert_true(pit.owed > 2);
+	other_line = (struct rig_line){0};
+	pit8254_init(&other, &rig.time, &line);
+	pit8254_set_waiting(&other, waiting, &rig);
+	saved_move(&pit.saved, &other.saved);
+	assert_int_equal(other_line.level, rig.line.level);
+	other_line.rises = rig.line.rises;
+	for (unsigned i = 0; i < 200; i++) {
+		for (unsigned port = 0x40; port < 0x43; port++) {
+			assert_int_equal(in(port), rig_in(&other.dev, (uint16_t)port));
+		}
+		assert_int_equal(in(PORT_B), rig_in(&other.dev, PORT_B));
+		assert_int_equal(rig.line.rises, other_line.rises);
+		rig_advance_ns(&rig, 700123);
+	}
+	assert_true(rig.line.rises > 14);
+	saved_reload(&other.saved);
+	assert_int_equal(rig.line.level, other_line.level);
+	vtimer_cancel(&other.timer);
+}
+
+static void test_checks_what_it_loads(void **state)
+{
+	(void)state;
+	program(0, 2, 100);
+#define TAKES(field, value) SAVED_TAKES(&pit.saved, struct pit8254_saved, field, value)
+	assert_true(TAKES(owed, 32));
+	assert_false(TAKES(owed, 33));
+	assert_false(TAKES(port_b, 0x10));
+	assert_false(TAKES(irq_level, 2));
+	assert_false(TAKES(edge, UINT64_MAX));
+	assert_false(TAKES(deadline, TIMER_NEVER));
+	assert_true(TAKES(channels[0].count, 65536));
+	assert_false(TAKES(channels[0].count, 65537));
+	assert_false(TAKES(channels[0].count, 0));
+	assert_false(TAKES(channels[0].next, 0));
+	assert_false(TAKES(channels[1].has_next, 1)); /* without a count */
+	assert_false(TAKES(channels[2].phase, 3));
+	assert_false(TAKES(channels[2].control, 0x04));
+	assert_false(TAKES(channels[2].control, 0x74));
+	assert_false(TAKES(channels[2].latched_bytes, 3));
+	assert_false(TAKES(channels[2].zero[1], 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +492,8 @@ int main(void)
 		T(test_refresh_toggles),
 		T(test_paused_vm),
 		T(test_reset_and_fini),
+		cmocka_unit_test_setup(test_saved_and_loaded, setup),
+		cmocka_unit_test_setup(test_checks_what_it_loads, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
