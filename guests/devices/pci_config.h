@@ -14,6 +14,7 @@
 
 #define PCI_EXTENDED_BYTES (PCI_EXPRESS_BYTES - PCI_CONFIG_BYTES)
 #define PCI_BARS 6u
+#define PCI_WINDOW_BYTES 4u
 /* The expansion ROM's base address register, in the place of a seventh BAR. */
 #define PCI_BAR_ROM PCI_BARS
 #define PCI_BARS_AND_ROM (PCI_BARS + 1)
@@ -50,6 +51,9 @@ struct pci_function_ops {
 	void (*settle)(struct pci_function *f);
 	/* No lock held: all registers were reset with the machine. */
 	void (*reset)(struct pci_function *f);
+	/* No lock held: the guest is about to read the bytes of f->window, or has written to them.
+	 * May be NULL where there is none. */
+	void (*window)(struct pci_function *f, bool write);
 	/* No lock held: an access that lies in a decoded BAR; `size` is 1, 2, 4 or (memory) 8. */
 	uint64_t (*bar_read)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size,
@@ -64,7 +68,8 @@ struct pci_function {
 	struct pci_bar bars[PCI_BARS_AND_ROM];
 	uint16_t capability_end;  /* first byte behind the last capability */
 	uint16_t capability_last; /* where the next one is linked from */
-	bool quiet;		  /* decodes no BAR, whatever the command register says */
+	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
+	bool quiet;	 /* decodes no BAR, whatever the command register says */
 };
 
 struct pci_identity {

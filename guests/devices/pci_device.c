@@ -351,11 +351,21 @@ static void function_bar_changed(struct pci_function *f, unsigned bar)
 	}
 }
 
+static void function_window(struct pci_function *f, bool write)
+{
+	struct pci_device *d = to_device(f);
+
+	if (d->ops->window != NULL) {
+		d->ops->window(d, write);
+	}
+}
+
 static const struct pci_function_ops function_ops = {
 	.bar_changed = function_bar_changed,
 	.written = function_written,
 	.settle = function_settle,
 	.reset = function_reset,
+	.window = function_window,
 	.bar_read = function_bar_read,
 	.bar_write = function_bar_write,
 };

@@ -44,6 +44,8 @@ struct pci_device_ops {
 	/* The guest switched bus mastering on or off. Host's lock held: the model's own must not be
 	 * taken. May be NULL. */
 	void (*master_changed)(struct pci_device *d, bool master);
+	/* As in struct pci_function_ops; may be NULL. */
+	void (*window)(struct pci_device *d, bool write);
 	/* A BAR appeared, moved or vanished, see d->function.bars[bar]. Host's lock held, as above.
 	 * May be NULL. */
 	void (*bar_changed)(struct pci_device *d, unsigned bar);

@@ -6,7 +6,7 @@ import pathlib
 from harness import NO_VENDOR, Case, Expect, Send, Trial
 from sticks import INITRD, KERNEL, LINUX_BOOT, POWER_OFF, READY, guest_conf, isolated, linux, started, stick, stopped
 
-# Models and firmwares that boot; all that work take minutes: "e1000:bios virtio:bios e1000e:uefi".
+# Models and firmwares that boot; all of them take minutes: "e1000:bios virtio:bios e1000e:uefi".
 NETBOOTS = os.environ.get("NETBOOTS", "e1000:bios")
 CONF = "console = all\nautostart = none\nnetwork = lan\n"
 # Debian's package ipxe-qemu, which its QEMU depends on.
