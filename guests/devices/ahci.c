@@ -331,7 +331,10 @@ static enum hv_status add_function(struct ahci_hba *h, const struct ahci_config 
 	pci.msi = true;
 	pci.intx = true;
 	status = pci_device_init(&h->pci, &pci);
-	return status == HV_OK ? add_registers(h) : status;
+	if (status == HV_OK) {
+		status = add_registers(h);
+	}
+	return status == HV_OK ? pci_device_add(&h->pci) : status;
 }
 
 enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
@@ -351,7 +354,7 @@ enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
 bool ahci_is_idle(const struct ahci_hba *h)
 {
 	for (unsigned i = 0; i < h->unit_count; i++) {
-		if (h->units[i]->opened != atomic_load(&h->units[i]->closed)) {
+		if (!blk_pieces_are_idle(&h->units[i]->pieces)) {
 			return false;
 		}
 	}

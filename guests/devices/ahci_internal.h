@@ -5,21 +5,12 @@
 #include "guests/devices/ahci.h"
 #include "hv/base/bits.h"
 
-/* What one run of a port handles at most before the guest goes on: about a millisecond in RAM. */
-#define AHCI_RUN_BYTES (1u << 20)
-/* What counts for besides data: a command, a region, what a disk does without data. */
-#define AHCI_COST_COMMAND 4096u
+/* What a region counts for besides its data. */
 #define AHCI_COST_REGION 128u
-#define AHCI_COST_BARE 65536u
 
 static inline unsigned ahci_slot(const struct ahci_unit *u, const struct ahci_command *c)
 {
 	return (unsigned)(c - u->commands);
-}
-
-static inline void ahci_spend(uint32_t *budget, uint64_t cost)
-{
-	*budget -= (uint32_t)min_u64(*budget, cost);
 }
 
 /* Whether the command may touch the guest. */
@@ -74,19 +65,20 @@ void ahci_publish(struct ahci_unit *u);
 
 /* ---- ahci_piece.c ---- */
 
-void ahci_pieces_init(struct ahci_unit *u);
+void ahci_pieces_init(struct ahci_unit *u, void *buffers);
 /* The next part of a command's data; *cost as the budget counts. False: something is used up. */
 bool ahci_send_data(struct ahci_unit *u, struct ahci_command *c, uint64_t *cost);
 /* Flush, trim. False: no piece is left. */
 bool ahci_send_bare(struct ahci_unit *u, struct ahci_command *c, enum blk_op op, uint64_t sector,
 		    uint32_t count);
-/* Sees to what the disk is done with. */
-void ahci_collect(struct ahci_unit *u);
+/* Sees to what the disk is done with; as blk_pieces_collect. */
+bool ahci_collect(struct ahci_unit *u, uint32_t *budget) HV_MUST_CHECK;
 
 /* ---- ahci_command.c ---- */
 
-/* Does what the command list asks for, until it is enough for now. */
-void ahci_run(struct ahci_unit *u);
+/* Does what the command list asks for, until it is enough for now: BLK_RUN_BYTES, or what is left.
+ */
+void ahci_run(struct ahci_unit *u, uint32_t budget);
 /* One piece less, or all is sent. */
 void ahci_drop(struct ahci_unit *u, struct ahci_command *c);
 /* The device is not busy any more with a command that was ended. */

@@ -272,7 +272,7 @@ void ahci_unit_write(struct ahci_unit *u, unsigned reg, uint32_t value, uint32_t
 
 	lock_acquire(&u->lock);
 	write_register(u, reg, (read_register(u, reg) & ~mask) | ones, ones);
-	ahci_run(u);
+	ahci_run(u, BLK_RUN_BYTES);
 	ahci_publish(u);
 	lock_release(&u->lock);
 }
@@ -289,19 +289,27 @@ static void leave_drained(struct ahci_unit *u)
 	}
 }
 
-/* Pieces have come back, the last run had done enough, or the function is bus master again. */
+/*
+ * Pieces have come back, the last run had done enough, or the function is bus master again. While
+ * it is not, nothing is collected but what ended commands left: data could not reach the guest.
+ */
 static void work(struct vwork *w)
 {
 	struct ahci_unit *u = container_of(w, struct ahci_unit, work);
-	bool drained;
+	uint32_t budget = BLK_RUN_BYTES;
+	bool drained = false;
 
 	lock_acquire(&u->lock);
-	drained = u->draining;
-	ahci_collect(u);
+	if (u->draining || pci_device_is_master(&u->hba->pci)) {
+		drained = u->draining;
+		if (!ahci_collect(u, &budget)) {
+			vwork_ask(w, u->index % u->hba->vcpu_count);
+		}
+	}
 	if (drained && !u->draining) {
 		leave_drained(u);
 	}
-	ahci_run(u);
+	ahci_run(u, budget);
 	ahci_publish(u);
 	lock_release(&u->lock);
 }
@@ -384,8 +392,7 @@ enum hv_status ahci_unit_init(struct ahci_hba *h, unsigned index, const struct a
 	*u = (struct ahci_unit){.hba = h, .index = index};
 	h->units[index] = u;
 	vwork_init(&u->work, cfg->work, work);
-	bounce_init(&u->bounce, cfg->units[index].buffers);
-	ahci_pieces_init(u);
+	ahci_pieces_init(u, cfg->units[index].buffers);
 	status = init_device(u, &cfg->units[index]);
 	if (status == HV_OK) {
 		ahci_unit_reset(u, true);

@@ -595,8 +595,6 @@ static enum hv_status add_capabilities(struct pci_device *d, const struct pci_de
 
 enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_config *cfg)
 {
-	enum hv_status status;
-
 	if (cfg->msix_count > PCI_MSIX_VECTORS_MAX) {
 		return HV_E_RANGE;
 	}
@@ -618,6 +616,10 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	}
 	msix_reset(d);
 	atomic_store(&d->msix_masked, true);
-	status = add_capabilities(d, cfg);
-	return status == HV_OK ? pci_host_add(d->host, d->devfn, &d->function) : status;
+	return add_capabilities(d, cfg);
+}
+
+enum hv_status pci_device_add(struct pci_device *d)
+{
+	return pci_host_add(d->host, d->devfn, &d->function);
 }

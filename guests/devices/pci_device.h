@@ -116,13 +116,18 @@ struct pci_device_config {
 
 /*
  * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
- * advanced features, both with FLR; power management; MSI-X) and adds the function to the host. The
- * model then declares its BARs and further capabilities with pci_function_* on d->function, before
- * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors;
- * HV_E_INVALID for a ROM that pci_rom_problem finds fault with.
+ * advanced features, both with FLR; power management; MSI-X). The model then declares its BARs and
+ * further capabilities with pci_function_* on d->function. HV_E_RANGE: too many vectors;
+ * HV_E_INVALID: there is no such BAR for their table, or a ROM that pci_rom_problem finds fault
+ * with.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
+/*
+ * Adds the function to the host, before the guest runs: the last step of a model's set-up, as what
+ * was added stays. HV_E_EXISTS, HV_E_RANGE as pci_host_add.
+ */
+enum hv_status pci_device_add(struct pci_device *d) HV_MUST_CHECK;
 
 /* Whether the device may reach into memory and send messages. */
 static inline bool pci_device_is_master(const struct pci_device *d)

@@ -375,7 +375,7 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	if (status == HV_OK) {
 		status = pci_function_add_bar(&v->pci.function, BAR_MMIO, 0, VGA_MMIO_BYTES);
 	}
-	return status;
+	return status == HV_OK ? pci_device_add(&v->pci) : status;
 }
 
 void vga_copy_state(struct vga *v, struct vga_state *out)

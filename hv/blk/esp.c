@@ -8,25 +8,7 @@
 static const uint8_t esp_type[GPT_GUID_SIZE] = {0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 						0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
 
-#define MBR_ENTRIES 446u
-#define MBR_ENTRY 16u
-#define MBR_ENTRY_COUNT 4u
-#define MBR_TYPE 4u
 #define MBR_TYPE_ESP 0xefu
-#define MBR_SIGNATURE 510u
-
-static bool mbr_has_esp(const uint8_t *mbr)
-{
-	if (mbr[MBR_SIGNATURE] != 0x55 || mbr[MBR_SIGNATURE + 1] != 0xaa) {
-		return false;
-	}
-	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {
-		if (mbr[MBR_ENTRIES + i * MBR_ENTRY + MBR_TYPE] == MBR_TYPE_ESP) {
-			return true;
-		}
-	}
-	return false;
-}
 
 static bool gpt_has_esp(const struct gpt_table *table)
 {
@@ -46,5 +28,6 @@ bool esp_found(const struct gpt_source *source, void *scratch, struct gpt_table 
 	/* Blocks that gpt_read has refused may not fit scratch. */
 	return source->blocks != 0 && source->block_size >= GPT_BLOCK_MIN &&
 	       source->block_size <= GPT_BLOCK_MAX &&
-	       source->read(source->ctx, 0, 1, scratch) == HV_OK && mbr_has_esp(scratch);
+	       source->read(source->ctx, 0, 1, scratch) == HV_OK &&
+	       gpt_mbr_has(scratch, MBR_TYPE_ESP);
 }

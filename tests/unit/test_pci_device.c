@@ -116,6 +116,7 @@ static int setup(void **state)
 	memset(&seen, 0, sizeof(seen));
 	pci_host_init(&host, &host_config);
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	assert_int_equal(pci_function_add_bar(&dev.function, OWN_BAR, PCI_BAR_64, 0x4000), HV_OK);
 	return 0;
 }
@@ -232,17 +233,21 @@ static void what_does_not_fit_is_refused(void **state)
 	struct pci_device_config cfg = config();
 
 	(void)state;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_EXISTS);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_EXISTS);
 	cfg.devfn = 0x100;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_RANGE);
 	cfg.devfn = DEVFN + 8;
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX + 1;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX;
 	cfg.msix_bar = 6;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
+	assert_null(host.functions[DEVFN + 8]); /* what failed is nowhere */
 	cfg.msix_bar = 0;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 }
 
 static void a_device_without_interrupts_has_neither_pin_nor_messages(void **state)
@@ -255,6 +260,7 @@ static void a_device_without_interrupts_has_neither_pin_nor_messages(void **stat
 	cfg.msix_count = 0;
 	cfg.intx = false;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 	assert_int_equal(pci_function_read(&other.function, PCI_INTERRUPT_PIN, 1), 0);
 	assert_int_equal(other.function.bars[MSIX_BAR].size, 0);
 	pci_device_intx(&other, true);
@@ -273,6 +279,7 @@ static void a_conventional_function_is_reset_as_well(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.express = false;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x13);
 	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
 	assert_int_equal(get(0x100, 4), 0xffffffff);
@@ -485,6 +492,7 @@ static void a_message_stands_for_the_line(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.msi = true;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x05);
 	assert_int_equal(get(at + 2, 2), 0x80);
 	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
@@ -649,6 +657,7 @@ static void a_rom_is_read_where_its_register_says(void **state)
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
 	bytes[0] = 0x55;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 	pci_function_write(&other.function, PCI_ROM_BASE, 4, 0xc0100001);
 	pci_function_write(&other.function, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	host.bars_version++;

@@ -115,6 +115,7 @@ static int setup(void **state)
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
 	assert_int_equal(pci_function_add_bar(&dev.function, BAR, 0, BAR_SIZE), HV_OK);
 	assert_int_equal(virtio_cfg_window_add(&dev.function), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	for (unsigned i = 0; i < BAR_SIZE; i++) {
 		registers[i] = (uint8_t)(i + 1);
 	}
