@@ -68,7 +68,7 @@ GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
 GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
-GUESTS_SRCS += guests/devices/nvme_ctl_saved.c
+GUESTS_SRCS += guests/devices/ahci_saved.c guests/devices/ata_saved.c guests/devices/nvme_ctl_saved.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
 GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
@@ -148,6 +148,7 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
 UNIT_TESTS += test_virtio_pci_saved test_virtio_blk_saved test_nvme_ctl_saved
+UNIT_TESTS += test_ahci_saved test_ata_saved
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
 	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
