@@ -50,12 +50,17 @@ bool e1000_link_is_up(const struct e1000 *e)
 	       (e->state.phy[E1000_PHY_CONTROL] & E1000_PHY_CONTROL_POWER_DOWN) == 0;
 }
 
+void e1000_update_open(struct e1000 *e)
+{
+	atomic_store(&e->open, e1000_link_is_up(e) && !e1000_loops(e) &&
+				       (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) != 0);
+}
+
 void e1000_update_link(struct e1000 *e)
 {
 	bool up = e1000_link_is_up(e);
 
-	atomic_store(&e->open,
-		     up && !e1000_loops(e) && (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) != 0);
+	e1000_update_open(e);
 	if (up != e->state.link) {
 		e->state.link = up;
 		e1000_raise(e, E1000_ICR_LSC);
@@ -305,6 +310,7 @@ enum hv_status e1000_init(struct e1000 *e, const struct e1000_config *cfg)
 	e->port.mac = cfg->mac;
 	vtimer_init(&e->timer, cfg->time, on_timer);
 	vwork_init(&e->work, cfg->work, on_work);
+	saved_device_init(&e->saved, &e1000_saved_ops[cfg->kind], e);
 	e1000_rom_init(e);
 	on_reset(&e->pci);
 	return HV_OK;
