@@ -6,11 +6,10 @@
  *	bios	SeaBIOS from \bulkhead\firmware\
  *	uefi	OVMF from there
  *	FILE	an image of 64 KiB to 16 MiB, in the folder or /path below \bulkhead\
- *	auto	default where there is no kernel: uefi if the first disk has an EFI system
- *partition, else bios
+ *	auto	default where there is no kernel: by the first disk that boots, hv/blk/boot_kind.h
  *
- *	boot = disk[, net] | net[, disk]	what firmware tries. Default: the disks, and after
- *them the NICs if one has a ROM or there is no disk
+ * `boot` names what firmware tries, disk and net, the first choice first. By default the disks, and
+ * after them the NICs if one has a ROM or there is no disk.
  */
 #pragma once
 

@@ -140,9 +140,14 @@ static bool is_zero(const uint8_t *p, size_t n)
 	return true;
 }
 
+bool gpt_is_mbr(const uint8_t *block)
+{
+	return block[MBR_SIGNATURE] == 0x55 && block[MBR_SIGNATURE + 1] == 0xaa;
+}
+
 bool gpt_mbr_has(const uint8_t *mbr, uint8_t type)
 {
-	if (mbr[MBR_SIGNATURE] != 0x55 || mbr[MBR_SIGNATURE + 1] != 0xaa) {
+	if (!gpt_is_mbr(mbr)) {
 		return false;
 	}
 	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {

@@ -58,6 +58,8 @@ struct gpt_source {
 enum hv_status gpt_read(const struct gpt_source *source, void *scratch,
 			struct gpt_table *out) HV_MUST_CHECK;
 
+/* Whether block 0 of a disk is a master boot record. */
+bool gpt_is_mbr(const uint8_t *block);
 /*
  * Whether block 0 of a disk is a master boot record that has a partition of this type;
  * GPT_BLOCK_MIN bytes of it are looked at.
