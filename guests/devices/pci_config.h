@@ -105,6 +105,8 @@ enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_
  * HV_E_INVALID for other sizes.
  */
 enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size) HV_MUST_CHECK;
+/* It decodes ports that no BAR names: the guest may switch them on in the command register. */
+void pci_function_set_legacy_ports(struct pci_function *f);
 /* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
 void pci_function_set_pin(struct pci_function *f, uint8_t pin);
 /*
