@@ -26,7 +26,7 @@ def it_worked_on(lines):
 def worker():
     """Debian's kernel for clouds knows virtio alone; the other one has not been given its NIC's driver."""
     guest = linux("web", "quiet task=reload seconds=10", memory="256M", cpus=2, net=f"lan, model={MODEL}",
-                  disk=f"/images/disk.img, bus={BUS}")
+                  disk=f"/images/disk.img, bus={BUS}", rng="on", balloon="on")
     if (BUS, MODEL) != ("virtio", "virtio"):
         guest |= {"web/vmlinuz": GENERIC / "vmlinuz", "web/initrd.img": GENERIC / "initrd.img"}
     return guest
