@@ -91,6 +91,11 @@ void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigne
  */
 enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_t flags,
 				    uint64_t size) HV_MUST_CHECK;
+/*
+ * Says that the function has ports of its own, outside of BARs: their bit in the command register
+ * can be written then. Firmware takes a display without that bit for one that is switched off.
+ */
+void pci_function_add_ports(struct pci_function *f);
 /* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
 void pci_function_set_pin(struct pci_function *f, uint8_t pin);
 /*
