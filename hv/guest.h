@@ -137,7 +137,7 @@ struct guest {
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
-	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
+	struct missed unknown_msrs; /* accesses that raised #GP */
 };
 
 static inline struct guest *guest_of(struct vm *vm)
