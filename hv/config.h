@@ -127,7 +127,7 @@ struct machine_config {
 /* What a guest starts in. */
 enum config_firmware {
 	CONFIG_FIRMWARE_NONE,
-	CONFIG_FIRMWARE_AUTO, /* its first disk decides */
+	CONFIG_FIRMWARE_AUTO, /* its first disk that boots decides */
 	CONFIG_FIRMWARE_IS_BIOS,
 	CONFIG_FIRMWARE_IS_UEFI,
 	CONFIG_FIRMWARE_IMAGE,

@@ -6,8 +6,7 @@
  *	bios	SeaBIOS from \bulkhead\firmware\
  *	uefi	OVMF from there
  *	FILE	an image of 64 KiB to 16 MiB, in the folder or /path below \bulkhead\
- *	auto	default where there is no kernel: uefi if the first disk has an EFI system
- *partition, else bios
+ *	auto	default where there is no kernel: by the first disk that boots, hv/blk/boot_kind.h
  */
 #pragma once
 

@@ -289,7 +289,7 @@ static enum hv_status add_function(struct e1000 *e, const struct e1000_config *c
 		status = pci_function_add_bar(&e->pci.function, E1000_BAR_PORTS, PCI_BAR_IO,
 					      m->ports);
 	}
-	return status;
+	return status == HV_OK ? pci_device_add(&e->pci) : status;
 }
 
 enum hv_status e1000_init(struct e1000 *e, const struct e1000_config *cfg)

@@ -277,3 +277,37 @@ void pci_function_reset(struct pci_function *f)
 	}
 	pci_function_set_quiet(f, false);
 }
+
+/* ---- saved state ---- */
+
+/* The bits of a byte that the guest can change. */
+static uint8_t changeable(const struct pci_function *f, unsigned reg)
+{
+	return f->plane[PCI_WRITABLE][reg] | f->plane[PCI_CLEARABLE][reg];
+}
+
+void pci_function_save(const struct pci_function *f, struct pci_function_saved *out)
+{
+	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
+		uint8_t bits = changeable(f, i);
+
+		out->value[i] = (uint8_t)((f->plane[PCI_VALUE][i] & bits) |
+					  (f->plane[PCI_INITIAL][i] & ~bits));
+	}
+}
+
+const char *pci_function_check(const struct pci_function *f, const struct pci_function_saved *in)
+{
+	uint8_t wrong = 0;
+
+	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
+		wrong |= (uint8_t)((in->value[i] ^ f->plane[PCI_INITIAL][i]) & ~changeable(f, i));
+	}
+	return wrong == 0 ? NULL : "its PCI registers are another function's";
+}
+
+void pci_function_load(struct pci_function *f, const struct pci_function_saved *in, bool quiet)
+{
+	memcpy(f->plane[PCI_VALUE], in->value, PCI_CONFIG_BYTES);
+	pci_function_set_quiet(f, quiet);
+}

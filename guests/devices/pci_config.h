@@ -126,3 +126,16 @@ uint64_t pci_function_read(const struct pci_function *f, unsigned reg, unsigned 
 bool pci_function_write(struct pci_function *f, unsigned reg, unsigned size, uint64_t value);
 /* To the declared values and D0; BARs vanish. */
 void pci_function_reset(struct pci_function *f);
+
+/* Saved state: bytes 0 to 255. No function has anything to write behind them. */
+struct pci_function_saved {
+	uint8_t value[PCI_CONFIG_BYTES];
+};
+_Static_assert(sizeof(struct pci_function_saved) == 256, "no padding");
+
+/* As in struct saved_ops. What a device sets by itself (INTx in the status register) is left out.
+ */
+void pci_function_save(const struct pci_function *f, struct pci_function_saved *out);
+const char *pci_function_check(const struct pci_function *f, const struct pci_function_saved *in);
+/* BARs are as after pci_function_set_quiet(f, quiet). */
+void pci_function_load(struct pci_function *f, const struct pci_function_saved *in, bool quiet);

@@ -18,6 +18,7 @@
 #define ADDRESS_BUS 0x00ff0000u
 #define ADDRESS_DEVFN 0x0000ff00u
 #define ADDRESS_REGISTER 0x000000fcu
+#define ADDRESS_WRITABLE (ADDRESS_ENABLE | ADDRESS_BUS | ADDRESS_DEVFN | ADDRESS_REGISTER)
 
 #define VENDOR_INTEL 0x8086u
 #define DEVICE_82G33_HOST 0x29c0u
@@ -149,8 +150,7 @@ static uint64_t port_read(const struct pci_host *h, const struct vdev_access *a)
 static int port_write(struct pci_host *h, const struct vdev_access *a, uint64_t value)
 {
 	if (is_address(a)) {
-		h->address = (uint32_t)value &
-			     (ADDRESS_ENABLE | ADDRESS_BUS | ADDRESS_DEVFN | ADDRESS_REGISTER);
+		h->address = (uint32_t)value & ADDRESS_WRITABLE;
 		return -1;
 	}
 	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
@@ -487,9 +487,86 @@ static void init_lpc(struct pci_host *h)
 	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
 }
 
+/* ---- saved state: of the host and its bridges; other functions save themselves ---- */
+
+static void save(void *dev, void *out)
+{
+	struct pci_host *h = dev;
+	struct pci_host_saved *saved = out;
+
+	lock_acquire(&h->dev.lock);
+	saved->address = h->address;
+	memcpy(saved->pulled, h->irq.pulled, sizeof(saved->pulled));
+	pci_function_save(&h->bridge, &saved->bridge);
+	pci_function_save(&h->lpc, &saved->lpc);
+	lock_release(&h->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pci_host *h = dev;
+	const struct pci_host_saved *saved = in;
+	const char *wrong = pci_function_check(&h->bridge, &saved->bridge);
+
+	if (wrong == NULL) {
+		wrong = pci_function_check(&h->lpc, &saved->lpc);
+	}
+	if (wrong == NULL && ((saved->address & ~ADDRESS_WRITABLE) != 0 || saved->zero != 0)) {
+		wrong = "port 0xcf8 has no such bits";
+	}
+	return wrong;
+}
+
+/* The interrupt controllers know the lines' levels from their own records. */
+static void load(void *dev, const void *in)
+{
+	struct pci_host *h = dev;
+	const struct pci_host_saved *saved = in;
+	uint8_t route[PCI_IRQ_LINES];
+
+	lock_acquire(&h->dev.lock);
+	h->address = saved->address;
+	h->bars_version++;
+	pci_function_load(&h->bridge, &saved->bridge, false);
+	pci_function_load(&h->lpc, &saved->lpc, false);
+	place_ecam(h);
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		route[i] = pirq_route(&h->lpc, i);
+	}
+	pci_irq_load(&h->irq, saved->pulled, route);
+	lock_release(&h->dev.lock);
+}
+
+/* The bridges alone: all other functions have records of their own. */
+static void reset_saved(void *dev)
+{
+	struct pci_host *h = dev;
+
+	lock_acquire(&h->dev.lock);
+	h->address = 0;
+	h->bars_version++;
+	pci_function_reset(&h->bridge);
+	pci_function_reset(&h->lpc);
+	lock_release(&h->dev.lock);
+	bridge_reset(&h->bridge);
+	lpc_reset(&h->lpc);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "PCI host",
+	.kind = SAVED_KIND('P', 'C', 'I', 'H'),
+	.version = PCI_HOST_SAVED_VERSION,
+	.bytes = sizeof(struct pci_host_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg)
 {
 	*h = (struct pci_host){.dev.ops = &host_ops, .cfg = *cfg};
+	saved_device_init(&h->saved, &saved_ops, h);
 	pci_irq_init(&h->irq, &cfg->irq);
 	init_bridge(h);
 	init_lpc(h);

@@ -567,5 +567,8 @@ enum hv_status virtio_pci_init(struct virtio_pci *d, const struct virtio_pci_con
 	if (status == HV_OK) {
 		status = add_bars(&d->pci.function);
 	}
-	return status == HV_OK ? add_structures(d) : status;
+	if (status == HV_OK) {
+		status = add_structures(d);
+	}
+	return status == HV_OK ? pci_device_add(&d->pci) : status;
 }

@@ -115,6 +115,7 @@ static int setup(void **state)
 	memset(&seen, 0, sizeof(seen));
 	pci_host_init(&host, &host_config);
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	assert_int_equal(pci_function_add_bar(&dev.function, OWN_BAR, PCI_BAR_64, 0x4000), HV_OK);
 	return 0;
 }
@@ -231,17 +232,21 @@ static void what_does_not_fit_is_refused(void **state)
 	struct pci_device_config cfg = config();
 
 	(void)state;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_EXISTS);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_EXISTS);
 	cfg.devfn = 0x100;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_RANGE);
 	cfg.devfn = DEVFN + 8;
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX + 1;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX;
 	cfg.msix_bar = 6;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
+	assert_null(host.functions[DEVFN + 8]); /* what failed is nowhere */
 	cfg.msix_bar = 0;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 }
 
 static void a_device_without_interrupts_has_neither_pin_nor_messages(void **state)
@@ -254,6 +259,7 @@ static void a_device_without_interrupts_has_neither_pin_nor_messages(void **stat
 	cfg.msix_count = 0;
 	cfg.intx = false;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 	assert_int_equal(pci_function_read(&other.function, PCI_INTERRUPT_PIN, 1), 0);
 	assert_int_equal(other.function.bars[MSIX_BAR].size, 0);
 	pci_device_intx(&other, true);
@@ -272,6 +278,7 @@ static void a_conventional_function_is_reset_as_well(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.express = false;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x13);
 	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
 	assert_int_equal(get(0x100, 4), 0xffffffff);
@@ -484,6 +491,7 @@ static void a_message_stands_for_the_line(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.msi = true;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x05);
 	assert_int_equal(get(at + 2, 2), 0x80);
 	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
@@ -642,6 +650,134 @@ static void other_bits_of_device_control_reset_nothing(void **state)
 	assert_int_equal(resets, 2);
 }
 
+/* ---- saved state ---- */
+
+static struct pci_device_saved saved_state(void)
+{
+	struct pci_device_saved saved = {0};
+
+	pci_device_save(&dev, &saved);
+	return saved;
+}
+
+static void set_up_much(void)
+{
+	put(PCI_BAR0 + OWN_BAR * 4, 4, 0xfe000000);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	put(PCI_INTERRUPT_LINE, 1, 11);
+	set_vector(0, 0xfee00000, 0x41, 0);
+	set_vector(3, 0xfee01000, 0x42, 1);
+}
+
+static void a_device_that_is_loaded_goes_on_as_it_was(void **state)
+{
+	struct pci_device_saved before;
+	struct pci_device_saved after;
+
+	(void)state;
+	set_up_much();
+	set_msix(0x8000);
+	pci_device_msix(&dev, 3); /* masked: it waits */
+	before = saved_state();
+	pci_device_reset(&dev);
+	assert_int_equal(resets, 1);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	assert_null(pci_device_check(&dev, &before));
+	pci_device_load(&dev, &before);
+	after = saved_state();
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(messages, 0);
+	assert_true(last_master);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+	assert_int_equal(get(PCI_INTERRUPT_LINE, 1), 11);
+	pci_device_msix(&dev, 0);
+	assert_int_equal(messages, 1);
+	set_vector(3, 0xfee01000, 0x42, 0);
+	assert_int_equal(messages, 2);
+	assert_int_equal(last_data, 0x42);
+}
+
+/* What lasts is pulled again, and not told twice where it is a message. */
+static void the_line_is_pulled_again(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	pci_device_intx(&dev, true);
+	assert_true(line.level);
+	saved = saved_state();
+	pci_device_reset(&dev);
+	assert_false(line.level);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	assert_int_equal(get(PCI_STATUS, 2) & PCI_STATUS_INTX, PCI_STATUS_INTX);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	pci_device_intx(&dev, false);
+	assert_false(line.level);
+}
+
+static void a_device_in_d3_is_loaded_in_d3(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	set_power(3);
+	pci_device_intx(&dev, true);
+	saved = saved_state();
+	set_power(0);
+	assert_true(line.level);
+	pci_device_load(&dev, &saved);
+	assert_false(line.level);
+	assert_false(dev.function.bars[OWN_BAR].mapped);
+	assert_false(pci_device_is_master(&dev));
+	set_power(0);
+	assert_true(line.level);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+}
+
+static bool refuses(const struct pci_device_saved *saved)
+{
+	return pci_device_check(&dev, saved) != NULL;
+}
+
+static void what_no_guest_can_make_of_it_is_refused(void **state)
+{
+	const struct pci_device_saved good = saved_state();
+	struct pci_device_saved bad = good;
+
+	(void)state;
+	assert_false(refuses(&good));
+	bad.function.value[0] ^= 1; /* another vendor */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x01) + 4] |= 1; /* D1 */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x10) + 9] |= 0x80; /* a reset under way */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix_pending = 1u << VECTORS;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[VECTORS].control = 0;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].address = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].control = 3;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.intx_asserted = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.zero[5] = 1;
+	assert_true(refuses(&bad));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -672,6 +808,10 @@ int main(void)
 		cmocka_unit_test_setup(function_level_reset_ends_d3, setup),
 		cmocka_unit_test_setup(reset_of_the_machine_resets_devices, setup),
 		cmocka_unit_test_setup(other_bits_of_device_control_reset_nothing, setup),
+		cmocka_unit_test_setup(a_device_that_is_loaded_goes_on_as_it_was, setup),
+		cmocka_unit_test_setup(the_line_is_pulled_again, setup),
+		cmocka_unit_test_setup(a_device_in_d3_is_loaded_in_d3, setup),
+		cmocka_unit_test_setup(what_no_guest_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
