@@ -30,6 +30,7 @@ HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/bl
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
 HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
+HV_BLK_SRCS += hv/blk/overlay_tree.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
@@ -68,6 +69,8 @@ GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
 GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
+GUESTS_SRCS += guests/devices/ide_saved.c
+GUESTS_SRCS += guests/devices/ahci_saved.c guests/devices/ata_saved.c guests/devices/nvme_ctl_saved.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
 GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
@@ -98,6 +101,7 @@ HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
 	hv/hyperv_time.c hv/stimer.c hv/synic.c
+HV_SRCS += hv/guest_reload.c hv/hyperv_saved.c hv/pv_saved.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -145,7 +149,9 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
-UNIT_TESTS += test_virtio_pci_saved
+UNIT_TESTS += test_overlay_tree
+UNIT_TESTS += test_virtio_pci_saved test_virtio_blk_saved test_nvme_ctl_saved
+UNIT_TESTS += test_ahci_saved test_ata_saved test_ide_saved
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
 	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
@@ -176,6 +182,7 @@ UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_po
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
+UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -195,6 +202,7 @@ FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
+FUZZ_TARGETS += fuzz_saved
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \

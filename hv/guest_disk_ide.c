@@ -196,6 +196,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		}
 	}
 	board_add_pci(g->board, &m->ide.pci, &owner);
+	saved_add(&g->vm.saved, &m->ide.saved, m->ide.pci.devfn);
 	return put_on_bus(g, &m->ide); /* the board frees it from now on */
 }
 

@@ -22,6 +22,7 @@
 #include "hv/guest_vga.h"
 #include "hv/guest_virtio.h"
 #include "hv/hyperv.h"
+#include "hv/pv.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -208,6 +209,7 @@ static enum hv_status create_vcpus(struct guest *g)
 			return HV_E_NO_MEMORY;
 		}
 		g->vm.vcpus[i] = vcpu;
+		pv_add_saved(vcpu);
 		g->vm.vcpu_count = i + 1;
 		run_task_init(&g->tasks[i], vcpu, &g->group, &share.pin);
 	}

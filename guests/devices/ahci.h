@@ -10,6 +10,7 @@
  *	ahci_piece.c	parts of a command at the disk, each with a buffer
  *	ahci_fis.c	what the device says: FISes in guest memory, errors
  *	ahci_data.c	physical regions
+ *	ahci_saved.c	saved state
  *
  *	PxCI --fetch--> command --cut--> pieces --blk_submit--> disk
  *	                  ^ |                                     |
@@ -123,7 +124,44 @@ struct ahci_hba {
 	uint32_t is;
 	uint32_t pending; /* ports whose PxIS & PxIE is not 0 */
 	uint32_t index;	  /* of the index-data pair */
+	struct saved_device saved;
 };
+
+/* Saved state: when it is quiet no command is open, and all that happened has been told. */
+#define AHCI_SAVED_VERSION 1u
+struct ahci_unit_saved {
+	uint64_t list;
+	uint64_t received;
+	uint32_t is;
+	uint32_t ie;
+	uint32_t cmd;
+	uint32_t tfd;
+	uint32_t sig;
+	uint32_t sctl;
+	uint32_t serr;
+	uint32_t sact;
+	uint32_t ci;
+	uint8_t ccs;
+	uint8_t first;
+	uint8_t stopped;
+	uint8_t soft_held;
+	uint8_t greeting;
+	uint8_t is_packet;
+	uint8_t zero[6];
+	struct ata_saved disk;	  /* 0 if is_packet */
+	struct atapi_saved drive; /* or if not */
+};
+_Static_assert(sizeof(struct ahci_unit_saved) == 64 + 40 + 288, "no padding");
+
+struct ahci_saved {
+	struct pci_device_saved pci;
+	uint32_t ghc;
+	uint32_t is;
+	uint32_t index;
+	uint32_t unit_count;
+	struct ahci_unit_saved units[AHCI_UNITS_MAX]; /* 0 behind unit_count */
+};
+_Static_assert(sizeof(struct ahci_saved) == 1296 + 16 + 6 * 392, "no padding");
 
 struct ahci_unit_config {
 	struct blk_device *device;

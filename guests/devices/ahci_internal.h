@@ -5,6 +5,19 @@
 #include "guests/devices/ahci.h"
 #include "hv/base/bits.h"
 
+/* Of the index-data pair. */
+#define AHCI_INDEX_WRITABLE 0x7fcu
+/* Registers of a port: what a driver can write, and what of them comes from the link. */
+#define AHCI_PXIE_WRITABLE \
+	(AHCI_PXIS_DHRS | AHCI_PXIS_PSS | AHCI_PXIS_DSS | AHCI_PXIS_SDBS | AHCI_PXIS_UFS | \
+	 AHCI_PXIS_DPS | AHCI_PXIS_PCS | AHCI_PXIS_PRCS | AHCI_PXIS_IPMS | AHCI_PXIS_OFS | \
+	 AHCI_PXIS_INFS | AHCI_PXIS_ERRORS)
+/* Cleared by way of PxSERR. */
+#define AHCI_PXIS_LINK (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)
+#define AHCI_PXCMD_WRITABLE (AHCI_PXCMD_ST | AHCI_PXCMD_FRE | AHCI_PXCMD_ATAPI | AHCI_PXCMD_DLAE)
+#define AHCI_PXSCTL_WRITABLE 0xfffu
+#define AHCI_PXSERR_LINK (AHCI_PXSERR_DIAG_N | AHCI_PXSERR_DIAG_X)
+
 /* What a region counts for besides its data. */
 #define AHCI_COST_REGION 128u
 
@@ -85,6 +98,10 @@ void ahci_drop(struct ahci_unit *u, struct ahci_command *c);
 void ahci_become_ready(struct ahci_unit *u);
 /* All commands are over, as far as the guest can see. */
 void ahci_end_commands(struct ahci_unit *u);
+
+/* ---- ahci_saved.c ---- */
+
+extern const struct saved_ops ahci_saved_ops;
 
 /* ---- ahci_unit.c ---- */
 

@@ -164,6 +164,7 @@ enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg)
 	memset(ide, 0, sizeof(*ide));
 	ide->vm = cfg->vm;
 	ide->vcpu_count = cfg->vcpu_count;
+	saved_device_init(&ide->saved, &ide_saved_ops, ide);
 	for (unsigned i = 0; i < IDE_CHANNELS && status == HV_OK; i++) {
 		status = init_channel(ide, i, cfg);
 	}

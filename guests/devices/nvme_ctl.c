@@ -378,6 +378,7 @@ enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *c
 	c->vcpu_count = cfg->vcpu_count;
 	c->queue_count = cfg->queue_count;
 	vwork_init(&c->work, cfg->work, nvme_ctl_admin_work);
+	saved_device_init(&c->saved, &nvme_ctl_saved_ops, c);
 	nvme_ctl_reset_features(c);
 	for (unsigned id = 1; status == HV_OK && id <= cfg->queue_count; id++) {
 		status = nvme_ctl_queue_init(c, id, cfg);

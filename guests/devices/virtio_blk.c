@@ -351,6 +351,84 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	}
 }
 
+/* ---- saved state ---- */
+
+/* What was begun for a driver that is gone is lost, as it is when it comes back (is_live). */
+static bool queue_is_quiet(struct virtio_blk_queue *q)
+{
+	struct virtio_pci *d = &q->disk->transport;
+	bool goes_on;
+	bool is_quiet;
+
+	lock_acquire(&d->queues[q->index].lock);
+	goes_on = q->current != NULL && ring_of(q)->running && virtio_is_live(d) &&
+		  pci_device_is_master(&d->pci);
+	is_quiet =
+		!goes_on && blk_pieces_all_free(&q->transfers.pieces) && !vwork_is_asked(&q->work);
+	lock_release(&d->queues[q->index].lock);
+	return is_quiet;
+}
+
+static bool quiet(void *dev)
+{
+	struct virtio_blk *b = dev;
+	bool is_quiet = true;
+
+	for (unsigned i = 0; i < b->transport.queue_count; i++) {
+		is_quiet = queue_is_quiet(b->queues[i]) && is_quiet;
+	}
+	return is_quiet;
+}
+
+static void save(void *dev, void *out)
+{
+	struct virtio_blk *b = dev;
+	struct virtio_blk_saved *saved = out;
+
+	virtio_pci_save(&b->transport, &saved->transport);
+	saved->sectors = b->device->sectors;
+	saved->block_size = b->device->block_size;
+	saved->queue_count = b->transport.queue_count;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct virtio_blk *b = dev;
+	const struct virtio_blk_saved *saved = in;
+
+	if (saved->sectors != b->device->sectors || saved->block_size != b->device->block_size) {
+		return "the disk has another size";
+	}
+	if (saved->queue_count != b->transport.queue_count) {
+		return "it has another number of queues";
+	}
+	return virtio_pci_check(&b->transport, &saved->transport);
+}
+
+static void load(void *dev, const void *in)
+{
+	const struct virtio_blk_saved *saved = in;
+
+	virtio_pci_load(&((struct virtio_blk *)dev)->transport, &saved->transport);
+}
+
+static void reset(void *dev)
+{
+	pci_device_reset(&((struct virtio_blk *)dev)->transport.pci);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "virtio-blk",
+	.kind = SAVED_KIND('V', 'B', 'L', 'K'),
+	.version = VIRTIO_BLK_SAVED_VERSION,
+	.bytes = sizeof(struct virtio_blk_saved),
+	.quiet = quiet,
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset,
+};
+
 /* ---- set-up ---- */
 
 static void fill_space(struct virtio_blk *b, unsigned queue_count)
@@ -434,6 +512,7 @@ enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_con
 	enum hv_status status = HV_OK;
 
 	b->device = cfg->device;
+	saved_device_init(&b->saved, &saved_ops, b);
 	b->vcpu_count = cfg->vcpu_count;
 	for (unsigned i = 0; status == HV_OK && i < cfg->queue_count; i++) {
 		status = init_queue(b, i, cfg);

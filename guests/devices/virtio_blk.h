@@ -63,7 +63,18 @@ struct virtio_blk {
 	unsigned vcpu_count;
 	struct virtio_blk_space space;
 	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
+	struct saved_device saved;
 };
+
+/* Saved state: when it is quiet nothing of a request is left in the device. */
+#define VIRTIO_BLK_SAVED_VERSION 1u
+struct virtio_blk_saved {
+	struct virtio_pci_saved transport;
+	uint64_t sectors; /* of the disk: only one like it will do */
+	uint32_t block_size;
+	uint32_t queue_count;
+};
+_Static_assert(sizeof(struct virtio_blk_saved) == 2136 + 16, "no padding");
 
 struct virtio_blk_config {
 	struct virtio_pci_wiring wiring;

@@ -150,6 +150,7 @@ struct vcpu_pv {
 	bool was_paused;	     /* to be told in the clock's page */
 	bool unhalt;		     /* the next HLT is over at once */
 	bool idle;		     /* halted by MSR_HV_GUEST_IDLE: any interrupt ends it */
+	struct saved_device saved;
 };
 
 #define FETCH_LEVELS 4u

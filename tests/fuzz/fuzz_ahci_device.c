@@ -5,7 +5,7 @@
  * not give, keeps to its bounds, and when the disk has done everything nothing is missing.
  */
 #include "tests/fakes/ahci_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define EDGES 64u
 
@@ -320,7 +320,11 @@ static void step(struct input *in)
 		rig_set_master((op & 0x20) != 0);
 		break;
 	default:
-		restart(in, unit);
+		if ((op & 0x80) != 0) {
+			(void)fuzz_reload(in, &rig_hba.saved, sizeof(struct pci_device_saved));
+		} else {
+			restart(in, unit);
+		}
 		break;
 	}
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/fakes/nvme_ctl_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define ANY_ENTRIES 7u /* of the I/O queues: small, so that they are full at times */
 
@@ -208,6 +208,8 @@ static void take_answers(struct input *in, unsigned queue)
 static void start(uint8_t how)
 {
 	rig_watch = false;
+	/* On and off: only a controller that was on is reset by that bit. */
+	driver_write(NVME_CC, 4, NVME_CC_ON);
 	driver_write(NVME_CC, 4, 0);
 	memset(rig_given, 0, sizeof(rig_given));
 	driver_reset_queue(0, DRIVER_ENTRIES);
@@ -303,7 +305,11 @@ static void step(struct input *in)
 		driver_set_master((op & 0x20) != 0);
 		break;
 	default:
-		start(op >> 4);
+		if ((op & 0x80) == 0) {
+			start(op >> 4);
+		} else {
+			(void)fuzz_reload(in, &nvme.saved, sizeof(struct pci_device_saved));
+		}
 		break;
 	}
 }
@@ -365,6 +371,8 @@ static void invariants(void)
 
 static void end(void)
 {
+	/* On and off: only a controller that was on is reset by that bit. */
+	driver_write(NVME_CC, 4, NVME_CC_ON);
 	driver_write(NVME_CC, 4, 0);
 	memset(rig_given, 0, sizeof(rig_given));
 	while (rig_disk_open_count != 0) {

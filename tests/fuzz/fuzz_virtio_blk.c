@@ -7,6 +7,7 @@
 #include "guests/devices/virtio_blk.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
+#include "tests/fuzz/saved_input.h"
 #include "tests/fuzz/virtio_driver.h"
 
 #define QUEUES 2u
@@ -174,7 +175,11 @@ static void step(struct input *in)
 		set_master((op & 0x20) != 0);
 		break;
 	default:
-		start(0);
+		if ((op & 0x80) != 0) {
+			(void)fuzz_reload(in, &blk.saved, sizeof(struct pci_device_saved));
+		} else {
+			start(0);
+		}
 		break;
 	}
 }
