@@ -80,6 +80,8 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
 	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
 GUESTS_SRCS += guests/devices/net_queue.c
+GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
+GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
@@ -181,6 +183,8 @@ UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_po
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
+UNIT_TESTS += test_pci_rom test_virtio_cfg_window
+UNIT_TESTS += test_virtio_net_saved test_e1000_saved
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
@@ -202,6 +206,7 @@ FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
+FUZZ_TARGETS += fuzz_pci_rom
 FUZZ_TARGETS += fuzz_saved
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
@@ -455,7 +460,7 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
-PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables
