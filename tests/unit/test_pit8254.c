@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "guests/devices/pit8254.h"
@@ -447,9 +448,29 @@ static void test_one_sleeps_at_a_time(void **state)
 	(void)look(1);
 	(void)look(2);
 	assert_int_equal(slept.rests, 1);
+}
+
+/* Nobody else would wake it: its interrupts may be off. */
+static void test_a_sleep_ends_with_what_it_waits_for(void **state)
+{
+	const struct saved_ops *ops = pit.saved.ops;
+	void *bytes;
+
+	(void)state;
+	may_sleep(0, 0xffff);
+	bytes = saved_bytes(&pit.saved);
+	(void)look(1);
 	pit.dev.ops->reset(&pit.dev);
-	rig_advance(&rig, HZ);
-	assert_int_equal(slept.ends, 0);
+	assert_int_equal(slept.ends, 1);
+	/* As long as it would have been, and more. */
+	rig_advance_ns(&rig, 1000000);
+	assert_int_equal(slept.ends, 1);
+	ops->load(&pit, bytes);
+	(void)look(1);
+	assert_int_equal(slept.rests, slept.ends + 1);
+	ops->load(&pit, bytes);
+	assert_int_equal(slept.rests, slept.ends);
+	free(bytes);
 }
 
 static void test_refresh_toggles(void **state)
@@ -588,6 +609,7 @@ int main(void)
 		T(test_a_wait_is_slept_through),
 		T(test_only_waits_are_slept_through),
 		T(test_one_sleeps_at_a_time),
+		T(test_a_sleep_ends_with_what_it_waits_for),
 		T(test_refresh_toggles),
 		T(test_paused_vm),
 		T(test_reset_and_fini),
