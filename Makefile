@@ -101,6 +101,7 @@ HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
 	hv/hyperv_time.c hv/stimer.c hv/synic.c
+HV_SRCS += hv/guest_reload.c hv/hyperv_saved.c hv/pv_saved.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -181,6 +182,7 @@ UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_po
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
+UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -200,6 +202,7 @@ FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
+FUZZ_TARGETS += fuzz_saved
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \

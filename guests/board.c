@@ -259,6 +259,7 @@ static void init_interrupts(struct board *b)
 		.message = send_hpet_message,
 		.ctx = b,
 	};
+	const struct pit_rest rest = {b->cfg.ops->rest, b->cfg.ops->rested, b->cfg.ctx};
 
 	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
@@ -269,6 +270,7 @@ static void init_interrupts(struct board *b)
 	pic8259_init(&b->pic, &intr);
 	pit8254_init(&b->pit, b->cfg.time, &timer);
 	pit8254_set_waiting(&b->pit, timer_waiting, b);
+	pit8254_set_rest(&b->pit, &rest);
 	hpet_init(&b->hpet, &hpet);
 	/* There is no firmware to do this. */
 	lapic_virtual_wire(&b->lapics[0]);

@@ -36,6 +36,10 @@ struct board_ops {
 	void (*nmi)(void *ctx, unsigned vcpu);
 	void (*init)(void *ctx, unsigned vcpu);
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
+	/* This vCPU, whose access is under way, waits for nothing but time: it may sleep until
+	 * `rested`, or until it has an event to take. */
+	void (*rest)(void *ctx, unsigned vcpu);
+	void (*rested)(void *ctx, unsigned vcpu);
 	void (*power_off)(void *ctx);
 	/* S3: all vCPUs stop, their LAPICs as after power-on; the first goes on where firmware
 	 * would. */

@@ -245,7 +245,8 @@ enum hv_status guest_firmware_create(struct guest *g)
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, FW_CFG_PORT, FW_CFG_PORTS, &f->cfg.dev);
 	}
-	if (status == HV_OK) {
+	/* Each character is an exit, and SeaBIOS has thousands for whoever answers there. */
+	if (status == HV_OK && log_shows(LOG_DEBUG)) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
 	}
 	if (status == HV_OK && g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI) {

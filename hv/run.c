@@ -373,11 +373,13 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 	exit_sync_tpr_from_hw(vcpu);
 	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source) || pv_idle_over(vcpu)) {
 		vcpu->halted = false;
+		vcpu->resting = false;
 		pv_end_idle(vcpu);
 		atomic_store(&vcpu->stranded, false);
 		return false;
 	}
-	if (!vcpu->pv.idle && (the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
+	if (!vcpu->pv.idle && !vcpu->resting &&
+	    (the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
 		exit_strand(vcpu);
 	}
 	return true;
@@ -401,6 +403,15 @@ static void do_device_work(struct vcpu *vcpu)
 	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT);
 	if (more) {
 		atomic_fetch_or(&vcpu->requests, VCPU_REQ_DEVICE);
+	}
+}
+
+/* An interrupt may have ended the rest before, and the guest be in a HLT of its own. */
+static void end_rest(struct vcpu *vcpu)
+{
+	if (vcpu->resting) {
+		vcpu->resting = false;
+		vcpu->halted = false;
 	}
 }
 
@@ -441,6 +452,9 @@ static bool prepare(struct run_task *task)
 	}
 	if ((requests & VCPU_REQ_PV) != 0) {
 		pv_requests(vcpu, requests);
+	}
+	if ((requests & VCPU_REQ_RESTED) != 0) {
+		end_rest(vcpu);
 	}
 	if (vcpu->halted && falls_asleep(vcpu, source)) {
 		return !go_to_sleep(task);

@@ -537,10 +537,19 @@ static void load(void *dev, const void *in)
 	lock_release(&h->dev.lock);
 }
 
-/* All functions, with their models. */
+/* The bridges alone: all other functions have records of their own. */
 static void reset_saved(void *dev)
 {
-	host_reset(&((struct pci_host *)dev)->dev);
+	struct pci_host *h = dev;
+
+	lock_acquire(&h->dev.lock);
+	h->address = 0;
+	h->bars_version++;
+	pci_function_reset(&h->bridge);
+	pci_function_reset(&h->lpc);
+	lock_release(&h->dev.lock);
+	bridge_reset(&h->bridge);
+	lpc_reset(&h->lpc);
 }
 
 static const struct saved_ops saved_ops = {

@@ -54,10 +54,20 @@ struct pit_channel {
 	uint16_t latch;
 };
 
+/* Who lets vCPUs sleep; called with the PIT's lock held. */
+struct pit_rest {
+	void (*rest)(void *ctx, unsigned vcpu); /* whose access is under way */
+	void (*rested)(void *ctx, unsigned vcpu);
+	void *ctx;
+};
+
 struct pit8254 {
 	struct vdev dev; /* its lock covers all below */
 	struct vtime *time;
 	struct irq_line irq0;
+	struct pit_rest rest;
+	unsigned resting; /* the vCPU that `rested` is for */
+	struct vtimer rested;
 	bool (*waiting)(void *ctx);
 	void *waiting_ctx;
 	struct vtimer timer;
@@ -114,3 +124,12 @@ void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *
 #define PIT_OWED_MAX 32u
 #define PIT_CATCH_UP 4u
 void pit8254_set_waiting(struct pit8254 *p, bool (*waiting)(void *ctx), void *ctx);
+/*
+ * Guests measure time by looking at OUT 2 until a count of their own has run out. With `rest` they
+ * sleep after each look, for a part of the count, when that is worth it; OUT 2 ends the sleep as
+ * soon as it rises. One vCPU at a time. Counts of less than 50.3 ms get no rest: Linux wants to look
+ * a thousand times in 10 ms, or 5,000 times in 50 ms, or takes the measurement for disturbed.
+ */
+#define PIT_REST_PART 400u
+#define PIT_REST_CYCLES_MIN 150u
+void pit8254_set_rest(struct pit8254 *p, const struct pit_rest *rest);

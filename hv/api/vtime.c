@@ -72,10 +72,15 @@ uint64_t vtime_now_ns(const struct vtime *v)
 
 static void arm_host(struct vtimer *t)
 {
-	uint64_t deadline = 0;
+	uint64_t offset = t->time->offset;
+	uint64_t deadline = t->deadline + offset;
+	/* Of a VM that is older than the host's clock, which it was loaded on. */
+	bool older = (int64_t)offset < 0;
 
-	/* A guest may ask for a moment beyond the host's clock: that is never. */
-	if (__builtin_add_overflow(t->deadline, t->time->offset, &deadline)) {
+	if (older && deadline > t->deadline) {
+		deadline = 0; /* before that clock began */
+	} else if (!older && deadline < t->deadline) {
+		/* A guest may ask for a moment beyond the host's clock: that is never. */
 		deadline = TIMER_NEVER;
 	}
 	timer_arm(&t->host, deadline);

@@ -19,7 +19,7 @@
 
 struct vtime {
 	struct timer_queue *queue;
-	uint64_t offset;    /* guest ticks = host ticks - offset, while running */
+	uint64_t offset;    /* guest ticks = host ticks - offset, while running; modulo 2^64 */
 	uint64_t paused_at; /* guest ticks, meaningful while paused */
 	_Atomic bool paused;
 	struct spinlock lock;

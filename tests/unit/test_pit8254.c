@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "guests/devices/pit8254.h"
 #include "tests/fakes/device_rig.h"
 #include "tests/fakes/saved_rig.h"
@@ -356,6 +358,100 @@ static void test_calibration_by_polling(void **state)
 	assert_in_range(vtime_now(&rig.time) - begin, HZ / 20, HZ / 20 + 10000);
 }
 
+/* --- sleep between looks --- */
+
+static struct {
+	unsigned rests, ends;
+	unsigned vcpu;
+} slept;
+
+static void sleeps(void *ctx, unsigned vcpu)
+{
+	assert_ptr_equal(ctx, &rig);
+	slept.rests++;
+	slept.vcpu = vcpu;
+}
+
+static void wakes(void *ctx, unsigned vcpu)
+{
+	assert_ptr_equal(ctx, &rig);
+	assert_int_equal(vcpu, slept.vcpu);
+	slept.ends++;
+}
+
+static uint8_t look(unsigned vcpu)
+{
+	struct vdev_access a = {
+		.space = BUS_PIO, .addr = PORT_B, .offset = 0, .size = 1, .vcpu = vcpu};
+
+	return (uint8_t)pit.dev.ops->read(&pit.dev, &a);
+}
+
+static void may_sleep(unsigned mode, unsigned count)
+{
+	const struct pit_rest rest = {sleeps, wakes, &rig};
+
+	memset(&slept, 0, sizeof(slept));
+	pit8254_set_rest(&pit, &rest);
+	out(PORT_B, 1);
+	program(2, mode, count);
+}
+
+/* The longest count: as many looks as it has parts, and the last sleep ends with the count. */
+static void test_a_wait_is_slept_through(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	may_sleep(0, 0xffff);
+	begin = cycles_now();
+	while ((look(3) & 0x20) == 0) {
+		unsigned ends = slept.ends;
+
+		assert_int_equal(slept.rests, ends + 1);
+		assert_int_equal(slept.vcpu, 3);
+		while (slept.ends == ends) {
+			rig_advance(&rig, 1000);
+		}
+	}
+	assert_in_range(cycles_now() - begin, 0xffff, 0xffff + 2);
+	assert_in_range(slept.rests, PIT_REST_PART, PIT_REST_PART + 10);
+	/* The wait is over: nobody sleeps. */
+	(void)look(3);
+	assert_int_equal(slept.rests, slept.ends);
+}
+
+static void test_only_waits_are_slept_through(void **state)
+{
+	(void)state;
+	/* Linux' 10 ms. */
+	may_sleep(0, 11931);
+	(void)look(0);
+	/* A tone, and the channel's count is no wait. */
+	may_sleep(3, 0xffff);
+	(void)look(0);
+	/* Nothing runs. */
+	may_sleep(0, 0xffff);
+	out(PORT_B, 0);
+	(void)look(0);
+	/* Another port. */
+	out(PORT_B, 1);
+	(void)in(0x42);
+	assert_int_equal(slept.rests, 0);
+}
+
+static void test_one_sleeps_at_a_time(void **state)
+{
+	(void)state;
+	may_sleep(0, 0xffff);
+	(void)look(1);
+	(void)look(2);
+	assert_int_equal(slept.rests, 1);
+	pit.dev.ops->reset(&pit.dev);
+	rig_advance(&rig, HZ);
+	assert_int_equal(slept.ends, 0);
+}
+
 static void test_refresh_toggles(void **state)
 {
 	unsigned changes = 0;
@@ -489,6 +585,9 @@ int main(void)
 		T(test_ports),
 		T(test_gate_and_out_2),
 		T(test_calibration_by_polling),
+		T(test_a_wait_is_slept_through),
+		T(test_only_waits_are_slept_through),
+		T(test_one_sleeps_at_a_time),
 		T(test_refresh_toggles),
 		T(test_paused_vm),
 		T(test_reset_and_fini),
