@@ -26,7 +26,8 @@ def reload():
     return Case(
         "reload",
         stick(CONF, IMAGE, linux("server", f"quiet task=net-server mib={MIB}", net="lan"),
-              linux("web", "quiet task=reload seconds=10", cpus=2, net="lan", disk="/images/disk.img")),
+              linux("web", "quiet task=reload seconds=10", cpus=2, net="lan",
+                                                disk=["/images/disk.img", "/images/disk.img, bus=nvme"])),
         [READY, Send("start server"), started("server"),
          Expect(r"^server\| net-server: ready", LINUX_BOOT, "Kernel panic"),
          Send("start web"), started("web"),
