@@ -23,7 +23,9 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 	mm/release.c \
 	mm/rom.c mm/video.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
-HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c \
+	hv/api/missed.c \
+	hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
 HV_API_SRCS += hv/api/saved.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
@@ -130,7 +132,9 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_drivers_power test_drivers_ps2kbd test_drivers_rtc test_drivers_tsc test_drivers_uart \
 	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
 	test_ioapic test_isolation test_lapic test_lapic_page test_lapic_regs test_lapic_timer test_linux \
-	test_misc_ports test_mce test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
+	test_misc_ports test_mce \
+	test_missed \
+	test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
 	test_ptw test_sched test_sched_balance test_sched_budget \
 	test_sched_queue test_sched_sim test_sched_smt test_slab test_space test_stack_guard test_svm_asid test_svm_check \
@@ -367,6 +371,41 @@ $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlin
 	$(Q)rm -rf $(@D)
 	$(Q)tools/guest-modules --package linux-image-amd64 $(@D) $(MODULES)
 
+# Debian's 32-bit kernels, and busybox to match: 686-pae is for any number of CPUs, 686 for one that need
+# not know PAE.
+I386 := 686 686-pae
+I386_BUSYBOX := $(BUILD)/guest/busybox-i386
+I386_MODULES := button e1000 ide sata virtio
+I386_button := $(GUEST_BUTTON)
+I386_e1000 := e1000 e1000e
+I386_ide := ata_piix sd_mod
+I386_sata := ahci sd_mod
+I386_virtio := virtio_pci virtio_blk virtio_net
+I386_ORDERS := $(foreach k,$(I386),$(I386_MODULES:%=$(BUILD)/guest/$k/%/order))
+
+$(I386_BUSYBOX): tools/guest-package
+	$(call say,PACKAGE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)package=$$(tools/guest-package busybox-static:i386) && cp "$$package/bin/busybox" $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386:%=$(BUILD)/guest/%/vmlinuz): $(BUILD)/guest/%/vmlinuz: tools/guest-kernel tools/guest-package
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel linux-image-$*:i386) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386_ORDERS): $(BUILD)/guest/%/order: tools/guest-modules
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules --package linux-image-$(patsubst %/,%,$(dir $*)):i386 $(@D) $(I386_$(notdir $*))
+
+$(I386:%=$(BUILD)/guest/%/initrd.img): $(BUILD)/guest/%/initrd.img: tools/mkinitramfs tools/sample/init tests/system/guest/i386 \
+		$(I386_BUSYBOX) $(I386_ORDERS)
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitramfs $@ --busybox $(I386_BUSYBOX) --init tools/sample/init --file tests/system/guest/i386:/tasks/i386 \
+		$$(cd $(@D) && for m in $(I386_MODULES:%=%/*); do echo --file $(@D)/$$m:/lib/modules/$$m:644; done)
+
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
@@ -426,6 +465,11 @@ $(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
 
+# And with a 32-bit one.
+$(BUILD)/guest/686-pae/grub.img: tools/grub-disk $(BUILD)/guest/686-pae/vmlinuz $(BUILD)/guest/686-pae/initrd.img
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(@D)/vmlinuz $(@D)/initrd.img "console=ttyS0 loglevel=4 guest=pae"
+
 # Debian as it would be installed, with that kernel, on any disk that it knows.
 $(BUILD)/guest/debian.img: tools/grub-disk $(GUEST_GENERIC) $(BUILD)/guest/root.img
 	$(call say,GRUB,$@)
@@ -445,6 +489,7 @@ $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
+SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -460,7 +505,7 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
-PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables

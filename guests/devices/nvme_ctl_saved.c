@@ -335,17 +335,6 @@ static void load_cq(struct nvme_ctl *c, unsigned id, const struct nvme_ctl_cq_sa
 	lock_release(&a->lock);
 }
 
-/* Commands that the disk still has. (A builtin would call a library that is not linked here.) */
-static uint32_t commands_out(const struct nvme_ctl_queue *q)
-{
-	uint32_t count = 0;
-
-	for (uint32_t left = ~q->free_commands; left != 0; left &= left - 1) {
-		count++;
-	}
-	return count;
-}
-
 /* What the disk still has of the controller of before comes back to the queue's new place. */
 static void load_sq(struct nvme_ctl *c, unsigned id, const struct nvme_ctl_sq_saved *in)
 {
@@ -354,7 +343,9 @@ static void load_sq(struct nvme_ctl *c, unsigned id, const struct nvme_ctl_sq_sa
 
 	if (q != NULL) {
 		lock_acquire(&q->lock);
-		c->answers[in->cq].reserved += commands_out(q);
+		for (uint32_t open = ~q->free_commands; open != 0; open &= open - 1) {
+			c->answers[in->cq].reserved++;
+		}
 	}
 	load_ring(c, &sq->ring, 2 * id, &in->ring);
 	sq->cq = in->cq;

@@ -138,6 +138,11 @@ enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size)
 	return HV_OK;
 }
 
+void pci_function_add_ports(struct pci_function *f)
+{
+	allow(f, PCI_COMMAND, PCI_COMMAND_IO);
+}
+
 void pci_function_set_pin(struct pci_function *f, uint8_t pin)
 {
 	pci_function_define(f, PCI_INTERRUPT_PIN, 1, pin, 0);

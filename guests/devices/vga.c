@@ -370,6 +370,7 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	vga_regs_reset(&v->state);
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
+		pci_function_add_ports(&v->pci.function);
 		status = pci_function_add_bar(&v->pci.function, BAR_MEMORY, PCI_BAR_PREFETCH, size);
 	}
 	if (status == HV_OK) {
