@@ -241,6 +241,25 @@ static void stats_group(const struct guest *g)
 	monitor_print("yields_to_sibling %lu\n", info.yield_sibling_count);
 }
 
+static void stats_past(const struct guest_past *past)
+{
+	uint64_t sum = 0;
+
+	if (past->ticks == 0) {
+		return;
+	}
+	for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+		sum += past->exits[k];
+	}
+	monitor_print("past.ticks %lu\npast.exits %lu\n", past->ticks, sum);
+	for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+		if (past->exits[k] != 0) {
+			monitor_print("past.exits.%s %lu\n",
+				      vm_exit_kind_name((enum vm_exit_kind)k), past->exits[k]);
+		}
+	}
+}
+
 void monitor_stats(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
@@ -255,6 +274,7 @@ void monitor_stats(struct span args)
 	monitor_print("memory_bytes %lu\n", g->config->memory);
 	stats_share(g);
 	monitor_stats_disks(g);
+	stats_past(&g->past);
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}

@@ -255,9 +255,79 @@ static const struct vdev_ops ioapic_ops = {
 	.reset = ioapic_reset,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct ioapic *io = dev;
+	struct ioapic_saved *saved = out;
+
+	lock_acquire(&io->dev.lock);
+	saved->select = io->select;
+	saved->id = io->id;
+	saved->lines = io->lines;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		saved->entries[pin] = io->entries[pin];
+	}
+	lock_release(&io->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct ioapic_saved *saved = in;
+
+	(void)dev;
+	if (saved->select > 0xff || (saved->id & ~ID_FIELD) != 0 ||
+	    saved->lines >> IOAPIC_PINS != 0 || saved->zero != 0) {
+		return "a register has bits that it cannot have";
+	}
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t entry = saved->entries[pin];
+		uint64_t bits = ENTRY_WRITABLE | (is_level(entry) ? ENTRY_REMOTE_IRR : 0);
+
+		if ((entry & ~bits) != 0) {
+			return "an entry has bits that it cannot have";
+		}
+	}
+	return NULL;
+}
+
+/* Nothing is sent: what was asserted has been. */
+static void load(void *dev, const void *in)
+{
+	struct ioapic *io = dev;
+	const struct ioapic_saved *saved = in;
+
+	lock_acquire(&io->dev.lock);
+	io->select = saved->select;
+	io->id = saved->id;
+	io->lines = saved->lines;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		io->entries[pin] = saved->entries[pin];
+	}
+	lock_release(&io->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	ioapic_reset(&((struct ioapic *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "IOAPIC",
+	.kind = SAVED_KIND('I', 'O', 'A', 'P'),
+	.version = IOAPIC_SAVED_VERSION,
+	.bytes = sizeof(struct ioapic_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void ioapic_init(struct ioapic *io, struct apic_bus *bus)
 {
 	*io = (struct ioapic){.dev = {.ops = &ioapic_ops}, .bus = bus};
+	saved_device_init(&io->saved, &saved_ops, io);
 	ioapic_reset(&io->dev);
 	apic_bus_set_eoi(bus, bus_eoi, io);
 }

@@ -346,6 +346,21 @@ static void stats_work_at_every_step_of_start_and_stop(void **state)
 	assert_key_values(stats("web"));
 }
 
+static void a_run_that_is_over_can_be_asked_for(void **state)
+{
+	(void)state;
+	vm_rig_start(g);
+	vm_rig_advance(1000);
+	g->vm.vcpus[0]->exits_by_kind[VM_EXIT_CPUID] = 4;
+	g->vm.vcpus[0]->exits_by_kind[VM_EXIT_HLT] = 5;
+	vm_rig_end(g);
+	assert_key_values(stats("web"));
+	stats_has("past.exits 9");
+	stats_has("past.exits.cpuid 4");
+	stats_has("past.exits.hlt 5");
+	assert_null(strstr(vm_rig_text(), "past.exits.io"));
+}
+
 static void counters_go_on_with_the_next_start(void **state)
 {
 	uint64_t starts = g->start_count;
@@ -378,6 +393,7 @@ int main(void)
 		TEST(every_line_is_a_key_and_a_value),
 		TEST(time_on_the_cpu_is_up_to_date),
 		TEST(stats_work_at_every_step_of_start_and_stop),
+		TEST(a_run_that_is_over_can_be_asked_for),
 		TEST(counters_go_on_with_the_next_start),
 	};
 

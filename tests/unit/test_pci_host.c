@@ -11,6 +11,7 @@
 #include "guests/devices/pci_host.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 static struct device_rig rig;
 static struct bus pio;
@@ -347,6 +348,34 @@ static void reset_returns_to_power_on(void **state)
 	assert_int_equal(conf1(0, 31, 0, 0x60), 0x80808080);
 }
 
+static void a_loaded_host_is_as_it_was(void **state)
+{
+	static struct pci_host other;
+	struct pci_host_config cfg = {.ecam_base = LAYOUT_ECAM_BASE, .firmware = true};
+	uint64_t offset;
+
+	(void)state;
+	pci_host_init(&host, &cfg);
+	pci_host_init(&other, &cfg);
+	(void)conf1(0, 0, 0, 0x60);
+	out(0xcfc, 4, 0xe0000001);
+	(void)conf1(0, 31, 0, 0x60);
+	out(0xcfc, 4, 0x8080800b);
+	pci_irq_set(&host.irq, 4, 0, true);
+	saved_move(&host.saved, &other.saved);
+	assert_int_equal(other.address, 0x8000f860);
+	assert_true(pci_host_ecam(&other, 0xe0001000, &offset));
+	assert_int_equal(offset, 0x1000);
+	assert_int_equal(other.irq.route[0], 0x0b);
+	assert_int_equal(other.irq.pulled[4], 1u << 4);
+	saved_reload(&other.saved);
+	assert_true(pci_host_ecam(&other, 0xe0001000, &offset));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, address, 1));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, zero, 1));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, bridge.value[0], 0));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, lpc.value[0x60], 0x10));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -365,6 +394,7 @@ int main(void)
 		T(functions_are_added),
 		T(multi_function_in_any_order),
 		T(reset_returns_to_power_on),
+		cmocka_unit_test_setup(a_loaded_host_is_as_it_was, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define MEMORY 0x100000u
 #define BAR0 0xc8000000u
@@ -238,6 +239,31 @@ static void retrace_follows_guest_time(void **state)
 	assert_in_range(seen, 8, 22);
 }
 
+static void a_loaded_one_shows_what_it_showed(void **state)
+{
+	(void)state;
+	dispi(VGA_DISPI_XRES, 800);
+	dispi(VGA_DISPI_YRES, 300);
+	dispi(VGA_DISPI_BPP, 32);
+	dispi(VGA_DISPI_ENABLE, VGA_DISPI_ENABLED | VGA_DISPI_LFB);
+	bytes[5] = 0x77;
+	rig_out(&v.dev, 0x3c8, 9);
+	rig_out(&v.dev, 0x3c9, 1);
+	saved_reload(&v.saved);
+	assert_int_equal(bytes[5], 0x77);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].address, BAR0);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, MEMORY);
+	assert_int_equal(v.state.dispi[VGA_DISPI_VIRT_WIDTH], 800);
+	rig_out(&v.dev, 0x3c9, 2);
+	rig_out(&v.dev, 0x3c9, 3);
+	assert_int_equal(v.state.dac.colour[27], 1);
+	assert_int_equal(v.state.dac.colour[29], 3);
+#define TAKES(field, value) SAVED_TAKES(&v.saved, struct vga_saved, field, value)
+	assert_false(TAKES(pci.function.value[0], 0));
+	assert_false(TAKES(state.dispi[VGA_DISPI_XRES], 808)); /* more than a line has */
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup(index_and_data_go_in_one_word, setup),
 		cmocka_unit_test_setup(registers_are_memory_mapped_too, setup),
 		cmocka_unit_test_setup(retrace_follows_guest_time, setup),
+		cmocka_unit_test_setup(a_loaded_one_shows_what_it_showed, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
