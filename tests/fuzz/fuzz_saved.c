@@ -188,7 +188,8 @@ static const struct {
 	{false, VGA_PORTS, VGA_PORTS_COUNT},
 	{false, VGA_DISPI_PORT_INDEX, VGA_DISPI_PORTS},
 	{false, DEBUG_PORT, 1},
-	{false, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES},
+	/* Lines that no other device has: one that two drive is not as either says. */
+	{false, TEST_DEVICE_LINES_PORT + 10, 2},
 	{true, LAYOUT_HPET_BASE, HPET_MMIO_SIZE},
 	{true, LAYOUT_IOAPIC_BASE, 0x50},
 	{true, LAYOUT_LAPIC_BASE, 0x400},
