@@ -8,8 +8,9 @@
  *	etc/smbios/smbios-anchor, etc/smbios/smbios-tables	guests/tables/smbios.h
  *	etc/e820	RAM		etc/system-states	no S3, no S4
  *	bootorder	disks, NICs	etc/sercon-port		SeaBIOS' console on COM1
- *	vgaroms/vgabios.bin		kernel, initrd and command line by their numbers
+ *	kernel, initrd and command line by their numbers
  *	genroms/linuxboot_dma.bin	what SeaBIOS starts these with
+ *	pci1234,1111.rom		the VGA BIOS
  */
 #pragma once
 

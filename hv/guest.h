@@ -146,8 +146,8 @@ struct guest {
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
-	struct guest_past past;	       /* of its last run, once that is over */
-	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
+	struct guest_past past;	    /* of its last run, once that is over */
+	struct missed unknown_msrs; /* accesses that raised #GP */
 };
 
 static inline struct guest *guest_of(struct vm *vm)

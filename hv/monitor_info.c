@@ -241,6 +241,18 @@ static void stats_group(const struct guest *g)
 	monitor_print("yields_to_sibling %lu\n", info.yield_sibling_count);
 }
 
+/* How often in all, and at each of the first places. */
+static void stats_missed(const char *key, const struct missed *m)
+{
+	uint64_t place;
+	uint64_t count;
+
+	monitor_print("%s %lu\n", key, atomic_load(&m->total));
+	for (unsigned i = 0; (count = missed_at(m, i, &place)) != 0; i++) {
+		monitor_print("%s.0x%lx %lu\n", key, place, count);
+	}
+}
+
 static void stats_past(const struct guest_past *past)
 {
 	uint64_t sum = 0;
@@ -283,9 +295,9 @@ void monitor_stats(struct span args)
 	monitor_print("overhead_bytes %lu\n", guest_overhead_bytes(g));
 	monitor_print("stage2_tables %lu\n", g->vm.gspace.stage2.table_count);
 	monitor_print("guest_time_us %lu\n", vtime_now_ns(&g->vm.time) / 1000);
-	monitor_print("unknown_msrs %lu\n", g->unknown_msrs);
-	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
-	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
+	stats_missed("unknown_msrs", &g->unknown_msrs);
+	stats_missed("unclaimed_ports", &g->vm.pio.unclaimed);
+	stats_missed("unclaimed_mmio", &g->vm.mmio.unclaimed);
 	stats_group(g);
 	monitor_stats_nics(g);
 	monitor_stats_balloon(g);

@@ -389,6 +389,16 @@ static void write_register(struct hpet *h, unsigned reg, uint64_t value, uint64_
 
 /* --- accesses --- */
 
+/* Whether the specification has a register there, or words that it keeps for one. */
+static bool is_register(uint64_t reg)
+{
+	if (reg >= REG_TIMERS) {
+		return (reg - REG_TIMERS) / TIMER_STRIDE < HPET_TIMERS;
+	}
+	return reg == REG_CAPABILITIES || reg == REG_CONFIG || reg == REG_STATUS ||
+	       reg == REG_COUNTER;
+}
+
 /* "Register accesses": of 4 or 8 bytes at multiples of that; others have no effect, and read 0. */
 static bool is_proper(const struct vdev_access *a)
 {
@@ -400,6 +410,9 @@ static uint64_t hpet_read(struct vdev *dev, const struct vdev_access *a)
 	struct hpet *h = container_of(dev, struct hpet, dev);
 	uint64_t value;
 
+	if (!is_register(align_down(a->offset, 8))) {
+		vdev_miss(a);
+	}
 	if (!is_proper(a)) {
 		return 0;
 	}
@@ -414,6 +427,9 @@ static void hpet_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 	struct hpet *h = container_of(dev, struct hpet, dev);
 	unsigned shift = 8 * (unsigned)(a->offset % 8);
 
+	if (!is_register(align_down(a->offset, 8))) {
+		vdev_miss(a);
+	}
 	if (!is_proper(a)) {
 		return;
 	}

@@ -194,6 +194,17 @@ static void window_write(struct ioapic *io, uint32_t value)
 	}
 }
 
+/* The register that the access is to, or in the window the one that is selected. */
+static bool is_register(const struct ioapic *io, uint64_t reg)
+{
+	unsigned pin;
+	unsigned shift;
+
+	return reg == IOAPIC_REGSEL || reg == IOAPIC_EOI ||
+	       (reg == IOAPIC_WIN &&
+		(io->select <= INDEX_ARBITRATION || entry_half(io->select, &pin, &shift)));
+}
+
 static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct ioapic *io = container_of(dev, struct ioapic, dev);
@@ -201,6 +212,9 @@ static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
 	uint32_t value = 0;
 
 	lock_acquire(&dev->lock);
+	if (!is_register(io, a->offset & ~0xfull)) {
+		vdev_miss(a);
+	}
 	if ((a->offset & ~0xfull) == IOAPIC_REGSEL) {
 		value = io->select;
 	} else if ((a->offset & ~0xfull) == IOAPIC_WIN) {
@@ -216,6 +230,9 @@ static void ioapic_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 	struct ioapic *io = container_of(dev, struct ioapic, dev);
 
 	lock_acquire(&dev->lock);
+	if (!is_register(io, a->offset & ~0xfull)) {
+		vdev_miss(a);
+	}
 	switch (a->offset) {
 	case IOAPIC_REGSEL:
 		io->select = value & 0xff;

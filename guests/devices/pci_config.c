@@ -138,7 +138,7 @@ enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size)
 	return HV_OK;
 }
 
-void pci_function_set_legacy_ports(struct pci_function *f)
+void pci_function_add_ports(struct pci_function *f)
 {
 	allow(f, PCI_COMMAND, PCI_COMMAND_IO);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -70,6 +71,8 @@ struct pci_function {
 	uint16_t capability_last; /* where the next one is linked from */
 	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
 	bool quiet;	 /* decodes no BAR, whatever the command register says */
+	/* By pci_function_miss, until the access is counted; needs no lock. */
+	_Atomic bool missed;
 };
 
 struct pci_identity {
@@ -105,8 +108,11 @@ enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_
  * HV_E_INVALID for other sizes.
  */
 enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size) HV_MUST_CHECK;
-/* It decodes ports that no BAR names: the guest may switch them on in the command register. */
-void pci_function_set_legacy_ports(struct pci_function *f);
+/*
+ * Says that the function has ports of its own, outside of BARs: their bit in the command register
+ * can be written then. Firmware takes a display without that bit for one that is switched off.
+ */
+void pci_function_add_ports(struct pci_function *f);
 /* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
 void pci_function_set_pin(struct pci_function *f, uint8_t pin);
 /*
@@ -115,6 +121,12 @@ void pci_function_set_pin(struct pci_function *f, uint8_t pin);
  */
 enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, unsigned size,
 					   unsigned *at) HV_MUST_CHECK;
+
+/* Said from bar_read and bar_write: there is no such register. `stats` lists the access. */
+static inline void pci_function_miss(struct pci_function *f)
+{
+	atomic_store_explicit(&f->missed, true, memory_order_relaxed);
+}
 
 /* A device's own change of a register while the guest runs. */
 void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value);

@@ -370,13 +370,12 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	vga_regs_reset(&v->state);
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
+		pci_function_add_ports(&v->pci.function);
 		status = pci_function_add_bar(&v->pci.function, BAR_MEMORY, PCI_BAR_PREFETCH, size);
 	}
 	if (status == HV_OK) {
 		status = pci_function_add_bar(&v->pci.function, BAR_MMIO, 0, VGA_MMIO_BYTES);
 	}
-	/* They answer in any case: without firmware nobody would have switched them on. */
-	pci_function_set_legacy_ports(&v->pci.function);
 	return status == HV_OK ? pci_device_add(&v->pci) : status;
 }
 

@@ -20,7 +20,7 @@ FIRMWARE_TOOLS = os.environ.get("FIRMWARE_TOOLS", "uefi").split()
 TABLES = r"APIC (BGRT )?DSDT FACP FACS HPET MCFG SSDT WAET"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 # Exits from the reset vector to GRUB's first line, with a margin for another release of the firmware.
-EXITS = {"bios": 25000, "uefi": 200000}
+EXITS = {"bios": 12000, "uefi": 200000}
 
 
 def guest(name, bus="virtio", **keys):

@@ -143,6 +143,32 @@ static void it_says_what_it_is(void **state)
 	assert_int_equal(rd(T(0), 4), 0x8030 | (0x7f4e & ~0x3e40u));
 }
 
+static bool is_missed(uint64_t offset, bool write)
+{
+	bool nobody = false;
+	const struct vdev_access a = {
+		.space = BUS_MMIO, .offset = offset, .size = 4, .nobody = &nobody};
+
+	if (write) {
+		h.dev.ops->write(&h.dev, &a, 0);
+	} else {
+		(void)h.dev.ops->read(&h.dev, &a);
+	}
+	return nobody;
+}
+
+static void what_is_no_register_is_told(void **state)
+{
+	(void)state;
+	assert_false(is_missed(0, false));
+	assert_false(is_missed(0x24, true));
+	assert_false(is_missed(0xf4, false));
+	assert_false(is_missed(T(2) + 0x18, false)); /* reserved for the timer */
+	assert_true(is_missed(0x18, false));
+	assert_true(is_missed(0x3f8, true));
+	assert_true(is_missed(T(3), false));
+}
+
 static void the_counter_counts_while_enabled(void **state)
 {
 	(void)state;
@@ -437,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_says_what_it_is),
+		TEST(what_is_no_register_is_told),
 		TEST(the_counter_counts_while_enabled),
 		TEST(one_shot_at_its_moment),
 		TEST(thirty_two_bits_come_round),

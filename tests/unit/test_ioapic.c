@@ -111,6 +111,28 @@ static void test_registers(void **state)
 	assert_int_equal(get(0x3e), MASKED);
 }
 
+static bool is_missed(uint64_t offset, uint32_t index)
+{
+	bool nobody = false;
+	const struct vdev_access a = {
+		.space = BUS_MMIO, .offset = offset, .size = 4, .nobody = &nobody};
+
+	mmio_write(SELECT, 4, index);
+	(void)io.dev.ops->read(&io.dev, &a);
+	return nobody;
+}
+
+static void test_misses(void **state)
+{
+	(void)state;
+	assert_false(is_missed(SELECT, 0x0f));
+	assert_false(is_missed(WINDOW, 2));
+	assert_false(is_missed(WINDOW, 0x3f));
+	assert_true(is_missed(WINDOW, 3));
+	assert_true(is_missed(WINDOW, 0x40));
+	assert_true(is_missed(0x20, 0));
+}
+
 static void test_entry_bits(void **state)
 {
 	(void)state;
@@ -389,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_registers),
+		T(test_misses),
 		T(test_entry_bits),
 		T(test_access_sizes),
 		T(test_edge),

@@ -276,7 +276,7 @@ static void every_line_is_a_key_and_a_value(void **state)
 	g->vm.vcpus[0]->rip = 0xffffffff81000000ull;
 	g->tasks[0].entity.run_ticks = VM_RIG_HZ;
 	g->tasks[0].entity.wait_ticks = VM_RIG_HZ / 2;
-	g->unknown_msrs = 3;
+	missed_note(&g->unknown_msrs, 0x1a4);
 	assert_false(bus_write(&g->vm.pio, 0x5555, 1, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
@@ -287,9 +287,12 @@ static void every_line_is_a_key_and_a_value(void **state)
 		       (unsigned long long)g->vm.gspace.ram_bytes);
 	stats_has(line);
 	stats_has("guest_time_us 1000");
-	stats_has("unknown_msrs 3");
+	stats_has("unknown_msrs 1");
+	stats_has("unknown_msrs.0x1a4 1");
 	stats_has("unclaimed_ports 1");
+	stats_has("unclaimed_ports.0x5555 1");
 	stats_has("unclaimed_mmio 2");
+	stats_has("unclaimed_mmio.0xd0000000 2");
 	stats_has("vcpu0.exits 30");
 	stats_has("vcpu0.exits.cpuid 10");
 	stats_has("vcpu0.exits.nested-fault 20");

@@ -192,6 +192,17 @@ static void bars_tell_their_size(void **state)
 	assert_int_equal(get(PCI_COMMAND), PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
+static void ports_without_a_bar_can_be_switched_on(void **state)
+{
+	(void)state;
+	put(PCI_COMMAND, PCI_COMMAND_IO);
+	assert_int_equal(get(PCI_COMMAND), 0);
+	pci_function_add_ports(&f);
+	put(PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	assert_int_equal(get(PCI_COMMAND), PCI_COMMAND_IO);
+	assert_int_equal(bar_calls, 0);
+}
+
 static void sizes_that_no_bar_can_say(void **state)
 {
 	(void)state;
@@ -411,6 +422,7 @@ int main(void)
 		T(accesses_past_the_end),
 		T(extended_space),
 		T(bars_tell_their_size),
+		T(ports_without_a_bar_can_be_switched_on),
 		T(sizes_that_no_bar_can_say),
 		T(memory_bar_moves),
 		T(io_bar_stays_within_64k),

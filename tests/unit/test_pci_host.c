@@ -149,8 +149,8 @@ static void nothing_else_is_there(void **state)
 	assert_int_equal(in(0xcfc, 4), 0xffffffff);
 	assert_int_equal(ecam(1, 0, 0, 4), 0xffffffff);
 	assert_int_equal(ecam(0, 1, 0, 2), 0xffff);
-	assert_int_equal(pio.unclaimed, 0);
-	assert_int_equal(mmio.unclaimed, 0);
+	assert_int_equal(pio.unclaimed.total, 0);
+	assert_int_equal(mmio.unclaimed.total, 0);
 	/* Nor do writes find anything. */
 	out(0xcf8, 4, 0x0000f860);
 	out(0xcfc, 4, 0);
@@ -173,7 +173,7 @@ static void data_port_takes_all_widths(void **state)
 	/* Past the last port: no access at all. */
 	assert_int_equal(in(0xcff, 2), 0xffff);
 	assert_int_equal(in(0xcfe, 4), 0xffffffff);
-	assert_int_equal(pio.unclaimed, 2);
+	assert_int_equal(pio.unclaimed.total, 2);
 	/* Over the border of address and data. */
 	assert_int_equal(in(0xcfa, 4), 0xffffffff);
 	out(0xcfa, 4, 0);
@@ -256,7 +256,7 @@ static void ecam_is_the_same_space(void **state)
 	assert_int_equal(ecam(0, 0, 0x100, 4), 0xffffffff); /* conventional PCI */
 	assert_int_equal(ecam(0, 0, 0xffe, 4), 0xffffffff); /* over the page's end */
 	assert_int_equal(ecam(31, 7, 0xffc, 4), 0xffffffff);
-	assert_int_equal(mmio.unclaimed, 0);
+	assert_int_equal(mmio.unclaimed.total, 0);
 }
 
 static void ecam_pages(void **state)

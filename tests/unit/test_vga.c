@@ -122,6 +122,16 @@ static void drivers_find_it(void **state)
 			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
+/* SeaBIOS takes a display that does not decode ports and memory for one that is not in use. */
+static void its_ports_have_their_bit(void **state)
+{
+	const uint32_t both = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+
+	(void)state;
+	set_config(PCI_COMMAND, 2, both);
+	assert_int_equal(config(PCI_COMMAND) & 0xffff, both);
+}
+
 static void memory_sizes_are_checked(void **state)
 {
 	static struct vga other;
@@ -268,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(drivers_find_it, setup),
+		cmocka_unit_test_setup(its_ports_have_their_bit, setup),
 		cmocka_unit_test_setup(memory_sizes_are_checked, setup),
 		cmocka_unit_test_setup(the_framebuffer_follows_its_bar, setup),
 		cmocka_unit_test_setup(banks_are_shown_in_the_window, setup),
