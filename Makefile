@@ -82,6 +82,8 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
 	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
 GUESTS_SRCS += guests/devices/net_queue.c
+GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
+GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
@@ -185,6 +187,8 @@ UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_po
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
+UNIT_TESTS += test_pci_rom test_virtio_cfg_window
+UNIT_TESTS += test_virtio_net_saved test_e1000_saved
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
@@ -206,6 +210,7 @@ FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
+FUZZ_TARGETS += fuzz_pci_rom
 FUZZ_TARGETS += fuzz_saved
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
@@ -366,6 +371,41 @@ $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlin
 	$(Q)rm -rf $(@D)
 	$(Q)tools/guest-modules --package linux-image-amd64 $(@D) $(MODULES)
 
+# Debian's 32-bit kernels, and busybox to match: 686-pae is for any number of CPUs, 686 for one that need
+# not know PAE.
+I386 := 686 686-pae
+I386_BUSYBOX := $(BUILD)/guest/busybox-i386
+I386_MODULES := button e1000 ide sata virtio
+I386_button := $(GUEST_BUTTON)
+I386_e1000 := e1000 e1000e
+I386_ide := ata_piix sd_mod
+I386_sata := ahci sd_mod
+I386_virtio := virtio_pci virtio_blk virtio_net
+I386_ORDERS := $(foreach k,$(I386),$(I386_MODULES:%=$(BUILD)/guest/$k/%/order))
+
+$(I386_BUSYBOX): tools/guest-package
+	$(call say,PACKAGE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)package=$$(tools/guest-package busybox-static:i386) && cp "$$package/bin/busybox" $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386:%=$(BUILD)/guest/%/vmlinuz): $(BUILD)/guest/%/vmlinuz: tools/guest-kernel tools/guest-package
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel linux-image-$*:i386) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386_ORDERS): $(BUILD)/guest/%/order: tools/guest-modules
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules --package linux-image-$(patsubst %/,%,$(dir $*)):i386 $(@D) $(I386_$(notdir $*))
+
+$(I386:%=$(BUILD)/guest/%/initrd.img): $(BUILD)/guest/%/initrd.img: tools/mkinitramfs tools/sample/init tests/system/guest/i386 \
+		$(I386_BUSYBOX) $(I386_ORDERS)
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitramfs $@ --busybox $(I386_BUSYBOX) --init tools/sample/init --file tests/system/guest/i386:/tasks/i386 \
+		$$(cd $(@D) && for m in $(I386_MODULES:%=%/*); do echo --file $(@D)/$$m:/lib/modules/$$m:644; done)
+
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
@@ -425,6 +465,11 @@ $(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
 
+# And with a 32-bit one.
+$(BUILD)/guest/686-pae/grub.img: tools/grub-disk $(BUILD)/guest/686-pae/vmlinuz $(BUILD)/guest/686-pae/initrd.img
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(@D)/vmlinuz $(@D)/initrd.img "console=ttyS0 loglevel=4 guest=pae"
+
 # Debian as it would be installed, with that kernel, on any disk that it knows.
 $(BUILD)/guest/debian.img: tools/grub-disk $(GUEST_GENERIC) $(BUILD)/guest/root.img
 	$(call say,GRUB,$@)
@@ -451,6 +496,7 @@ $(BUILD)/guest/memtest.iso: tools/grub-cd tools/guest-package
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
 SYSTEM_FILES += $(BUILD)/guest/memtest.iso
+SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -466,7 +512,7 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
-PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S hv/cpu/mem.S
+PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables

@@ -97,6 +97,7 @@ struct guest {
 	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
 	struct guest_file bios, uefi_code, uefi_vars, vgabios, linuxboot;
 	enum config_firmware firmware_kind;		 /* from guest_firmware_choose on */
+	struct guest_file nic_roms[CONFIG_NETS_MAX];	 /* likewise, of NICs that have one */
 	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
 	/* config->disk_count of them, from guest_disks_open on. */
 	struct guest_disk *disks[CONFIG_DISKS_MAX];

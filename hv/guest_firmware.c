@@ -10,6 +10,7 @@
 #include "hv/base/log.h"
 #include "hv/blk/boot_kind.h"
 #include "hv/config_firmware.h"
+#include "hv/guest_net.h"
 #include "hv/guest_varstore.h"
 #include "mm/pool.h"
 
@@ -191,17 +192,37 @@ static void describe_cpu(struct guest *g, struct firmware_config *c)
 	c->physical_bits = sizes.eax & 0xff;
 }
 
-static void describe_boot(struct guest *g, struct firmware_config *c)
+static void describe_disks(struct guest *g, struct firmware_config *c)
 {
-	static_assert(CONFIG_DISKS_MAX + 1 <= FIRMWARE_BOOT_MAX, "each disk has its place");
-	if (g->linuxboot.size != 0) {
-		(void)str_copy(c->boot[c->boot_count++], sizeof(c->boot[0]),
-			       span_of(FIRMWARE_LINUXBOOT_PATH));
-	}
 	for (unsigned i = 0; i < g->config->disk_count; i++) {
 		if (guest_disks_boot_path(g, i, c->boot[c->boot_count], sizeof(c->boot[0]))) {
 			c->boot_count++;
 		}
+	}
+}
+
+static void describe_nics(struct guest *g, struct firmware_config *c)
+{
+	for (unsigned i = 0; i < g->config->net_count; i++) {
+		guest_net_boot_path(g, i, c->boot[c->boot_count++], sizeof(c->boot[0]));
+	}
+}
+
+static void describe_boot(struct guest *g, struct firmware_config *c)
+{
+	static void (*const describe[])(struct guest * g, struct firmware_config * c) = {
+		[CONFIG_BOOT_DISK] = describe_disks,
+		[CONFIG_BOOT_NET] = describe_nics,
+	};
+
+	static_assert(1 + CONFIG_DISKS_MAX + CONFIG_NETS_MAX <= FIRMWARE_BOOT_MAX,
+		      "each has its place");
+	if (g->linuxboot.size != 0) {
+		(void)str_copy(c->boot[c->boot_count++], sizeof(c->boot[0]),
+			       span_of(FIRMWARE_LINUXBOOT_PATH));
+	}
+	for (unsigned i = 0; i < g->config->boot_count; i++) {
+		describe[g->config->boot[i]](g, c);
 	}
 }
 

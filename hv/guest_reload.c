@@ -96,9 +96,10 @@ static bool becomes_quiet(struct guest *g)
 	if (!vwork_run(&g->vm.work) && saved_quiet(&g->vm.saved, &busy)) {
 		return true;
 	}
-	if (busy != NULL && clock_ticks_to_ns(clock_now() - g->reload.since) > QUIET_NS) {
+	if (clock_ticks_to_ns(clock_now() - g->reload.since) > QUIET_NS) {
 		log_event("guest %s: reload: given up, %s %u does not become quiet", g->vm.name,
-			  busy->ops->name, busy->instance);
+			  busy != NULL ? busy->ops->name : "device",
+			  busy != NULL ? busy->instance : 0);
 		g->reload.active = false;
 	}
 	return false;

@@ -86,6 +86,7 @@ const char *svm_features_judge(const struct svm_facts *facts, struct svm_feature
 		.rdpru = (facts->sizes_ebx & SIZES_RDPRU) != 0,
 		.pages_1g = (facts->extended_edx & EDX_PAGE_1G) != 0,
 		.injects_twice = facts->below == BELOW_TCG,
+		.loses_paging = facts->below == BELOW_TCG,
 	};
 	return NULL;
 }

@@ -66,7 +66,8 @@ struct svm_vcpu {
 	uint64_t detour;	 /* EVENTINJ that goes as a virtual interrupt; 0: none */
 	int window_vector;	 /* -1: none wanted */
 	bool window_nmi;
-	bool flush; /* before the next entry */
+	bool flush;    /* before the next entry */
+	bool lme_held; /* the guest has EFER.LME set, the VMCB has not */
 	/* This implementation opens an interrupt window at TPR == priority; see svm/event.h. */
 	bool tpr_inclusive;
 };

@@ -138,6 +138,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	uint64_t tsc_offset = vmcb->_tsc_offset;
 
 	memset(vmcb, 0, sizeof(*vmcb));
+	v->lme_held = false;
 	reset_controls(v);
 	vmcb_set_tsc_offset(vmcb, tsc_offset); /* set_tsc_offset alone decides it */
 	vcpu_reset_registers(vcpu, svm.features.signature, svm_set_reg, svm_set_seg);
@@ -151,11 +152,33 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	vmcb->clean = 0;
 }
 
+/* EFER as the guest has it. */
+static uint64_t guest_efer(const struct svm_vcpu *v)
+{
+	return (v->vmcb->_efer & ~EFER_SVME) | (v->lme_held ? EFER_LME : 0);
+}
+
+/*
+ * QEMU's TCG leaves the host without paging after an exit of a guest that has EFER.LME set, CR4.PAE
+ * clear and CR0.PG clear: its cpu_x86_update_cr0 gives up when the EFER and the CR4 that it sees,
+ * the guest's still, forbid paging. LME has no effect without paging, so it stays out of the VMCB
+ * as long as PAE is clear. Meanwhile CR0 writes exit, because turning paging on is to raise #GP.
+ */
+static void hold_lme(struct svm_vcpu *v)
+{
+	uint64_t efer = guest_efer(v);
+	bool hold = (efer & EFER_LME) != 0 && (v->vmcb->_cr4 & CR4_PAE) == 0;
+
+	v->lme_held = hold;
+	vmcb_set_reg(v->vmcb, VCPU_REG_EFER, (hold ? efer & ~EFER_LME : efer) | EFER_SVME);
+	vmcb_set_intercept(v->vmcb, SVM_INTERCEPT_CR0_WRITE, hold);
+}
+
 uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
 {
-	const struct vmcb *vmcb = svm_vcpu_const(vcpu)->vmcb;
+	const struct svm_vcpu *v = svm_vcpu_const(vcpu);
 
-	return reg == VCPU_REG_EFER ? vmcb->_efer & ~EFER_SVME : vmcb_get_reg(vmcb, reg);
+	return reg == VCPU_REG_EFER ? guest_efer(v) : vmcb_get_reg(v->vmcb, reg);
 }
 
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
@@ -165,6 +188,7 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 
 	if (reg == VCPU_REG_EFER) {
 		value |= EFER_SVME;
+		v->lme_held = false;
 	} else if (reg == VCPU_REG_RFLAGS) {
 		value |= RFLAGS_FIXED1;
 	} else if (reg == VCPU_REG_DR6 || reg == VCPU_REG_DR7) {
@@ -177,6 +201,9 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 		cpu_write_cr2(value); /* see svm_vcpu_load */
 	}
 	vmcb_set_reg(vmcb, reg, value);
+	if (svm.features.loses_paging && (reg == VCPU_REG_EFER || reg == VCPU_REG_CR4)) {
+		hold_lme(v);
+	}
 }
 
 uint64_t svm_code_root(const struct vcpu *vcpu)
@@ -191,7 +218,7 @@ uint64_t svm_code_root(const struct vcpu *vcpu)
 void svm_get_context(const struct vcpu *vcpu, struct vcpu_context *out)
 {
 	vmcb_get_context(svm_vcpu_const(vcpu)->vmcb, out);
-	out->efer &= ~EFER_SVME;
+	out->efer = guest_efer(svm_vcpu_const(vcpu));
 }
 
 void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out)

@@ -49,7 +49,7 @@ static uint64_t finish_piece(struct blk_pieces *p, struct blk_piece *piece)
 	note(c, piece->r.status, piece->mark);
 	if (piece->r.status == HV_OK && c->op.action == ATA_DO_READ && ahci_is_live(u, c)) {
 		deliver(u, piece);
-		cost = piece->r.count * BLK_SECTOR +
+		cost = (uint64_t)piece->r.count * BLK_SECTOR +
 		       (uint64_t)(entries - place->entries) * AHCI_COST_REGION;
 	}
 	blk_piece_give(piece);

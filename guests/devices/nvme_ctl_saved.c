@@ -343,7 +343,9 @@ static void load_sq(struct nvme_ctl *c, unsigned id, const struct nvme_ctl_sq_sa
 
 	if (q != NULL) {
 		lock_acquire(&q->lock);
-		c->answers[in->cq].reserved += (uint32_t)__builtin_popcount(~q->free_commands);
+		for (uint32_t open = ~q->free_commands; open != 0; open &= open - 1) {
+			c->answers[in->cq].reserved++;
+		}
 	}
 	load_ring(c, &sq->ring, 2 * id, &in->ring);
 	sq->cq = in->cq;

@@ -15,6 +15,10 @@
 
 #define PCI_EXTENDED_BYTES (PCI_EXPRESS_BYTES - PCI_CONFIG_BYTES)
 #define PCI_BARS 6u
+#define PCI_WINDOW_BYTES 4u
+/* The expansion ROM's base address register, in the place of a seventh BAR. */
+#define PCI_BAR_ROM PCI_BARS
+#define PCI_BARS_AND_ROM (PCI_BARS + 1)
 
 enum pci_plane {
 	PCI_VALUE,
@@ -48,6 +52,9 @@ struct pci_function_ops {
 	void (*settle)(struct pci_function *f);
 	/* No lock held: all registers were reset with the machine. */
 	void (*reset)(struct pci_function *f);
+	/* No lock held: the guest is about to read the bytes of f->window, or has written to them.
+	 * May be NULL where there is none. */
+	void (*window)(struct pci_function *f, bool write);
 	/* No lock held: an access that lies in a decoded BAR; `size` is 1, 2, 4 or (memory) 8. */
 	uint64_t (*bar_read)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size,
@@ -59,9 +66,10 @@ struct pci_function {
 	const struct pci_function_ops *ops;
 	uint8_t plane[PCI_PLANES][PCI_CONFIG_BYTES];
 	struct pci_extended *extended; /* NULL: conventional PCI, reads all-ones there */
-	struct pci_bar bars[PCI_BARS];
+	struct pci_bar bars[PCI_BARS_AND_ROM];
 	uint16_t capability_end;  /* first byte behind the last capability */
 	uint16_t capability_last; /* where the next one is linked from */
+	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
 	bool quiet;		  /* decodes no BAR, whatever the command register says */
 	/* By pci_function_miss, until the access is counted; needs no lock. */
 	_Atomic bool missed;
@@ -94,6 +102,12 @@ void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigne
  */
 enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_t flags,
 				    uint64_t size) HV_MUST_CHECK;
+/*
+ * Declares the expansion ROM's register, for `size` bytes, a power of two from 2 KiB to 16 MiB. It
+ * is decoded while its own enable bit and memory space are on, and answers as BAR PCI_BAR_ROM.
+ * HV_E_INVALID for other sizes.
+ */
+enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size) HV_MUST_CHECK;
 /*
  * Says that the function has ports of its own, outside of BARs: their bit in the command register
  * can be written then. Firmware takes a display without that bit for one that is switched off.

@@ -323,6 +323,9 @@ static uint64_t function_bar_read(struct pci_function *f, unsigned bar, uint64_t
 {
 	struct pci_device *d = to_device(f);
 
+	if (bar == PCI_BAR_ROM) {
+		return pci_rom_read(&d->rom, offset, size);
+	}
 	return is_msix_bar(d, bar) ? msix_read(d, offset, size)
 				   : d->ops->bar_read(d, bar, offset, size);
 }
@@ -334,7 +337,7 @@ static void function_bar_write(struct pci_function *f, unsigned bar, uint64_t of
 
 	if (is_msix_bar(d, bar)) {
 		msix_write(d, offset, size, value);
-	} else {
+	} else if (bar != PCI_BAR_ROM) {
 		d->ops->bar_write(d, bar, offset, size, value);
 	}
 }
@@ -343,8 +346,17 @@ static void function_bar_changed(struct pci_function *f, unsigned bar)
 {
 	struct pci_device *d = to_device(f);
 
-	if (d->ops->bar_changed != NULL) {
+	if (d->ops->bar_changed != NULL && bar != PCI_BAR_ROM) {
 		d->ops->bar_changed(d, bar);
+	}
+}
+
+static void function_window(struct pci_function *f, bool write)
+{
+	struct pci_device *d = to_device(f);
+
+	if (d->ops->window != NULL) {
+		d->ops->window(d, write);
 	}
 }
 
@@ -353,6 +365,7 @@ static const struct pci_function_ops function_ops = {
 	.written = function_written,
 	.settle = function_settle,
 	.reset = function_reset,
+	.window = function_window,
 	.bar_read = function_bar_read,
 	.bar_write = function_bar_write,
 };
@@ -547,6 +560,20 @@ static enum hv_status add_msi(struct pci_device *d)
 	return status;
 }
 
+static enum hv_status add_rom(struct pci_device *d, const struct pci_device_config *cfg)
+{
+	const struct pci_rom_card card = {cfg->identity.vendor, cfg->identity.device};
+
+	if (cfg->rom.size == 0) {
+		return HV_OK;
+	}
+	if (pci_rom_problem(&cfg->rom, &card) != NULL) {
+		return HV_E_INVALID;
+	}
+	d->rom = cfg->rom;
+	return pci_function_add_rom(&d->function, pci_rom_space(&d->rom));
+}
+
 static enum hv_status add_capabilities(struct pci_device *d, const struct pci_device_config *cfg)
 {
 	enum hv_status status = cfg->express ? add_express(d) : add_advanced(d);
@@ -559,6 +586,9 @@ static enum hv_status add_capabilities(struct pci_device *d, const struct pci_de
 	}
 	if (status == HV_OK && cfg->msi) {
 		status = add_msi(d);
+	}
+	if (status == HV_OK) {
+		status = add_rom(d, cfg);
 	}
 	return status;
 }

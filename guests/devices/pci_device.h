@@ -22,6 +22,7 @@
 
 #include "guests/devices/pci_config.h"
 #include "guests/devices/pci_host.h"
+#include "guests/devices/pci_rom.h"
 #include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/base/lock.h"
@@ -43,6 +44,8 @@ struct pci_device_ops {
 	/* The guest switched bus mastering on or off. Host's lock held: the model's own must not be
 	 * taken. May be NULL. */
 	void (*master_changed)(struct pci_device *d, bool master);
+	/* As in struct pci_function_ops; may be NULL. */
+	void (*window)(struct pci_device *d, bool write);
 	/* A BAR appeared, moved or vanished, see d->function.bars[bar]. Host's lock held, as above.
 	 * May be NULL. */
 	void (*bar_changed)(struct pci_device *d, unsigned bar);
@@ -75,7 +78,8 @@ struct pci_device {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx;
-	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
+	struct pci_rom rom; /* const */
+	unsigned msix_bar;  /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
 	/* Places in configuration space. */
 	unsigned reset_register; /* and the bit in it that asks for function-level reset */
@@ -107,13 +111,15 @@ struct pci_device_config {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx_line;
+	struct pci_rom rom; /* size 0: none */
 };
 
 /*
  * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
  * advanced features, both with FLR; power management; MSI-X). The model then declares its BARs and
  * further capabilities with pci_function_* on d->function. HV_E_RANGE: too many vectors;
- * HV_E_INVALID: there is no such BAR for their table.
+ * HV_E_INVALID: there is no such BAR for their table, or a ROM that pci_rom_problem finds fault
+ * with.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;

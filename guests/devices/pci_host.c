@@ -105,16 +105,6 @@ static bool port_selects(const struct pci_host *h)
 	return (h->address & (ADDRESS_ENABLE | ADDRESS_BUS)) == ADDRESS_ENABLE;
 }
 
-static unsigned port_devfn(const struct pci_host *h)
-{
-	return (unsigned)bits_get(h->address, ADDRESS_DEVFN);
-}
-
-static unsigned port_register(const struct pci_host *h, const struct vdev_access *a)
-{
-	return (h->address & ADDRESS_REGISTER) + (unsigned)(a->addr - LAYOUT_PCI_CONFIG_DATA);
-}
-
 /* Only a whole dword at 0xcf8 is the address register; narrower ones pass to the ISA bus. */
 static bool is_address(const struct vdev_access *a)
 {
@@ -136,44 +126,59 @@ static struct vdev_access at_reset_port(const struct vdev_access *a)
 	return there;
 }
 
-static uint64_t port_read(const struct pci_host *h, const struct vdev_access *a)
+/* Where in configuration space an access is; `devfn` is beyond all functions for another bus. */
+struct place {
+	uint64_t devfn;
+	unsigned reg;
+	unsigned size;
+};
+
+/* False: the access is not one to configuration space. Lock held. */
+static bool find_place(const struct pci_host *h, const struct vdev_access *a, struct place *p)
 {
-	if (is_address(a)) {
-		return h->address;
+	p->size = a->size;
+	if (a->space != BUS_PIO) {
+		p->devfn = a->offset / PCI_EXPRESS_BYTES;
+		p->reg = (unsigned)(a->offset % PCI_EXPRESS_BYTES);
+		return true;
 	}
 	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
-		return ~0ull;
+		return false;
 	}
-	return config_read(h, port_devfn(h), port_register(h, a), a->size);
+	p->devfn = bits_get(h->address, ADDRESS_DEVFN);
+	p->reg = (h->address & ADDRESS_REGISTER) + (unsigned)(a->addr - LAYOUT_PCI_CONFIG_DATA);
+	return true;
 }
 
-static int port_write(struct pci_host *h, const struct vdev_access *a, uint64_t value)
+/* The function whose window the access touches; NULL: none. */
+static struct pci_function *window_at(const struct pci_host *h, const struct place *p)
 {
-	if (is_address(a)) {
-		h->address = (uint32_t)value & ADDRESS_WRITABLE;
-		return -1;
-	}
-	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
-		return -1;
-	}
-	return config_write(h, port_devfn(h), port_register(h, a), a->size, value);
+	struct pci_function *f = function_at(h, p->devfn);
+
+	return f != NULL && f->window != 0 &&
+			       ranges_overlap(p->reg, p->size, f->window, PCI_WINDOW_BYTES)
+		       ? f
+		       : NULL;
 }
 
-/* Beyond all functions for another bus than 0. */
-static uint64_t ecam_devfn(uint64_t offset)
+/* Lock held; given up in between for a window. */
+static uint64_t read_place(struct pci_host *h, const struct place *p)
 {
-	return offset / PCI_EXPRESS_BYTES;
-}
+	struct pci_function *window = window_at(h, p);
 
-static unsigned ecam_register(uint64_t offset)
-{
-	return (unsigned)(offset % PCI_EXPRESS_BYTES);
+	if (window != NULL) {
+		lock_release(&h->dev.lock);
+		window->ops->window(window, false);
+		lock_acquire(&h->dev.lock);
+	}
+	return config_read(h, p->devfn, p->reg, p->size);
 }
 
 static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct pci_host *h = to_host(dev);
-	uint64_t value;
+	uint64_t value = ~0ull;
+	struct place p;
 
 	if (is_reset_port(h, a)) {
 		struct vdev_access there = at_reset_port(a);
@@ -181,10 +186,10 @@ static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 		return h->cfg.reset_port->ops->read(h->cfg.reset_port, &there);
 	}
 	lock_acquire(&dev->lock);
-	if (a->space == BUS_PIO) {
-		value = port_read(h, a);
-	} else {
-		value = config_read(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size);
+	if (a->space == BUS_PIO && is_address(a)) {
+		value = h->address;
+	} else if (find_place(h, a, &p)) {
+		value = read_place(h, &p);
 	}
 	lock_release(&dev->lock);
 	return value;
@@ -206,7 +211,9 @@ static void after_write(struct pci_host *h, unsigned devfn)
 static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
 	struct pci_host *h = to_host(dev);
-	int changed;
+	struct pci_function *window = NULL;
+	int changed = -1;
+	struct place p;
 
 	if (is_reset_port(h, a)) {
 		struct vdev_access there = at_reset_port(a);
@@ -215,15 +222,18 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 		return;
 	}
 	lock_acquire(&dev->lock);
-	if (a->space == BUS_PIO) {
-		changed = port_write(h, a, value);
-	} else {
-		changed = config_write(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size,
-				       value);
+	if (a->space == BUS_PIO && is_address(a)) {
+		h->address = (uint32_t)value & ADDRESS_WRITABLE;
+	} else if (find_place(h, a, &p)) {
+		changed = config_write(h, p.devfn, p.reg, p.size, value);
+		window = window_at(h, &p);
 	}
 	lock_release(&dev->lock);
 	if (changed >= 0) {
 		after_write(h, (unsigned)changed);
+	}
+	if (window != NULL) {
+		window->ops->window(window, true);
 	}
 }
 

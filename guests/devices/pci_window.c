@@ -28,7 +28,7 @@ static bool bar_overlaps(const struct pci_bar *b, const struct bar_span *s)
 static bool search_function(struct pci_function *f, const struct bar_span *s,
 			    struct pci_window_hint *found)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_BARS_AND_ROM; i++) {
 		if (bar_overlaps(&f->bars[i], s)) {
 			*found = (struct pci_window_hint){f, i};
 			return true;

@@ -194,3 +194,18 @@ _Static_assert(sizeof(struct virtio_pci_saved) == 1296 + 24 + 17 * 48, "no paddi
 void virtio_pci_save(struct virtio_pci *d, struct virtio_pci_saved *out);
 const char *virtio_pci_check(const struct virtio_pci *d, const struct virtio_pci_saved *in);
 void virtio_pci_load(struct virtio_pci *d, const struct virtio_pci_saved *in);
+/* Whether a queue that runs has no chain that was popped and not pushed, as in a model at rest. */
+static inline bool virtio_pci_saved_rests(const struct virtio_pci_saved *in, unsigned index)
+{
+	const struct virtqueue_saved *ring = &in->queues[index].ring;
+
+	return ring->state != VIRTQUEUE_RUNNING || virtqueue_saved_open(ring) == 0;
+}
+/*
+ * Saves the chain that a model has popped last and not finished as one that waits still. Whoever
+ * loads that pops it again, and begins where the model's own struct says.
+ */
+static inline void virtio_pci_saved_unpop(struct virtio_pci_saved *out, unsigned index)
+{
+	out->queues[index].ring.avail_next--;
+}

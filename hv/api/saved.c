@@ -137,9 +137,9 @@ static struct saved_device *find_device(const struct saved_set *set, const struc
 /* A letter of a kind as it can be printed. */
 static char letter(uint32_t kind, unsigned i)
 {
-	char c = (char)(kind >> (i * 8) & 0x7f);
+	uint32_t c = kind >> (i * 8) & 0xff;
 
-	return c >= ' ' && c <= '~' ? c : '.';
+	return (char)(c >= ' ' && c <= '~' ? c : '.');
 }
 
 static bool check_record(const struct saved_set *set, const struct saved_record *r,

@@ -23,6 +23,7 @@ void case_jump_apic(void);
 void case_privileged(void);
 void case_bad_control(void);
 void case_single_step(void);
+void case_unpaged(void);
 
 /* ports.c */
 void case_ports_read(void);

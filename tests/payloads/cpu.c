@@ -303,3 +303,24 @@ void case_single_step(void)
 		       steps_ends[i]);
 	}
 }
+
+/* --- long mode without paging --- */
+
+/* unpaged.S */
+uint64_t unpaged_run(void);
+
+/*
+ * EFER.LME may stay set while paging and PAE are off; an exit there must do no harm to the machine,
+ * and the guest goes on.
+ */
+void case_unpaged(void)
+{
+	const uint64_t efer = rdmsr(MSR_EFER);
+
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t there = unpaged_run();
+
+		EXPECT(there == (efer & ~EFER_LMA), "EFER is 0x%lx without paging", there);
+	}
+	EXPECT(rdmsr(MSR_EFER) == efer, "EFER is 0x%lx at the end", rdmsr(MSR_EFER));
+}

@@ -18,6 +18,7 @@ const struct rt_case rt_cases[] = {
 	{"privileged", case_privileged},
 	{"bad-control", case_bad_control},
 	{"single-step", case_single_step},
+	{"unpaged", case_unpaged},
 	{"ports-read", case_ports_read},
 	{"ports-write", case_ports_write},
 	{"port-sleep-types", case_port_sleep_types},

@@ -36,14 +36,14 @@ CONTROL_ALLOW = (r"^error: control\d: vCPU 0: VMRUN refused",)
 FAULTS = beside_a_heart(
     "faults",
     [payload(n) for n in ("broken-gate", "bad-stack", "idt-in-hole", "cr3-hole", "jump-hole",
-                          "jump-apic", "cli-hlt", "privileged", "apic-move")] +
+                          "jump-apic", "cli-hlt", "privileged", "apic-move", "unpaged")] +
     [control(i) for i in (0, 1, 3)],
     [passes("broken-gate"),
      ends("bad-stack", r"\S"), ends("idt-in-hole", r"\S"),
      ends("cr3-hole", r"page table at 0x|triple fault"),
      ends("jump-hole", "jumped to 0xd0000000"), ends("jump-apic", "jumped to 0xfee00000"),
      ends("cli-hlt", "halted with interrupts off"),
-     passes("privileged"),
+     passes("privileged"), passes("unpaged"),
      ends("apic-move", "moved the local APIC's registers")] +
     [ends(f"control{i}", CONTROL_ENDS) for i in (0, 1, 3)], allow=CONTROL_ALLOW,
     # Whoever dies leaves its last exits.

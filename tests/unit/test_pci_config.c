@@ -266,6 +266,34 @@ static void io_bar_stays_within_64k(void **state)
 	assert_false(f.bars[0].mapped);
 }
 
+/* Its own enable bit and memory space both have to be on. */
+static void a_rom_is_decoded_when_it_is_enabled(void **state)
+{
+	(void)state;
+	assert_int_equal(pci_function_add_rom(&f, 1024), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 3 * 1024), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 0x2000000), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 0x40000), HV_OK);
+	assert_int_equal(get(PCI_ROM_BASE), 0);
+	put(PCI_ROM_BASE, 0xfffff800);
+	assert_int_equal(get(PCI_ROM_BASE), 0xfffc0000);
+	put(PCI_ROM_BASE, 0xfffffffe);
+	assert_int_equal(get(PCI_ROM_BASE), 0xfffc0000);
+	put(PCI_ROM_BASE, 0xc0040001);
+	assert_int_equal(get(PCI_ROM_BASE), 0xc0040001);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
+	put(PCI_COMMAND, PCI_COMMAND_MEMORY);
+	assert_true(f.bars[PCI_BAR_ROM].mapped);
+	assert_true(f.bars[PCI_BAR_ROM].address == 0xc0040000);
+	put(PCI_ROM_BASE, 0xc0040000);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
+	put(PCI_ROM_BASE, 0xc0080001);
+	assert_true(f.bars[PCI_BAR_ROM].address == 0xc0080000);
+	pci_function_reset(&f);
+	assert_int_equal(get(PCI_ROM_BASE), 0);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
+}
+
 static void wide_bar_is_one_address(void **state)
 {
 	(void)state;
@@ -398,6 +426,7 @@ int main(void)
 		T(sizes_that_no_bar_can_say),
 		T(memory_bar_moves),
 		T(io_bar_stays_within_64k),
+		T(a_rom_is_decoded_when_it_is_enabled),
 		T(wide_bar_is_one_address),
 		T(callbacks_are_optional),
 		T(reset_unmaps),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guests/devices/pci_device.h"
+#include "guests/devices/pci_window.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
 
@@ -636,6 +637,45 @@ static void reset_of_the_machine_resets_devices(void **state)
 	assert_as_after_power_on();
 }
 
+/* Read through the window like a BAR, without the model; writes change nothing. */
+static void a_rom_is_read_where_its_register_says(void **state)
+{
+	static uint8_t bytes[512] = {
+		[0] = 0x55, [1] = 0xaa, [0x18] = 0x20, [0x30] = 1, [0x35] = 0x80};
+	struct pci_device_config cfg = config();
+	struct vdev_access a = {
+		.space = BUS_MMIO, .addr = 0xc0100000, .size = 4, .nobody = &(bool){false}};
+	static struct pci_device other;
+	static struct pci_window window;
+
+	(void)state;
+	memcpy(bytes + 0x20, "PCIR\xf4\x1a\x42\x10", 8);
+	pci_window_init(&window, &host);
+	cfg.devfn += 8;
+	cfg.rom = (struct pci_rom){bytes, sizeof(bytes)};
+	bytes[0] = 0;
+	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
+	bytes[0] = 0x55;
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
+	pci_function_write(&other.function, PCI_ROM_BASE, 4, 0xc0100001);
+	pci_function_write(&other.function, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	host.bars_version++;
+	seen.size = 0;
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffff, 0xaa55);
+	window.dev.ops->write(&window.dev, &a, 0);
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffff, 0xaa55);
+	/* Behind the file, in the space. */
+	a.addr += 512;
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffffffff, 0xffffffff);
+	assert_false(*a.nobody);
+	/* Behind the space. */
+	a.addr += 0x800;
+	(void)window.dev.ops->read(&window.dev, &a);
+	assert_true(*a.nobody);
+	assert_int_equal(seen.size, 0);
+}
+
 /* Only the bit that says so resets, and each time. */
 static void other_bits_of_device_control_reset_nothing(void **state)
 {
@@ -808,6 +848,7 @@ int main(void)
 		cmocka_unit_test_setup(function_level_reset_ends_d3, setup),
 		cmocka_unit_test_setup(reset_of_the_machine_resets_devices, setup),
 		cmocka_unit_test_setup(other_bits_of_device_control_reset_nothing, setup),
+		cmocka_unit_test_setup(a_rom_is_read_where_its_register_says, setup),
 		cmocka_unit_test_setup(a_device_that_is_loaded_goes_on_as_it_was, setup),
 		cmocka_unit_test_setup(the_line_is_pulled_again, setup),
 		cmocka_unit_test_setup(a_device_in_d3_is_loaded_in_d3, setup),

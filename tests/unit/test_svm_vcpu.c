@@ -157,6 +157,48 @@ static void svme_is_hidden_and_never_lost(void **state)
 	assert_int_equal(reg(VCPU_REG_EFER), EFER_LME | EFER_NXE);
 }
 
+static uint64_t efer_in_context(void)
+{
+	struct vcpu_context context;
+
+	rig.backend->get_context(rig.vcpu, &context);
+	return context.efer;
+}
+
+/* What an exit with LME and without PAE does to the host: see hold_lme. */
+static void lme_waits_for_pae_on_tcg(void **state)
+{
+	(void)state;
+	svm.features.loses_paging = true;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_EFER, EFER_LME | EFER_NXE);
+	assert_int_equal(v->vmcb->_efer, EFER_NXE | EFER_SVME);
+	assert_true(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR0_WRITE));
+	assert_int_equal(reg(VCPU_REG_EFER), EFER_LME | EFER_NXE);
+	assert_int_equal(efer_in_context(), EFER_LME | EFER_NXE);
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR4, CR4_PAE | CR4_PGE);
+	assert_int_equal(v->vmcb->_efer, EFER_LME | EFER_NXE | EFER_SVME);
+	assert_false(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR0_WRITE));
+	assert_int_equal(reg(VCPU_REG_EFER), EFER_LME | EFER_NXE);
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR4, CR4_PGE);
+	assert_int_equal(v->vmcb->_efer, EFER_NXE | EFER_SVME);
+	assert_true(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR0_WRITE));
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_EFER, EFER_NXE);
+	assert_false(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR0_WRITE));
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_CR4, CR4_PAE);
+	assert_int_equal(v->vmcb->_efer, EFER_NXE | EFER_SVME);
+	assert_int_equal(efer_in_context(), EFER_NXE);
+}
+
+static void a_reset_forgets_the_lme_that_waits(void **state)
+{
+	(void)state;
+	svm.features.loses_paging = true;
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_EFER, EFER_LME);
+	rig.backend->vcpu_reset(rig.vcpu);
+	assert_int_equal(reg(VCPU_REG_EFER), 0);
+	assert_false(vmcb_intercepts(v->vmcb, SVM_INTERCEPT_CR0_WRITE));
+}
+
 static void values_that_vmrun_would_refuse_are_trimmed(void **state)
 {
 	(void)state;
@@ -232,6 +274,8 @@ int main(void)
 		WITH_VCPU(the_pause_filter_where_there_is_one),
 		WITH_VCPU(reset_forgets_everything_but_the_tsc_offset),
 		WITH_VCPU(svme_is_hidden_and_never_lost),
+		WITH_VCPU(lme_waits_for_pae_on_tcg),
+		WITH_VCPU(a_reset_forgets_the_lme_that_waits),
 		WITH_VCPU(values_that_vmrun_would_refuse_are_trimmed),
 		WITH_VCPU(debugctl_turns_lbr_virtualization_on),
 		WITH_VCPU(maps_follow_the_policy),

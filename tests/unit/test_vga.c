@@ -116,6 +116,10 @@ static void drivers_find_it(void **state)
 	assert_int_equal(config(PCI_BAR0), (0u - MEMORY) | PCI_BAR_PREFETCH);
 	assert_int_equal(config(PCI_BAR0 + 4), 0);
 	assert_int_equal(config(PCI_BAR0 + 8), 0xfffff000);
+	/* Firmware and Linux' arbiter find out which decoders it has. */
+	set_config(PCI_COMMAND, 2, 0xffff);
+	assert_int_equal(config(PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY),
+			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
 /* SeaBIOS takes a display that does not decode ports and memory for one that is not in use. */
