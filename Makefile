@@ -486,9 +486,16 @@ $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/grub-disk $@ $< $< "" $<
 
+# GRUB's shell and memtest86+ on a CD.
+$(BUILD)/guest/memtest.iso: tools/grub-cd tools/guest-package
+	$(call say,GRUB,$@)
+	$(Q)package=$$(tools/guest-package memtest86+) && mkdir -p $(@D) && \
+		tools/grub-cd $@ "the words on the CD" "$$package"/boot/memtest86+x64.bin
+
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
+SYSTEM_FILES += $(BUILD)/guest/memtest.iso
 SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).

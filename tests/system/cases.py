@@ -22,6 +22,7 @@ import case_reload
 import case_sata
 import case_screen
 import case_smp
+import case_systems
 import case_uplink
 import case_variables
 import case_vga
@@ -30,5 +31,6 @@ import case_vga
 def all_cases():
     modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_nics, case_netboot, case_uplink, case_i386, case_firmware,
                case_variables, case_debian, case_balloon, case_screen, case_vga, case_payloads, case_devices, case_hostile,
-               case_isolation, case_machine, case_smp, case_hyperv, case_hpet, case_reload, case_config)
+               case_isolation, case_machine, case_smp, case_hyperv, case_hpet, case_reload, case_config,
+               case_systems)
     return [case for module in modules for case in module.cases()]
