@@ -51,15 +51,25 @@ static const struct saved_record *first_difference(const struct states *s)
 	return NULL;
 }
 
+/* Nothing is lost of a guest whose state is refused: that is known before the reset. */
+static bool put_through(const struct saved_set *set, const struct states *s, char *error,
+			size_t cap)
+{
+	saved_save(set, s->before);
+	if (!saved_check(set, s->before, s->bytes, error, cap)) {
+		return false;
+	}
+	saved_reset(set);
+	return saved_load(set, s->before, s->bytes, error, cap);
+}
+
 /* In the VM's space. Whether the devices are what they were. */
 static bool go_through(struct guest *g, const struct states *s)
 {
 	const struct saved_record *r;
 	char error[160];
 
-	saved_save(&g->vm.saved, s->before);
-	saved_reset(&g->vm.saved);
-	if (!saved_load(&g->vm.saved, s->before, s->bytes, error, sizeof(error))) {
+	if (!put_through(&g->vm.saved, s, error, sizeof(error))) {
 		log_event("guest %s: reload: %s", g->vm.name, error);
 		return false;
 	}

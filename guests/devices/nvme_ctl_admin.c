@@ -53,9 +53,22 @@ static bool cq_exists(const struct nvme_ctl *c, uint32_t id)
 	return id > c->queue_count || c->state.cq[id].ring.made;
 }
 
+/* Commands of before the controller's state was loaded may still be at the disk. */
+static bool has_open(const struct nvme_ctl *c, uint32_t id)
+{
+	struct nvme_ctl_queue *q = c->queues[id - 1];
+	bool open;
+
+	lock_acquire(&q->lock);
+	open = q->free_commands != UINT32_MAX;
+	lock_release(&q->lock);
+	return open;
+}
+
 static bool sq_exists(const struct nvme_ctl *c, uint32_t id)
 {
-	return id > c->queue_count || c->state.sq[id].ring.made || c->state.sq[id].deleting;
+	return id == 0 || id > c->queue_count || c->state.sq[id].ring.made ||
+	       c->state.sq[id].deleting || has_open(c, id);
 }
 
 static uint16_t create_cq(struct nvme_ctl *c, const struct nvme_command *command)

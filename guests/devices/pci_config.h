@@ -70,7 +70,7 @@ struct pci_function {
 	uint16_t capability_end;  /* first byte behind the last capability */
 	uint16_t capability_last; /* where the next one is linked from */
 	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
-	bool quiet;		  /* decodes no BAR, whatever the command register says */
+	bool quiet;	 /* decodes no BAR, whatever the command register says */
 	/* By pci_function_miss, until the access is counted; needs no lock. */
 	_Atomic bool missed;
 };

@@ -235,6 +235,15 @@ static void rest_over(struct vtimer *timer)
 	lock_release(&p->dev.lock);
 }
 
+/* Nobody sleeps on when what the sleep was reckoned from is gone: the vCPU looks again. */
+static void end_rest(struct pit8254 *p)
+{
+	if (vtimer_armed(&p->rested)) {
+		vtimer_cancel(&p->rested);
+		p->rest.rested(p->rest.ctx, p->resting);
+	}
+}
+
 /* Behind a look at port B; what it found was right, and stays so until the sleep is over. */
 static void rest(struct pit8254 *p, unsigned vcpu)
 {
@@ -282,7 +291,7 @@ static void pit8254_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	vtimer_cancel(&p->timer);
-	vtimer_cancel(&p->rested);
+	end_rest(p);
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		/* Gates 0 and 1 are tied high, gate 2 follows port 0x61. */
 		pit_channel_init(&p->channels[i], i != 2);
@@ -331,6 +340,7 @@ static void save(void *dev, void *out)
 	lock_release(&p->dev.lock);
 }
 
+/* Any edge goes with any deadline: a timer that finds no edge is over, or owes some. */
 static const char *check(void *dev, const void *in)
 {
 	const struct pit8254_saved *saved = in;
@@ -345,9 +355,6 @@ static const char *check(void *dev, const void *in)
 	}
 	if (saved->owed > PIT_OWED_MAX) {
 		return "at most 32 ticks are owed";
-	}
-	if ((saved->deadline == TIMER_NEVER) != (saved->edge == UINT64_MAX)) {
-		return "the timer is armed exactly while there is a next edge";
 	}
 	if (!saved_is_bool(saved->irq_level) || (saved->port_b & ~PORT_B_WRITABLE) != 0 ||
 	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
@@ -374,6 +381,7 @@ static void load(void *dev, const void *in)
 	p->owed = saved->owed;
 	p->port_b = saved->port_b;
 	vtimer_arm(&p->timer, saved->deadline);
+	end_rest(p);
 	drive_irq0(p, saved->irq_level != 0);
 	lock_release(&p->dev.lock);
 }

@@ -127,8 +127,9 @@ void pit8254_set_waiting(struct pit8254 *p, bool (*waiting)(void *ctx), void *ct
 /*
  * Guests measure time by looking at OUT 2 until a count of their own has run out. With `rest` they
  * sleep after each look, for a part of the count, when that is worth it; OUT 2 ends the sleep as
- * soon as it rises. One vCPU at a time. Counts of less than 50.3 ms get no rest: Linux wants to look
- * a thousand times in 10 ms, or 5,000 times in 50 ms, or takes the measurement for disturbed.
+ * soon as it rises, and so does a reset, or state that is loaded. One vCPU at a time. Counts of
+ * less than 50.3 ms get no rest: Linux wants to look a thousand times in 10 ms, or 5,000 times in
+ * 50 ms, or takes the measurement for disturbed.
  */
 #define PIT_REST_PART 400u
 #define PIT_REST_CYCLES_MIN 150u

@@ -240,12 +240,17 @@ static bool check_devices(const struct saved_set *set, const void *in, size_t n,
 	return true;
 }
 
-bool saved_load(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap)
+bool saved_check(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap)
 {
 	const struct complaint c = {error, cap};
 
-	if (!check_head(in, n, &c) || !check_records(set, in, n, &c) ||
-	    !check_devices(set, in, n, &c)) {
+	return check_head(in, n, &c) && check_records(set, in, n, &c) &&
+	       check_devices(set, in, n, &c);
+}
+
+bool saved_load(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap)
+{
+	if (!saved_check(set, in, n, error, cap)) {
 		return false;
 	}
 	list_for_each (it, &set->devices) {

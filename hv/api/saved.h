@@ -105,10 +105,12 @@ size_t saved_size(const struct saved_set *set);
 /* Saves all devices, which are quiet. `out`: saved_size() bytes, aligned to 8. */
 void saved_save(const struct saved_set *set, void *out);
 /*
- * Loads all devices from `in`, `n` bytes of any content, aligned to 8: one record for each, in any
- * order, and no others. False: nothing was changed, and `error` says which device or part of the
- * file is at fault and what is allowed, cut to `cap` bytes.
+ * Whether all devices can be loaded from `in`, `n` bytes of any content, aligned to 8: one record
+ * for each, in any order, and no others. False: `error` says which device or part of the file is at
+ * fault and what is allowed, cut to `cap` bytes. Changes nothing.
  */
+bool saved_check(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap);
+/* The same, and loads them; false: nothing was changed. */
 bool saved_load(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap);
 /* All devices to the state after power-on, those that were added last first. */
 void saved_reset(const struct saved_set *set);

@@ -87,7 +87,6 @@ static void step(struct input *in)
 	default:
 		if (op == 0xff) {
 			pit.dev.ops->reset(&pit.dev);
-			asleep = false;
 		} else {
 			look_at(channel);
 		}

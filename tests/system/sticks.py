@@ -8,8 +8,8 @@ KERNEL = BUILD / "guest/vmlinuz"
 INITRD = BUILD / "guest/initrd.img"
 PAYLOAD = BUILD / "guest/payload"
 
-# Guests that keep several CPUs of QEMU busy: with a thread for each the machine is lost now and then
-# (docs/platforms.md).
+# Guests that keep several CPUs of QEMU busy: with a thread for each, QEMU now and then mixes up whether
+# its first CPU is in a guest (cpu_clear_ignne in docs/platforms.md).
 ONE_THREAD = ("--one-thread",)
 
 # The sum of guest RAM stays below what is left of a machine of 1 GiB.

@@ -173,6 +173,8 @@ static void what_refuses_is_named(void **state)
 	assert_int_equal(guest_reload(web), HV_OK);
 	vm_rig_work();
 	assert_non_null(strstr(vm_rig_text(), "odd device 3: 13 is none of its numbers"));
+	/* The guest has its devices as they were. */
+	assert_int_equal(odd.value, 13);
 }
 
 static void a_guest_that_is_stopped_meanwhile_stays_so(void **state)

@@ -147,6 +147,31 @@ static void test_ends(void **state)
 	driver_all_free();
 }
 
+/* Loaded while the disk has a command: that has its place where its queue said, to the end. */
+static void test_old_commands_outlive_their_queue(void **state)
+{
+	const struct nvme_command create = {.opcode = NVME_ADMIN_CREATE_SQ,
+					    .prp1 = DRIVER_SQ(1),
+					    .dw10 = 1 | (DRIVER_ENTRIES - 1) << 16,
+					    .dw11 = 2 << 16 | NVME_QUEUE_CONTIGUOUS};
+	struct nvme_ctl_saved *saved;
+
+	(void)state;
+	rig_disk_holds = true;
+	read_block(1, 4);
+	saved = saved_bytes(&nvme.saved);
+	memset(&saved->sq[1].ring, 0, sizeof(saved->sq[1].ring));
+	assert_null(nvme.saved.ops->check(&nvme, saved));
+	nvme.saved.ops->load(&nvme, saved);
+	free(saved);
+	assert_int_not_equal(driver_admin(create), NVME_SC_SUCCESS);
+	rig_disk_finish(0, HV_OK);
+	driver_work();
+	assert_int_equal(driver_admin(create), NVME_SC_SUCCESS);
+	rig_disk_holds = false;
+	driver_all_free();
+}
+
 static void test_checks(void **state)
 {
 	(void)state;
@@ -204,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup(test_full_queue, setup),
 		cmocka_unit_test_setup(test_settings, setup),
 		cmocka_unit_test_setup(test_ends, setup),
+		cmocka_unit_test_setup(test_old_commands_outlive_their_queue, setup),
 		cmocka_unit_test_setup(test_checks, setup),
 		cmocka_unit_test_setup(test_checks_queues, setup),
 	};

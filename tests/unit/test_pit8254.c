@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "guests/devices/pit8254.h"
@@ -447,9 +448,29 @@ static void test_one_sleeps_at_a_time(void **state)
 	(void)look(1);
 	(void)look(2);
 	assert_int_equal(slept.rests, 1);
+}
+
+/* Nobody else would wake it: its interrupts may be off. */
+static void test_a_sleep_ends_with_what_it_waits_for(void **state)
+{
+	const struct saved_ops *ops = pit.saved.ops;
+	void *bytes;
+
+	(void)state;
+	may_sleep(0, 0xffff);
+	bytes = saved_bytes(&pit.saved);
+	(void)look(1);
 	pit.dev.ops->reset(&pit.dev);
-	rig_advance(&rig, HZ);
-	assert_int_equal(slept.ends, 0);
+	assert_int_equal(slept.ends, 1);
+	/* As long as it would have been, and more. */
+	rig_advance_ns(&rig, 1000000);
+	assert_int_equal(slept.ends, 1);
+	ops->load(&pit, bytes);
+	(void)look(1);
+	assert_int_equal(slept.rests, slept.ends + 1);
+	ops->load(&pit, bytes);
+	assert_int_equal(slept.rests, slept.ends);
+	free(bytes);
 }
 
 static void test_refresh_toggles(void **state)
@@ -552,8 +573,6 @@ static void test_checks_what_it_loads(void **state)
 	assert_false(TAKES(owed, 33));
 	assert_false(TAKES(port_b, 0x10));
 	assert_false(TAKES(irq_level, 2));
-	assert_false(TAKES(edge, UINT64_MAX));
-	assert_false(TAKES(deadline, TIMER_NEVER));
 	assert_true(TAKES(channels[0].count, 65536));
 	assert_false(TAKES(channels[0].count, 65537));
 	assert_false(TAKES(channels[0].count, 0));
@@ -565,6 +584,43 @@ static void test_checks_what_it_loads(void **state)
 	assert_false(TAKES(channels[2].latched_bytes, 3));
 	assert_false(TAKES(channels[2].zero[1], 1));
 #undef TAKES
+}
+
+static void load_and_run(struct pit8254_saved *changed)
+{
+	void *after;
+
+	assert_null(pit.saved.ops->check(&pit, changed));
+	pit.saved.ops->load(&pit, changed);
+	rig_advance(&rig, 1000);
+	after = saved_bytes(&pit.saved);
+	assert_null(pit.saved.ops->check(&pit, after));
+	free(after);
+	free(changed);
+}
+
+/* Whatever has become of state that no program brings about. */
+static void test_takes_what_it_saves(void **state)
+{
+	struct pit8254_saved *saved;
+
+	(void)state;
+	rig_advance(&rig, HZ);
+	/* Ticks that are owed to a count that is over. */
+	program(0, 0, 100);
+	saved = saved_bytes(&pit.saved);
+	saved->channels[0].start = 0;
+	saved->edge = 0;
+	saved->deadline = 0;
+	saved->owed = 3;
+	load_and_run(saved);
+	/* A period that begins behind all time that there is. */
+	program(0, 2, 0);
+	saved = saved_bytes(&pit.saved);
+	saved->channels[0].start = UINT64_MAX - 100000;
+	saved->edge = 0;
+	saved->deadline = 0;
+	load_and_run(saved);
 }
 
 int main(void)
@@ -588,11 +644,13 @@ int main(void)
 		T(test_a_wait_is_slept_through),
 		T(test_only_waits_are_slept_through),
 		T(test_one_sleeps_at_a_time),
+		T(test_a_sleep_ends_with_what_it_waits_for),
 		T(test_refresh_toggles),
 		T(test_paused_vm),
 		T(test_reset_and_fini),
 		cmocka_unit_test_setup(test_saved_and_loaded, setup),
 		cmocka_unit_test_setup(test_checks_what_it_loads, setup),
+		cmocka_unit_test_setup(test_takes_what_it_saves, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
