@@ -23,12 +23,16 @@ MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c 
 	mm/release.c \
 	mm/rom.c mm/video.c \
 	mm/pt_ept.c mm/pt_host.c mm/pt_npt.c mm/ptw.c mm/slab.c mm/space.c mm/window.c
-HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c hv/api/reset.c hv/api/timer.c hv/api/vtime.c
+HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c \
+	hv/api/missed.c \
+	hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
+HV_API_SRCS += hv/api/saved.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
-HV_BLK_SRCS += hv/blk/esp.c
+HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
+HV_BLK_SRCS += hv/blk/overlay_tree.c
 HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
 	hv/net/token_bucket.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
@@ -52,6 +56,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 	guests/devices/test_device.c guests/board.c
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
+GUESTS_SRCS += guests/devices/virtio_pci_saved.c
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_balloon.c \
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
@@ -62,9 +67,12 @@ GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/device
 	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
 	guests/devices/atapi_replies.c
-GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
+GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
+GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
 	guests/devices/nvme_ctl_log.c guests/devices/nvme_ctl_prp.c guests/devices/nvme_ctl_ring.c
+GUESTS_SRCS += guests/devices/ide_saved.c
+GUESTS_SRCS += guests/devices/ahci_saved.c guests/devices/ata_saved.c guests/devices/nvme_ctl_saved.c
 GUESTS_SRCS += guests/devices/ide.c guests/devices/ide_bus_master.c guests/devices/ide_channel.c \
 	guests/devices/ide_transfer.c
 GUESTS_SRCS += guests/devices/hpet.c guests/devices/pflash.c
@@ -74,6 +82,9 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 	guests/devices/e1000_phy.c guests/devices/e1000_regs.c guests/devices/e1000_rom.c guests/devices/e1000_rx.c \
 	guests/devices/e1000_stats.c guests/devices/e1000_tx.c
 GUESTS_SRCS += guests/devices/net_queue.c
+GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
+GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
+GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -82,7 +93,7 @@ HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv
 	hv/emul/emul_segment.c hv/emul/emul_sse.c hv/emul/emul_stack.c hv/emul/emul_string.c hv/emul/emul_system.c hv/emul/emulate.c hv/emul/gwalk.c \
 	hv/config.c hv/config_text.c hv/config_tree.c hv/exit.c hv/exit_cr.c hv/exit_emul.c \
 	hv/exit_msr.c hv/fetch.c hv/gaddr.c hv/guest.c hv/guest_vm.c hv/monitor.c hv/monitor_commands.c hv/monitor_info.c hv/monitor_set.c hv/monitor_top.c \
-	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/setup.c hv/vcpu.c hv/watchdog.c
+	hv/cpus.c hv/platform.c hv/probe.c hv/run.c hv/run_info.c hv/run_smp.c hv/setup.c hv/vcpu.c hv/watchdog.c
 HV_SRCS += hv/guest_disk_nvme.c hv/guest_disk_queues.c hv/guest_disk_virtio.c
 HV_SRCS += hv/guest_disk_ahci.c
 HV_SRCS += hv/monitor_windows.c hv/monitor_dump.c
@@ -94,6 +105,7 @@ HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
 	hv/hyperv_time.c hv/stimer.c hv/synic.c
+HV_SRCS += hv/guest_reload.c hv/hyperv_saved.c hv/pv_saved.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
 ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm/svm_entry.S vmx/vmx_entry.S
@@ -120,7 +132,9 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_drivers_power test_drivers_ps2kbd test_drivers_rtc test_drivers_tsc test_drivers_uart \
 	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
 	test_ioapic test_isolation test_lapic test_lapic_page test_lapic_regs test_lapic_timer test_linux \
-	test_misc_ports test_mce test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
+	test_misc_ports test_mce \
+	test_missed \
+	test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
 	test_pit8254 test_pit_channel test_plan test_pool test_pt_ept test_pt_host test_pt_npt \
 	test_ptw test_sched test_sched_balance test_sched_budget \
 	test_sched_queue test_sched_sim test_sched_smt test_slab test_space test_stack_guard test_svm_asid test_svm_check \
@@ -141,6 +155,9 @@ UNIT_TESTS += test_drivers_ahci test_drivers_ahci_port test_drivers_disk_queue t
 	test_drivers_pci_irq test_drivers_virtio test_drivers_virtio_blk test_drivers_virtio_net
 UNIT_TESTS += test_board_pci test_device_work test_pci_device test_pci_irq test_pci_setup test_pci_window \
 	test_virtio_pci test_vwork
+UNIT_TESTS += test_overlay_tree
+UNIT_TESTS += test_virtio_pci_saved test_virtio_blk_saved test_nvme_ctl_saved
+UNIT_TESTS += test_ahci_saved test_ata_saved test_ide_saved
 UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon test_virtio_blk test_virtio_console \
 	test_virtio_net test_virtio_net_ctrl test_virtio_net_tx test_virtio_rng test_virtqueue
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
@@ -157,17 +174,23 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
+UNIT_TESTS += test_run_info
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
-UNIT_TESTS += test_blk_pieces test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
+UNIT_TESTS += test_blk_pieces test_blk_transfer
+UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
 	test_nvme_ctl_ring
 UNIT_TESTS += test_ide test_ide_bus_master test_ide_channel test_ide_transfer
-UNIT_TESTS += test_acpi_loader test_config_firmware test_debug_port test_esp test_firmware test_fw_cfg test_guest_firmware \
+UNIT_TESTS += test_acpi_loader test_config_firmware test_boot_kind test_debug_port test_el_torito test_firmware test_fw_cfg test_guest_firmware \
 	test_smbios
 UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid test_hyperv_hypercall test_hyperv_ports \
 	test_hyperv_time test_stimer test_synic test_windows_msrs
+UNIT_TESTS += test_pci_rom test_virtio_cfg_window
+UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
+UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -187,6 +210,8 @@ FUZZ_TARGETS += fuzz_hpet fuzz_pflash fuzz_varstore
 FUZZ_TARGETS += fuzz_fw_cfg
 FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
+FUZZ_TARGETS += fuzz_pci_rom
+FUZZ_TARGETS += fuzz_saved
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -346,6 +371,41 @@ $(BUILD)/guest/generic/%/order: tools/guest-modules $(BUILD)/guest/generic/vmlin
 	$(Q)rm -rf $(@D)
 	$(Q)tools/guest-modules --package linux-image-amd64 $(@D) $(MODULES)
 
+# Debian's 32-bit kernels, and busybox to match: 686-pae is for any number of CPUs, 686 for one that need
+# not know PAE.
+I386 := 686 686-pae
+I386_BUSYBOX := $(BUILD)/guest/busybox-i386
+I386_MODULES := button e1000 ide sata virtio
+I386_button := $(GUEST_BUTTON)
+I386_e1000 := e1000 e1000e
+I386_ide := ata_piix sd_mod
+I386_sata := ahci sd_mod
+I386_virtio := virtio_pci virtio_blk virtio_net
+I386_ORDERS := $(foreach k,$(I386),$(I386_MODULES:%=$(BUILD)/guest/$k/%/order))
+
+$(I386_BUSYBOX): tools/guest-package
+	$(call say,PACKAGE,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)package=$$(tools/guest-package busybox-static:i386) && cp "$$package/bin/busybox" $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386:%=$(BUILD)/guest/%/vmlinuz): $(BUILD)/guest/%/vmlinuz: tools/guest-kernel tools/guest-package
+	$(call say,KERNEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)kernel=$$(tools/guest-kernel linux-image-$*:i386) && cp -L "$$kernel"/boot/vmlinuz-* $@.tmp
+	$(Q)mv $@.tmp $@
+
+$(I386_ORDERS): $(BUILD)/guest/%/order: tools/guest-modules
+	$(call say,MODULES,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)tools/guest-modules --package linux-image-$(patsubst %/,%,$(dir $*)):i386 $(@D) $(I386_$(notdir $*))
+
+$(I386:%=$(BUILD)/guest/%/initrd.img): $(BUILD)/guest/%/initrd.img: tools/mkinitramfs tools/sample/init tests/system/guest/i386 \
+		$(I386_BUSYBOX) $(I386_ORDERS)
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitramfs $@ --busybox $(I386_BUSYBOX) --init tools/sample/init --file tests/system/guest/i386:/tasks/i386 \
+		$$(cd $(@D) && for m in $(I386_MODULES:%=%/*); do echo --file $(@D)/$$m:/lib/modules/$$m:644; done)
+
 # Busybox, the sample /init, and what the system tests run inside a guest.
 GUEST_PROGRAMS := $(BUILD)/guest/smp-load $(BUILD)/guest/disklog $(BUILD)/guest/netload
 GUEST_TASKS := $(wildcard tests/system/guest/*) $(GUEST_PROGRAMS)
@@ -405,6 +465,11 @@ $(BUILD)/guest/generic/grub.img: tools/grub-disk $(GUEST_GENERIC)
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-disk $@ $(GUEST_GENERIC) "console=ttyS0 quiet task=firmware"
 
+# And with a 32-bit one.
+$(BUILD)/guest/686-pae/grub.img: tools/grub-disk $(BUILD)/guest/686-pae/vmlinuz $(BUILD)/guest/686-pae/initrd.img
+	$(call say,GRUB,$@)
+	$(Q)tools/grub-disk $@ $(@D)/vmlinuz $(@D)/initrd.img "console=ttyS0 loglevel=4 guest=pae"
+
 # Debian as it would be installed, with that kernel, on any disk that it knows.
 $(BUILD)/guest/debian.img: tools/grub-disk $(GUEST_GENERIC) $(BUILD)/guest/root.img
 	$(call say,GRUB,$@)
@@ -424,6 +489,7 @@ $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 # What the system tests boot, beside the image of the sample guests.
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
+SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
 PAYLOAD_SRCS := tests/payloads/apic.c tests/payloads/cpu.c tests/payloads/cpuid.c \
@@ -515,7 +581,7 @@ unit: $(UNIT_BINS) $(UNIT_HELPERS:%=$(O)/unit/%) ## unit tests with ASan and UBS
 
 # ---------------------------------------------------------------- races
 
-RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c
+RACE_SRCS := tests/race/race_timer.c hv/api/clock.c hv/api/timer.c hv/api/vtime.c hv/api/saved.c hv/base/fmt.c hv/base/str.c
 
 $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(call say,LINK,$@)

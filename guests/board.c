@@ -8,6 +8,7 @@
 #include "guests/tables/legacy.h"
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
+#include "hv/base/str.h"
 
 /* --- interrupt wiring ---
  *
@@ -258,6 +259,7 @@ static void init_interrupts(struct board *b)
 		.message = send_hpet_message,
 		.ctx = b,
 	};
+	const struct pit_rest rest = {b->cfg.ops->rest, b->cfg.ops->rested, b->cfg.ctx};
 
 	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
@@ -268,19 +270,19 @@ static void init_interrupts(struct board *b)
 	pic8259_init(&b->pic, &intr);
 	pit8254_init(&b->pit, b->cfg.time, &timer);
 	pit8254_set_waiting(&b->pit, timer_waiting, b);
+	pit8254_set_rest(&b->pit, &rest);
 	hpet_init(&b->hpet, &hpet);
 	/* There is no firmware to do this. */
 	lapic_virtual_wire(&b->lapics[0]);
 }
 
-static void init_rtc(struct board *b, uint64_t seconds)
+static void init_rtc(struct board *b)
 {
 	uint64_t low = min_u64(b->cfg.memory,
 			       b->cfg.firmware ? LAYOUT_FIRMWARE_MMIO_BASE : LAYOUT_MMIO_BASE);
 	struct cmos_rtc_config rtc = {
 		.time = b->cfg.time,
 		.irq = {set_rtc_irq, b, LAYOUT_IRQ_RTC},
-		.wall_seconds = seconds,
 		.ram_below_4g = low,
 		.ram_above_4g = b->cfg.memory - low,
 		.cpu_count = b->cfg.vcpu_count,
@@ -346,7 +348,7 @@ static void init_platform(struct board *b)
 	pci_host_init(&b->pci, &pci);
 	pci_window_init(&b->pci_window, &b->pci);
 	misc_ports_init(&b->misc);
-	init_rtc(b, 0);
+	init_rtc(b);
 }
 
 enum board_option {
@@ -451,6 +453,94 @@ static enum hv_status put_on_buses(struct board *b)
 	return status;
 }
 
+/* --- saved state --- */
+
+static void save_lines(void *dev, void *out)
+{
+	struct board_lines *l = dev;
+	struct board_lines_saved *saved = out;
+
+	lock_acquire(&l->lock);
+	memcpy(saved->gsis, l->gsis, sizeof(saved->gsis));
+	saved->isa = l->isa;
+	saved->replaced = l->replaced;
+	lock_release(&l->lock);
+}
+
+static const char *check_lines(void *dev, const void *in)
+{
+	const struct board_lines_saved *saved = in;
+	const uint32_t replaceable = BIT32(LAYOUT_IRQ_TIMER) | BIT32(LAYOUT_IRQ_RTC);
+
+	(void)dev;
+	for (unsigned i = 0; i < BOARD_LINE_SOURCES; i++) {
+		if (saved->gsis[i] >> IOAPIC_PINS != 0) {
+			return "the IOAPIC has 24 inputs";
+		}
+	}
+	if ((saved->isa & ~replaceable) != 0 || !saved_is_bool(saved->replaced) ||
+	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "the HPET replaces the lines of the 8254 and the RTC";
+	}
+	return NULL;
+}
+
+/* The interrupt controllers know the levels from their own records. */
+static void load_lines(void *dev, const void *in)
+{
+	struct board_lines *l = dev;
+	const struct board_lines_saved *saved = in;
+
+	lock_acquire(&l->lock);
+	memcpy(l->gsis, saved->gsis, sizeof(l->gsis));
+	l->isa = saved->isa;
+	l->replaced = saved->replaced != 0;
+	lock_release(&l->lock);
+}
+
+/* The lines belong to those who drive them. */
+static void reset_lines(void *dev)
+{
+	(void)dev;
+}
+
+static const struct saved_ops lines_saved_ops = {
+	.name = "interrupt lines",
+	.kind = SAVED_KIND('L', 'I', 'N', 'E'),
+	.version = BOARD_LINES_SAVED_VERSION,
+	.bytes = sizeof(struct board_lines_saved),
+	.save = save_lines,
+	.check = check_lines,
+	.load = load_lines,
+	.reset = reset_lines,
+};
+
+/* In the order of loading: what interrupts go to before what they come from. */
+static void add_saved(struct board *b)
+{
+	struct saved_set *set = b->cfg.saved;
+
+	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
+		saved_add(set, &b->lapics[i].saved, i);
+	}
+	saved_add(set, &b->apic_bus.saved, 0);
+	saved_add(set, &b->ioapic.saved, 0);
+	saved_add(set, &b->pic.saved, 0);
+	saved_device_init(&b->lines.saved, &lines_saved_ops, &b->lines);
+	saved_add(set, &b->lines.saved, 0);
+	saved_add(set, &b->pit.saved, 0);
+	saved_add(set, &b->hpet.saved, 0);
+	saved_add(set, &b->rtc.saved, 0);
+	saved_add(set, &b->pm.saved, 0);
+	saved_add(set, &b->i8042.saved, 0);
+	saved_add(set, &b->com1.saved, 0);
+	saved_add(set, &b->misc.saved, 0);
+	if (b->cfg.test_device) {
+		saved_add(set, &b->test.saved, 0);
+	}
+	saved_add(set, &b->pci.saved, 0);
+}
+
 size_t board_size(unsigned vcpu_count, bool test_device)
 {
 	return sizeof(struct board) + vcpu_count * sizeof(struct lapic) +
@@ -463,6 +553,7 @@ enum hv_status board_init(struct board *b, const struct board_config *cfg)
 	init_interrupts(b);
 	init_platform(b);
 	init_test(b);
+	add_saved(b);
 	return put_on_buses(b);
 }
 
@@ -525,7 +616,7 @@ void board_fini(struct board *b)
 
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
-	init_rtc(b, seconds);
+	cmos_rtc_set_wall(&b->rtc, seconds);
 }
 
 void board_set_firmware_state(struct board *b, bool decode)

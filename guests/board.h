@@ -25,6 +25,7 @@
 #include "guests/devices/pit8254.h"
 #include "guests/devices/test_device.h"
 #include "guests/devices/uart16550.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -35,6 +36,10 @@ struct board_ops {
 	void (*nmi)(void *ctx, unsigned vcpu);
 	void (*init)(void *ctx, unsigned vcpu);
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
+	/* This vCPU, whose access is under way, waits for nothing but time: it may sleep until
+	 * `rested`, or until it has an event to take. */
+	void (*rest)(void *ctx, unsigned vcpu);
+	void (*rested)(void *ctx, unsigned vcpu);
 	void (*power_off)(void *ctx);
 	/* S3: all vCPUs stop, their LAPICs as after power-on; the first goes on where firmware
 	 * would. */
@@ -51,6 +56,7 @@ struct board_config {
 	struct vtime *time;
 	struct bus *pio;
 	struct bus *mmio;
+	struct saved_set *saved; /* gets the board's devices; may be NULL */
 	unsigned vcpu_count;
 	uint64_t memory; /* bytes, for the CMOS */
 	bool serial;	 /* COM1 exists */
@@ -91,7 +97,17 @@ struct board_lines {
 	uint32_t gsis[BOARD_LINE_SOURCES]; /* asserted by each */
 	uint32_t isa;			   /* what the 8254 and the RTC assert */
 	bool replaced;			   /* the HPET has their lines */
+	struct saved_device saved;
 };
+
+#define BOARD_LINES_SAVED_VERSION 1u
+struct board_lines_saved {
+	uint32_t gsis[BOARD_LINE_SOURCES];
+	uint32_t isa;
+	uint8_t replaced;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct board_lines_saved) == 16, "no padding");
 
 struct board {
 	struct board_config cfg;

@@ -9,6 +9,13 @@
 #include "hv/base/fmt.h"
 #include "hv/base/str.h"
 
+/*
+ * By this name SeaBIOS runs it for the display with these IDs, and the VGA BIOS learns from whom it
+ * is called where its framebuffer lies. One in vgaroms/ belongs to no device, and tells systems of
+ * a framebuffer at an address that nobody has.
+ */
+#define VGABIOS_FILE "pci1234,1111.rom"
+
 /* Sleep states: bit 7: there is one; the rest is its SLP_TYP. */
 #define STATES 6u
 #define STATE_PRESENT 0x80u
@@ -223,8 +230,8 @@ static enum hv_status add_machine(struct firmware *f)
 		keep(&status, fw_cfg_add_file_number(&f->cfg, "etc/sercon-port", LAYOUT_COM1, 2));
 	}
 	if (f->config.vgabios.size != 0) {
-		keep(&status, fw_cfg_add_file(&f->cfg, "vgaroms/vgabios.bin",
-					      f->config.vgabios.data, f->config.vgabios.size));
+		keep(&status, fw_cfg_add_file(&f->cfg, VGABIOS_FILE, f->config.vgabios.data,
+					      f->config.vgabios.size));
 	}
 	return status;
 }

@@ -7,9 +7,10 @@
  *	etc/table-loader, etc/acpi/rsdp, etc/acpi/tables	guests/tables/acpi_loader.h
  *	etc/smbios/smbios-anchor, etc/smbios/smbios-tables	guests/tables/smbios.h
  *	etc/e820	RAM		etc/system-states	no S3, no S4
- *	bootorder	disks		etc/sercon-port		SeaBIOS' console on COM1
- *	vgaroms/vgabios.bin		kernel, initrd and command line by their numbers
+ *	bootorder	disks, NICs	etc/sercon-port		SeaBIOS' console on COM1
+ *	kernel, initrd and command line by their numbers
  *	genroms/linuxboot_dma.bin	what SeaBIOS starts these with
+ *	pci1234,1111.rom		the VGA BIOS
  */
 #pragma once
 
@@ -21,7 +22,7 @@
 #include "guests/tables/e820.h"
 #include "guests/tables/smbios.h"
 
-#define FIRMWARE_BOOT_MAX 16u
+#define FIRMWARE_BOOT_MAX 20u
 /* Its path in the boot order. */
 #define FIRMWARE_LINUXBOOT_PATH "/rom@genroms/linuxboot_dma.bin"
 /* A bzImage's real-mode part: at most 64 sectors, as boot loaders have always assumed. */

@@ -465,6 +465,7 @@ static const struct config_key guest_keys[] = {
 	{"varstore", config_set_varstore, false},
 	{"hpet", set_hpet, false},
 	{"firmware", config_set_firmware, false},
+	{"boot", config_set_boot, false},
 };
 
 static const struct config_schema machine_schema = {machine_keys, ARRAY_SIZE(machine_keys),

@@ -127,11 +127,14 @@ struct machine_config {
 /* What a guest starts in. */
 enum config_firmware {
 	CONFIG_FIRMWARE_NONE,
-	CONFIG_FIRMWARE_AUTO, /* its first disk decides */
+	CONFIG_FIRMWARE_AUTO, /* its first disk that boots decides */
 	CONFIG_FIRMWARE_IS_BIOS,
 	CONFIG_FIRMWARE_IS_UEFI,
 	CONFIG_FIRMWARE_IMAGE,
 };
+
+/* Kinds of devices that firmware boots from. */
+enum config_boot { CONFIG_BOOT_DISK, CONFIG_BOOT_NET, CONFIG_BOOT_KINDS };
 
 /* A device that guests with firmware have, and others if they want. */
 enum config_hpet { CONFIG_HPET_AUTO, CONFIG_HPET_ON, CONFIG_HPET_OFF };
@@ -172,7 +175,9 @@ struct guest_config {
 	unsigned uefi_code;
 	unsigned uefi_vars;
 	unsigned vgabios;
-	unsigned linuxboot; /* if `firmware = bios` has a kernel to start */
+	unsigned linuxboot;  /* if `firmware = bios` has a kernel to start */
+	unsigned boot_count; /* what firmware tries, the first choice first */
+	enum config_boot boot[CONFIG_BOOT_KINDS];
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];

@@ -146,6 +146,41 @@ void config_set_firmware(struct config_parser *p, struct span value)
 	g->bios = config_find_file(p, value);
 }
 
+/* Whether the kind is there in the list so far. */
+static bool boots_from(const struct guest_config *g, enum config_boot kind)
+{
+	for (unsigned i = 0; i < g->boot_count; i++) {
+		if (g->boot[i] == kind) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void config_set_boot(struct config_parser *p, struct span value)
+{
+	static const char *const kinds[CONFIG_BOOT_KINDS] = {
+		[CONFIG_BOOT_DISK] = "disk",
+		[CONFIG_BOOT_NET] = "net",
+	};
+	struct guest_config *g = p->out;
+	struct span part;
+
+	while (config_next_part(&value, &part)) {
+		unsigned kind = 0;
+
+		while (kind < CONFIG_BOOT_KINDS && !span_eq(part, kinds[kind])) {
+			kind++;
+		}
+		if (kind == CONFIG_BOOT_KINDS || boots_from(g, (enum config_boot)kind)) {
+			config_fail_value(p, part,
+					  "disk and net, each once, the first choice first");
+			return;
+		}
+		g->boot[g->boot_count++] = (enum config_boot)kind;
+	}
+}
+
 bool config_may_have_kernel(const struct guest_config *g)
 {
 	return g->firmware == CONFIG_FIRMWARE_NONE || g->firmware == CONFIG_FIRMWARE_AUTO;
@@ -204,6 +239,30 @@ static void pick_disk(struct config_parser *p)
 	}
 }
 
+/* ---- networks ---- */
+
+static bool has_rom(const struct guest_config *g)
+{
+	for (unsigned i = 0; i < g->net_count; i++) {
+		if (g->nets[i].rom != CONFIG_NO_ENTRY) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A network is asked unbidden where that was provided for, or nothing else is left. */
+static void order_boot(struct guest_config *g)
+{
+	if (g->boot_count != 0) {
+		return;
+	}
+	g->boot[g->boot_count++] = CONFIG_BOOT_DISK;
+	if (has_rom(g) || g->disk_count == 0) {
+		g->boot[g->boot_count++] = CONFIG_BOOT_NET;
+	}
+}
+
 void config_finish_firmware(struct config_parser *p, struct guest_config *g)
 {
 	unsigned errors = p->error_count;
@@ -218,6 +277,10 @@ void config_finish_firmware(struct config_parser *p, struct guest_config *g)
 	if (p->error_count != errors) {
 		return;
 	}
+	if (g->firmware == CONFIG_FIRMWARE_AUTO && g->disk_count == 0 && has_rom(g)) {
+		g->firmware = CONFIG_FIRMWARE_IS_BIOS;
+	}
+	order_boot(g);
 	if (!has_kernel && (g->firmware == CONFIG_FIRMWARE_NONE ||
 			    (g->firmware == CONFIG_FIRMWARE_AUTO && g->disk_count == 0))) {
 		config_fail(p, "no kernel in the folder (a file named vmlinuz*, bzImage* or "

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key `firmware` of guest.conf, and what a folder without a kernel boots from.
+ * The keys `firmware` and `boot` of guest.conf, and what a folder without a kernel boots from.
  *
  *	none	the kernel is started without firmware; default where there is a kernel
  *	bios	SeaBIOS from \bulkhead\firmware\
  *	uefi	OVMF from there
  *	FILE	an image of 64 KiB to 16 MiB, in the folder or /path below \bulkhead\
- *	auto	default where there is no kernel: uefi if the first disk has an EFI system
- *partition, else bios
+ *	auto	default where there is no kernel: by the first disk that boots, hv/blk/boot_kind.h
+ *
+ * `boot` names what firmware tries, disk and net, the first choice first. By default the disks, and
+ * after them the NICs if one has a ROM or there is no disk.
  */
 #pragma once
 
@@ -21,8 +23,9 @@
 #define CONFIG_FIRMWARE_LINUXBOOT CONFIG_FIRMWARE_FOLDER "/linuxboot_dma.bin"
 #define CONFIG_FIRMWARE_VGABIOS CONFIG_FIRMWARE_FOLDER "/vgabios-stdvga.bin"
 
-/* The key's function. */
+/* The keys' functions. */
 void config_set_firmware(struct config_parser *p, struct span value);
+void config_set_boot(struct config_parser *p, struct span value);
 /* Whether a kernel is looked for in the folder. */
 bool config_may_have_kernel(const struct guest_config *g);
 /*

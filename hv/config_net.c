@@ -9,6 +9,7 @@
 #define RATE_MIN 1024u
 #define RATE_MAX (100ull << 30)
 #define STORM_MAX 1000000u
+#define ROM_MAX 0x1000000u
 
 /* --- text --- */
 
@@ -210,6 +211,15 @@ static void set_net_model(struct config_parser *p, struct span value, struct con
 	config_fail_value(p, value, "virtio, e1000, e1000e");
 }
 
+static void set_net_rom(struct config_parser *p, struct span value, struct config_net *net)
+{
+	net->rom = config_find_file(p, value);
+	if (net->rom != CONFIG_NO_ENTRY && p->tree->entries[net->rom].size > ROM_MAX) {
+		config_fail(p, "the ROM has %lu bytes; allowed: up to 16 MiB",
+			    p->tree->entries[net->rom].size);
+	}
+}
+
 static void set_net_option(struct config_parser *p, struct span part, struct config_net *net)
 {
 	struct span value;
@@ -220,10 +230,12 @@ static void set_net_option(struct config_parser *p, struct span part, struct con
 		set_net_model(p, value, net);
 	} else if (is_option(part, "rate", &value)) {
 		set_net_rate(p, value, net);
+	} else if (is_option(part, "rom", &value)) {
+		set_net_rom(p, value, net);
 	} else if (span_eq(part, "isolated")) {
 		net->isolated = true;
 	} else {
-		config_fail_value(p, part, "model=MODEL, mac=MAC, rate=BYTES, isolated");
+		config_fail_value(p, part, "model=MODEL, mac=MAC, rate=BYTES, rom=FILE, isolated");
 	}
 }
 
@@ -238,7 +250,8 @@ void config_set_net(struct config_parser *p, struct span value)
 		config_fail(p, "more than %u NICs", CONFIG_NETS_MAX);
 		return;
 	}
-	*net = (struct config_net){.mac = config_make_mac(p->folder, g->net_count)};
+	*net = (struct config_net){.mac = config_make_mac(p->folder, g->net_count),
+				   .rom = CONFIG_NO_ENTRY};
 	if (!take_name(p, &value, net->network)) {
 		return;
 	}

@@ -6,8 +6,8 @@
  *	network    NAME[, uplink=PCI-ADDRESS | uplink=MAC][, isolated][, storm=N][, any-mac]; may be
  *		   given several times, once for each network
  * guest.conf
- *	net        NETWORK[, model=virtio | e1000 | e1000e][, mac=MAC][, rate=BYTES][, isolated]; a
- *		   NIC each time it is given
+ *	net        NETWORK[, model=virtio | e1000 | e1000e][, mac=MAC][, rate=BYTES][, rom=FILE]
+ *		   [, isolated]; a NIC each time it is given
  *
  * A network that only guests name has the defaults. Names are 1 to 31 of A-Z a-z 0-9 . _ -
  */
@@ -43,6 +43,7 @@ struct config_net {
 	struct net_mac mac; /* as given, else made from the guest's name and the NIC's number */
 	bool isolated;
 	uint64_t rate; /* bytes in a second; 0: no limit */
+	unsigned rom;  /* index into the tree's entries: a boot program, or CONFIG_NO_ENTRY */
 };
 
 enum config_uplink { CONFIG_UPLINK_NONE, CONFIG_UPLINK_PCI, CONFIG_UPLINK_MAC };

@@ -186,7 +186,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 
 static void note_unclaimed(const struct vcpu *vcpu, const struct vm_exit_io *io)
 {
-	if (vcpu->vm->pio.unclaimed <= UNCLAIMED_LOG_MAX) {
+	if (vcpu->vm->pio.unclaimed.total <= UNCLAIMED_LOG_MAX) {
 		log_debug("%s: port 0x%x size %u: no device, %s", vcpu->vm->name, io->port,
 			  io->size, io->in ? "reads all-ones" : "write dropped");
 	}

@@ -40,7 +40,7 @@ static bool is_lapic(gpa_t addr)
 
 static void note_unclaimed(const struct vcpu *vcpu, gpa_t addr, const char *what)
 {
-	if (vcpu->vm->mmio.unclaimed <= UNCLAIMED_LOG_MAX) {
+	if (vcpu->vm->mmio.unclaimed.total <= UNCLAIMED_LOG_MAX) {
 		log_debug("%s: address 0x%lx: no device, %s", vcpu->vm->name, addr.v, what);
 	}
 }

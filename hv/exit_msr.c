@@ -93,7 +93,8 @@ static void note_unknown(struct vcpu *vcpu, uint32_t index, const char *how)
 {
 	struct guest *g = guest_of(vcpu->vm);
 
-	if (g->unknown_msrs++ < UNKNOWN_LOG_MAX) {
+	missed_note(&g->unknown_msrs, index);
+	if (g->unknown_msrs.total <= UNKNOWN_LOG_MAX) {
 		log_debug("%s: %s of MSR 0x%x: #GP", vcpu->vm->name, how, index);
 	}
 }

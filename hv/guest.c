@@ -262,6 +262,20 @@ static bool wants_restart(struct guest *g, enum guest_end end)
 	return again;
 }
 
+/* Its vCPUs are held. */
+static void note_past(struct guest *g)
+{
+	if (g->state != GUEST_RUNNING && g->state != GUEST_PAUSED) {
+		return;
+	}
+	g->past = (struct guest_past){.ticks = clock_now() - g->started_ticks};
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+			g->past.exits[k] += g->vm.vcpus[i]->exits_by_kind[k];
+		}
+	}
+}
+
 void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 {
 	if (g->state == GUEST_STOPPING && end == GUEST_END_REQUEST) {
@@ -273,6 +287,7 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason)
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		run_hold(&g->tasks[i]);
 	}
+	note_past(g);
 	g->start_again = wants_restart(g, end);
 	g->state = GUEST_STOPPING;
 	g->phase = GUEST_PHASE_CREATE;
@@ -399,16 +414,32 @@ void guest_reset(struct guest *g, const char *reason)
 
 /* --- pausing --- */
 
-enum hv_status guest_pause(struct guest *g)
+void guest_freeze(struct guest *g)
 {
-	if (g->state != GUEST_RUNNING) {
-		return HV_E_BUSY;
-	}
 	g->state = GUEST_PAUSED;
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
 		run_hold(&g->tasks[i]);
 	}
 	vtime_pause(&g->vm.time);
+}
+
+void guest_thaw(struct guest *g)
+{
+	vtime_resume(&g->vm.time);
+	g->state = GUEST_RUNNING;
+	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
+		guest_apply_tsc(g, g->vm.vcpus[i]);
+		pv_resumed(g->vm.vcpus[i]);
+		run_release(&g->tasks[i]);
+	}
+}
+
+enum hv_status guest_pause(struct guest *g)
+{
+	if (g->state != GUEST_RUNNING) {
+		return HV_E_BUSY;
+	}
+	guest_freeze(g);
 	log_event("guest %s: paused", g->vm.name);
 	return HV_OK;
 }
@@ -416,17 +447,11 @@ enum hv_status guest_pause(struct guest *g)
 enum hv_status guest_resume(struct guest *g)
 {
 	/* One that has asked to end must not enter again; it is stopped in a moment. */
-	if (g->state != GUEST_PAUSED || g->wants_end) {
+	if (g->state != GUEST_PAUSED || g->wants_end || g->reload.active) {
 		return HV_E_BUSY;
 	}
-	vtime_resume(&g->vm.time);
-	g->state = GUEST_RUNNING;
 	log_event("guest %s: resumed", g->vm.name);
-	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		guest_apply_tsc(g, g->vm.vcpus[i]);
-		pv_resumed(g->vm.vcpus[i]);
-		run_release(&g->tasks[i]);
-	}
+	guest_thaw(g);
 	return HV_OK;
 }
 
@@ -478,6 +503,7 @@ struct guest *guest_add(const struct guest_config *config, struct guest_file ker
 	console_guest_init(&g->console, g->vm.name);
 	work_init(&g->work, guest_step);
 	guest_memory_init(g);
+	guest_reload_init(g);
 	guests[guests_count++] = g;
 	return g;
 }

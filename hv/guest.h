@@ -25,6 +25,7 @@
 #include "hv/event.h"
 #include "hv/guest_disks.h"
 #include "hv/guest_keys.h"
+#include "hv/guest_reload.h"
 #include "hv/msr_policy.h"
 #include "hv/run.h"
 #include "hv/work.h"
@@ -80,6 +81,12 @@ struct guest_memory {
 	uint64_t ticket;     /* of run_flush_begin, while flushing */
 };
 
+/* What a whole run took, from the first instruction to the end. */
+struct guest_past {
+	uint64_t ticks; /* host; 0: it has not run yet */
+	uint64_t exits[VM_EXIT_KIND_COUNT];
+};
+
 struct guest {
 	struct vm vm;
 	const struct guest_config *config;
@@ -90,6 +97,7 @@ struct guest {
 	struct guest_file modules[CONFIG_MODULES_MAX]; /* config->module_count of them */
 	struct guest_file bios, uefi_code, uefi_vars, vgabios, linuxboot;
 	enum config_firmware firmware_kind;		 /* from guest_firmware_choose on */
+	struct guest_file nic_roms[CONFIG_NETS_MAX];	 /* likewise, of NICs that have one */
 	struct guest_file disk_images[CONFIG_DISKS_MAX]; /* of those disks that are images */
 	/* config->disk_count of them, from guest_disks_open on. */
 	struct guest_disk *disks[CONFIG_DISKS_MAX];
@@ -114,6 +122,7 @@ struct guest {
 	struct firmware *firmware;	/* if guest_has_firmware, while it has a board; else NULL */
 	struct virtio_balloon *balloon; /* if config->balloon, while it has a board; else NULL */
 	struct guest_memory memory;
+	struct guest_reload reload;
 	struct virtio_console *virtio_console; /* if config->virtio_console, while it has a VM */
 	struct vga *vga;		       /* if config->vga, while it has a board; else NULL */
 	struct guest_nic *nics[CONFIG_NETS_MAX]; /* config->net_count of them while it has a VM */
@@ -137,7 +146,8 @@ struct guest {
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
 	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
-	_Atomic uint64_t unknown_msrs; /* accesses that raised #GP */
+	struct guest_past past;	    /* of its last run, once that is over */
+	struct missed unknown_msrs; /* accesses that raised #GP */
 };
 
 static inline struct guest *guest_of(struct vm *vm)
@@ -174,9 +184,12 @@ void guest_stop(struct guest *g, enum guest_end end, const char *reason);
 bool guest_end(struct guest *g, enum guest_end end, const char *reason);
 /* Stops those for which guest_end was called, and frees what others have given back. */
 void guest_end_wanted(void);
-/* HV_E_BUSY when not running, or not paused. */
+/* HV_E_BUSY when not running, or not paused (while its devices are reloaded it is neither). */
 enum hv_status guest_pause(struct guest *g) HV_MUST_CHECK;
 enum hv_status guest_resume(struct guest *g) HV_MUST_CHECK;
+/* What they do, without a word: it is running, or paused and has not asked to end. */
+void guest_freeze(struct guest *g);
+void guest_thaw(struct guest *g);
 /* Starts it again from the beginning, whatever state it is in, unless it is refused. */
 void guest_reset(struct guest *g, const char *reason);
 

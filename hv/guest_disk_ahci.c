@@ -126,6 +126,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		m->disks[i]->model = &m->hba.pci;
 	}
 	board_add_pci(g->board, &m->hba.pci, &owner);
+	saved_add(&g->vm.saved, &m->hba.saved, m->hba.pci.devfn);
 	return HV_OK;
 }
 

@@ -167,10 +167,7 @@ static enum hv_status init(struct guest *g, struct ide_model *m)
 		config.irqs[i] = board_isa_irq(g->board, wires[i].irq);
 		config.buffers[i] = m->buffers[i];
 	}
-	if (status == HV_OK) {
-		status = ide_init(&m->ide, &config);
-	}
-	return status == HV_OK ? put_on_bus(g, &m->ide) : status;
+	return status == HV_OK ? ide_init(&m->ide, &config) : status;
 }
 
 /* All of the guest's disks on this bus with the first of them. */
@@ -199,7 +196,8 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		}
 	}
 	board_add_pci(g->board, &m->ide.pci, &owner);
-	return HV_OK;
+	saved_add(&g->vm.saved, &m->ide.saved, m->ide.pci.devfn);
+	return put_on_bus(g, &m->ide); /* the board frees it from now on */
 }
 
 static bool is_idle(struct pci_device *pci)

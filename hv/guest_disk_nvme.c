@@ -91,6 +91,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 	}
 	d->model = &m->ctl.pci;
 	board_add_pci(g->board, d->model, &owner);
+	saved_add(&g->vm.saved, &m->ctl.saved, d->model->devfn);
 	return HV_OK;
 }
 

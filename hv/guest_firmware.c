@@ -8,13 +8,14 @@
 #include "hv/base/bits.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
-#include "hv/blk/esp.h"
+#include "hv/blk/boot_kind.h"
 #include "hv/config_firmware.h"
+#include "hv/guest_net.h"
 #include "hv/guest_varstore.h"
 #include "mm/pool.h"
 
 #define ROM_PARTS_MAX 2u
-/* How long the first disk may take to show a block, at the start of the machine. */
+/* How long a disk may take to show a block, at the start of the machine. */
 #define READ_LIMIT_NS 10000000000ull
 
 /* ---- which ---- */
@@ -44,54 +45,71 @@ static enum hv_status read_blocks(void *ctx, uint64_t block, uint32_t count, voi
 	return blk_sync(p->dev, &p->request, READ_LIMIT_NS);
 }
 
-/* Whether the first disk has an EFI system partition. */
-static bool boots_by_uefi(struct guest *g)
+static enum boot_kind kind_of(struct probe *p, struct guest_disk *disk, void *scratch)
+{
+	const struct gpt_source source = {
+		.read = read_blocks,
+		.ctx = p,
+		.blocks =
+			disk->partition.dev.sectors / (disk->partition.dev.block_size / BLK_SECTOR),
+		.block_size = disk->partition.dev.block_size,
+	};
+
+	p->dev = &disk->partition.dev;
+	return boot_kind_of(&source, scratch, &p->table);
+}
+
+/* Of the first disk that anything can be booted from; `*index` is its number, or 0 where there is
+ * none. */
+static enum boot_kind find_kind(struct guest *g, unsigned *index)
 {
 	struct probe *p = pool_alloc(sizeof(*p));
 	void *scratch = pool_pages(0);
-	struct gpt_source source = {.read = read_blocks, .ctx = p};
-	bool found = false;
+	enum boot_kind kind = BOOT_NOTHING;
 
-	if (p != NULL && scratch != NULL) {
-		p->dev = &g->disks[0]->partition.dev;
-		source.block_size = p->dev->block_size;
-		source.blocks = p->dev->sectors / (p->dev->block_size / BLK_SECTOR);
-		found = esp_found(&source, scratch, &p->table);
+	*index = 0;
+	for (unsigned i = 0;
+	     p != NULL && scratch != NULL && kind == BOOT_NOTHING && i < g->config->disk_count;
+	     i++) {
+		kind = kind_of(p, g->disks[i], scratch);
+		*index = kind != BOOT_NOTHING ? i : 0;
 	}
 	/* One that it still has is lost with its memory. */
 	if (p != NULL && scratch != NULL && p->request.done != NULL) {
-		return false;
+		return kind;
 	}
 	pool_free(p, sizeof(*p));
 	if (scratch != NULL) {
 		pool_pages_free(scratch, 0);
 	}
-	return found;
+	return kind;
 }
 
-static bool refuse(struct guest *g, const char *kind, const char *path)
+static bool refuse(struct guest *g, unsigned disk, const char *kind, const char *path)
 {
 	fmt_snprintf(g->reason, sizeof(g->reason),
-		     "its first disk boots by %s, and there is no %s below \\bulkhead", kind, path);
+		     "disk %u boots by %s, and there is no %s below \\bulkhead", disk, kind, path);
 	g->refused = true;
 	return false;
 }
 
 bool guest_firmware_choose(struct guest *g)
 {
+	unsigned disk;
+
 	if (g->config->firmware != CONFIG_FIRMWARE_AUTO) {
 		g->firmware_kind = g->config->firmware;
 		return true;
 	}
-	if (!boots_by_uefi(g)) {
+	if (find_kind(g, &disk) != BOOT_UEFI) {
 		g->firmware_kind = CONFIG_FIRMWARE_IS_BIOS;
-		return g->bios.size != 0 || refuse(g, "BIOS", CONFIG_FIRMWARE_BIOS);
+		return g->bios.size != 0 || refuse(g, disk, "BIOS", CONFIG_FIRMWARE_BIOS);
 	}
 	g->firmware_kind = CONFIG_FIRMWARE_IS_UEFI;
 	if (g->uefi_code.size == 0) {
-		return refuse(g, "UEFI", CONFIG_FIRMWARE_CODE);
+		return refuse(g, disk, "UEFI", CONFIG_FIRMWARE_CODE);
 	}
-	return g->uefi_vars.size != 0 || refuse(g, "UEFI", CONFIG_FIRMWARE_VARS);
+	return g->uefi_vars.size != 0 || refuse(g, disk, "UEFI", CONFIG_FIRMWARE_VARS);
 }
 
 /* ---- memory ---- */
@@ -174,17 +192,37 @@ static void describe_cpu(struct guest *g, struct firmware_config *c)
 	c->physical_bits = sizes.eax & 0xff;
 }
 
-static void describe_boot(struct guest *g, struct firmware_config *c)
+static void describe_disks(struct guest *g, struct firmware_config *c)
 {
-	static_assert(CONFIG_DISKS_MAX + 1 <= FIRMWARE_BOOT_MAX, "each disk has its place");
-	if (g->linuxboot.size != 0) {
-		(void)str_copy(c->boot[c->boot_count++], sizeof(c->boot[0]),
-			       span_of(FIRMWARE_LINUXBOOT_PATH));
-	}
 	for (unsigned i = 0; i < g->config->disk_count; i++) {
 		if (guest_disks_boot_path(g, i, c->boot[c->boot_count], sizeof(c->boot[0]))) {
 			c->boot_count++;
 		}
+	}
+}
+
+static void describe_nics(struct guest *g, struct firmware_config *c)
+{
+	for (unsigned i = 0; i < g->config->net_count; i++) {
+		guest_net_boot_path(g, i, c->boot[c->boot_count++], sizeof(c->boot[0]));
+	}
+}
+
+static void describe_boot(struct guest *g, struct firmware_config *c)
+{
+	static void (*const describe[])(struct guest * g, struct firmware_config * c) = {
+		[CONFIG_BOOT_DISK] = describe_disks,
+		[CONFIG_BOOT_NET] = describe_nics,
+	};
+
+	static_assert(1 + CONFIG_DISKS_MAX + CONFIG_NETS_MAX <= FIRMWARE_BOOT_MAX,
+		      "each has its place");
+	if (g->linuxboot.size != 0) {
+		(void)str_copy(c->boot[c->boot_count++], sizeof(c->boot[0]),
+			       span_of(FIRMWARE_LINUXBOOT_PATH));
+	}
+	for (unsigned i = 0; i < g->config->boot_count; i++) {
+		describe[g->config->boot[i]](g, c);
 	}
 }
 
@@ -228,13 +266,16 @@ enum hv_status guest_firmware_create(struct guest *g)
 	if (status == HV_OK) {
 		status = bus_register(&g->vm.pio, FW_CFG_PORT, FW_CFG_PORTS, &f->cfg.dev);
 	}
-	if (status == HV_OK) {
+	/* Each character is an exit, and SeaBIOS has thousands for whoever answers there. */
+	if (status == HV_OK && log_shows(LOG_DEBUG)) {
 		status = bus_register(&g->vm.pio, DEBUG_PORT, 1, &f->debug.dev);
 	}
 	if (status == HV_OK && g->firmware_kind == CONFIG_FIRMWARE_IS_UEFI) {
 		status = guest_varstore_attach(g, LAYOUT_4G - g->uefi_code.size -
 							  g->varstore->file.size);
 	}
+	saved_add(&g->vm.saved, &f->cfg.saved, 0);
+	saved_add(&g->vm.saved, &f->debug.saved, 0);
 	g->firmware_loaded = 0;
 	return status;
 }

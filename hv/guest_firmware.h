@@ -25,7 +25,7 @@ static inline bool guest_has_hpet(const struct guest *g)
 }
 
 /*
- * Decides by the first disk where the configuration leaves it open; once, when the disks are open
+ * Decides by the first disk that boots where the configuration leaves it open; once, when the disks are open
  * (hv/guest_disks.h). False: the firmware that it takes is not on the stick, and g->reason says so;
  * the guest must not start.
  */

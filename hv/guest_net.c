@@ -11,6 +11,31 @@ static void release(struct guest_nic *nic)
 	pool_free(nic, sizeof(*nic));
 }
 
+/* --- boot programs --- */
+
+static struct pci_rom rom_of(const struct guest_file *file)
+{
+	return (struct pci_rom){file->data, file->size};
+}
+
+const char *guest_net_rom_problem(enum config_nic model, const struct guest_file *rom)
+{
+	static const struct pci_rom_card cards[CONFIG_NIC_COUNT] = {
+		[CONFIG_NIC_VIRTIO] = {VIRTIO_VENDOR, VIRTIO_DEVICE_BASE + VIRTIO_TYPE_NET},
+		[CONFIG_NIC_E1000] = {E1000_VENDOR, E1000_DEVICE_82540EM},
+		[CONFIG_NIC_E1000E] = {E1000_VENDOR, E1000_DEVICE_82574L},
+	};
+	const struct pci_rom bytes = rom_of(rom);
+
+	return rom->size == 0 ? NULL : pci_rom_problem(&bytes, &cards[model]);
+}
+
+void guest_net_boot_path(const struct guest *g, unsigned index, char *out, size_t cap)
+{
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/ethernet@%x/ethernet-phy@0",
+			   g->nics[index]->pci->devfn / 8);
+}
+
 /* --- virtio --- */
 
 static struct guest_nic *of_virtio(struct pci_device *d)
@@ -37,7 +62,8 @@ static enum hv_status put_virtio(struct guest_nic *nic, const struct config_net 
 {
 	static const struct board_pci_owner owner = {stop_virtio, release_virtio};
 	struct guest *g = nic->guest;
-	struct virtio_pci_wiring wiring = {.vm = &g->vm, .guest = g->vm.name};
+	struct virtio_pci_wiring wiring = {
+		.vm = &g->vm, .guest = g->vm.name, .place.rom = rom_of(&g->nic_roms[nic->index])};
 	const struct virtio_net_config cfg = {
 		.mac = c->mac,
 		.mac_fixed = !network->cfg.any_mac,
@@ -51,8 +77,10 @@ static enum hv_status put_virtio(struct guest_nic *nic, const struct config_net 
 	}
 	if (status == HV_OK) {
 		nic->port = &nic->virtio.port;
+		nic->pci = &nic->virtio.virtio.pci;
 		nic->tx_malformed = &nic->virtio.tx_malformed;
 		board_add_pci(g->board, &nic->virtio.virtio.pci, &owner);
+		saved_add(&g->vm.saved, &nic->virtio.saved, nic->pci->devfn);
 	}
 	return status;
 }
@@ -88,6 +116,7 @@ static enum hv_status put_e1000(struct guest_nic *nic, const struct config_net *
 		.vm = &g->vm,
 		.work = &g->vm.work,
 		.time = &g->vm.time,
+		.place.rom = rom_of(&g->nic_roms[nic->index]),
 	};
 	enum hv_status status = board_place_pci(g->board, &cfg.place);
 
@@ -96,8 +125,10 @@ static enum hv_status put_e1000(struct guest_nic *nic, const struct config_net *
 	}
 	if (status == HV_OK) {
 		nic->port = &nic->e1000.port;
+		nic->pci = &nic->e1000.pci;
 		nic->tx_malformed = &nic->e1000.tx_malformed;
 		board_add_pci(g->board, &nic->e1000.pci, &owner);
+		saved_add(&g->vm.saved, &nic->e1000.saved, nic->pci->devfn);
 	}
 	return status;
 }

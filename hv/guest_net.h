@@ -16,6 +16,7 @@ struct guest_nic {
 	};
 	/* Of either: const once it is on the board. */
 	struct net_port *port;
+	const struct pci_device *pci;
 	const _Atomic uint64_t *tx_malformed;
 	struct guest *guest;
 	unsigned index;			/* among the guest's NICs */
@@ -28,3 +29,10 @@ struct guest_nic {
  * network_connect.
  */
 enum hv_status guest_net_create(struct guest *g) HV_MUST_CHECK;
+/*
+ * What is wrong with a ROM for a NIC of this model, as the end of a sentence; NULL: nothing, or
+ * there is none.
+ */
+const char *guest_net_rom_problem(enum config_nic model, const struct guest_file *rom);
+/* NIC `index`, which is on the board, as fw_cfg's boot order has it. */
+void guest_net_boot_path(const struct guest *g, unsigned index, char *out, size_t cap);

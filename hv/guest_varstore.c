@@ -176,6 +176,7 @@ enum hv_status guest_varstore_attach(struct guest *g, uint64_t base)
 
 	v->base = base;
 	pflash_init(&v->flash, &config);
+	saved_add(&g->vm.saved, &v->flash.saved, 0);
 	/* The template, if the partition is blank; or what a failing disk has left to be written.
 	 */
 	varstore_sync(&v->store);

@@ -88,6 +88,7 @@ enum hv_status guest_vga_create(struct guest *g)
 	/* It may be the one in front, started again: its picture comes back. */
 	run_chore(RUN_CHORE_INPUT);
 	status = vga_init(g->vga, &cfg);
+	saved_add(&g->vm.saved, &g->vga->saved, LAYOUT_DEVFN_VGA);
 	return status == HV_OK ? put_on_buses(g) : status;
 }
 

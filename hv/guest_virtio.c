@@ -63,6 +63,7 @@ static enum hv_status create_rng(struct guest *g)
 		return status;
 	}
 	board_add_pci(g->board, &rng->transport.pci, &rng_owner);
+	saved_add(&g->vm.saved, &rng->saved, rng->transport.pci.devfn);
 	return HV_OK;
 }
 
@@ -131,6 +132,7 @@ static enum hv_status create_console(struct guest *g)
 	}
 	g->virtio_console = console;
 	board_add_pci(g->board, &console->transport.pci, &console_owner);
+	saved_add(&g->vm.saved, &console->saved, console->transport.pci.devfn);
 	return HV_OK;
 }
 
@@ -185,6 +187,7 @@ static enum hv_status create_balloon(struct guest *g)
 	}
 	g->balloon = balloon;
 	board_add_pci(g->board, &balloon->transport.pci, &balloon_owner);
+	saved_add(&g->vm.saved, &balloon->saved, balloon->transport.pci.devfn);
 	return HV_OK;
 }
 

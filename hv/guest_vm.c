@@ -22,6 +22,7 @@
 #include "hv/guest_vga.h"
 #include "hv/guest_virtio.h"
 #include "hv/hyperv.h"
+#include "hv/pv.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
 #include "mm/frame.h"
@@ -61,6 +62,21 @@ static void board_wants_startup(void *ctx, unsigned vcpu, uint8_t vector)
 
 	atomic_store(&g->vm.vcpus[vcpu]->startup_vector, vector);
 	guest_request(g, vcpu, VCPU_REQ_STARTUP);
+}
+
+static void board_wants_rest(void *ctx, unsigned vcpu)
+{
+	struct guest *g = ctx;
+	struct vcpu *v = g->vm.vcpus[vcpu];
+
+	v->halted = true;
+	v->resting = true;
+	vcpu_request(v, VCPU_REQ_EVENT);
+}
+
+static void board_wants_rested(void *ctx, unsigned vcpu)
+{
+	guest_request(ctx, vcpu, VCPU_REQ_RESTED);
 }
 
 static void board_wants_suspend(void *ctx)
@@ -144,6 +160,8 @@ static const struct board_ops board_ops = {
 	.nmi = board_wants_nmi,
 	.init = board_wants_init,
 	.startup = board_wants_startup,
+	.rest = board_wants_rest,
+	.rested = board_wants_rested,
 	.suspend = board_wants_suspend,
 	.wake = board_wants_wake,
 	.power_off = board_wants_power_off,
@@ -191,6 +209,7 @@ static enum hv_status create_vcpus(struct guest *g)
 			return HV_E_NO_MEMORY;
 		}
 		g->vm.vcpus[i] = vcpu;
+		pv_add_saved(vcpu);
 		g->vm.vcpu_count = i + 1;
 		run_task_init(&g->tasks[i], vcpu, &g->group, &share.pin);
 	}
@@ -211,6 +230,7 @@ static enum hv_status create_board(struct guest *g)
 		.time = &g->vm.time,
 		.pio = &g->vm.pio,
 		.mmio = &g->vm.mmio,
+		.saved = &g->vm.saved,
 		.vcpu_count = g->vm.vcpu_count,
 		.memory = g->config->memory,
 		.serial = g->config->serial,
@@ -267,6 +287,8 @@ static enum hv_status create_vm(struct guest *g)
 	atomic_store(&vm->suspended, false);
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());
+	saved_set_init(&vm->saved);
+	saved_add(&vm->saved, &vm->time.saved, 0);
 	vtime_pause(&vm->time);
 	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);

@@ -33,6 +33,7 @@ enum hv_status hyperv_create(struct vm *vm, unsigned vcpu_count)
 		synic_init(&h->vps[i]);
 	}
 	vm->hyperv = h;
+	hyperv_add_saved(h);
 	return HV_OK;
 }
 

@@ -10,6 +10,7 @@
  *	hyperv_time.c       the reference counter and its page
  *	synic.c, stimer.c   messages, events and timers of a virtual processor
  *	hyperv_ports.c      who receives what guests post and signal
+ *	hyperv_saved.c      all of its state as bytes
  *	hyperv_hypercall.c  decoding of hypercalls; hyperv_calls.c what they do
  *
  * Source: "Hypervisor Top Level Functional Specification" (TLFS), "Requirements for Implementing

@@ -48,6 +48,7 @@ struct hyperv_vp {
 	struct vtimer sweep; /* looks after automatic EOIs; armed under `lock` */
 	struct stimer timers[HV_STIMER_COUNT];
 	_Atomic uint32_t fired; /* timers that went off, one bit each, and HYPERV_FIRED_SWEEP */
+	struct saved_device saved;
 };
 
 /* Who receives what a guest posts to, or signals on, a connection. */
@@ -86,9 +87,61 @@ struct hyperv {
 	unsigned crash_count; /* told so far; under `lock` */
 	struct spinlock ports_lock;
 	struct hyperv_port ports[HYPERV_PORTS];
+	struct saved_device saved;
 	unsigned vp_count;
 	struct hyperv_vp vps[]; /* vp_count of them */
 };
+
+/* --- as it is saved --- */
+
+#define HYPERV_SAVED_VERSION 1u
+
+struct stimer_saved {
+	uint64_t config;
+	uint64_t count;
+	uint64_t due;
+	uint64_t expired;
+	uint64_t deadline; /* guest ticks */
+	uint8_t message_waits;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct stimer_saved) == 48, "no padding");
+
+struct hyperv_vp_saved {
+	uint64_t assist;
+	uint64_t scontrol, siefp, simp;
+	uint64_t sint[HV_SINT_COUNT];
+	uint64_t sweep; /* guest ticks */
+	struct stimer_saved timers[HV_STIMER_COUNT];
+	uint32_t fired;
+	uint32_t zero;
+};
+_Static_assert(sizeof(struct hyperv_vp_saved) == 368, "no padding");
+
+/* All 0: there is none. */
+struct hyperv_port_saved {
+	uint32_t connection;
+	uint16_t flag;
+	uint8_t kind;
+	uint8_t vp;
+	uint8_t sint;
+	uint8_t waits;
+	uint8_t zero[6];
+	struct hv_message message; /* while it waits */
+};
+_Static_assert(sizeof(struct hyperv_port_saved) == 16 + sizeof(struct hv_message), "no padding");
+
+struct hyperv_saved {
+	uint64_t os_id;
+	uint64_t hypercall;
+	uint64_t crash[MSR_HV_CRASH_P4 - MSR_HV_CRASH_P0 + 1];
+	uint64_t reference_tsc;
+	uint32_t sequence;
+	uint8_t code_before[HYPERV_CODE_BYTES];
+	struct hyperv_port_saved ports[HYPERV_PORTS];
+};
+_Static_assert(sizeof(struct hyperv_saved) == 72 + HYPERV_PORTS * sizeof(struct hyperv_port_saved),
+	       "no padding");
 
 static inline uint64_t hyperv_hypercall_msr(const struct hyperv *h)
 {
@@ -104,6 +157,11 @@ static inline struct lapic *hyperv_lapic(const struct hyperv_vp *vp)
 {
 	return board_lapic(guest_of(vp->vm)->board, vp->index);
 }
+
+/* --- hyperv_saved.c --- */
+
+/* At its creation. */
+void hyperv_add_saved(struct hyperv *h);
 
 /* --- hyperv_time.c --- */
 

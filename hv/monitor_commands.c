@@ -140,6 +140,15 @@ static void cmd_resume(struct span args)
 	}
 }
 
+static void cmd_reload(struct span args)
+{
+	struct guest *g = monitor_guest(&args);
+
+	if (g != NULL) {
+		say_state(g, guest_reload(g), "reload the devices of");
+	}
+}
+
 static void cmd_console(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
@@ -248,6 +257,7 @@ static const struct monitor_command commands[] = {
 	{"reset", "NAME", "start a guest again from the beginning", cmd_reset},
 	{"pause", "NAME", "let a guest and its time stand still", cmd_pause},
 	{"resume", "NAME", "let a paused guest go on", cmd_resume},
+	{"reload", "NAME", "diagnostic: save, reset and load all devices of a guest", cmd_reload},
 	{"console", "NAME", "show a guest's console and screen, and type into it", cmd_console},
 	{"send", "NAME TEXT", "type a line into a guest's console", cmd_send},
 	{"keys", "NAME KEY ...", "press keys of a guest's keyboard, as ctrl-alt-del", monitor_keys},

@@ -241,6 +241,37 @@ static void stats_group(const struct guest *g)
 	monitor_print("yields_to_sibling %lu\n", info.yield_sibling_count);
 }
 
+/* How often in all, and at each of the first places. */
+static void stats_missed(const char *key, const struct missed *m)
+{
+	uint64_t place;
+	uint64_t count;
+
+	monitor_print("%s %lu\n", key, atomic_load(&m->total));
+	for (unsigned i = 0; (count = missed_at(m, i, &place)) != 0; i++) {
+		monitor_print("%s.0x%lx %lu\n", key, place, count);
+	}
+}
+
+static void stats_past(const struct guest_past *past)
+{
+	uint64_t sum = 0;
+
+	if (past->ticks == 0) {
+		return;
+	}
+	for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+		sum += past->exits[k];
+	}
+	monitor_print("past.ticks %lu\npast.exits %lu\n", past->ticks, sum);
+	for (unsigned k = 0; k < VM_EXIT_KIND_COUNT; k++) {
+		if (past->exits[k] != 0) {
+			monitor_print("past.exits.%s %lu\n",
+				      vm_exit_kind_name((enum vm_exit_kind)k), past->exits[k]);
+		}
+	}
+}
+
 void monitor_stats(struct span args)
 {
 	struct guest *g = monitor_guest(&args);
@@ -255,6 +286,7 @@ void monitor_stats(struct span args)
 	monitor_print("memory_bytes %lu\n", g->config->memory);
 	stats_share(g);
 	monitor_stats_disks(g);
+	stats_past(&g->past);
 	if (!g->has_space || g->board == NULL) {
 		return;
 	}
@@ -263,9 +295,9 @@ void monitor_stats(struct span args)
 	monitor_print("overhead_bytes %lu\n", guest_overhead_bytes(g));
 	monitor_print("stage2_tables %lu\n", g->vm.gspace.stage2.table_count);
 	monitor_print("guest_time_us %lu\n", vtime_now_ns(&g->vm.time) / 1000);
-	monitor_print("unknown_msrs %lu\n", g->unknown_msrs);
-	monitor_print("unclaimed_ports %lu\n", g->vm.pio.unclaimed);
-	monitor_print("unclaimed_mmio %lu\n", g->vm.mmio.unclaimed);
+	stats_missed("unknown_msrs", &g->unknown_msrs);
+	stats_missed("unclaimed_ports", &g->vm.pio.unclaimed);
+	stats_missed("unclaimed_mmio", &g->vm.mmio.unclaimed);
 	stats_group(g);
 	monitor_stats_nics(g);
 	monitor_stats_balloon(g);

@@ -42,7 +42,7 @@ static void check_firmware(struct report *r)
 		const char *text;
 	} kinds[] = {
 		[CONFIG_FIRMWARE_NONE] = {MISSING, "none; firmware = uefi"},
-		[CONFIG_FIRMWARE_AUTO] = {NOTE, "not chosen yet: its first disk decides"},
+		[CONFIG_FIRMWARE_AUTO] = {NOTE, "not chosen yet: its first disk that boots decides"},
 		[CONFIG_FIRMWARE_IS_BIOS] = {NOTE, "BIOS: for versions up to 10 and Server 2022"},
 		[CONFIG_FIRMWARE_IS_UEFI] = {OK, "UEFI, without Secure Boot and TPM: the setup of "
 						 "11 asks for both"},

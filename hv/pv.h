@@ -142,3 +142,23 @@ static inline void pv_eoi_settle(struct vcpu *vcpu)
 		pv_eoi_end_offer(vcpu);
 	}
 }
+
+/* --- saved state: hv/pv_saved.c --- */
+
+#define PV_SAVED_VERSION 1u
+struct pv_saved {
+	uint64_t wall_clock; /* of the VM, the same in each vCPU's record */
+	uint64_t system_time;
+	uint64_t steal_time;
+	uint64_t eoi;
+	uint8_t poll_control;
+	uint8_t eoi_offered;
+	uint8_t told_preempted;
+	uint8_t unhalt;
+	uint8_t idle;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct pv_saved) == 40, "no padding");
+
+/* At the vCPU's creation. */
+void pv_add_saved(struct vcpu *vcpu);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The run loop of a CPU. */
-#include "hv/run.h"
+#include "hv/run_internal.h"
 
 #include "hv/api/clock.h"
 #include "hv/api/vm.h"
@@ -25,115 +25,17 @@
 #define WAKE_CREDIT_NS 4000000ull
 #define CAP_PERIOD_NS 10000000ull
 #define BALANCE_NS 10000000ull
-/* A timer that is this late has lost its interrupt. */
-#define LATE_NS 500000000ull
 
-/* What a CPU is asked for by others. */
-#define ASK_RESCHED BIT32(0) /* give the CPU back to the scheduler */
-#define ASK_UNLOAD BIT32(1)  /* put away what is loaded, leave the VM's space */
-#define ASK_FLUSH BIT32(2)   /* drop translations */
+struct run_shared run;
 
-struct run_cpu {
-	struct timer_queue timers;
-	struct timer slice;  /* ends the current slice */
-	uint64_t programmed; /* what the host timer is armed for */
-	struct vcpu *loaded; /* whose FPU, debug registers and MSRs this CPU holds */
-	bool attention;
-	_Atomic uint32_t asked;	  /* ASK_* */
-	_Atomic uint64_t flushed; /* the ticket of its last ASK_FLUSH */
-	_Atomic bool open;	  /* runs a guest or sleeps: only an interrupt gets through */
-	_Atomic bool inside;	  /* may be executing the guest's code */
-	_Atomic bool idle;
-	const char *_Atomic last_guest;
-	uint64_t online_since;
-	struct run_stats stats;
-};
-
-static struct {
-	const struct run_ops *ops;
-	struct spinlock lock; /* the scheduler's */
-	struct sched sched;
-	uint64_t slice_ticks;
-	unsigned cpu_count;
-	struct spinlock baton;
-	_Atomic uint32_t chores; /* RUN_CHORE_* */
-	_Atomic unsigned online_count;
-	_Atomic uint64_t flush_ticket; /* the last one given out */
-	struct run_cpu cpus[CPU_MAX];
-} run;
-
-static struct run_cpu *this_cpu(void)
-{
-	return &run.cpus[cpu_this()->index];
-}
-
-/* --- between CPUs --- */
-
-/* Makes CPU `index` look at what it is asked for. */
-static void nudge(unsigned index)
-{
-	if (index != cpu_this()->index && atomic_exchange(&run.cpus[index].open, false)) {
-		this_cpu()->stats.kicks++;
-		run.ops->send_kick(index);
-	}
-}
-
-static void ask(unsigned index, uint32_t what)
-{
-	atomic_fetch_or(&run.cpus[index].asked, what);
-	nudge(index);
-}
+/* --- start --- */
 
 /* The scheduler wants CPU `index` to pick again; under its lock. */
 static void sched_kick(void *ctx, unsigned index)
 {
 	(void)ctx;
-	ask(index, ASK_RESCHED);
+	run_ask(index, ASK_RESCHED);
 }
-
-static void unload(struct run_cpu *cpu)
-{
-	struct vcpu *old = cpu->loaded;
-
-	if (old != NULL) {
-		fpu_save(old);
-		cpu_read_dr03(old->dr);
-		the_backend->vcpu_put(old);
-		cpu->loaded = NULL;
-		atomic_store_explicit(&old->loaded_on, VCPU_NOT_LOADED, memory_order_release);
-	}
-}
-
-static void flush(struct run_cpu *cpu)
-{
-	uint64_t ticket = atomic_load(&run.flush_ticket);
-
-	cpu_write_cr3(cpu_read_cr3());
-	atomic_store(&cpu->flushed, ticket);
-}
-
-/* Does what others ask of this CPU, outside slices. */
-static void serve(struct run_cpu *cpu)
-{
-	uint32_t asked = atomic_fetch_and(&cpu->asked, ASK_RESCHED);
-
-	if ((asked & ASK_UNLOAD) != 0) {
-		unload(cpu);
-		space_switch(space_core());
-	}
-	if ((asked & ASK_FLUSH) != 0) {
-		flush(cpu);
-	}
-}
-
-/* While waiting for another CPU, which may be waiting for this one. */
-static void wait_a_little(void)
-{
-	serve(this_cpu());
-	cpu_relax();
-}
-
-/* --- start --- */
 
 static void slice_over(struct timer *t)
 {
@@ -187,19 +89,9 @@ void run_cpu_init(void)
 	atomic_fetch_add(&run.online_count, 1);
 }
 
-const char *run_last_guest(const struct cpu_local *cpu)
-{
-	return atomic_load_explicit(&run.cpus[cpu->index].last_guest, memory_order_relaxed);
-}
-
 struct timer_queue *run_timers(void)
 {
 	return &this_cpu()->timers;
-}
-
-const struct run_stats *run_stats(unsigned cpu)
-{
-	return &run.cpus[cpu].stats;
 }
 
 bool run_has_cpu(const struct sched_cpumask *set)
@@ -238,7 +130,7 @@ void run_wake(struct run_task *t)
 	if (!atomic_load(&t->sleeping)) {
 		cpu = atomic_load(&t->vcpu->loaded_on);
 		if (cpu != VCPU_NOT_LOADED) {
-			nudge((unsigned)cpu);
+			run_nudge((unsigned)cpu);
 		}
 		return;
 	}
@@ -248,13 +140,6 @@ void run_wake(struct run_task *t)
 		sched_wake(&run.sched, &t->entity, clock_now());
 	}
 	lock_release(&run.lock);
-}
-
-bool run_executes(const struct vcpu *vcpu)
-{
-	int cpu = atomic_load(&vcpu->loaded_on);
-
-	return cpu != VCPU_NOT_LOADED && atomic_load(&run.cpus[cpu].inside);
 }
 
 /*
@@ -277,7 +162,7 @@ static bool go_to_sleep(struct run_task *t)
 	return asleep;
 }
 
-static void block(struct run_task *t)
+void run_block(struct run_task *t)
 {
 	lock_acquire(&run.lock);
 	t->held = true;
@@ -288,52 +173,7 @@ static void block(struct run_task *t)
 
 void run_hold_self(struct run_task *t)
 {
-	block(t);
-}
-
-/*
- * Whether a CPU still has the task as the one it picked last. This one does chores: it executes
- * nothing any more, and need not pick again for the scheduler to know.
- */
-static bool is_current(struct run_task *t)
-{
-	unsigned here = cpu_this()->index;
-	bool current;
-
-	lock_acquire(&run.lock);
-	if (t->entity.on == here) {
-		sched_leave(&run.sched, here, clock_now());
-	}
-	current = sched_entity_busy(&t->entity);
-	lock_release(&run.lock);
-	return current;
-}
-
-/* Until the vCPU's state is in no other CPU. */
-static void fetch_state(struct vcpu *vcpu)
-{
-	int here = (int)cpu_this()->index;
-	int cpu = atomic_load_explicit(&vcpu->loaded_on, memory_order_acquire);
-
-	if (cpu == VCPU_NOT_LOADED || cpu == here) {
-		return;
-	}
-	ask((unsigned)cpu, ASK_UNLOAD);
-	while (atomic_load_explicit(&vcpu->loaded_on, memory_order_acquire) == cpu) {
-		wait_a_little();
-	}
-}
-
-void run_hold(struct run_task *t)
-{
-	block(t);
-	while (is_current(t)) {
-		wait_a_little();
-	}
-	fetch_state(t->vcpu);
-	if (this_cpu()->loaded == t->vcpu) {
-		unload(this_cpu());
-	}
+	run_block(t);
 }
 
 void run_release(struct run_task *t)
@@ -343,37 +183,6 @@ void run_release(struct run_task *t)
 	t->held = false;
 	lock_release(&run.lock);
 	run_wake(t);
-}
-
-void run_forget(struct vm *vm)
-{
-	struct run_cpu *cpu = this_cpu();
-
-	if (cpu->loaded != NULL && cpu->loaded->vm == vm) {
-		unload(cpu);
-	}
-	if (space_current() == &vm->gspace.host) {
-		space_switch(space_core());
-	}
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		if (space_is_current_on(&vm->gspace.host, i)) {
-			ask(i, ASK_UNLOAD);
-		}
-	}
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		while (space_is_current_on(&vm->gspace.host, i)) {
-			wait_a_little();
-		}
-	}
-}
-
-void run_settle_timers(void)
-{
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		if (i != cpu_this()->index) {
-			timer_queue_settle(&run.cpus[i].timers);
-		}
-	}
 }
 
 void run_group_set(struct sched_group *g, unsigned weight, unsigned cap)
@@ -413,136 +222,6 @@ uint64_t run_wait_ticks(const struct run_task *t)
 	return t->entity.wait_ticks;
 }
 
-/* Whether CPU `index` should have come out of its guest, or out of its sleep, long ago. */
-static bool is_late(unsigned index, uint64_t now)
-{
-	const struct run_cpu *cpu = &run.cpus[index];
-	uint64_t phase = atomic_load_explicit(&percpu_get(index)->phase, memory_order_relaxed) &
-			 WATCHDOG_PHASE_MASK;
-	uint64_t next = timer_queue_next(&cpu->timers);
-	bool overdue = next < now && now - next > clock_ns_to_ticks(LATE_NS);
-
-	return (phase == WATCHDOG_GUEST || phase == WATCHDOG_IDLE) &&
-	       (overdue || !atomic_load(&cpu->open));
-}
-
-void run_wake_late(uint64_t now)
-{
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		if (i != cpu_this()->index && is_late(i, now)) {
-			run.ops->send_kick(i);
-		}
-	}
-}
-
-void run_flush_cpus(void)
-{
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		if (i != cpu_this()->index) {
-			ask(i, ASK_FLUSH);
-		}
-	}
-}
-
-uint64_t run_flush_begin(void)
-{
-	return atomic_fetch_add(&run.flush_ticket, 1) + 1;
-}
-
-bool run_flush_done(const struct space *s, uint64_t ticket)
-{
-	bool done = true;
-
-	for (unsigned i = 0; i < run.cpu_count; i++) {
-		if (atomic_load(&run.cpus[i].flushed) < ticket && space_is_current_on(s, i)) {
-			ask(i, ASK_FLUSH);
-			done = false;
-		}
-	}
-	return done;
-}
-
-/* --- for people --- */
-
-static enum run_state state_of(const struct run_task *t)
-{
-	const struct sched_entity *e = &t->entity;
-
-	if (t->held) {
-		return RUN_HELD;
-	}
-	if (e->state == SCHED_QUEUED) {
-		return e->parked ? RUN_CAPPED : RUN_READY;
-	}
-	return e->state == SCHED_RUNNING ? RUN_RUNNING : RUN_BLOCKED;
-}
-
-void run_task_info(struct run_task *t, struct run_task_info *out)
-{
-	const struct sched_entity *e = &t->entity;
-
-	lock_acquire(&run.lock);
-	sched_account(&run.sched, &t->entity, clock_now());
-	*out = (struct run_task_info){
-		.state = state_of(t),
-		.cpu = e->cpu,
-		.run_ticks = e->run_ticks,
-		.wait_ticks = e->wait_ticks,
-		.wake_count = e->wake_count,
-		.wake_ticks = e->wake_ticks_total,
-		.wake_ticks_max = e->wake_ticks_max,
-		.switch_count = e->switch_count,
-		.migration_count = e->migration_count,
-	};
-	lock_release(&run.lock);
-}
-
-uint64_t run_take_wake_peak(struct run_task *t)
-{
-	uint64_t peak;
-
-	lock_acquire(&run.lock);
-	peak = t->wake_peak;
-	t->wake_peak = 0;
-	lock_release(&run.lock);
-	return peak;
-}
-
-void run_group_info(const struct sched_group *g, struct run_group_info *out)
-{
-	lock_acquire(&run.lock);
-	*out = (struct run_group_info){
-		.throttle_count = g->throttle_count,
-		.yield_count = g->yield_count,
-		.yield_sibling_count = g->yield_sibling_count,
-	};
-	lock_release(&run.lock);
-}
-
-void run_cpu_info(unsigned index, struct run_cpu_info *out)
-{
-	const struct run_cpu *cpu = &run.cpus[index];
-	struct sched_entity *current;
-	uint64_t now;
-
-	lock_acquire(&run.lock);
-	now = clock_now();
-	current = run.sched.cpus[index].current;
-	*out = (struct run_cpu_info){
-		.online = sched_cpumask_has(&run.sched.online, index),
-		.busy_ticks = sched_cpu_load(&run.sched, index, now).busy_ticks,
-		.switch_count = cpu->stats.switches,
-		.kick_count = cpu->stats.kicks,
-	};
-	if (out->online) {
-		out->up_ticks = now - cpu->online_since;
-	}
-	if (current != NULL) {
-		out->current = container_of(current, struct run_task, entity)->vcpu;
-	}
-	lock_release(&run.lock);
-}
-
 /* --- chores --- */
 
 void run_chore(unsigned chores)
@@ -569,7 +248,7 @@ static void wake_idle_cpu(void)
 {
 	for (unsigned i = 0; i < run.cpu_count; i++) {
 		if (atomic_load_explicit(&run.cpus[i].idle, memory_order_relaxed)) {
-			nudge(i);
+			run_nudge(i);
 			return;
 		}
 	}
@@ -601,7 +280,7 @@ static void conduct(struct run_cpu *cpu)
 			return;
 		}
 		/* Nobody has to wait for this CPU to put its last vCPU away. */
-		unload(cpu);
+		run_unload(cpu);
 		do_chores(atomic_exchange(&run.chores, 0));
 		lock_release(&run.baton);
 		/* Who asks for a chore and finds the baton taken goes on: it must be seen here. */
@@ -624,7 +303,7 @@ static void enter_space(struct run_cpu *cpu, struct space *s)
 	space_switch(s);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&run.flush_ticket) != atomic_load(&cpu->flushed)) {
-		flush(cpu);
+		run_flush(cpu);
 	}
 }
 
@@ -633,8 +312,8 @@ static void load(struct run_cpu *cpu, struct vcpu *vcpu)
 	unsigned index = cpu_this()->index;
 
 	if (cpu->loaded != vcpu) {
-		unload(cpu);
-		fetch_state(vcpu);
+		run_unload(cpu);
+		run_fetch_state(vcpu);
 		enter_space(cpu, &vcpu->vm->gspace.host);
 		cpu->stats.switches++;
 		the_backend->vcpu_load(vcpu, index);
@@ -694,11 +373,13 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 	exit_sync_tpr_from_hw(vcpu);
 	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source) || pv_idle_over(vcpu)) {
 		vcpu->halted = false;
+		vcpu->resting = false;
 		pv_end_idle(vcpu);
 		atomic_store(&vcpu->stranded, false);
 		return false;
 	}
-	if (!vcpu->pv.idle && (the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
+	if (!vcpu->pv.idle && !vcpu->resting &&
+	    (the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) == 0) {
 		exit_strand(vcpu);
 	}
 	return true;
@@ -722,6 +403,15 @@ static void do_device_work(struct vcpu *vcpu)
 	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT);
 	if (more) {
 		atomic_fetch_or(&vcpu->requests, VCPU_REQ_DEVICE);
+	}
+}
+
+/* An interrupt may have ended the rest before, and the guest be in a HLT of its own. */
+static void end_rest(struct vcpu *vcpu)
+{
+	if (vcpu->resting) {
+		vcpu->resting = false;
+		vcpu->halted = false;
 	}
 }
 
@@ -762,6 +452,9 @@ static bool prepare(struct run_task *task)
 	}
 	if ((requests & VCPU_REQ_PV) != 0) {
 		pv_requests(vcpu, requests);
+	}
+	if ((requests & VCPU_REQ_RESTED) != 0) {
+		end_rest(vcpu);
 	}
 	if (vcpu->halted && falls_asleep(vcpu, source)) {
 		return !go_to_sleep(task);
@@ -907,7 +600,7 @@ void run_once(void)
 
 	cpu->stats.loops++;
 	watchdog_host(cpu_this(), clock_now());
-	serve(cpu);
+	run_serve(cpu);
 	service(cpu);
 	if (atomic_load(&run.chores) != 0) {
 		conduct(cpu);

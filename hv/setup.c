@@ -6,6 +6,7 @@
 #include "hv/config_tree.h"
 #include "hv/guest.h"
 #include "hv/guest_firmware.h"
+#include "hv/guest_net.h"
 #include "hv/guest_varstore.h"
 #include "hv/setup_net.h"
 #include "mm/frame.h"
@@ -144,6 +145,27 @@ static bool fits_machine(struct span name, const struct guest_config *g)
 	return false;
 }
 
+/* What is wrong with a file's content is an error of the configuration that names it. */
+static bool roms_are_right(struct span name, const struct guest_config *g)
+{
+	struct config_error error = {.line = 0, .key = span_of("net")};
+
+	fmt_snprintf(error.file, sizeof(error.file), "%.*s/" CONFIG_GUEST_FILE, (int)name.n,
+		     name.p);
+	for (unsigned i = 0; i < g->net_count; i++) {
+		struct guest_file rom = file_at(g->nets[i].rom);
+		const char *problem = guest_net_rom_problem(g->nets[i].model, &rom);
+
+		if (problem != NULL) {
+			fmt_snprintf(error.text, sizeof(error.text), "the ROM of NIC %u %s", i,
+				     problem);
+			report(NULL, &error);
+			return false;
+		}
+	}
+	return true;
+}
+
 static struct guest *add_guest(const struct guest_config *config)
 {
 	struct guest *g = guest_add(config, file_at(config->kernel), file_at(config->initrd));
@@ -161,6 +183,9 @@ static struct guest *add_guest(const struct guest_config *config)
 	for (unsigned i = 0; g != NULL && i < config->disk_count; i++) {
 		g->disk_images[i] = file_at(config->disks[i].file);
 	}
+	for (unsigned i = 0; g != NULL && i < config->net_count; i++) {
+		g->nic_roms[i] = file_at(config->nets[i].rom);
+	}
 	return g;
 }
 
@@ -171,6 +196,9 @@ static void load_guest(struct span name, struct guest_config *g)
 
 	if (status == HV_OK && !fits_machine(name, g)) {
 		status = HV_E_RANGE;
+	}
+	if (status == HV_OK && !roms_are_right(name, g)) {
+		status = HV_E_INVALID;
 	}
 	if (status == HV_OK && !setup_nets_fit(&setup.machine, g, &reporter)) {
 		status = HV_E_EXISTS;

@@ -70,6 +70,7 @@ void vcpu_init(struct vcpu *vcpu)
 {
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->halted = false;
+	vcpu->resting = false;
 	vcpu->wait_for_sipi = true;
 	atomic_store(&vcpu->stranded, true);
 	fetch_clear(vcpu);

@@ -331,6 +331,83 @@ static const struct vdev_ops pm_ops = {
 	.fini = pm_fini,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct acpi_pm *p = dev;
+
+	lock_acquire(&p->dev.lock);
+	*(struct acpi_pm_saved *)out = (struct acpi_pm_saved){
+		.half_turns = p->half_turns,
+		.timer_latch = p->timer_latch,
+		.pm1_sts = p->pm1_sts,
+		.pm1_en = p->pm1_en,
+		.pm1_cnt = p->pm1_cnt,
+		.gpe_sts = p->gpe_sts,
+		.gpe_en = p->gpe_en,
+		.reset_control = p->reset_control,
+		.asleep = p->asleep,
+	};
+	lock_release(&p->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct acpi_pm *p = dev;
+	const struct acpi_pm_saved *saved = in;
+	bool awake = (saved->pm1_sts & saved->pm1_en & PM1_WAKES) != 0 ||
+		     (saved->gpe_sts & saved->gpe_en) != 0;
+
+	if ((saved->pm1_sts & ~(PM1_EN_WRITABLE | ACPI_PM1_WAK)) != 0 ||
+	    (saved->pm1_en & ~PM1_EN_WRITABLE) != 0 || (saved->pm1_cnt & ~PM1_CNT_WRITABLE) != 0 ||
+	    (saved->reset_control & ~RESET_STORED) != 0) {
+		return "a register has bits that it cannot have";
+	}
+	if (!saved_is_bool(saved->asleep) ||
+	    (saved->asleep != 0 && (awake || p->cfg.suspend == NULL))) {
+		return "it cannot be asleep";
+	}
+	return NULL;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct acpi_pm *p = dev;
+	const struct acpi_pm_saved *saved = in;
+
+	lock_acquire(&p->dev.lock);
+	/* Of turns to come no timer can tell when they are over. */
+	p->half_turns = min_u64(saved->half_turns, timer_count(p) >> HALF_TURN_SHIFT);
+	p->timer_latch = saved->timer_latch;
+	p->pm1_sts = saved->pm1_sts;
+	p->pm1_en = saved->pm1_en;
+	p->pm1_cnt = saved->pm1_cnt;
+	p->gpe_sts = saved->gpe_sts;
+	p->gpe_en = saved->gpe_en;
+	p->reset_control = saved->reset_control;
+	p->asleep = saved->asleep != 0;
+	arm_carry(p);
+	update_sci(p);
+	lock_release(&p->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	pm_reset(&((struct acpi_pm *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "ACPI PM",
+	.kind = SAVED_KIND('A', 'P', 'M', ' '),
+	.version = ACPI_PM_SAVED_VERSION,
+	.bytes = sizeof(struct acpi_pm_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void acpi_pm_init(struct acpi_pm *p, const struct acpi_pm_config *cfg)
 {
 	*p = (struct acpi_pm){.dev.ops = &pm_ops, .cfg = *cfg};
@@ -341,5 +418,6 @@ void acpi_pm_init(struct acpi_pm *p, const struct acpi_pm_config *cfg)
 	p->timer_factor = 1 + clock_muldiv((uint64_t)ACPI_PM_TIMER_HZ << 32, BIT(FACTOR_SHIFT - 32),
 					   clock_hz());
 	vtimer_init(&p->carry, cfg->time, carry_fired);
+	saved_device_init(&p->saved, &saved_ops, p);
 	p->half_turns = timer_count(p) >> HALF_TURN_SHIFT;
 }

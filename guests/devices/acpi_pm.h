@@ -9,6 +9,7 @@
 #pragma once
 
 #include "guests/layout.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -67,7 +68,23 @@ struct acpi_pm {
 	bool sci_level;
 	bool asleep;		     /* in S3 */
 	bool wants_off, wants_reset; /* callbacks to make when the lock is released */
+	struct saved_device saved;
 };
+
+#define ACPI_PM_SAVED_VERSION 1u
+/* The timer is guest time; the SCI follows from the events. */
+struct acpi_pm_saved {
+	uint64_t half_turns;
+	uint32_t timer_latch;
+	uint16_t pm1_sts;
+	uint16_t pm1_en;
+	uint16_t pm1_cnt;
+	uint16_t gpe_sts;
+	uint16_t gpe_en;
+	uint8_t reset_control;
+	uint8_t asleep;
+};
+_Static_assert(sizeof(struct acpi_pm_saved) == 24, "no padding");
 
 /*
  * Power-on state. To be registered over LAYOUT_PM_SIZE ports at LAYOUT_PM_BASE; the port

@@ -22,7 +22,6 @@
 #define INDEX_BAR_BYTES 32u
 #define INDEX_REGISTER 0x10u
 #define DATA_REGISTER 0x14u
-#define INDEX_WRITABLE 0x7fcu
 
 /* "Serial ATA Capability": version 1.0, index and data at dword 4 of BAR 4. */
 #define CAP_SATA 0x12u
@@ -225,7 +224,7 @@ static void write_dword(struct ahci_hba *h, unsigned bar, unsigned offset, uint3
 		write_memory(h, offset, value, mask);
 	} else if (offset == INDEX_REGISTER) {
 		lock_acquire(&h->lock);
-		h->index = ((h->index & ~mask) | (value & mask)) & INDEX_WRITABLE;
+		h->index = ((h->index & ~mask) | (value & mask)) & AHCI_INDEX_WRITABLE;
 		lock_release(&h->lock);
 	} else if (offset == DATA_REGISTER) {
 		write_memory(h, read_index(h), value, mask);
@@ -331,7 +330,10 @@ static enum hv_status add_function(struct ahci_hba *h, const struct ahci_config 
 	pci.msi = true;
 	pci.intx = true;
 	status = pci_device_init(&h->pci, &pci);
-	return status == HV_OK ? add_registers(h) : status;
+	if (status == HV_OK) {
+		status = add_registers(h);
+	}
+	return status == HV_OK ? pci_device_add(&h->pci) : status;
 }
 
 enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
@@ -341,6 +343,7 @@ enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
 	memset(h, 0, sizeof(*h));
 	h->vm = cfg->vm;
 	h->vcpu_count = cfg->vcpu_count;
+	saved_device_init(&h->saved, &ahci_saved_ops, h);
 	for (unsigned i = 0; status == HV_OK && i < cfg->unit_count; i++) {
 		status = ahci_unit_init(h, i, cfg);
 		h->unit_count = i + 1;
@@ -351,7 +354,7 @@ enum hv_status ahci_init(struct ahci_hba *h, const struct ahci_config *cfg)
 bool ahci_is_idle(const struct ahci_hba *h)
 {
 	for (unsigned i = 0; i < h->unit_count; i++) {
-		if (h->units[i]->opened != atomic_load(&h->units[i]->closed)) {
+		if (!blk_pieces_are_idle(&h->units[i]->pieces)) {
 			return false;
 		}
 	}

@@ -10,6 +10,7 @@
  *	ahci_piece.c	parts of a command at the disk, each with a buffer
  *	ahci_fis.c	what the device says: FISes in guest memory, errors
  *	ahci_data.c	physical regions
+ *	ahci_saved.c	saved state
  *
  *	PxCI --fetch--> command --cut--> pieces --blk_submit--> disk
  *	                  ^ |                                     |
@@ -31,15 +32,13 @@
 
 #include "guests/devices/ata.h"
 #include "guests/devices/atapi.h"
-#include "guests/devices/bounce.h"
+#include "guests/devices/blk_pieces.h"
 #include "guests/devices/pci_device.h"
 #include "hv/api/blk.h"
 #include "hv/api/vwork.h"
 #include "hv/base/ahci_format.h"
 
 #define AHCI_UNITS_MAX 6u
-/* Parts at the disk at once, per port. */
-#define AHCI_PIECES 64u
 #define AHCI_RANGES_BYTES (ATA_DSM_BLOCKS_MAX * BLK_SECTOR)
 
 struct vm;
@@ -77,18 +76,6 @@ struct ahci_command {
 	uint8_t packet[ATAPI_PACKET_BYTES];
 };
 
-/* The part of a command that the disk takes in one go. */
-struct ahci_piece {
-	struct blk_request r;
-	struct ahci_unit *unit;
-	struct ahci_command *command;
-	struct ahci_piece *next; /* in `finished` */
-	uint64_t sector;	 /* as it was asked for: a layer may move that of `r` */
-	struct ahci_cursor data; /* where a read goes */
-	struct bounce_run buffer;
-	_Atomic uint32_t state;
-};
-
 /* All that a guest sees of a port. */
 struct ahci_unit_state {
 	uint64_t list;	   /* PxCLB */
@@ -111,8 +98,6 @@ struct ahci_unit {
 	struct ata_disk disk;	  /* unless is_packet */
 	struct atapi_drive drive; /* if is_packet */
 	struct ahci_unit_state state;
-	struct bounce bounce;
-	uint64_t free_pieces;	      /* a bit each */
 	uint32_t taken;		      /* slots that were fetched and are not done */
 	uint32_t queued;	      /* those of them that are queued and accepted */
 	uint32_t accepted;	      /* and not told of */
@@ -121,14 +106,10 @@ struct ahci_unit {
 	bool told;		      /* the HBA was told that an interrupt is pending */
 	struct ahci_command *newest;  /* that was accepted; if there is one in `accepted` */
 	struct ahci_command *current; /* not all of it is sent; NULL: none */
-	/* Pieces that were done, by whom they were. */
-	struct ahci_piece *_Atomic finished;
-	uint64_t opened;	 /* pieces that were not done at once */
-	uint64_t returned;	 /* of these, finished */
-	_Atomic uint64_t closed; /* of these, done, and left alone by the disk */
 	uint8_t ranges[AHCI_RANGES_BYTES];
 	struct ahci_command commands[AHCI_SLOTS_MAX];
-	struct ahci_piece pieces[AHCI_PIECES];
+	struct blk_pieces pieces;
+	struct ahci_cursor places[BLK_PIECES]; /* where the data of a read go, by piece */
 };
 
 struct ahci_hba {
@@ -143,7 +124,44 @@ struct ahci_hba {
 	uint32_t is;
 	uint32_t pending; /* ports whose PxIS & PxIE is not 0 */
 	uint32_t index;	  /* of the index-data pair */
+	struct saved_device saved;
 };
+
+/* Saved state: when it is quiet no command is open, and all that happened has been told. */
+#define AHCI_SAVED_VERSION 1u
+struct ahci_unit_saved {
+	uint64_t list;
+	uint64_t received;
+	uint32_t is;
+	uint32_t ie;
+	uint32_t cmd;
+	uint32_t tfd;
+	uint32_t sig;
+	uint32_t sctl;
+	uint32_t serr;
+	uint32_t sact;
+	uint32_t ci;
+	uint8_t ccs;
+	uint8_t first;
+	uint8_t stopped;
+	uint8_t soft_held;
+	uint8_t greeting;
+	uint8_t is_packet;
+	uint8_t zero[6];
+	struct ata_saved disk;	  /* 0 if is_packet */
+	struct atapi_saved drive; /* or if not */
+};
+_Static_assert(sizeof(struct ahci_unit_saved) == 64 + 40 + 288, "no padding");
+
+struct ahci_saved {
+	struct pci_device_saved pci;
+	uint32_t ghc;
+	uint32_t is;
+	uint32_t index;
+	uint32_t unit_count;
+	struct ahci_unit_saved units[AHCI_UNITS_MAX]; /* 0 behind unit_count */
+};
+_Static_assert(sizeof(struct ahci_saved) == 1296 + 16 + 6 * 392, "no padding");
 
 struct ahci_unit_config {
 	struct blk_device *device;

@@ -12,9 +12,6 @@
 #define CFL_MAX 16u
 #define BUSY (AHCI_PXTFD_BSY | AHCI_PXTFD_DRQ)
 
-/* Sectors of a trim that are given to the disk at once: bounds the time that one in RAM takes. */
-#define TRIM_MAX 16384u
-
 /* ---- the end ---- */
 
 static void end_registers(struct ahci_unit *u, struct ahci_command *c)
@@ -87,13 +84,16 @@ void ahci_end_commands(struct ahci_unit *u)
 		u->commands[__builtin_ctz(left)].live = false;
 	}
 	u->accepted = 0;
-	u->draining = u->opened != u->returned;
+	u->draining = blk_pieces_are_open(&u->pieces);
 	u->current = NULL;
 	if (c != NULL) {
 		ahci_drop(u, c);
 	}
 	if (!u->draining) {
 		ahci_become_ready(u);
+	} else {
+		/* What came back while the function was no bus master was left where it was. */
+		vwork_ask(&u->work, u->index % u->hba->vcpu_count);
 	}
 }
 
@@ -103,8 +103,8 @@ void ahci_end_commands(struct ahci_unit *u)
 static void send_page(struct ahci_unit *u, struct ahci_command *c)
 {
 	unsigned pages = (unsigned)((c->op.bytes + PAGE_SIZE - 1) / PAGE_SIZE);
-	struct bounce_run run = bounce_take(&u->bounce, pages);
-	uint8_t *page = bounce_memory(&u->bounce, run);
+	struct bounce_run run = bounce_take(&u->pieces.bounce, pages);
+	uint8_t *page = bounce_memory(&u->pieces.bounce, run);
 
 	CHECK(run.count == pages);
 	if (u->is_packet) {
@@ -116,7 +116,7 @@ static void send_page(struct ahci_unit *u, struct ahci_command *c)
 		ahci_stop(u, AHCI_PXIS_HBFS);
 	}
 	c->overflow = c->moved < c->op.bytes;
-	bounce_give(&u->bounce, run);
+	bounce_give(&u->pieces.bounce, run);
 }
 
 static void begin_trim(struct ahci_unit *u, struct ahci_command *c)
@@ -226,16 +226,16 @@ static bool send_trim(struct ahci_unit *u, struct ahci_command *c, uint32_t *bud
 			return true;
 		}
 		c->trim_index++;
-		ahci_spend(budget, AHCI_COST_REGION);
+		blk_spend(budget, AHCI_COST_REGION);
 		return true;
 	}
-	count = (uint32_t)min_u64(c->trim_count, TRIM_MAX);
+	count = (uint32_t)min_u64(c->trim_count, BLK_PIECES_RANGE_MAX);
 	if (!ahci_send_bare(u, c, BLK_DISCARD, c->trim_sector, count)) {
 		return false;
 	}
 	c->trim_sector += count;
 	c->trim_count -= count;
-	ahci_spend(budget, AHCI_COST_BARE);
+	blk_spend(budget, BLK_COST_BARE);
 	return true;
 }
 
@@ -261,7 +261,7 @@ static bool send_part(struct ahci_unit *u, struct ahci_command *c, uint32_t *bud
 	if (!ahci_send_data(u, c, &cost)) {
 		return false;
 	}
-	ahci_spend(budget, cost);
+	blk_spend(budget, cost);
 	return true;
 }
 
@@ -384,7 +384,7 @@ static bool step(struct ahci_unit *u, uint32_t *budget)
 		return false;
 	}
 	if (next_slot(u, &slot)) {
-		ahci_spend(budget, AHCI_COST_COMMAND);
+		blk_spend(budget, BLK_COST_REQUEST);
 		take_slot(u, slot);
 	}
 	return true;
@@ -397,9 +397,8 @@ static bool has_work(const struct ahci_unit *u)
 	return u->current != NULL || next_slot(u, &slot);
 }
 
-void ahci_run(struct ahci_unit *u)
+void ahci_run(struct ahci_unit *u, uint32_t budget)
 {
-	uint32_t budget = AHCI_RUN_BYTES;
 	bool goes = true;
 
 	while (goes && is_running(u) && has_work(u)) {

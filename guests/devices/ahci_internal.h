@@ -5,21 +5,25 @@
 #include "guests/devices/ahci.h"
 #include "hv/base/bits.h"
 
-/* What one run of a port handles at most before the guest goes on: about a millisecond in RAM. */
-#define AHCI_RUN_BYTES (1u << 20)
-/* What counts for besides data: a command, a region, what a disk does without data. */
-#define AHCI_COST_COMMAND 4096u
+/* Of the index-data pair. */
+#define AHCI_INDEX_WRITABLE 0x7fcu
+/* Registers of a port: what a driver can write, and what of them comes from the link. */
+#define AHCI_PXIE_WRITABLE \
+	(AHCI_PXIS_DHRS | AHCI_PXIS_PSS | AHCI_PXIS_DSS | AHCI_PXIS_SDBS | AHCI_PXIS_UFS | \
+	 AHCI_PXIS_DPS | AHCI_PXIS_PCS | AHCI_PXIS_PRCS | AHCI_PXIS_IPMS | AHCI_PXIS_OFS | \
+	 AHCI_PXIS_INFS | AHCI_PXIS_ERRORS)
+/* Cleared by way of PxSERR. */
+#define AHCI_PXIS_LINK (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)
+#define AHCI_PXCMD_WRITABLE (AHCI_PXCMD_ST | AHCI_PXCMD_FRE | AHCI_PXCMD_ATAPI | AHCI_PXCMD_DLAE)
+#define AHCI_PXSCTL_WRITABLE 0xfffu
+#define AHCI_PXSERR_LINK (AHCI_PXSERR_DIAG_N | AHCI_PXSERR_DIAG_X)
+
+/* What a region counts for besides its data. */
 #define AHCI_COST_REGION 128u
-#define AHCI_COST_BARE 65536u
 
 static inline unsigned ahci_slot(const struct ahci_unit *u, const struct ahci_command *c)
 {
 	return (unsigned)(c - u->commands);
-}
-
-static inline void ahci_spend(uint32_t *budget, uint64_t cost)
-{
-	*budget -= (uint32_t)min_u64(*budget, cost);
 }
 
 /* Whether the command may touch the guest. */
@@ -74,25 +78,30 @@ void ahci_publish(struct ahci_unit *u);
 
 /* ---- ahci_piece.c ---- */
 
-void ahci_pieces_init(struct ahci_unit *u);
+void ahci_pieces_init(struct ahci_unit *u, void *buffers);
 /* The next part of a command's data; *cost as the budget counts. False: something is used up. */
 bool ahci_send_data(struct ahci_unit *u, struct ahci_command *c, uint64_t *cost);
 /* Flush, trim. False: no piece is left. */
 bool ahci_send_bare(struct ahci_unit *u, struct ahci_command *c, enum blk_op op, uint64_t sector,
 		    uint32_t count);
-/* Sees to what the disk is done with. */
-void ahci_collect(struct ahci_unit *u);
+/* Sees to what the disk is done with; as blk_pieces_collect. */
+bool ahci_collect(struct ahci_unit *u, uint32_t *budget) HV_MUST_CHECK;
 
 /* ---- ahci_command.c ---- */
 
-/* Does what the command list asks for, until it is enough for now. */
-void ahci_run(struct ahci_unit *u);
+/* Does what the command list asks for, until it is enough for now: BLK_RUN_BYTES, or what is left.
+ */
+void ahci_run(struct ahci_unit *u, uint32_t budget);
 /* One piece less, or all is sent. */
 void ahci_drop(struct ahci_unit *u, struct ahci_command *c);
 /* The device is not busy any more with a command that was ended. */
 void ahci_become_ready(struct ahci_unit *u);
 /* All commands are over, as far as the guest can see. */
 void ahci_end_commands(struct ahci_unit *u);
+
+/* ---- ahci_saved.c ---- */
+
+extern const struct saved_ops ahci_saved_ops;
 
 /* ---- ahci_unit.c ---- */
 

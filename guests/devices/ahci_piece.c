@@ -1,38 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Parts of an AHCI command at the disk: as large as the disk, a buffer and the table of regions
- * allow. A piece that the disk completes at once (RAM) is finished on the spot. One that completes
- * later, on any CPU, waits in `finished` for a vCPU of the guest.
+ * allow.
  */
 #include "guests/devices/ahci_internal.h"
 
-/* States of a piece. */
-#define PIECE_SENDING 0u /* blk_submit has not returned */
-#define PIECE_OPEN 1u	 /* it has; who completes the piece sees to the rest */
-#define PIECE_DONE 2u
-
 /* Regions that one piece looks at, behind those that its least block may need at 2 bytes each. */
 #define PIECE_REGIONS 256u
-
-static struct ahci_piece *take_piece(struct ahci_unit *u, struct ahci_command *c)
-{
-	struct ahci_piece *p;
-
-	if (u->free_pieces == 0) {
-		return NULL;
-	}
-	p = &u->pieces[__builtin_ctzll(u->free_pieces)];
-	u->free_pieces &= u->free_pieces - 1;
-	p->command = c;
-	p->buffer = (struct bounce_run){0};
-	return p;
-}
-
-static void give_piece(struct ahci_unit *u, struct ahci_piece *p)
-{
-	bounce_give(&u->bounce, p->buffer);
-	u->free_pieces |= BIT(p - u->pieces);
-}
 
 /* The first error counts. */
 static void note(struct ahci_command *c, enum hv_status status, uint64_t sector)
@@ -51,94 +25,78 @@ static void note_moved(struct ahci_command *c, uint32_t moved, uint32_t wanted)
 
 /* ---- back from the disk ---- */
 
-static void deliver(struct ahci_unit *u, struct ahci_piece *p)
+static void deliver(struct ahci_unit *u, const struct blk_piece *piece)
 {
-	uint32_t bytes = p->r.count * BLK_SECTOR;
+	uint32_t bytes = piece->r.count * BLK_SECTOR;
 	uint32_t moved;
 
-	if (ahci_cursor_write(u, &p->data, p->r.buffer, bytes, &moved)) {
-		note_moved(p->command, moved, bytes);
+	if (ahci_cursor_write(u, &u->places[blk_piece_index(piece)], piece->r.buffer, bytes,
+			      &moved)) {
+		note_moved(piece->owner, moved, bytes);
 	} else {
 		ahci_stop(u, AHCI_PXIS_HBFS);
 	}
 }
 
-static void finish_piece(struct ahci_unit *u, struct ahci_piece *p)
+static uint64_t finish_piece(struct blk_pieces *p, struct blk_piece *piece)
 {
-	struct ahci_command *c = p->command;
+	struct ahci_unit *u = container_of(p, struct ahci_unit, pieces);
+	struct ahci_cursor *place = &u->places[blk_piece_index(piece)];
+	struct ahci_command *c = piece->owner;
+	uint32_t entries = place->entries;
+	uint64_t cost = 0;
 
-	note(c, p->r.status, p->sector);
-	if (p->r.status == HV_OK && c->op.action == ATA_DO_READ && ahci_is_live(u, c)) {
-		deliver(u, p);
+	note(c, piece->r.status, piece->mark);
+	if (piece->r.status == HV_OK && c->op.action == ATA_DO_READ && ahci_is_live(u, c)) {
+		deliver(u, piece);
+		cost = (uint64_t)piece->r.count * BLK_SECTOR +
+		       (uint64_t)(entries - place->entries) * AHCI_COST_REGION;
 	}
-	give_piece(u, p);
+	blk_piece_give(piece);
 	ahci_drop(u, c);
+	return cost;
 }
 
-/* From the disk: any CPU, any space, perhaps with this unit's lock held by submit. */
-static void piece_done(struct blk_request *r)
+static void ask(struct blk_pieces *p)
 {
-	struct ahci_piece *p = container_of(r, struct ahci_piece, r);
-	struct ahci_unit *u = p->unit;
-	struct ahci_piece *first;
+	struct ahci_unit *u = container_of(p, struct ahci_unit, pieces);
 
-	if (atomic_exchange(&p->state, PIECE_DONE) == PIECE_SENDING) {
-		return;
-	}
-	first = atomic_load_explicit(&u->finished, memory_order_relaxed);
-	do {
-		p->next = first;
-	} while (!atomic_compare_exchange_weak(&u->finished, &first, p));
-	if (first == NULL) {
-		vwork_ask(&u->work, u->index % u->hba->vcpu_count);
-	}
-	/* The last that is done with the unit: see ahci_is_idle. */
-	atomic_fetch_add(&u->closed, 1);
+	vwork_ask(&u->work, u->index % u->hba->vcpu_count);
 }
 
-void ahci_collect(struct ahci_unit *u)
+static const struct blk_pieces_ops pieces_ops = {finish_piece, ask};
+
+bool ahci_collect(struct ahci_unit *u, uint32_t *budget)
 {
-	struct ahci_piece *p = atomic_exchange(&u->finished, NULL);
+	bool all = blk_pieces_collect(&u->pieces, budget);
 
-	while (p != NULL) {
-		struct ahci_piece *next = p->next;
-
-		u->returned++;
-		finish_piece(u, p);
-		p = next;
-	}
-	u->draining = u->draining && u->opened != u->returned;
+	u->draining = u->draining && blk_pieces_are_open(&u->pieces);
+	return all;
 }
 
 /* ---- to the disk ---- */
 
-/* Hands a piece to the disk, and finishes it if it comes back at once. */
-static void submit(struct ahci_unit *u, struct ahci_piece *p)
+static void submit(struct blk_piece *piece)
 {
-	p->command->open++;
-	p->sector = p->r.sector;
-	atomic_store_explicit(&p->state, PIECE_SENDING, memory_order_relaxed);
-	blk_submit(p->command->op.device, &p->r);
-	if (atomic_exchange(&p->state, PIECE_OPEN) == PIECE_DONE) {
-		finish_piece(u, p);
-	} else {
-		u->opened++;
-	}
+	struct ahci_command *c = piece->owner;
+
+	c->open++;
+	piece->mark = piece->r.sector;
+	blk_piece_send(piece, c->op.device);
 }
 
 bool ahci_send_bare(struct ahci_unit *u, struct ahci_command *c, enum blk_op op, uint64_t sector,
 		    uint32_t count)
 {
-	struct ahci_piece *p = take_piece(u, c);
+	struct blk_piece *piece = blk_piece_take(&u->pieces, c);
 
-	if (p == NULL) {
+	if (piece == NULL) {
 		return false;
 	}
-	p->r.op = op;
-	p->r.sector = sector;
-	p->r.count = count;
-	p->r.buffer = NULL;
-	submit(u, p);
+	piece->r.op = op;
+	piece->r.sector = sector;
+	piece->r.count = count;
+	submit(piece);
 	return true;
 }
 
@@ -193,7 +151,7 @@ static bool copy_data(struct ahci_unit *u, struct ahci_command *c, uint32_t byte
 		.c = {.from = copy_from, .to = copy_to}, .unit = u, .data = c->data};
 	enum hv_status status;
 
-	if (!c->op.device->copies || u->free_pieces == 0) {
+	if (!c->op.device->copies || u->pieces.free == 0) {
 		return false;
 	}
 	status = blk_copy(c->op.device, &part, &copier.c);
@@ -213,15 +171,15 @@ static bool copy_data(struct ahci_unit *u, struct ahci_command *c, uint32_t byte
 }
 
 /* Fills the buffer of a write, or remembers where a read goes. False: nothing is to be sent. */
-static bool prepare(struct ahci_unit *u, struct ahci_command *c, struct ahci_piece *p,
+static bool prepare(struct ahci_unit *u, struct ahci_command *c, struct blk_piece *piece,
 		    uint32_t bytes)
 {
 	uint32_t moved = bytes;
 	bool ok = true;
 
-	p->data = c->data;
+	u->places[blk_piece_index(piece)] = c->data;
 	if (c->op.action == ATA_DO_WRITE) {
-		ok = ahci_cursor_read(u, &c->data, p->r.buffer, bytes, &moved);
+		ok = ahci_cursor_read(u, &c->data, piece->r.buffer, bytes, &moved);
 		c->moved += moved;
 	} else if (c->op.action == ATA_DO_READ) {
 		ok = ahci_cursor_skip(u, &c->data, bytes, &moved);
@@ -232,29 +190,11 @@ static bool prepare(struct ahci_unit *u, struct ahci_command *c, struct ahci_pie
 	return ok;
 }
 
-static void buffer_data(struct ahci_unit *u, struct ahci_command *c, struct ahci_piece *p,
-			uint32_t bytes)
-{
-	p->r.op = c->op.action == ATA_DO_WRITE ? BLK_WRITE : BLK_READ;
-	p->r.sector = next_sector(c);
-	p->r.count = bytes / BLK_SECTOR;
-	p->r.buffer = bounce_memory(&u->bounce, p->buffer);
-	c->sent += bytes;
-	if (prepare(u, c, p, bytes)) {
-		submit(u, p);
-	} else {
-		give_piece(u, p);
-	}
-}
-
 /* What a piece may take, whole blocks. 0: a write's regions end before its data do. */
 static uint32_t piece_bytes(const struct ahci_unit *u, const struct ahci_command *c, bool *ok)
 {
 	const struct blk_device *d = c->op.device;
-	uint64_t most = min_u64(BOUNCE_RUN_MAX * PAGE_SIZE, (uint64_t)d->max_count * BLK_SECTOR);
-	uint32_t bytes =
-		(uint32_t)min_u64(c->op.bytes - c->sent,
-				  align_down(most, most < PAGE_SIZE ? d->block_size : PAGE_SIZE));
+	uint32_t bytes = (uint32_t)min_u64(c->op.bytes - c->sent, blk_piece_bytes_max(d));
 	uint32_t regions = d->block_size / 2 + PIECE_REGIONS;
 	uint32_t there;
 
@@ -273,17 +213,20 @@ static uint32_t piece_bytes(const struct ahci_unit *u, const struct ahci_command
 /* As much of `bytes` as a buffer is left for. False: none, or no piece. */
 static bool send_piece(struct ahci_unit *u, struct ahci_command *c, uint32_t bytes)
 {
-	struct ahci_piece *p = take_piece(u, c);
+	struct blk_piece *piece = blk_piece_take_buffer(&u->pieces, c, &bytes);
 
-	if (p == NULL) {
+	if (piece == NULL) {
 		return false;
 	}
-	p->buffer = bounce_take(&u->bounce, (unsigned)((bytes + PAGE_SIZE - 1) / PAGE_SIZE));
-	if (p->buffer.count == 0) {
-		give_piece(u, p);
-		return false;
+	piece->r.op = c->op.action == ATA_DO_WRITE ? BLK_WRITE : BLK_READ;
+	piece->r.sector = next_sector(c);
+	piece->r.count = bytes / BLK_SECTOR;
+	c->sent += bytes;
+	if (prepare(u, c, piece, bytes)) {
+		submit(piece);
+	} else {
+		blk_piece_give(piece);
 	}
-	buffer_data(u, c, p, (uint32_t)min_u64(bytes, p->buffer.count * PAGE_SIZE));
 	return true;
 }
 
@@ -314,11 +257,7 @@ bool ahci_send_data(struct ahci_unit *u, struct ahci_command *c, uint64_t *cost)
 	return true;
 }
 
-void ahci_pieces_init(struct ahci_unit *u)
+void ahci_pieces_init(struct ahci_unit *u, void *buffers)
 {
-	u->free_pieces = MASK(AHCI_PIECES - 1, 0);
-	for (unsigned i = 0; i < AHCI_PIECES; i++) {
-		u->pieces[i].unit = u;
-		u->pieces[i].r.done = piece_done;
-	}
+	blk_pieces_init(&u->pieces, &pieces_ops, buffers);
 }

@@ -8,15 +8,6 @@
  */
 #include "guests/devices/ahci_internal.h"
 
-#define PXIE_WRITABLE \
-	(AHCI_PXIS_DHRS | AHCI_PXIS_PSS | AHCI_PXIS_DSS | AHCI_PXIS_SDBS | AHCI_PXIS_UFS | \
-	 AHCI_PXIS_DPS | AHCI_PXIS_PCS | AHCI_PXIS_PRCS | AHCI_PXIS_IPMS | AHCI_PXIS_OFS | \
-	 AHCI_PXIS_INFS | AHCI_PXIS_ERRORS)
-/* Cleared by way of PxSERR. */
-#define PXIS_LINK (AHCI_PXIS_PCS | AHCI_PXIS_PRCS)
-#define PXCMD_WRITABLE (AHCI_PXCMD_ST | AHCI_PXCMD_FRE | AHCI_PXCMD_ATAPI | AHCI_PXCMD_DLAE)
-#define PXSCTL_WRITABLE 0xfffu
-#define SERR_LINK (AHCI_PXSERR_DIAG_N | AHCI_PXSERR_DIAG_X)
 #define MODEL "BULKHEAD DISK"
 
 static uint32_t low(uint64_t value)
@@ -64,7 +55,7 @@ static void set_link_events(struct ahci_unit *u)
 	bool exchanged = (u->state.serr & AHCI_PXSERR_DIAG_X) != 0;
 	bool changed = (u->state.serr & AHCI_PXSERR_DIAG_N) != 0;
 
-	u->state.is &= ~PXIS_LINK;
+	u->state.is &= ~AHCI_PXIS_LINK;
 	u->state.is |= (exchanged ? AHCI_PXIS_PCS : 0) | (changed ? AHCI_PXIS_PRCS : 0);
 }
 
@@ -81,7 +72,7 @@ static void link_down(struct ahci_unit *u)
 
 static void link_up(struct ahci_unit *u)
 {
-	u->state.serr |= SERR_LINK;
+	u->state.serr |= AHCI_PXSERR_LINK;
 	set_link_events(u);
 	reset_settings(u);
 	ahci_unit_reset_device(u);
@@ -115,7 +106,7 @@ static void write_control(struct ahci_unit *u, uint32_t value)
 	bool was_up = bits_get(u->state.sctl, AHCI_PXSCTL_DET) == AHCI_DET_NONE;
 	bool is_up = bits_get(value, AHCI_PXSCTL_DET) == AHCI_DET_NONE;
 
-	u->state.sctl = value & PXSCTL_WRITABLE;
+	u->state.sctl = value & AHCI_PXSCTL_WRITABLE;
 	if (was_up && !is_up) {
 		link_down(u);
 	} else if (!was_up && is_up) {
@@ -155,7 +146,7 @@ static void write_command(struct ahci_unit *u, uint32_t value)
 	if ((u->state.cmd & AHCI_PXCMD_ST) == 0 && (value & AHCI_PXCMD_CLO) != 0) {
 		u->state.tfd &= ~(AHCI_PXTFD_BSY | AHCI_PXTFD_DRQ);
 	}
-	u->state.cmd = value & PXCMD_WRITABLE;
+	u->state.cmd = value & AHCI_PXCMD_WRITABLE;
 	if ((changed & AHCI_PXCMD_ST) != 0) {
 		u->state.stopped = false;
 		if ((value & AHCI_PXCMD_ST) == 0) {
@@ -240,10 +231,10 @@ static void write_register(struct ahci_unit *u, unsigned reg, uint32_t whole, ui
 		u->state.received = bits_set(u->state.received, MASK(63, 32), whole);
 		break;
 	case AHCI_PXIS:
-		u->state.is &= ~ones | PXIS_LINK;
+		u->state.is &= ~ones | AHCI_PXIS_LINK;
 		break;
 	case AHCI_PXIE:
-		u->state.ie = whole & PXIE_WRITABLE;
+		u->state.ie = whole & AHCI_PXIE_WRITABLE;
 		break;
 	case AHCI_PXCMD:
 		write_command(u, whole);
@@ -272,7 +263,7 @@ void ahci_unit_write(struct ahci_unit *u, unsigned reg, uint32_t value, uint32_t
 
 	lock_acquire(&u->lock);
 	write_register(u, reg, (read_register(u, reg) & ~mask) | ones, ones);
-	ahci_run(u);
+	ahci_run(u, BLK_RUN_BYTES);
 	ahci_publish(u);
 	lock_release(&u->lock);
 }
@@ -289,19 +280,27 @@ static void leave_drained(struct ahci_unit *u)
 	}
 }
 
-/* Pieces have come back, the last run had done enough, or the function is bus master again. */
+/*
+ * Pieces have come back, the last run had done enough, or the function is bus master again. While
+ * it is not, nothing is collected but what ended commands left: data could not reach the guest.
+ */
 static void work(struct vwork *w)
 {
 	struct ahci_unit *u = container_of(w, struct ahci_unit, work);
-	bool drained;
+	uint32_t budget = BLK_RUN_BYTES;
+	bool drained = false;
 
 	lock_acquire(&u->lock);
-	drained = u->draining;
-	ahci_collect(u);
+	if (u->draining || pci_device_is_master(&u->hba->pci)) {
+		drained = u->draining;
+		if (!ahci_collect(u, &budget)) {
+			vwork_ask(w, u->index % u->hba->vcpu_count);
+		}
+	}
 	if (drained && !u->draining) {
 		leave_drained(u);
 	}
-	ahci_run(u);
+	ahci_run(u, budget);
 	ahci_publish(u);
 	lock_release(&u->lock);
 }
@@ -384,8 +383,7 @@ enum hv_status ahci_unit_init(struct ahci_hba *h, unsigned index, const struct a
 	*u = (struct ahci_unit){.hba = h, .index = index};
 	h->units[index] = u;
 	vwork_init(&u->work, cfg->work, work);
-	bounce_init(&u->bounce, cfg->units[index].buffers);
-	ahci_pieces_init(u);
+	ahci_pieces_init(u, cfg->units[index].buffers);
 	status = init_device(u, &cfg->units[index]);
 	if (status == HV_OK) {
 		ahci_unit_reset(u, true);

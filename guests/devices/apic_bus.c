@@ -282,6 +282,7 @@ void apic_bus_init(struct apic_bus *bus, const struct apic_bus_ops *ops, void *c
 	CHECK(ops->kick != NULL && ops->nmi != NULL && ops->init != NULL && ops->startup != NULL);
 	*bus = (struct apic_bus){
 		.dev = {.ops = &page_ops}, .ops = ops, .ops_ctx = ctx, .x2apic = x2apic};
+	saved_device_init(&bus->saved, &apic_bus_saved_ops, bus);
 }
 
 void apic_bus_set_eoi(struct apic_bus *bus, void (*eoi)(void *ctx, uint8_t vector), void *ctx)

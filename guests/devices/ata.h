@@ -162,3 +162,28 @@ void ata_put_integrity(uint8_t *page);
 void ata_put_modes(uint8_t *page, uint8_t multiword, uint8_t ultra);
 /* The transfer mode of SET FEATURES; false: there is none like it. */
 bool ata_select_mode(uint16_t count, uint8_t *multiword, uint8_t *ultra);
+
+/* Saved state: a part of the struct of each controller. */
+struct ata_saved {
+	uint64_t blocks; /* of the disk: only one like it will do */
+	struct ata_registers error_registers;
+	uint8_t error_valid;
+	uint8_t error_tag;
+	uint8_t heads;
+	uint8_t sectors;
+	uint8_t multiple;
+	uint8_t multiword;
+	uint8_t ultra;
+	uint8_t write_cache;
+	uint8_t look_ahead;
+	uint8_t smart;
+	uint8_t standby;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct ata_registers) == 14, "no padding");
+_Static_assert(sizeof(struct ata_saved) == 40, "no padding");
+
+/* As in struct saved_ops. */
+void ata_save(const struct ata_disk *d, struct ata_saved *out);
+const char *ata_check(const struct ata_disk *d, const struct ata_saved *in);
+void ata_load(struct ata_disk *d, const struct ata_saved *in);

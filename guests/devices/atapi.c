@@ -410,6 +410,7 @@ enum hv_status atapi_eject(struct atapi_drive *d, bool force)
 void atapi_insert(struct atapi_drive *d, struct blk_device *medium)
 {
 	d->medium = medium;
+	d->given = medium;
 	d->state.tray_open = false;
 	d->state.event = ATAPI_EVENT_NEW;
 	d->state.attention = ATAPI_SENSE_CHANGED;
@@ -428,7 +429,7 @@ void atapi_reset(struct atapi_drive *d)
 void atapi_init(struct atapi_drive *d, struct blk_device *medium, const char *serial,
 		bool serial_ata)
 {
-	*d = (struct atapi_drive){.medium = medium, .serial_ata = serial_ata};
+	*d = (struct atapi_drive){.medium = medium, .given = medium, .serial_ata = serial_ata};
 	(void)str_copy(d->serial, sizeof(d->serial), span_of(serial));
 	atapi_reset(d);
 }

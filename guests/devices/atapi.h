@@ -50,6 +50,7 @@ struct atapi_state {
 
 struct atapi_drive {
 	struct blk_device *medium; /* NULL: none */
+	struct blk_device *given;  /* the last one that was put in; it may be out */
 	bool serial_ata;
 	char serial[ATA_ID_SERIAL_CHARS + 1];
 	struct atapi_state state;
@@ -91,3 +92,27 @@ enum hv_status atapi_eject(struct atapi_drive *d, bool force) HV_MUST_CHECK;
 void atapi_insert(struct atapi_drive *d, struct blk_device *medium);
 /* Whether a medium is in and the tray is closed. */
 bool atapi_is_loaded(const struct atapi_drive *d);
+
+/* Saved state: a part of the struct of each controller. */
+struct atapi_saved {
+	uint64_t sectors; /* of the medium; 0: none is in */
+	uint32_t sense;
+	uint32_t attention;
+	uint32_t reply_bytes;
+	uint8_t event; /* enum atapi_event */
+	uint8_t tray_open;
+	uint8_t locked;
+	uint8_t multiword;
+	uint8_t ultra;
+	uint8_t zero[7];
+	uint8_t reply[ATAPI_REPLY_MAX]; /* 0 behind reply_bytes */
+};
+_Static_assert(sizeof(struct atapi_saved) == 32 + ATAPI_REPLY_MAX, "no padding");
+
+/*
+ * As in struct saved_ops. A medium that was in is in again: the one that the drive was given last,
+ * which must be as large.
+ */
+void atapi_save(const struct atapi_drive *d, struct atapi_saved *out);
+const char *atapi_check(const struct atapi_drive *d, const struct atapi_saved *in);
+void atapi_load(struct atapi_drive *d, const struct atapi_saved *in);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a guest asked a disk for, cut into pieces that the disk takes in one go, for models whose
- * requests may be many at a time.
+ * Pieces of what a guest asked a disk for, each with a buffer, of which many may be at the disk at
+ * a time.
  *
- *	transfer --cut--> pieces, each with a buffer --blk_submit--> disk
- *	    |                                                         |
- *	    +--blk_copy, where the disk is memory: no piece, no buffer|
- *	    |                                                         |
- *	  done <--all back-- pieces <--data to the guest--  collect <-+  on any CPU, in any space
+ *	take --buffer--> piece --send--> disk
+ *	                                  |
+ *	   finish, give <-- piece <-------+ done at once (RAM)
+ *	        ^                         |
+ *	     collect <-- returned <-------+ later: on any CPU, in any space
  *
- * A piece that the disk completes at once (RAM) is finished on the spot. One that completes later
- * waits in `finished` until the owner collects it. What may be open is bounded by pieces and
- * buffers; when they are used up, a transfer waits for a completion.
+ * What may be open is bounded by pieces and buffers; when they are used up, the owner waits for a
+ * completion.
  */
 #pragma once
 
@@ -26,45 +25,35 @@
 /* Sectors of one discard or write-zeroes: bounds the time that a disk in RAM takes. */
 #define BLK_PIECES_RANGE_MAX 16384u
 
-/* What one run handles at most before the guest goes on: about a millisecond in RAM. */
+/*
+ * The budget of a run counts bytes of data: what one handles at most before the guest goes on is
+ * about a millisecond in RAM.
+ */
 #define BLK_RUN_BYTES (1u << 20)
-/* What a request counts for besides its data. */
+/* What counts for besides data: a request, a piece that is back, what a disk does without data. */
 #define BLK_COST_REQUEST 4096u
+#define BLK_COST_PIECE 1024u
+#define BLK_COST_BARE 65536u
 
 struct blk_pieces;
-
-/* Covered by the owner's lock. The first four are set before blk_transfer_begin. */
-struct blk_transfer {
-	enum blk_op op;
-	bool flush_after; /* what was written must be on the medium */
-	uint64_t sector;
-	uint64_t count; /* sectors; a flush counts as one */
-	uint64_t sent;	/* how many of them went to the disk */
-	struct blk_pieces *pieces;
-	uint32_t generation;
-	uint16_t open;	       /* pieces at the disk, and one until blk_transfer_end */
-	bool broken;	       /* the guest's memory could not be reached */
-	enum hv_status status; /* the first error */
-};
+struct blk_piece;
 
 struct blk_pieces_ops {
 	/*
-	 * Moves the bytes from `offset` of the transfer's data on: from `memory` to the guest for a
-	 * read, to `memory` for a write. False: the guest has no such memory.
+	 * A piece is back, r.status says how: to be given back, by blk_piece_give. Returns what it
+	 * cost besides BLK_COST_PIECE.
 	 */
-	bool (*copy)(struct blk_transfer *t, uint64_t offset, void *memory, uint32_t bytes);
-	/* All is back, or given up (blk_transfer_is_live). */
-	void (*done)(struct blk_transfer *t);
-	/* Some piece has come back: blk_pieces_collect is wanted. Any CPU and space, any lock. */
+	uint64_t (*finish)(struct blk_pieces *p, struct blk_piece *piece);
+	/* blk_pieces_collect is wanted. Any CPU and space, any lock. */
 	void (*ask)(struct blk_pieces *p);
 };
 
 struct blk_piece {
 	struct blk_request r;
 	struct blk_pieces *pieces;
-	struct blk_transfer *transfer;
-	struct blk_piece *next; /* in `finished` */
-	uint64_t offset;	/* in the transfer's data */
+	void *owner;		/* whose part it is */
+	uint64_t mark;		/* the owner's, as r.sector may have been moved */
+	struct blk_piece *next; /* in `finished` or `returned` */
 	struct bounce_run buffer;
 	_Atomic uint32_t state;
 };
@@ -72,48 +61,54 @@ struct blk_piece {
 /* Covered by the owner's lock, but for what is atomic. */
 struct blk_pieces {
 	const struct blk_pieces_ops *ops;
-	struct blk_device *device;
-	uint32_t piece_bytes; /* the most that the disk is given at once */
-	uint32_t generation;
 	struct bounce bounce;
-	uint64_t free; /* a bit each */
-	struct blk_piece *_Atomic finished;
-	uint64_t opened;	 /* pieces that were not done at once */
-	_Atomic uint64_t closed; /* of these, done, and left alone by the disk */
+	uint64_t free;			    /* a bit each */
+	struct blk_piece *_Atomic finished; /* by whoever the disk tells */
+	struct blk_piece *returned; /* of these, seen by a collect that had no budget left */
+	uint64_t opened;	    /* pieces that were not done at once */
+	uint64_t collected;	    /* of these, finished by the owner */
+	_Atomic uint64_t closed;    /* of these, done, and left alone by the disk */
 	struct blk_piece pieces[BLK_PIECES];
 };
 
+/* `buffers`: BOUNCE_BYTES of pool pages. */
+void blk_pieces_init(struct blk_pieces *p, const struct blk_pieces_ops *ops, void *buffers);
+/* A piece without a buffer; NULL: all are at the disk. */
+struct blk_piece *blk_piece_take(struct blk_pieces *p, void *owner);
 /*
- * `buffers`: BOUNCE_BYTES of pool pages. HV_E_UNSUPPORTED: the disk's blocks are larger than a
- * page, or it takes less than a block at once.
+ * A piece with a buffer for `bytes`, which become fewer if there is not so much left. NULL: no
+ * piece or no buffer is left.
  */
-enum hv_status blk_pieces_init(struct blk_pieces *p, const struct blk_pieces_ops *ops,
-			       struct blk_device *device, void *buffers) HV_MUST_CHECK;
-void blk_transfer_begin(struct blk_pieces *p, struct blk_transfer *t);
+struct blk_piece *blk_piece_take_buffer(struct blk_pieces *p, void *owner, uint32_t *bytes);
+void blk_piece_give(struct blk_piece *piece);
+/* Hands it to the disk, and finishes it if it comes back at once. All but r.done is set. */
+void blk_piece_send(struct blk_piece *piece, struct blk_device *d);
 /*
- * Sends what is left, and takes what it costs off *budget. False: it has to wait, for a completion
- * if some budget is left.
+ * Finishes what has come back, and takes what it cost off *budget. False: some of it is left, as
+ * the budget is used up, and the owner has to come again.
  */
-bool blk_transfer_send(struct blk_transfer *t, uint32_t *budget);
-/*
- * Nothing more will be sent, be it all or not: `done` is called when all is back, perhaps now.
- * Right after the last of a transfer with data and `flush_after`.
- */
-void blk_transfer_end(struct blk_transfer *t);
-/* Finishes what has come back. */
-void blk_pieces_collect(struct blk_pieces *p);
-/* Transfers of before do not touch the guest any more; their pieces keep their buffers. */
-void blk_pieces_give_up(struct blk_pieces *p);
+bool blk_pieces_collect(struct blk_pieces *p, uint32_t *budget) HV_MUST_CHECK;
 
-static inline bool blk_transfer_is_live(const struct blk_transfer *t)
+static inline void blk_spend(uint32_t *budget, uint64_t cost)
 {
-	return t->generation == t->pieces->generation;
+	*budget -= cost < *budget ? (uint32_t)cost : *budget;
 }
 
-/* Whether all pieces have been collected. */
+static inline unsigned blk_piece_index(const struct blk_piece *piece)
+{
+	return (unsigned)(piece - piece->pieces->pieces);
+}
+
+/* Whether all pieces have been given back. */
 static inline bool blk_pieces_all_free(const struct blk_pieces *p)
 {
 	return p->free == UINT64_MAX;
+}
+
+/* Whether the disk has pieces, or the owner has not seen that they are back. */
+static inline bool blk_pieces_are_open(const struct blk_pieces *p)
+{
+	return p->opened != p->collected;
 }
 
 /* Without the lock, when nothing more is sent: whether the disk is done with all that was open. */
@@ -121,3 +116,6 @@ static inline bool blk_pieces_are_idle(const struct blk_pieces *p)
 {
 	return p->opened == atomic_load(&p->closed);
 }
+
+/* The most that a disk is given at once, in whole blocks; 0: not even a block. */
+uint32_t blk_piece_bytes_max(const struct blk_device *d);

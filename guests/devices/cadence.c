@@ -4,6 +4,9 @@
 
 #include "hv/api/clock.h"
 
+/* Nobody is late by this. */
+#define CADENCE_STALE_SECONDS 1000u
+
 /* Moves `n` periods on. Callers keep n small enough that n * rest does not overflow. */
 static void cadence_step(struct cadence *c, uint64_t n)
 {
@@ -47,4 +50,13 @@ uint64_t cadence_skip(struct cadence *c, uint64_t now)
 		passed += n;
 	}
 	return passed;
+}
+
+void cadence_load(struct cadence *c, uint64_t next, uint64_t carry, uint64_t now)
+{
+	/* Skipping from there would take as many steps as the time is long. */
+	bool stale = next < now && now - next > CADENCE_STALE_SECONDS * clock_hz();
+
+	c->next = stale ? now : next;
+	c->carry = carry;
 }

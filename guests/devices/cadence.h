@@ -23,3 +23,8 @@ void cadence_start(struct cadence *c, uint64_t start, uint64_t count, uint64_t h
  * already lies in the future).
  */
 uint64_t cadence_skip(struct cadence *c, uint64_t now);
+/*
+ * To a moment that was saved: `next` and `carry` (below hz) of a cadence that was started alike. A
+ * moment long before `now`, which none that somebody looks after has, becomes `now`.
+ */
+void cadence_load(struct cadence *c, uint64_t next, uint64_t carry, uint64_t now);

@@ -514,12 +514,12 @@ static void init_memory(struct cmos_rtc *r)
 	r->ram[CMOS_CHECKSUM + 1] = (uint8_t)sum;
 }
 
-void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg)
+static void power_on(struct cmos_rtc *r)
 {
-	uint64_t seconds = CALENDAR_1970 + cfg->wall_seconds;
+	uint64_t seconds = CALENDAR_1970 + r->cfg.wall_seconds;
 
-	*r = (struct cmos_rtc){.dev.ops = &rtc_ops, .cfg = *cfg};
-	vtimer_init(&r->timer, cfg->time, timer_fired);
+	memset(r->ram, 0, sizeof(r->ram));
+	r->cycles_seen = 0;
 	r->ram[RTC_A] = RTC_A_DIVIDER_RUN | 6;
 	r->ram[RTC_B] = RTC_B_24H;
 	r->ram[RTC_D] = RTC_D_VALID;
@@ -529,4 +529,98 @@ void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg)
 	/* Guest time may have run for a while: the wall clock was right at 0. */
 	catch_up(r);
 	r->ram[RTC_C] = 0;
+}
+
+void cmos_rtc_set_wall(struct cmos_rtc *r, uint64_t wall_seconds)
+{
+	lock_acquire(&r->dev.lock);
+	r->cfg.wall_seconds = wall_seconds;
+	power_on(r);
+	lock_release(&r->dev.lock);
+}
+
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct cmos_rtc *r = dev;
+	struct cmos_rtc_saved *saved = out;
+
+	lock_acquire(&r->dev.lock);
+	saved->origin = r->origin;
+	saved->cycles_seen = r->cycles_seen;
+	memcpy(saved->ram, r->ram, sizeof(saved->ram));
+	saved->index = r->index;
+	saved->nmi_masked = r->nmi_masked;
+	lock_release(&r->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct cmos_rtc_saved *saved = in;
+	const uint8_t *ram = saved->ram;
+	bool irq = (ram[RTC_C] & ram[RTC_B] & INTERRUPTS) != 0;
+
+	(void)dev;
+	if ((ram[RTC_A] & RTC_A_UIP) != 0 || ram[RTC_D] != RTC_D_VALID ||
+	    (ram[RTC_C] & ~INTERRUPTS) != (irq ? RTC_C_IRQF : 0)) {
+		return "a register has bits that it cannot have";
+	}
+	if (saved->index > INDEX_MASK || !saved_is_bool(saved->nmi_masked) ||
+	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "port 0x70 has 7 bits and a flag";
+	}
+	return NULL;
+}
+
+/* A divider that counts from the future, or is ahead of time, begins now. */
+static void load_divider(struct cmos_rtc *r, const struct cmos_rtc_saved *in)
+{
+	uint64_t now = vtime_now(r->cfg.time);
+
+	r->origin = now - in->origin < VTIME_MAX ? in->origin : now;
+	r->cycles_seen = in->cycles_seen;
+	if (!divider_held(r)) {
+		r->cycles_seen = min_u64(in->cycles_seen, divider_now(r));
+	}
+}
+
+static void load(void *dev, const void *in)
+{
+	struct cmos_rtc *r = dev;
+	const struct cmos_rtc_saved *saved = in;
+
+	lock_acquire(&r->dev.lock);
+	memcpy(r->ram, saved->ram, sizeof(r->ram));
+	r->index = saved->index;
+	r->nmi_masked = saved->nmi_masked != 0;
+	r->quiet_until = 0;
+	load_divider(r, saved);
+	update_irq(r);
+	arm(r);
+	lock_release(&r->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	rtc_reset(&((struct cmos_rtc *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "RTC",
+	.kind = SAVED_KIND('R', 'T', 'C', ' '),
+	.version = CMOS_RTC_SAVED_VERSION,
+	.bytes = sizeof(struct cmos_rtc_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
+void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg)
+{
+	*r = (struct cmos_rtc){.dev.ops = &rtc_ops, .cfg = *cfg};
+	vtimer_init(&r->timer, cfg->time, timer_fired);
+	saved_device_init(&r->saved, &saved_ops, r);
+	power_on(r);
 }

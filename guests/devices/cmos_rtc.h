@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -83,8 +84,23 @@ struct cmos_rtc {
 	uint64_t quiet_until; /* guest tick: until then reads but of A and C need no catching up */
 	struct vtimer timer;  /* the next interrupt that is enabled and not pending */
 	bool irq_level;
+	struct saved_device saved;
 };
+
+#define CMOS_RTC_SAVED_VERSION 1u
+/* The interrupt and its timer follow from the registers. */
+struct cmos_rtc_saved {
+	uint64_t origin;
+	uint64_t cycles_seen;
+	uint8_t ram[CMOS_BYTES];
+	uint8_t index;
+	uint8_t nmi_masked;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct cmos_rtc_saved) == 152, "no padding");
 
 /* First power-on: the clock runs with the wall-clock time, BCD, 24 hours. */
 void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg);
+/* As if its configuration had said that time from the start; before the guest runs. */
+void cmos_rtc_set_wall(struct cmos_rtc *r, uint64_t wall_seconds);
 bool cmos_rtc_nmi_masked(struct cmos_rtc *r);

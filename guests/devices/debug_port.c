@@ -111,7 +111,69 @@ static const struct vdev_ops port_ops = {
 	.reset = port_reset,
 };
 
+static void save(void *dev, void *out)
+{
+	struct debug_port *d = dev;
+	struct debug_port_saved *saved = out;
+
+	lock_acquire(&d->dev.lock);
+	saved->counted = d->counted;
+	saved->lost = d->lost;
+	saved->allowed = d->allowed;
+	saved->length = d->length;
+	memcpy(saved->text, d->text, d->length);
+	lock_release(&d->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct debug_port_saved *saved = in;
+
+	(void)dev;
+	if (saved->length >= DEBUG_PORT_LINE_MAX - 1 || saved->allowed > DEBUG_PORT_BURST) {
+		return "a line has up to 126 characters, a burst 400 lines";
+	}
+	for (unsigned i = 0; i < DEBUG_PORT_LINE_MAX; i++) {
+		if (i < saved->length ? !is_printable((uint8_t)saved->text[i])
+				      : saved->text[i] != 0) {
+			return "the line cannot be printed";
+		}
+	}
+	return NULL;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct debug_port *d = dev;
+	const struct debug_port_saved *saved = in;
+
+	lock_acquire(&d->dev.lock);
+	d->counted = saved->counted;
+	d->lost = saved->lost;
+	d->allowed = saved->allowed;
+	d->length = saved->length;
+	memcpy(d->text, saved->text, sizeof(d->text));
+	lock_release(&d->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	port_reset(&((struct debug_port *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "debug port",
+	.kind = SAVED_KIND('D', 'B', 'U', 'G'),
+	.version = DEBUG_PORT_SAVED_VERSION,
+	.bytes = sizeof(struct debug_port_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void debug_port_init(struct debug_port *d, const struct debug_port_config *cfg)
 {
 	*d = (struct debug_port){.dev.ops = &port_ops, .cfg = *cfg, .allowed = DEBUG_PORT_BURST};
+	saved_device_init(&d->saved, &saved_ops, d);
 }

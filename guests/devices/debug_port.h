@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -30,7 +31,18 @@ struct debug_port {
 	unsigned allowed; /* lines, as of `counted` */
 	uint64_t counted; /* guest ticks */
 	uint64_t lost;	  /* lines since one was handed on */
+	struct saved_device saved;
 };
+
+#define DEBUG_PORT_SAVED_VERSION 1u
+struct debug_port_saved {
+	uint64_t counted;
+	uint64_t lost;
+	uint32_t allowed;
+	uint32_t length;
+	char text[DEBUG_PORT_LINE_MAX]; /* `length` characters, the rest is 0 */
+};
+_Static_assert(sizeof(struct debug_port_saved) == 152, "no padding");
 
 /* To be registered at DEBUG_PORT, one port. */
 void debug_port_init(struct debug_port *d, const struct debug_port_config *cfg);

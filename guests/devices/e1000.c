@@ -4,7 +4,6 @@
 
 #include "hv/base/str.h"
 
-#define VENDOR_INTEL 0x8086u
 #define CLASS_ETHERNET 0x020000u
 
 #define IOADDR 0u
@@ -17,8 +16,8 @@ static const struct model {
 	uint16_t ports; /* bytes of the I/O BAR */
 	bool express;	/* with MSI-X and MSI */
 } models[] = {
-	[E1000_82540EM] = {0x100e, 0x001e, 2, 64, false},
-	[E1000_82574L] = {0x10d3, 0xa01f, 0, 32, true},
+	[E1000_82540EM] = {E1000_DEVICE_82540EM, 0x001e, 2, 64, false},
+	[E1000_82574L] = {E1000_DEVICE_82574L, 0xa01f, 0, 32, true},
 };
 
 static struct e1000 *of_pci(struct pci_device *d)
@@ -51,12 +50,17 @@ bool e1000_link_is_up(const struct e1000 *e)
 	       (e->state.phy[E1000_PHY_CONTROL] & E1000_PHY_CONTROL_POWER_DOWN) == 0;
 }
 
+void e1000_update_open(struct e1000 *e)
+{
+	atomic_store(&e->open, e1000_link_is_up(e) && !e1000_loops(e) &&
+				       (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) != 0);
+}
+
 void e1000_update_link(struct e1000 *e)
 {
 	bool up = e1000_link_is_up(e);
 
-	atomic_store(&e->open,
-		     up && !e1000_loops(e) && (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) != 0);
+	e1000_update_open(e);
 	if (up != e->state.link) {
 		e->state.link = up;
 		e1000_raise(e, E1000_ICR_LSC);
@@ -268,11 +272,11 @@ static enum hv_status add_function(struct e1000 *e, const struct e1000_config *c
 
 	pci.ops = &ops[cfg->kind];
 	pci.identity = (struct pci_identity){
-		.vendor = VENDOR_INTEL,
+		.vendor = E1000_VENDOR,
 		.device = m->device,
 		.class_code = CLASS_ETHERNET,
 		.revision = m->revision,
-		.subsystem_vendor = VENDOR_INTEL,
+		.subsystem_vendor = E1000_VENDOR,
 		.subsystem = m->subsystem,
 	};
 	pci.intx = true;
@@ -289,7 +293,7 @@ static enum hv_status add_function(struct e1000 *e, const struct e1000_config *c
 		status = pci_function_add_bar(&e->pci.function, E1000_BAR_PORTS, PCI_BAR_IO,
 					      m->ports);
 	}
-	return status;
+	return status == HV_OK ? pci_device_add(&e->pci) : status;
 }
 
 enum hv_status e1000_init(struct e1000 *e, const struct e1000_config *cfg)
@@ -306,6 +310,7 @@ enum hv_status e1000_init(struct e1000 *e, const struct e1000_config *cfg)
 	e->port.mac = cfg->mac;
 	vtimer_init(&e->timer, cfg->time, on_timer);
 	vwork_init(&e->work, cfg->work, on_work);
+	saved_device_init(&e->saved, &e1000_saved_ops[cfg->kind], e);
 	e1000_rom_init(e);
 	on_reset(&e->pci);
 	return HV_OK;

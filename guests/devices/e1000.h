@@ -31,6 +31,9 @@
 #include "hv/api/vwork.h"
 #include "hv/base/e1000_format.h"
 
+#define E1000_VENDOR 0x8086u
+#define E1000_DEVICE_82540EM 0x100eu
+#define E1000_DEVICE_82574L 0x10d3u
 #define E1000_BAR_REGISTERS 0u
 #define E1000_BAR_PORTS 2u
 #define E1000_BAR_MSIX 3u
@@ -132,7 +135,65 @@ struct e1000 {
 	struct e1000_filter filter;
 	struct net_queue queue;
 	_Atomic uint64_t tx_malformed; /* packets that were not in order */
+	struct saved_device saved;
 };
+
+/*
+ * Frames on their way are not in it: those to the guest are lost, as on a wire, and so is a packet
+ * of which not all descriptors have come yet. What the card was about to look at it looks at again.
+ */
+#define E1000_SAVED_VERSION 1u
+struct e1000_rom_saved {
+	uint32_t in;
+	uint16_t position;
+	uint8_t in_count;
+	uint8_t reading;
+	uint8_t out;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct e1000_rom_saved) == 16, "no padding");
+
+struct e1000_delay_saved {
+	uint64_t due;
+	uint64_t limit;
+	uint64_t waits;
+};
+_Static_assert(sizeof(struct e1000_delay_saved) == 24, "no padding");
+
+struct e1000_irq_saved {
+	uint64_t line_again;
+	uint64_t again[E1000_VECTORS];
+	struct e1000_delay_saved rx;
+	struct e1000_delay_saved tx;
+	uint64_t armed;
+	uint32_t told;
+	uint8_t line;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct e1000_irq_saved) == 6 * 8 + 2 * 24 + 16, "no padding");
+
+struct e1000_tx_saved {
+	struct e1000_tx_context context[2];
+	uint8_t begun; /* it is dropped at its end */
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct e1000_tx_saved) == 2 * 16 + 8, "no padding");
+
+struct e1000_saved {
+	struct pci_device_saved pci;
+	uint32_t reg[E1000_REGISTERS_SIZE / 4];
+	uint16_t phy[E1000_PHY_REGISTERS];
+	struct e1000_rom_saved rom;
+	struct e1000_irq_saved irq;
+	struct e1000_tx_saved tx[E1000_TX_QUEUES];
+	uint32_t io_address;
+	struct net_mac mac; /* of the port: only one with the same will do */
+	uint8_t kind;
+	uint8_t link;
+	uint8_t zero[4];
+};
+_Static_assert(sizeof(struct e1000_saved) == 1296 + 0x6000 + 64 + 16 + 112 + 2 * 40 + 16,
+	       "no padding");
 
 struct e1000_config {
 	enum e1000_kind kind;

@@ -48,6 +48,8 @@ void e1000_ask(struct e1000 *e);
 /* What the registers make of the link may have changed. */
 void e1000_update_link(struct e1000 *e);
 bool e1000_link_is_up(const struct e1000 *e);
+/* Whether frames of the network are taken follows from the registers. */
+void e1000_update_open(struct e1000 *e);
 /* Whether what is sent comes back. */
 bool e1000_loops(const struct e1000 *e);
 /* CTRL.RST: all but the PHY as after power-on. */
@@ -60,6 +62,8 @@ uint32_t e1000_read_register(struct e1000 *e, unsigned offset);
 void e1000_write_register(struct e1000 *e, unsigned offset, uint32_t value);
 /* Registers as after power-on, the address loaded from the EEPROM. */
 void e1000_reset_registers(struct e1000 *e);
+/* Whether the register at `reg`, in its own place, can have this value. No lock. */
+bool e1000_register_is_possible(const struct e1000 *e, unsigned reg, uint32_t value);
 
 /* --- e1000_stats.c --- */
 
@@ -71,6 +75,8 @@ uint32_t e1000_read_statistic(struct e1000 *e, unsigned reg);
 /* --- e1000_phy.c --- */
 
 void e1000_reset_phy(struct e1000 *e);
+/* Whether the PHY's register can have this value. No lock. */
+bool e1000_phy_is_possible(const struct e1000 *e, unsigned reg, uint16_t value);
 void e1000_write_mdic(struct e1000 *e, uint32_t value);
 
 /* --- e1000_rom.c --- */
@@ -80,6 +86,8 @@ void e1000_rom_init(struct e1000 *e);
 uint32_t e1000_read_eecd(const struct e1000 *e);
 void e1000_write_eecd(struct e1000 *e, uint32_t value);
 void e1000_write_eerd(struct e1000 *e, uint32_t value);
+/* Whether a command can have come so far. No lock. */
+bool e1000_rom_is_possible(const struct e1000_rom_saved *in);
 
 /* --- e1000_irq.c --- */
 
@@ -125,6 +133,10 @@ void e1000_drop_received(struct e1000 *e);
 void e1000_transmit(struct e1000 *e, unsigned queue);
 /* Packets that have begun are void. */
 void e1000_reset_transmit(struct e1000 *e);
+
+/* --- e1000_saved.c --- */
+
+extern const struct saved_ops e1000_saved_ops[];
 
 /* --- e1000_offload.c --- */
 

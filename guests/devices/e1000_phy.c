@@ -44,6 +44,16 @@ void e1000_reset_phy(struct e1000 *e)
 	e->state.phy[E1000_PHY_ID2] = e->kind == E1000_82574L ? ID2_82574L : ID2_82540EM;
 }
 
+bool e1000_phy_is_possible(const struct e1000 *e, unsigned reg, uint16_t value)
+{
+	uint16_t initial = registers[reg].initial;
+
+	if (reg == E1000_PHY_ID2) {
+		initial = e->kind == E1000_82574L ? ID2_82574L : ID2_82540EM;
+	}
+	return ((value ^ initial) & ~registers[reg].writable) == 0;
+}
+
 /* Only the first page has anything in it; the register that chooses is on all. */
 static bool is_absent(const struct e1000 *e, unsigned reg)
 {

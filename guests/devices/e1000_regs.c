@@ -348,6 +348,11 @@ static unsigned without_alias(unsigned offset)
 	return offset;
 }
 
+static bool has_row(const struct e1000 *e, const struct row *row)
+{
+	return row->models != NEW || e->kind == E1000_82574L;
+}
+
 /* NULL: the model has no such register. */
 static const struct row *find_row(const struct e1000 *e, unsigned offset)
 {
@@ -363,8 +368,7 @@ static const struct row *find_row(const struct e1000 *e, unsigned offset)
 			high = middle;
 		}
 	}
-	if (low == ARRAY_SIZE(rows) || offset < rows[low].first ||
-	    (rows[low].models == NEW && e->kind != E1000_82574L)) {
+	if (low == ARRAY_SIZE(rows) || offset < rows[low].first || !has_row(e, &rows[low])) {
 		return NULL;
 	}
 	return &rows[low];
@@ -376,6 +380,7 @@ uint32_t e1000_read_register(struct e1000 *e, unsigned offset)
 	const struct row *row = find_row(e, reg);
 
 	if (row == NULL) {
+		pci_function_miss(&e->pci.function);
 		return 0;
 	}
 	return row->read != NULL ? row->read(e, reg) : e1000_get(e, reg);
@@ -388,12 +393,35 @@ void e1000_write_register(struct e1000 *e, unsigned offset, uint32_t value)
 	uint32_t *stored;
 
 	if (row == NULL) {
+		pci_function_miss(&e->pci.function);
 		return;
 	}
 	stored = e1000_reg(e, reg);
 	*stored = (*stored & ~row->writable) | (value & row->writable);
 	if (row->written != NULL) {
 		row->written(e, reg, value);
+	}
+}
+
+/*
+ * Bits that the model sets or takes itself are not in the table: of such a register only those that
+ * mean something elsewhere are looked at.
+ */
+bool e1000_register_is_possible(const struct e1000 *e, unsigned reg, uint32_t value)
+{
+	const struct row *row = find_row(e, reg);
+
+	if (row == NULL) {
+		return value == 0;
+	}
+	switch (reg) {
+	case E1000_IMS:
+		return (value & ~IMS_WRITABLE) == 0;
+	case E1000_SWSM:
+		return (value & ~(row->writable | E1000_SWSM_SMBI)) == 0;
+	default:
+		return (row->writable == 0 && (row->written != NULL || row->read != NULL)) ||
+		       (value & ~(row->writable | row->initial)) == 0;
 	}
 }
 
@@ -411,7 +439,7 @@ void e1000_reset_registers(struct e1000 *e)
 	memset(e->state.reg, 0, sizeof(e->state.reg));
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (unsigned reg = rows[i].first; reg <= rows[i].last; reg += 4) {
-			*e1000_reg(e, reg) = rows[i].initial;
+			*e1000_reg(e, reg) = has_row(e, &rows[i]) ? rows[i].initial : 0;
 		}
 	}
 	wrote_pba(e, E1000_PBA, e->kind == E1000_82574L ? 20 : 48);

@@ -166,3 +166,10 @@ uint32_t e1000_read_eecd(const struct e1000 *e)
 	}
 	return e->kind == E1000_82574L ? value | E1000_EECD_AUTO_RD : value;
 }
+
+bool e1000_rom_is_possible(const struct e1000_rom_saved *in)
+{
+	return in->position < ROM_BITS && in->in_count <= IN_COUNT_MAX &&
+	       saved_is_bool(in->reading) && saved_is_bool(in->out) &&
+	       saved_is_zero(in->zero, sizeof(in->zero));
+}

@@ -406,10 +406,77 @@ static const struct vdev_ops fw_cfg_ops = {
 	.fini = fw_cfg_fini,
 };
 
+/* ---- saved state ---- */
+
+static bool is_quiet(void *dev)
+{
+	struct fw_cfg *f = dev;
+	bool quiet;
+
+	lock_acquire(&f->dev.lock);
+	quiet = !f->state.busy;
+	lock_release(&f->dev.lock);
+	return quiet;
+}
+
+static void save(void *dev, void *out)
+{
+	struct fw_cfg *f = dev;
+	struct fw_cfg_saved *saved = out;
+
+	lock_acquire(&f->dev.lock);
+	saved->offset = f->state.offset;
+	saved->dma_high = f->state.dma_high;
+	saved->key = f->state.key;
+	lock_release(&f->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct fw_cfg_saved *saved = in;
+
+	(void)dev;
+	return (saved->key & ~KEY_MASK) == 0 && saved_is_zero(saved->zero, sizeof(saved->zero))
+		       ? NULL
+		       : "no item has such a number";
+}
+
+/* The item that is being read may have to be made as it was when it was selected. */
+static void load(void *dev, const void *in)
+{
+	struct fw_cfg *f = dev;
+	const struct fw_cfg_saved *saved = in;
+
+	vwork_cancel(&f->work);
+	lock_acquire(&f->dev.lock);
+	f->state = (struct fw_cfg_state){.dma_high = saved->dma_high};
+	select_item(f, saved->key);
+	f->state.offset = saved->offset;
+	lock_release(&f->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	fw_cfg_reset(&((struct fw_cfg *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "fw_cfg",
+	.kind = SAVED_KIND('F', 'W', 'C', 'F'),
+	.version = FW_CFG_SAVED_VERSION,
+	.bytes = sizeof(struct fw_cfg_saved),
+	.quiet = is_quiet,
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void fw_cfg_init(struct fw_cfg *f, struct vm *vm, struct vwork_queue *queue)
 {
 	*f = (struct fw_cfg){.dev.ops = &fw_cfg_ops, .vm = vm};
 	vwork_init(&f->work, queue, work);
+	saved_device_init(&f->saved, &saved_ops, f);
 	f->items[f->item_count++] =
 		(struct fw_cfg_item){.key = FW_CFG_SIGNATURE, .number = SIGNATURE, .size = 4};
 	f->items[f->item_count++] = (struct fw_cfg_item){

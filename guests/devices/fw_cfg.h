@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vwork.h"
 
@@ -97,7 +98,21 @@ struct fw_cfg {
 	unsigned item_count;
 	struct fw_cfg_item items[FW_CFG_ITEMS_MAX];
 	uint8_t directory[4 + FW_CFG_FILES_MAX * FW_CFG_DIRECTORY_ENTRY];
+	struct saved_device saved;
 };
+
+#define FW_CFG_SAVED_VERSION 1u
+/*
+ * No transfer is under way in it. Items are configuration; those that the guest may write belong to
+ * whoever added them.
+ */
+struct fw_cfg_saved {
+	uint32_t offset;
+	uint32_t dma_high;
+	uint16_t key;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct fw_cfg_saved) == 16, "no padding");
 
 /* Signature, ID and an empty directory. To be registered over FW_CFG_PORTS at FW_CFG_PORT. */
 void fw_cfg_init(struct fw_cfg *f, struct vm *vm, struct vwork_queue *work);

@@ -389,6 +389,16 @@ static void write_register(struct hpet *h, unsigned reg, uint64_t value, uint64_
 
 /* --- accesses --- */
 
+/* Whether the specification has a register there, or words that it keeps for one. */
+static bool is_register(uint64_t reg)
+{
+	if (reg >= REG_TIMERS) {
+		return (reg - REG_TIMERS) / TIMER_STRIDE < HPET_TIMERS;
+	}
+	return reg == REG_CAPABILITIES || reg == REG_CONFIG || reg == REG_STATUS ||
+	       reg == REG_COUNTER;
+}
+
 /* "Register accesses": of 4 or 8 bytes at multiples of that; others have no effect, and read 0. */
 static bool is_proper(const struct vdev_access *a)
 {
@@ -400,6 +410,9 @@ static uint64_t hpet_read(struct vdev *dev, const struct vdev_access *a)
 	struct hpet *h = container_of(dev, struct hpet, dev);
 	uint64_t value;
 
+	if (!is_register(align_down(a->offset, 8))) {
+		vdev_miss(a);
+	}
 	if (!is_proper(a)) {
 		return 0;
 	}
@@ -414,6 +427,9 @@ static void hpet_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 	struct hpet *h = container_of(dev, struct hpet, dev);
 	unsigned shift = 8 * (unsigned)(a->offset % 8);
 
+	if (!is_register(align_down(a->offset, 8))) {
+		vdev_miss(a);
+	}
 	if (!is_proper(a)) {
 		return;
 	}
@@ -453,9 +469,137 @@ static const struct vdev_ops hpet_ops = {
 	.fini = hpet_fini,
 };
 
+/* --- saved state --- */
+
+static void save(void *dev, void *out)
+{
+	struct hpet *h = dev;
+	struct hpet_saved *saved = out;
+
+	lock_acquire(&h->dev.lock);
+	saved->config = h->state.config;
+	saved->status = h->state.status;
+	saved->counter = h->state.counter;
+	saved->since = h->state.since;
+	for (unsigned i = 0; i < HPET_TIMERS; i++) {
+		const struct hpet_timer *t = &h->timers[i];
+
+		saved->timers[i] = (struct hpet_timer_saved){
+			.state = h->state.timers[i],
+			.match = t->match,
+			.quiet = t->quiet,
+			.route = (uint16_t)(t->asserted ? t->route : 0),
+			.asserted = t->asserted,
+			.legacy = t->asserted && t->legacy,
+		};
+	}
+	lock_release(&h->dev.lock);
+}
+
+/* Whether it can hold the line that it says it does. */
+static bool line_is_sound(const struct hpet_timer_saved *in, unsigned index)
+{
+	static const unsigned irqs[] = {HPET_LEGACY_IRQ0, HPET_LEGACY_IRQ8};
+
+	if (!in->asserted) {
+		return in->route == 0 && in->legacy == 0;
+	}
+	if (in->legacy != 0) {
+		return index < ARRAY_SIZE(irqs) && in->route == irqs[index];
+	}
+	return in->route < 32 && (HPET_ROUTES & BIT32(in->route)) != 0;
+}
+
+static const char *check_timer(const struct hpet_timer_saved *in, unsigned index)
+{
+	unsigned route = (unsigned)bits_get(in->state.config, HPET_TN_ROUTE);
+
+	if ((in->state.config & ~(uint64_t)TN_WRITABLE) != 0 ||
+	    (route != 0 && (HPET_ROUTES & BIT32(route)) == 0)) {
+		return "a timer is configured as it cannot be";
+	}
+	if (!saved_is_bool(in->asserted) || !saved_is_bool(in->legacy) ||
+	    !saved_is_zero(in->zero, sizeof(in->zero)) || !line_is_sound(in, index)) {
+		return "a timer asserts a line that it cannot have";
+	}
+	return NULL;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct hpet_saved *saved = in;
+	const char *wrong = NULL;
+
+	(void)dev;
+	if ((saved->config & ~(uint64_t)CONFIG_WRITABLE) != 0 ||
+	    saved->status >> HPET_TIMERS != 0) {
+		return "a register has bits that it cannot have";
+	}
+	for (unsigned i = 0; i < HPET_TIMERS && wrong == NULL; i++) {
+		wrong = check_timer(&saved->timers[i], i);
+	}
+	return wrong;
+}
+
+/* A line that stays asserted is not told, as that would be an edge. */
+static void load_line(struct hpet_timer *t, const struct hpet_timer_saved *in)
+{
+	bool same = in->asserted != 0 && in->route == t->route && (in->legacy != 0) == t->legacy;
+
+	if (t->asserted && same) {
+		return;
+	}
+	if (t->asserted) {
+		drive(t, false);
+	}
+	t->route = in->route;
+	t->legacy = in->legacy != 0;
+	if (in->asserted != 0) {
+		drive(t, true);
+	}
+}
+
+static void load(void *dev, const void *in)
+{
+	struct hpet *h = dev;
+	const struct hpet_saved *saved = in;
+
+	lock_acquire(&h->dev.lock);
+	h->state.config = saved->config;
+	h->state.status = saved->status;
+	set_counter(h, saved->counter, saved->since);
+	for (unsigned i = 0; i < HPET_TIMERS; i++) {
+		struct hpet_timer *t = &h->timers[i];
+
+		h->state.timers[i] = saved->timers[i].state;
+		t->match = saved->timers[i].match;
+		t->quiet = saved->timers[i].quiet;
+		arm(t);
+		load_line(t, &saved->timers[i]);
+	}
+	lock_release(&h->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	hpet_reset(&((struct hpet *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "HPET",
+	.kind = SAVED_KIND('H', 'P', 'E', 'T'),
+	.version = HPET_SAVED_VERSION,
+	.bytes = sizeof(struct hpet_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void hpet_init(struct hpet *h, const struct hpet_config *cfg)
 {
 	*h = (struct hpet){.dev.ops = &hpet_ops, .cfg = *cfg};
+	saved_device_init(&h->saved, &saved_ops, h);
 	for (unsigned i = 0; i < HPET_TIMERS; i++) {
 		h->timers[i].owner = h;
 		vtimer_init(&h->timers[i].timer, cfg->time, timer_fired);

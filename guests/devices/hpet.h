@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -91,7 +92,30 @@ struct hpet {
 	struct hpet_config cfg;
 	struct hpet_state state;
 	struct hpet_timer timers[HPET_TIMERS];
+	struct saved_device saved;
 };
+
+#define HPET_SAVED_VERSION 1u
+struct hpet_timer_saved {
+	struct hpet_timer_state state;
+	uint64_t match;
+	uint64_t quiet;
+	uint16_t route; /* 0 while the line is not asserted */
+	uint8_t asserted;
+	uint8_t legacy; /* the same */
+	uint8_t zero[4];
+};
+_Static_assert(sizeof(struct hpet_timer_saved) == 56, "no padding");
+
+/* That the 8254 and the RTC are cut off, the board's lines know themselves. */
+struct hpet_saved {
+	uint64_t config;
+	uint64_t status;
+	uint64_t counter;
+	uint64_t since;
+	struct hpet_timer_saved timers[HPET_TIMERS];
+};
+_Static_assert(sizeof(struct hpet_saved) == 200, "no padding");
 
 /* To be registered over HPET_MMIO_SIZE bytes. */
 void hpet_init(struct hpet *h, const struct hpet_config *cfg);

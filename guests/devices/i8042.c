@@ -13,6 +13,7 @@
 #include "guests/devices/scancode.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/str.h"
 
 #define CMD_READ_RAM 0x20u  /* .. 0x3f */
 #define CMD_WRITE_RAM 0x60u /* .. 0x7f */
@@ -412,9 +413,113 @@ static const struct vdev_ops i8042_ops = {
 	.reset = i8042_reset,
 };
 
+/* ---- saved state ---- */
+
+static void save_byte(const struct i8042_byte *b, struct i8042_byte_saved *out)
+{
+	*out = (struct i8042_byte_saved){b->value, b->valid, b->mouse, b->timeout};
+}
+
+static bool byte_is_sound(const struct i8042_byte_saved *in)
+{
+	return saved_is_bool(in->valid) && saved_is_bool(in->mouse) && saved_is_bool(in->timeout);
+}
+
+static void load_byte(struct i8042_byte *b, const struct i8042_byte_saved *in)
+{
+	*b = (struct i8042_byte){in->value, in->valid != 0, in->mouse != 0, in->timeout != 0};
+}
+
+static void save(void *dev, void *out)
+{
+	struct i8042 *k = dev;
+	struct i8042_saved *saved = out;
+
+	lock_acquire(&k->dev.lock);
+	ps2_keyboard_save(&k->keyboard, &saved->keyboard);
+	ps2_mouse_save(&k->mouse, &saved->mouse);
+	memcpy(saved->ram, k->ram, sizeof(saved->ram));
+	save_byte(&k->output, &saved->output);
+	save_byte(&k->answer, &saved->answer);
+	saved->command = k->command;
+	saved->command_written = k->command_written;
+	saved->released = k->released;
+	saved->output_port = k->output_port;
+	saved->port_a = k->port_a;
+	lock_release(&k->dev.lock);
+}
+
+static bool takes_data(uint8_t command)
+{
+	return (command >= CMD_WRITE_OUTPUT_PORT && command <= CMD_WRITE_MOUSE) ||
+	       (command & ~RAM_INDEX) == CMD_WRITE_RAM;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct i8042_saved *saved = in;
+	const char *wrong = ps2_keyboard_check(&saved->keyboard);
+
+	(void)dev;
+	if (wrong == NULL) {
+		wrong = ps2_mouse_check(&saved->mouse);
+	}
+	if (wrong != NULL) {
+		return wrong;
+	}
+	if (saved->command != 0 && !takes_data(saved->command)) {
+		return "it waits for the data of no command";
+	}
+	if (!byte_is_sound(&saved->output) || !byte_is_sound(&saved->answer) ||
+	    !saved_is_bool(saved->command_written) || !saved_is_bool(saved->released) ||
+	    (saved->port_a & ~(I8042_A_RESET | I8042_A_A20)) != 0 ||
+	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "port A has 2 bits, a flag 1";
+	}
+	return NULL;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct i8042 *k = dev;
+	const struct i8042_saved *saved = in;
+
+	lock_acquire(&k->dev.lock);
+	ps2_keyboard_load(&k->keyboard, &saved->keyboard);
+	ps2_mouse_load(&k->mouse, &saved->mouse);
+	memcpy(k->ram, saved->ram, sizeof(k->ram));
+	load_byte(&k->output, &saved->output);
+	load_byte(&k->answer, &saved->answer);
+	k->command = saved->command;
+	k->command_written = saved->command_written != 0;
+	k->released = saved->released != 0;
+	k->output_port = saved->output_port;
+	k->port_a = saved->port_a;
+	update_a20(k);
+	update_irqs(k);
+	lock_release(&k->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	i8042_reset(&((struct i8042 *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "8042",
+	.kind = SAVED_KIND('8', '0', '4', '2'),
+	.version = I8042_SAVED_VERSION,
+	.bytes = sizeof(struct i8042_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void i8042_init(struct i8042 *k, const struct i8042_config *cfg)
 {
 	*k = (struct i8042){.dev.ops = &i8042_ops, .cfg = *cfg, .a20 = true};
+	saved_device_init(&k->saved, &saved_ops, k);
 	power_on(k);
 }
 

@@ -8,6 +8,7 @@
 
 #include "guests/devices/ps2_keyboard.h"
 #include "guests/devices/ps2_mouse.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define I8042_PORT_A 0x92u
@@ -74,7 +75,32 @@ struct i8042 {
 	bool a20;
 	bool keyboard_level, mouse_level; /* of the interrupt lines */
 	bool wants_reset;		  /* callback to make when the lock is released */
+	struct saved_device saved;
 };
+
+#define I8042_SAVED_VERSION 1u
+struct i8042_byte_saved {
+	uint8_t value;
+	uint8_t valid;
+	uint8_t mouse;
+	uint8_t timeout;
+};
+
+/* Interrupts and the A20 gate follow. */
+struct i8042_saved {
+	struct ps2_keyboard_saved keyboard;
+	struct ps2_mouse_saved mouse;
+	uint8_t ram[I8042_RAM];
+	struct i8042_byte_saved output;
+	struct i8042_byte_saved answer;
+	uint8_t command;
+	uint8_t command_written;
+	uint8_t released;
+	uint8_t output_port;
+	uint8_t port_a;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct i8042_saved) == 120, "no padding");
 
 /*
  * Power-on state, the keyboard on and translated as a BIOS leaves it. To be registered at ports

@@ -152,8 +152,9 @@ static enum hv_status init_function(struct ide *ide, const struct ide_config *cf
 				    IDETIM_TIMING);
 	}
 	pci_function_define(&ide->pci.function, SIDETIM, 1, 0, 0xff);
-	return pci_function_add_bar(&ide->pci.function, IDE_BUS_MASTER_BAR, PCI_BAR_IO,
-				    (uint64_t)IDE_CHANNELS * IDE_BUS_MASTER_PORTS);
+	status = pci_function_add_bar(&ide->pci.function, IDE_BUS_MASTER_BAR, PCI_BAR_IO,
+				      (uint64_t)IDE_CHANNELS * IDE_BUS_MASTER_PORTS);
+	return status == HV_OK ? pci_device_add(&ide->pci) : status;
 }
 
 enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg)
@@ -163,6 +164,7 @@ enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg)
 	memset(ide, 0, sizeof(*ide));
 	ide->vm = cfg->vm;
 	ide->vcpu_count = cfg->vcpu_count;
+	saved_device_init(&ide->saved, &ide_saved_ops, ide);
 	for (unsigned i = 0; i < IDE_CHANNELS && status == HV_OK; i++) {
 		status = init_channel(ide, i, cfg);
 	}

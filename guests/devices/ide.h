@@ -119,7 +119,77 @@ struct ide {
 	struct vm *vm;
 	unsigned vcpu_count;
 	struct ide_channel channels[IDE_CHANNELS];
+	struct saved_device saved;
 };
+
+/* Saved state: when it is quiet the disks have nothing, but a command may be half done. */
+#define IDE_SAVED_VERSION 1u
+struct ide_unit_saved {
+	struct ata_saved disk;	  /* 0 unless it is one */
+	struct atapi_saved drive; /* likewise */
+	struct ata_registers registers;
+	uint8_t kind; /* enum ide_kind */
+	uint8_t zero;
+};
+_Static_assert(sizeof(struct ide_unit_saved) == 344, "no padding");
+
+struct ide_master_saved {
+	uint32_t table;
+	uint32_t next;
+	uint32_t address;
+	uint32_t left;
+	uint8_t command;
+	uint8_t status;
+	uint8_t last;
+	uint8_t failed;
+};
+_Static_assert(sizeof(struct ide_master_saved) == 20, "no padding");
+
+/* The command of a channel that is not idle; else all of it is 0. */
+struct ide_command_saved {
+	uint64_t sector;
+	uint64_t bytes;
+	uint64_t moved;
+	uint64_t range_done;
+	uint32_t drq_bytes;
+	uint32_t chunk;
+	uint32_t host;
+	uint32_t disk;
+	uint32_t drq;
+	uint32_t ranges;
+	uint8_t action;	  /* enum ata_action */
+	uint8_t protocol; /* enum ata_protocol */
+	uint8_t is_ext;
+	uint8_t flush_after;
+	uint8_t page; /* enum ata_page_kind */
+	uint8_t log;
+	uint8_t flushed;
+	uint8_t zero[5];
+	uint8_t packet[ATAPI_PACKET_BYTES];
+	uint8_t buffer[IDE_BUFFER_BYTES]; /* 0 behind the chunk */
+};
+_Static_assert(sizeof(struct ide_command_saved) == 80 + IDE_BUFFER_BYTES, "no padding");
+
+struct ide_channel_saved {
+	struct ide_unit_saved units[IDE_UNITS];
+	struct ide_command_saved command;
+	struct ide_master_saved master;
+	uint8_t control;
+	uint8_t selected;
+	uint8_t interrupt;
+	uint8_t interrupt_unit;
+	uint8_t phase; /* enum ide_phase */
+	uint8_t active;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct ide_channel_saved) == 2 * 344 + 80 + IDE_BUFFER_BYTES + 32,
+	       "no padding");
+
+struct ide_saved {
+	struct pci_device_saved pci;
+	struct ide_channel_saved channels[IDE_CHANNELS];
+};
+_Static_assert(sizeof(struct ide_saved) == 1296 + 2 * (800 + IDE_BUFFER_BYTES), "no padding");
 
 struct ide_unit_config {
 	enum ide_kind kind;

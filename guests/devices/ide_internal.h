@@ -35,6 +35,9 @@ void ide_advance(struct ide_channel *c);
 void ide_abandon(struct ide_channel *c);
 void ide_transfer_init(struct ide_channel *c, struct vwork_queue *work, void *buffer);
 
+/* ide_saved.c */
+extern const struct saved_ops ide_saved_ops;
+
 /* ide_bus_master.c */
 /*
  * Moves up to `bytes` between `buffer` and the host's memory, in the direction of the command;

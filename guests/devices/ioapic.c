@@ -194,6 +194,17 @@ static void window_write(struct ioapic *io, uint32_t value)
 	}
 }
 
+/* The register that the access is to, or in the window the one that is selected. */
+static bool is_register(const struct ioapic *io, uint64_t reg)
+{
+	unsigned pin;
+	unsigned shift;
+
+	return reg == IOAPIC_REGSEL || reg == IOAPIC_EOI ||
+	       (reg == IOAPIC_WIN &&
+		(io->select <= INDEX_ARBITRATION || entry_half(io->select, &pin, &shift)));
+}
+
 static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct ioapic *io = container_of(dev, struct ioapic, dev);
@@ -201,6 +212,9 @@ static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
 	uint32_t value = 0;
 
 	lock_acquire(&dev->lock);
+	if (!is_register(io, a->offset & ~0xfull)) {
+		vdev_miss(a);
+	}
 	if ((a->offset & ~0xfull) == IOAPIC_REGSEL) {
 		value = io->select;
 	} else if ((a->offset & ~0xfull) == IOAPIC_WIN) {
@@ -216,6 +230,9 @@ static void ioapic_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 	struct ioapic *io = container_of(dev, struct ioapic, dev);
 
 	lock_acquire(&dev->lock);
+	if (!is_register(io, a->offset & ~0xfull)) {
+		vdev_miss(a);
+	}
 	switch (a->offset) {
 	case IOAPIC_REGSEL:
 		io->select = value & 0xff;
@@ -255,9 +272,79 @@ static const struct vdev_ops ioapic_ops = {
 	.reset = ioapic_reset,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct ioapic *io = dev;
+	struct ioapic_saved *saved = out;
+
+	lock_acquire(&io->dev.lock);
+	saved->select = io->select;
+	saved->id = io->id;
+	saved->lines = io->lines;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		saved->entries[pin] = io->entries[pin];
+	}
+	lock_release(&io->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct ioapic_saved *saved = in;
+
+	(void)dev;
+	if (saved->select > 0xff || (saved->id & ~ID_FIELD) != 0 ||
+	    saved->lines >> IOAPIC_PINS != 0 || saved->zero != 0) {
+		return "a register has bits that it cannot have";
+	}
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t entry = saved->entries[pin];
+		uint64_t bits = ENTRY_WRITABLE | (is_level(entry) ? ENTRY_REMOTE_IRR : 0);
+
+		if ((entry & ~bits) != 0) {
+			return "an entry has bits that it cannot have";
+		}
+	}
+	return NULL;
+}
+
+/* Nothing is sent: what was asserted has been. */
+static void load(void *dev, const void *in)
+{
+	struct ioapic *io = dev;
+	const struct ioapic_saved *saved = in;
+
+	lock_acquire(&io->dev.lock);
+	io->select = saved->select;
+	io->id = saved->id;
+	io->lines = saved->lines;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		io->entries[pin] = saved->entries[pin];
+	}
+	lock_release(&io->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	ioapic_reset(&((struct ioapic *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "IOAPIC",
+	.kind = SAVED_KIND('I', 'O', 'A', 'P'),
+	.version = IOAPIC_SAVED_VERSION,
+	.bytes = sizeof(struct ioapic_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void ioapic_init(struct ioapic *io, struct apic_bus *bus)
 {
 	*io = (struct ioapic){.dev = {.ops = &ioapic_ops}, .bus = bus};
+	saved_device_init(&io->saved, &saved_ops, io);
 	ioapic_reset(&io->dev);
 	apic_bus_set_eoi(bus, bus_eoi, io);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "guests/devices/lapic.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define IOAPIC_PINS 24u
@@ -27,7 +28,18 @@ struct ioapic {
 	uint32_t id;
 	uint32_t lines; /* inputs asserted now, one bit each */
 	uint64_t entries[IOAPIC_PINS];
+	struct saved_device saved;
 };
+
+#define IOAPIC_SAVED_VERSION 1u
+struct ioapic_saved {
+	uint32_t select;
+	uint32_t id;
+	uint32_t lines;
+	uint32_t zero;
+	uint64_t entries[IOAPIC_PINS];
+};
+_Static_assert(sizeof(struct ioapic_saved) == 208, "no padding");
 
 /* Resets, and makes itself the receiver of the bus's EOIs. `bus` has been initialised. */
 void ioapic_init(struct ioapic *io, struct apic_bus *bus);

@@ -388,6 +388,7 @@ void lapic_init(struct lapic *l, struct apic_bus *bus, struct vtime *time, unsig
 	*l = (struct lapic){.bus = bus, .index = index, .id = apic_id, .bsp = bsp};
 	atomic_init(&l->deliverable, -1);
 	atomic_init(&l->requested, -1);
+	saved_device_init(&l->saved, &lapic_saved_ops, l);
 	lapic_timer_init(l, time);
 	lapic_reset(l);
 	bus->lapics[index] = l;

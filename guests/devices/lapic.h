@@ -28,6 +28,7 @@
 #include "guests/devices/cadence.h"
 #include "guests/devices/vecset.h"
 #include "hv/api/apic_page.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -118,7 +119,39 @@ struct lapic {
 	bool eoi_offered; /* what is highest in service may be over: see lapic_offer_eoi */
 	bool watched;	  /* each request kicks: see lapic_watch */
 	struct vecset auto_eoi;
+	struct saved_device saved;
 };
+
+#define LAPIC_SAVED_VERSION 1u
+/* Fields that mean nothing while the timer is off are 0 then. */
+struct lapic_timer_saved {
+	uint64_t next; /* of the cadence, guest ticks */
+	uint64_t carry;
+	uint64_t tsc_deadline;
+	uint64_t tsc_offset;
+	uint32_t initial;
+	uint32_t divide;
+	uint8_t counting;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct lapic_timer_saved) == 48, "no padding");
+
+struct lapic_saved {
+	uint64_t base;
+	struct lapic_timer_saved timer;
+	uint32_t irr[VECSET_WORDS];
+	uint32_t isr[VECSET_WORDS];
+	uint32_t tmr[VECSET_WORDS];
+	uint32_t auto_eoi[VECSET_WORDS];
+	uint32_t tpr, ldr, dfr, svr;
+	uint32_t icr_low, icr_high;
+	uint32_t esr, errors;
+	uint32_t lvt[LVT_COUNT];
+	uint8_t eoi_offered;
+	uint8_t watched;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct lapic_saved) == 248, "no padding");
 
 /* --- the bus --- */
 
@@ -134,7 +167,16 @@ struct apic_bus {
 	struct lapic *lapics[APIC_BUS_LAPICS_MAX];
 	_Atomic bool intr;	      /* level of the 8259's INTR, wired to every LINT0 */
 	_Atomic uint32_t next_lowest; /* where the next search among equals begins */
+	struct saved_device saved;
 };
+
+#define APIC_BUS_SAVED_VERSION 1u
+struct apic_bus_saved {
+	uint32_t next_lowest;
+	uint8_t intr;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct apic_bus_saved) == 8, "no padding");
 
 /* `x2apic`: whether the guests' CPUID offers x2APIC. `ops` and all its members are given. */
 void apic_bus_init(struct apic_bus *bus, const struct apic_bus_ops *ops, void *ctx, bool x2apic);

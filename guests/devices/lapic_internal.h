@@ -119,7 +119,20 @@ uint32_t lapic_timer_current_locked(struct lapic *l);
 void lapic_timer_set_deadline_locked(struct lapic *l, uint64_t deadline);
 uint64_t lapic_timer_deadline_locked(struct lapic *l);
 
+void lapic_timer_save_locked(const struct lapic *l, struct lapic_timer_saved *out);
+/* As in struct saved_ops, for a timer with this LVT entry. */
+const char *lapic_timer_check(uint32_t lvt, const struct lapic_timer_saved *in);
+void lapic_timer_load_locked(struct lapic *l, const struct lapic_timer_saved *in);
+
+/* --- lapic_saved.c --- */
+
+extern const struct saved_ops lapic_saved_ops;
+extern const struct saved_ops apic_bus_saved_ops;
+
 /* --- lapic_regs.c --- */
+
+/* The bits that software can set in a register. */
+uint32_t lapic_writable(uint32_t reg);
 
 /* An access to the xAPIC page. */
 uint32_t lapic_mmio_read(struct lapic *l, uint32_t offset);

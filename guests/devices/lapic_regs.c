@@ -75,6 +75,11 @@ static const struct reg_rule *rule_of(uint32_t reg)
 	return &rules[reg];
 }
 
+uint32_t lapic_writable(uint32_t reg)
+{
+	return rule_of(reg)->writable;
+}
+
 /* --- reading --- */
 
 static uint32_t read_vector_word(const struct lapic *l, uint32_t reg)

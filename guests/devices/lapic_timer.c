@@ -228,3 +228,57 @@ void lapic_set_tsc_offset(struct lapic *l, uint64_t offset)
 	}
 	lock_release(&l->lock);
 }
+
+/* --- saved state --- */
+
+void lapic_timer_save_locked(const struct lapic *l, struct lapic_timer_saved *out)
+{
+	const struct lapic_timer *t = &l->timer;
+
+	*out = (struct lapic_timer_saved){
+		.next = t->counting ? t->cadence.next : 0,
+		.carry = t->counting ? t->cadence.carry : 0,
+		.tsc_deadline = t->tsc_deadline,
+		.tsc_offset = t->tsc_offset,
+		.initial = t->initial,
+		.divide = t->divide,
+		.counting = t->counting,
+	};
+}
+
+const char *lapic_timer_check(uint32_t lvt, const struct lapic_timer_saved *in)
+{
+	bool counts = in->counting != 0;
+
+	if ((in->divide & ~lapic_writable(REG_DIVIDE)) != 0 || !saved_is_bool(in->counting) ||
+	    !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "the timer's registers have bits that they cannot have";
+	}
+	if (counts ? in->initial == 0 || mode_of(lvt) > TIMER_PERIODIC : in->next != 0) {
+		return "the timer counts from nothing";
+	}
+	if (in->carry >= (counts ? LAPIC_TIMER_HZ : 1)) {
+		return "the timer's remainder is more than a tick";
+	}
+	if (in->tsc_deadline != 0 && mode_of(lvt) != TIMER_TSC_DEADLINE) {
+		return "the timer has a deadline in another mode";
+	}
+	return NULL;
+}
+
+void lapic_timer_load_locked(struct lapic *l, const struct lapic_timer_saved *in)
+{
+	struct lapic_timer *t = &l->timer;
+	uint64_t now = vtime_now(t->vtimer.time);
+
+	t->initial = in->initial;
+	t->divide = in->divide;
+	t->counting = in->counting != 0;
+	t->tsc_deadline = in->tsc_deadline;
+	t->tsc_offset = in->tsc_offset;
+	if (t->counting) {
+		cadence_start(&t->cadence, now, t->initial * divisor(t->divide), LAPIC_TIMER_HZ);
+		cadence_load(&t->cadence, in->next, in->carry, now);
+	}
+	arm(l, now);
+}

@@ -53,7 +53,42 @@ static const struct vdev_ops misc_ops = {
 	.reset = misc_reset,
 };
 
+static void save(void *dev, void *out)
+{
+	((struct misc_ports_saved *)out)->post = ((struct misc_ports *)dev)->post;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct misc_ports_saved *saved = in;
+
+	(void)dev;
+	return saved_is_zero(saved->zero, sizeof(saved->zero)) ? NULL : "what is reserved is not 0";
+}
+
+static void load(void *dev, const void *in)
+{
+	((struct misc_ports *)dev)->post = ((const struct misc_ports_saved *)in)->post;
+}
+
+static void reset_saved(void *dev)
+{
+	misc_reset(&((struct misc_ports *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "misc ports",
+	.kind = SAVED_KIND('M', 'I', 'S', 'C'),
+	.version = MISC_PORTS_SAVED_VERSION,
+	.bytes = sizeof(struct misc_ports_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void misc_ports_init(struct misc_ports *m)
 {
 	*m = (struct misc_ports){.dev.ops = &misc_ops};
+	saved_device_init(&m->saved, &saved_ops, m);
 }

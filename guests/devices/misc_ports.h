@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define MISC_PORT_DELAY 0x80u
@@ -15,6 +16,13 @@
 struct misc_ports {
 	struct vdev dev; /* its lock covers `post` */
 	uint8_t post;	 /* the last byte written to port 0x80 */
+	struct saved_device saved;
+};
+
+#define MISC_PORTS_SAVED_VERSION 1u
+struct misc_ports_saved {
+	uint8_t post;
+	uint8_t zero[7];
 };
 
 /* To be registered at both places above. */

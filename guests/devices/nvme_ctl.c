@@ -360,9 +360,11 @@ static enum hv_status init_pci(struct nvme_ctl *c, const struct nvme_ctl_config 
 	pci.intx = true;
 	pci.express = true;
 	status = pci_device_init(&c->pci, &pci);
-	return status != HV_OK ? status
-			       : pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS,
-						      PCI_BAR_64, NVME_CTL_REGS_SIZE);
+	if (status == HV_OK) {
+		status = pci_function_add_bar(&c->pci.function, NVME_CTL_BAR_REGS, PCI_BAR_64,
+					      NVME_CTL_REGS_SIZE);
+	}
+	return status == HV_OK ? pci_device_add(&c->pci) : status;
 }
 
 enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *cfg)
@@ -376,6 +378,7 @@ enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *c
 	c->vcpu_count = cfg->vcpu_count;
 	c->queue_count = cfg->queue_count;
 	vwork_init(&c->work, cfg->work, nvme_ctl_admin_work);
+	saved_device_init(&c->saved, &nvme_ctl_saved_ops, c);
 	nvme_ctl_reset_features(c);
 	for (unsigned id = 1; status == HV_OK && id <= cfg->queue_count; id++) {
 		status = nvme_ctl_queue_init(c, id, cfg);
@@ -388,7 +391,7 @@ bool nvme_ctl_is_idle(const struct nvme_ctl *c)
 	bool idle = !atomic_load(&c->flushing);
 
 	for (unsigned i = 0; i < c->queue_count; i++) {
-		idle = blk_pieces_are_idle(&c->queues[i]->pieces) && idle;
+		idle = blk_pieces_are_idle(&c->queues[i]->transfers.pieces) && idle;
 	}
 	return idle;
 }

@@ -5,7 +5,7 @@
  * write-zeroes, and shadow doorbells ("Doorbell Buffer Config command"), with which a driver that
  * finds the controller at work does not exit at all.
  *
- *	doorbell --> submission queue --fetch--> command --blk_pieces--> disk
+ *	doorbell --> submission queue --fetch--> command --transfer----> disk
  *	                                            |                     |
  *	interrupt <-- completion queue <--post-- command <----- done, or vwork
  *
@@ -14,6 +14,7 @@
  *	nvme_ctl_io.c        the NVM command set        nvme_ctl_prp.c   where a command's data is
  *	nvme_ctl_admin.c     the admin command set, with nvme_ctl_identify.c, nvme_ctl_features.c
  *and nvme_ctl_log.c
+ *	nvme_ctl_saved.c     saved state
  *
  * A reset waits for what is open: CSTS.RDY falls when the disk is done with all of it, so no write
  * of before lands behind one that the next driver asks for.
@@ -24,7 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guests/devices/blk_pieces.h"
+#include "guests/devices/blk_transfer.h"
 #include "guests/devices/pci_device.h"
 #include "hv/api/blk.h"
 #include "hv/api/vwork.h"
@@ -110,6 +111,67 @@ struct nvme_ctl_state {
 	struct nvme_ctl_cq cq[NVME_CTL_QUEUES];
 };
 
+/* The same as bytes, when nothing is open. */
+#define NVME_CTL_SAVED_VERSION 1u
+struct nvme_ctl_ring_saved {
+	uint64_t base;
+	uint32_t entries;
+	uint32_t head;
+	uint32_t tail;
+	uint8_t made; /* 0: all of it is 0 */
+	uint8_t zero[3];
+};
+
+struct nvme_ctl_sq_saved {
+	struct nvme_ctl_ring_saved ring;
+	uint16_t cq;
+	uint16_t delete_id;
+	uint8_t deleting;
+	uint8_t zero[3];
+};
+static_assert(sizeof(struct nvme_ctl_sq_saved) == 32, "no padding");
+
+struct nvme_ctl_cq_saved {
+	struct nvme_ctl_ring_saved ring;
+	uint16_t vector;
+	uint8_t phase;
+	uint8_t interrupts;
+	uint32_t starving; /* submission queues that wait for a place */
+};
+static_assert(sizeof(struct nvme_ctl_cq_saved) == 32, "no padding");
+
+struct nvme_ctl_saved {
+	struct pci_device_saved pci;
+	uint64_t sectors; /* of the disk: only one like it will do */
+	uint64_t asq;
+	uint64_t acq;
+	uint64_t shadow;
+	uint64_t event;
+	uint64_t error_count;
+	uint32_t block_size;
+	uint32_t queue_count;
+	uint32_t cc;
+	uint32_t aqa;
+	uint32_t intms;
+	uint32_t coalescing_off;
+	uint32_t events; /* that nobody was told */
+	uint32_t unread;
+	uint32_t features[NVME_CTL_FEATURES];
+	uint16_t held[NVME_CTL_HELD_EVENTS];
+	uint8_t held_count;
+	uint8_t ready;
+	uint8_t stopping;
+	uint8_t shutdown; /* enum nvme_ctl_shutdown */
+	uint8_t shadowed;
+	uint8_t event_told;
+	uint8_t fatal;
+	uint8_t zero[1];
+	struct nvme_error errors[NVME_CTL_ERRORS];
+	struct nvme_ctl_sq_saved sq[NVME_CTL_QUEUES];
+	struct nvme_ctl_cq_saved cq[NVME_CTL_QUEUES];
+};
+static_assert(sizeof(struct nvme_ctl_saved) == 3040, "no padding");
+
 /* ---- how it works ---- */
 
 /* Where the data of a command is: read once, when the command begins. */
@@ -122,7 +184,6 @@ struct nvme_ctl_queue;
 
 struct nvme_ctl_command {
 	struct blk_transfer transfer;
-	struct nvme_ctl_queue *queue;
 	uint16_t id;
 	uint16_t status; /* NVME_SC_*, found before the disk was asked */
 	uint16_t range;	 /* the next one of a Dataset Management command */
@@ -131,6 +192,7 @@ struct nvme_ctl_command {
 	bool compare;
 	bool differs;
 	struct nvme_ctl_prps prps;
+	struct nvme_ctl_queue *queue; /* behind the pages: fuzzing looks whether it is whole */
 };
 
 /* A submission queue at work, but for the admin queue. Covered by `lock`. */
@@ -142,7 +204,7 @@ struct nvme_ctl_queue {
 	bool stalled;			  /* goes on when `work` runs */
 	struct nvme_ctl_command *current; /* not all of it is sent; NULL: none */
 	uint32_t free_commands;
-	struct blk_pieces pieces;
+	struct blk_transfers transfers;
 	struct nvme_ctl_command commands[NVME_CTL_COMMANDS];
 };
 
@@ -182,6 +244,7 @@ struct nvme_ctl {
 	struct nvme_ctl_state state;
 	struct nvme_ctl_answers answers[NVME_CTL_QUEUES];
 	struct nvme_ctl_queue *queues[NVME_CTL_IO_QUEUES_MAX]; /* number n at n - 1 */
+	struct saved_device saved;
 };
 
 struct nvme_ctl_config {

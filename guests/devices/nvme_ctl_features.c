@@ -48,6 +48,21 @@ void nvme_ctl_reset_features(struct nvme_ctl *c)
 	atomic_store(&c->write_through, false);
 }
 
+/* Those with functions of their own keep what they begin with, and so does what is refused. */
+const char *nvme_ctl_features_check(const uint32_t values[NVME_CTL_FEATURES])
+{
+	for (unsigned i = 0; i < NVME_CTL_FEATURES; i++) {
+		bool own = i == NVME_FEATURE_QUEUES || i == NVME_FEATURE_VECTOR;
+		uint32_t writable = own ? 0 : features[i].writable;
+
+		if ((values[i] & ~writable) != 0 ||
+		    (i == NVME_FEATURE_POWER && (values[i] & POWER_STATE) != 0)) {
+			return "a feature has a value that cannot be set";
+		}
+	}
+	return NULL;
+}
+
 /* Both counts, less one: what there is, whatever was asked for. */
 static uint32_t queue_counts(const struct nvme_ctl *c)
 {

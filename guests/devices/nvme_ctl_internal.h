@@ -91,6 +91,15 @@ void nvme_ctl_reset_features(struct nvme_ctl *c);
 /* The first `bytes` of c->page go to where the command says. */
 uint16_t nvme_ctl_answer(struct nvme_ctl *c, const struct nvme_command *command, uint32_t bytes);
 
+/* ---- nvme_ctl_features.c ---- */
+
+/* NULL: a driver can have set these, else what is wrong. */
+const char *nvme_ctl_features_check(const uint32_t values[NVME_CTL_FEATURES]);
+
+/* ---- nvme_ctl_saved.c ---- */
+
+extern const struct saved_ops nvme_ctl_saved_ops;
+
 /* ---- nvme_ctl_log.c ---- */
 
 /* Queue's lock held, or none. */

@@ -9,7 +9,7 @@
 #define COST_RANGE 512u
 static_assert(NVME_CTL_COMMANDS == 32, "free_commands has a bit each");
 
-/* ---- the data of a command, for blk_pieces ---- */
+/* ---- the data of a command, for blk_transfer ---- */
 
 static struct nvme_ctl_command *command_of(struct blk_transfer *t)
 {
@@ -96,12 +96,12 @@ static void done(struct blk_transfer *t)
 	nvme_ctl_complete(q->ctl, q->id, cmd->id, status, 0);
 }
 
-static void ask(struct blk_pieces *p)
+static void ask(struct blk_transfers *all)
 {
-	nvme_ctl_queue_ask(container_of(p, struct nvme_ctl_queue, pieces));
+	nvme_ctl_queue_ask(container_of(all, struct nvme_ctl_queue, transfers));
 }
 
-static const struct blk_pieces_ops pieces_ops = {copy, done, ask};
+static const struct blk_transfer_ops transfer_ops = {copy, done, ask};
 
 /* ---- the beginning of a command ---- */
 
@@ -238,7 +238,7 @@ static bool take_command(struct nvme_ctl_queue *q)
 	cmd->block = 0;
 	cmd->compare = false;
 	cmd->differs = false;
-	blk_transfer_begin(&q->pieces, &cmd->transfer);
+	blk_transfer_begin(&q->transfers, &cmd->transfer);
 	cmd->status = begin(cmd, &e);
 	if (cmd->status != NVME_SC_SUCCESS) {
 		cmd->transfer.count = 0;
@@ -249,11 +249,6 @@ static bool take_command(struct nvme_ctl_queue *q)
 }
 
 /* ---- a queue at work ---- */
-
-static void spend(uint32_t *budget, uint32_t cost)
-{
-	*budget -= (uint32_t)min_u64(*budget, cost);
-}
 
 static bool has_range(const struct nvme_ctl_command *cmd)
 {
@@ -291,7 +286,7 @@ static bool send_current(struct nvme_ctl_queue *q, uint32_t *budget)
 			return false;
 		}
 		next_range(cmd);
-		spend(budget, COST_RANGE);
+		blk_spend(budget, COST_RANGE);
 	}
 	return false;
 }
@@ -306,7 +301,7 @@ static bool step(struct nvme_ctl_queue *q, uint32_t *budget)
 	    !nvme_ctl_reserve(q->ctl, q->id)) {
 		return false;
 	}
-	spend(budget, BLK_COST_REQUEST);
+	blk_spend(budget, BLK_COST_REQUEST);
 	return take_command(q);
 }
 
@@ -324,10 +319,8 @@ static bool drain(struct nvme_ctl_queue *q, uint32_t *budget)
 }
 
 /* Takes commands until there are none, something is used up, or it was enough for now. */
-static void run(struct nvme_ctl_queue *q)
+static void run(struct nvme_ctl_queue *q, uint32_t budget)
 {
-	uint32_t budget = BLK_RUN_BYTES;
-
 	nvme_ctl_poll(q->ctl, q->id);
 	do {
 		if (drain(q, &budget)) {
@@ -342,12 +335,17 @@ static void run(struct nvme_ctl_queue *q)
 	q->stalled = false;
 }
 
-void nvme_ctl_queue_run(struct nvme_ctl_queue *q)
+static void run_if_allowed(struct nvme_ctl_queue *q, uint32_t budget)
 {
 	if (q->ctl->state.sq[q->id].ring.made && nvme_ctl_may_run(q->ctl)) {
-		run(q);
+		run(q, budget);
 		nvme_ctl_publish(q->ctl, q->id);
 	}
+}
+
+void nvme_ctl_queue_run(struct nvme_ctl_queue *q)
+{
+	run_if_allowed(q, BLK_RUN_BYTES);
 }
 
 void nvme_ctl_queue_ask(struct nvme_ctl_queue *q)
@@ -363,12 +361,15 @@ static void work(struct vwork *w)
 {
 	struct nvme_ctl_queue *q = container_of(w, struct nvme_ctl_queue, work);
 	struct nvme_ctl *c = q->ctl;
+	uint32_t budget = BLK_RUN_BYTES;
 	bool deleted;
 
 	lock_acquire(&q->lock);
 	if (!c->state.sq[q->id].ring.made || pci_device_is_master(&c->pci)) {
-		blk_pieces_collect(&q->pieces);
-		nvme_ctl_queue_run(q);
+		if (!blk_pieces_collect(&q->transfers.pieces, &budget)) {
+			nvme_ctl_queue_ask(q);
+		}
+		run_if_allowed(q, budget);
 	}
 	deleted = c->state.sq[q->id].deleting;
 	lock_release(&q->lock);
@@ -381,7 +382,7 @@ void nvme_ctl_queue_stop(struct nvme_ctl_queue *q)
 {
 	struct nvme_ctl_command *cmd = q->current;
 
-	blk_pieces_give_up(&q->pieces);
+	blk_transfers_give_up(&q->transfers);
 	q->ctl->state.sq[q->id].ring.made = false;
 	q->stalled = false;
 	q->current = NULL;
@@ -392,8 +393,12 @@ void nvme_ctl_queue_stop(struct nvme_ctl_queue *q)
 
 bool nvme_ctl_queue_drained(struct nvme_ctl_queue *q)
 {
-	blk_pieces_collect(&q->pieces);
-	return blk_pieces_all_free(&q->pieces);
+	uint32_t budget = BLK_RUN_BYTES;
+
+	/* It is enough for all: of what was given up no data is copied. */
+	static_assert(BLK_PIECES * BLK_COST_PIECE < BLK_RUN_BYTES, "none is left behind");
+	return blk_pieces_collect(&q->transfers.pieces, &budget) &&
+	       blk_pieces_all_free(&q->transfers.pieces);
 }
 
 enum hv_status nvme_ctl_queue_init(struct nvme_ctl *c, unsigned id,
@@ -410,5 +415,5 @@ enum hv_status nvme_ctl_queue_init(struct nvme_ctl *c, unsigned id,
 	for (unsigned i = 0; i < NVME_CTL_COMMANDS; i++) {
 		q->commands[i].queue = q;
 	}
-	return blk_pieces_init(&q->pieces, &pieces_ops, c->device, cfg->buffers[id - 1]);
+	return blk_transfers_init(&q->transfers, &transfer_ops, c->device, cfg->buffers[id - 1]);
 }

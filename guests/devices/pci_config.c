@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One function's configuration space. Source: PCI Local Bus Specification, "Configuration Space"
- * and "Base Addresses".
+ * One function's configuration space. Source: PCI Local Bus Specification, "Configuration Space",
+ * "Base Addresses", "Expansion ROM Base Address Register".
  */
 #include "guests/devices/pci_config.h"
 
@@ -13,6 +13,8 @@
 #define BAR_MEMORY_MIN 16u
 #define BAR_IO_MAX 0x100u
 #define BAR_32_MAX 0x80000000ull
+#define ROM_MIN 0x800u
+#define ROM_MAX 0x1000000u
 
 static unsigned space_size(const struct pci_function *f)
 {
@@ -125,6 +127,22 @@ enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_
 	return HV_OK;
 }
 
+enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size)
+{
+	if (size < ROM_MIN || size > ROM_MAX || (size & (size - 1)) != 0) {
+		return HV_E_INVALID;
+	}
+	f->bars[PCI_BAR_ROM] = (struct pci_bar){.size = size};
+	pci_function_define(f, PCI_ROM_BASE, 4, 0, (uint32_t) ~(size - 1) | PCI_ROM_ENABLE);
+	allow(f, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	return HV_OK;
+}
+
+void pci_function_add_ports(struct pci_function *f)
+{
+	allow(f, PCI_COMMAND, PCI_COMMAND_IO);
+}
+
 void pci_function_set_pin(struct pci_function *f, uint8_t pin)
 {
 	pci_function_define(f, PCI_INTERRUPT_PIN, 1, pin, 0);
@@ -156,8 +174,12 @@ static uint64_t bar_address(const struct pci_function *f, unsigned bar)
 {
 	uint8_t flags = f->bars[bar].flags;
 	unsigned reg = PCI_BAR0 + bar * 4;
-	uint64_t address = get_u32(f, reg);
+	uint64_t address;
 
+	if (bar == PCI_BAR_ROM) {
+		return get_u32(f, PCI_ROM_BASE) & PCI_ROM_ADDRESS;
+	}
+	address = get_u32(f, reg);
 	if ((flags & PCI_BAR_64) != 0) {
 		address |= (uint64_t)get_u32(f, reg + 4) << 32;
 	}
@@ -176,6 +198,9 @@ static bool bar_is_decoded(const struct pci_function *f, unsigned bar, uint64_t 
 	uint8_t enable = io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	uint64_t last = address + (b->size - 1);
 
+	if (bar == PCI_BAR_ROM && (get_u32(f, PCI_ROM_BASE) & PCI_ROM_ENABLE) == 0) {
+		return false;
+	}
 	if (f->quiet || (get_byte(f, PCI_VALUE, PCI_COMMAND) & enable) == 0 || address == 0) {
 		return false;
 	}
@@ -187,7 +212,7 @@ static bool bar_is_decoded(const struct pci_function *f, unsigned bar, uint64_t 
 
 static void update_bars(struct pci_function *f)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_BARS_AND_ROM; i++) {
 		struct pci_bar *b = &f->bars[i];
 		uint64_t address = bar_address(f, i);
 		bool mapped = b->size != 0 && bar_is_decoded(f, i, address);
@@ -254,7 +279,7 @@ bool pci_function_write(struct pci_function *f, unsigned reg, unsigned size, uin
 	if (!changed) {
 		return false;
 	}
-	if (reg < PCI_BAR0 + PCI_BARS * 4) {
+	if (reg < PCI_ROM_BASE + 4) {
 		update_bars(f);
 	}
 	if (f->ops != NULL && f->ops->written != NULL) {
@@ -271,4 +296,38 @@ void pci_function_reset(struct pci_function *f)
 		       PCI_EXTENDED_BYTES);
 	}
 	pci_function_set_quiet(f, false);
+}
+
+/* ---- saved state ---- */
+
+/* The bits of a byte that the guest can change. */
+static uint8_t changeable(const struct pci_function *f, unsigned reg)
+{
+	return f->plane[PCI_WRITABLE][reg] | f->plane[PCI_CLEARABLE][reg];
+}
+
+void pci_function_save(const struct pci_function *f, struct pci_function_saved *out)
+{
+	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
+		uint8_t bits = changeable(f, i);
+
+		out->value[i] = (uint8_t)((f->plane[PCI_VALUE][i] & bits) |
+					  (f->plane[PCI_INITIAL][i] & ~bits));
+	}
+}
+
+const char *pci_function_check(const struct pci_function *f, const struct pci_function_saved *in)
+{
+	uint8_t wrong = 0;
+
+	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
+		wrong |= (uint8_t)((in->value[i] ^ f->plane[PCI_INITIAL][i]) & ~changeable(f, i));
+	}
+	return wrong == 0 ? NULL : "its PCI registers are another function's";
+}
+
+void pci_function_load(struct pci_function *f, const struct pci_function_saved *in, bool quiet)
+{
+	memcpy(f->plane[PCI_VALUE], in->value, PCI_CONFIG_BYTES);
+	pci_function_set_quiet(f, quiet);
 }

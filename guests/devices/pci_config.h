@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,10 @@
 
 #define PCI_EXTENDED_BYTES (PCI_EXPRESS_BYTES - PCI_CONFIG_BYTES)
 #define PCI_BARS 6u
+#define PCI_WINDOW_BYTES 4u
+/* The expansion ROM's base address register, in the place of a seventh BAR. */
+#define PCI_BAR_ROM PCI_BARS
+#define PCI_BARS_AND_ROM (PCI_BARS + 1)
 
 enum pci_plane {
 	PCI_VALUE,
@@ -47,6 +52,9 @@ struct pci_function_ops {
 	void (*settle)(struct pci_function *f);
 	/* No lock held: all registers were reset with the machine. */
 	void (*reset)(struct pci_function *f);
+	/* No lock held: the guest is about to read the bytes of f->window, or has written to them.
+	 * May be NULL where there is none. */
+	void (*window)(struct pci_function *f, bool write);
 	/* No lock held: an access that lies in a decoded BAR; `size` is 1, 2, 4 or (memory) 8. */
 	uint64_t (*bar_read)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size,
@@ -58,10 +66,13 @@ struct pci_function {
 	const struct pci_function_ops *ops;
 	uint8_t plane[PCI_PLANES][PCI_CONFIG_BYTES];
 	struct pci_extended *extended; /* NULL: conventional PCI, reads all-ones there */
-	struct pci_bar bars[PCI_BARS];
+	struct pci_bar bars[PCI_BARS_AND_ROM];
 	uint16_t capability_end;  /* first byte behind the last capability */
 	uint16_t capability_last; /* where the next one is linked from */
+	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
 	bool quiet;		  /* decodes no BAR, whatever the command register says */
+	/* By pci_function_miss, until the access is counted; needs no lock. */
+	_Atomic bool missed;
 };
 
 struct pci_identity {
@@ -91,6 +102,17 @@ void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigne
  */
 enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_t flags,
 				    uint64_t size) HV_MUST_CHECK;
+/*
+ * Declares the expansion ROM's register, for `size` bytes, a power of two from 2 KiB to 16 MiB. It
+ * is decoded while its own enable bit and memory space are on, and answers as BAR PCI_BAR_ROM.
+ * HV_E_INVALID for other sizes.
+ */
+enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size) HV_MUST_CHECK;
+/*
+ * Says that the function has ports of its own, outside of BARs: their bit in the command register
+ * can be written then. Firmware takes a display without that bit for one that is switched off.
+ */
+void pci_function_add_ports(struct pci_function *f);
 /* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
 void pci_function_set_pin(struct pci_function *f, uint8_t pin);
 /*
@@ -99,6 +121,12 @@ void pci_function_set_pin(struct pci_function *f, uint8_t pin);
  */
 enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, unsigned size,
 					   unsigned *at) HV_MUST_CHECK;
+
+/* Said from bar_read and bar_write: there is no such register. `stats` lists the access. */
+static inline void pci_function_miss(struct pci_function *f)
+{
+	atomic_store_explicit(&f->missed, true, memory_order_relaxed);
+}
 
 /* A device's own change of a register while the guest runs. */
 void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value);
@@ -112,3 +140,16 @@ uint64_t pci_function_read(const struct pci_function *f, unsigned reg, unsigned 
 bool pci_function_write(struct pci_function *f, unsigned reg, unsigned size, uint64_t value);
 /* To the declared values and D0; BARs vanish. */
 void pci_function_reset(struct pci_function *f);
+
+/* Saved state: bytes 0 to 255. No function has anything to write behind them. */
+struct pci_function_saved {
+	uint8_t value[PCI_CONFIG_BYTES];
+};
+_Static_assert(sizeof(struct pci_function_saved) == 256, "no padding");
+
+/* As in struct saved_ops. What a device sets by itself (INTx in the status register) is left out.
+ */
+void pci_function_save(const struct pci_function *f, struct pci_function_saved *out);
+const char *pci_function_check(const struct pci_function *f, const struct pci_function_saved *in);
+/* BARs are as after pci_function_set_quiet(f, quiet). */
+void pci_function_load(struct pci_function *f, const struct pci_function_saved *in, bool quiet);

@@ -323,6 +323,9 @@ static uint64_t function_bar_read(struct pci_function *f, unsigned bar, uint64_t
 {
 	struct pci_device *d = to_device(f);
 
+	if (bar == PCI_BAR_ROM) {
+		return pci_rom_read(&d->rom, offset, size);
+	}
 	return is_msix_bar(d, bar) ? msix_read(d, offset, size)
 				   : d->ops->bar_read(d, bar, offset, size);
 }
@@ -334,7 +337,7 @@ static void function_bar_write(struct pci_function *f, unsigned bar, uint64_t of
 
 	if (is_msix_bar(d, bar)) {
 		msix_write(d, offset, size, value);
-	} else {
+	} else if (bar != PCI_BAR_ROM) {
 		d->ops->bar_write(d, bar, offset, size, value);
 	}
 }
@@ -343,8 +346,17 @@ static void function_bar_changed(struct pci_function *f, unsigned bar)
 {
 	struct pci_device *d = to_device(f);
 
-	if (d->ops->bar_changed != NULL) {
+	if (d->ops->bar_changed != NULL && bar != PCI_BAR_ROM) {
 		d->ops->bar_changed(d, bar);
+	}
+}
+
+static void function_window(struct pci_function *f, bool write)
+{
+	struct pci_device *d = to_device(f);
+
+	if (d->ops->window != NULL) {
+		d->ops->window(d, write);
 	}
 }
 
@@ -353,9 +365,110 @@ static const struct pci_function_ops function_ops = {
 	.written = function_written,
 	.settle = function_settle,
 	.reset = function_reset,
+	.window = function_window,
 	.bar_read = function_bar_read,
 	.bar_write = function_bar_write,
 };
+
+/* ---- saved state ---- */
+
+void pci_device_save(struct pci_device *d, struct pci_device_saved *out)
+{
+	lock_acquire(&d->host->dev.lock);
+	pci_function_save(&d->function, &out->function);
+	out->intx_asserted = atomic_load(&d->intx_asserted);
+	out->msi_told = d->msi_told;
+	lock_acquire(&d->msix_lock);
+	memcpy(out->msix, d->msix, sizeof(out->msix));
+	out->msix_pending = d->msix_pending;
+	lock_release(&d->msix_lock);
+	lock_release(&d->host->dev.lock);
+}
+
+/* The table has msix_count entries; those behind them are as after a reset. */
+static bool entry_is_sound(const struct pci_msix_entry *e, bool exists)
+{
+	bool masked = e->control == PCI_MSIX_ENTRY_MASKED;
+
+	if (!exists) {
+		return masked && e->address == 0 && e->data == 0;
+	}
+	return (masked || e->control == 0) &&
+	       (e->address & ~ADDRESS_LOW_WRITABLE & MASK(31, 0)) == 0;
+}
+
+static uint16_t saved_u16(const struct pci_device_saved *in, unsigned reg)
+{
+	return (uint16_t)(in->function.value[reg] | in->function.value[reg + 1] << 8);
+}
+
+static const char *check_msix(const struct pci_device *d, const struct pci_device_saved *in)
+{
+	uint64_t vectors = d->msix_count == 0 ? 0 : MASK(d->msix_count - 1, 0);
+
+	for (unsigned i = 0; i < PCI_MSIX_VECTORS_MAX; i++) {
+		if (!entry_is_sound(&in->msix[i], i < d->msix_count)) {
+			return "its MSI-X table cannot be written so";
+		}
+	}
+	return (in->msix_pending & ~vectors) == 0 ? NULL : "a vector waits that it does not have";
+}
+
+const char *pci_device_check(const struct pci_device *d, const struct pci_device_saved *in)
+{
+	uint16_t power = saved_u16(in, d->power_capability + PCI_POWER_CONTROL) & PCI_POWER_STATE;
+	const char *wrong = pci_function_check(&d->function, &in->function);
+
+	if (wrong != NULL) {
+		return wrong;
+	}
+	if (power != D0 && power != D3HOT) {
+		return "it has the power states D0 and D3hot";
+	}
+	if ((saved_u16(in, d->reset_register) & d->reset_bit) != 0) {
+		return "a function-level reset is never under way";
+	}
+	if (!saved_is_bool(in->intx_asserted) || !saved_is_bool(in->msi_told) ||
+	    !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "a flag of its interrupt is neither 0 nor 1";
+	}
+	return check_msix(d, in);
+}
+
+/* Host's lock held. */
+static void load_interrupts(struct pci_device *d, const struct pci_device_saved *in)
+{
+	atomic_store(&d->intx_asserted, in->intx_asserted != 0);
+	pci_function_set(&d->function, PCI_STATUS, 1,
+			 PCI_STATUS_CAP_LIST | (in->intx_asserted != 0 ? PCI_STATUS_INTX : 0));
+	d->msi_told = in->msi_told != 0;
+	lock_acquire(&d->msix_lock);
+	/* What was on before is not to send what comes now. */
+	atomic_store(&d->msix_on, false);
+	memcpy(d->msix, in->msix, sizeof(d->msix));
+	d->msix_pending = in->msix_pending;
+	lock_release(&d->msix_lock);
+}
+
+void pci_device_load(struct pci_device *d, const struct pci_device_saved *in)
+{
+	unsigned power = d->power_capability + PCI_POWER_CONTROL;
+
+	lock_acquire(&d->host->dev.lock);
+	d->reset_asked = false;
+	d->power_state = (uint8_t)(saved_u16(in, power) & PCI_POWER_STATE);
+	pci_function_load(&d->function, &in->function, d->power_state != D0);
+	d->host->bars_version++;
+	load_interrupts(d, in);
+	publish(d);
+	lock_release(&d->host->dev.lock);
+}
+
+void pci_device_reset(struct pci_device *d)
+{
+	pci_host_reset_function(d->host, &d->function);
+	function_reset(&d->function);
+}
 
 /* ---- declaration ---- */
 
@@ -447,6 +560,20 @@ static enum hv_status add_msi(struct pci_device *d)
 	return status;
 }
 
+static enum hv_status add_rom(struct pci_device *d, const struct pci_device_config *cfg)
+{
+	const struct pci_rom_card card = {cfg->identity.vendor, cfg->identity.device};
+
+	if (cfg->rom.size == 0) {
+		return HV_OK;
+	}
+	if (pci_rom_problem(&cfg->rom, &card) != NULL) {
+		return HV_E_INVALID;
+	}
+	d->rom = cfg->rom;
+	return pci_function_add_rom(&d->function, pci_rom_space(&d->rom));
+}
+
 static enum hv_status add_capabilities(struct pci_device *d, const struct pci_device_config *cfg)
 {
 	enum hv_status status = cfg->express ? add_express(d) : add_advanced(d);
@@ -460,13 +587,14 @@ static enum hv_status add_capabilities(struct pci_device *d, const struct pci_de
 	if (status == HV_OK && cfg->msi) {
 		status = add_msi(d);
 	}
+	if (status == HV_OK) {
+		status = add_rom(d, cfg);
+	}
 	return status;
 }
 
 enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_config *cfg)
 {
-	enum hv_status status;
-
 	if (cfg->msix_count > PCI_MSIX_VECTORS_MAX) {
 		return HV_E_RANGE;
 	}
@@ -488,6 +616,10 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	}
 	msix_reset(d);
 	atomic_store(&d->msix_masked, true);
-	status = add_capabilities(d, cfg);
-	return status == HV_OK ? pci_host_add(d->host, d->devfn, &d->function) : status;
+	return add_capabilities(d, cfg);
+}
+
+enum hv_status pci_device_add(struct pci_device *d)
+{
+	return pci_host_add(d->host, d->devfn, &d->function);
 }

@@ -22,6 +22,8 @@
 
 #include "guests/devices/pci_config.h"
 #include "guests/devices/pci_host.h"
+#include "guests/devices/pci_rom.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
@@ -42,6 +44,8 @@ struct pci_device_ops {
 	/* The guest switched bus mastering on or off. Host's lock held: the model's own must not be
 	 * taken. May be NULL. */
 	void (*master_changed)(struct pci_device *d, bool master);
+	/* As in struct pci_function_ops; may be NULL. */
+	void (*window)(struct pci_device *d, bool write);
 	/* A BAR appeared, moved or vanished, see d->function.bars[bar]. Host's lock held, as above.
 	 * May be NULL. */
 	void (*bar_changed)(struct pci_device *d, unsigned bar);
@@ -74,7 +78,8 @@ struct pci_device {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx;
-	unsigned msix_bar; /* 0 .. 5; meaningful when msix_count > 0 */
+	struct pci_rom rom; /* const */
+	unsigned msix_bar;  /* 0 .. 5; meaningful when msix_count > 0 */
 	unsigned msix_count;
 	/* Places in configuration space. */
 	unsigned reset_register; /* and the bit in it that asks for function-level reset */
@@ -106,16 +111,23 @@ struct pci_device_config {
 	bool (*message)(void *ctx, uint64_t address, uint32_t data);
 	void *message_ctx;
 	struct irq_line intx_line;
+	struct pci_rom rom; /* size 0: none */
 };
 
 /*
  * Sets up configuration space with capabilities (PCI Express endpoint of the root complex, or
- * advanced features, both with FLR; power management; MSI-X) and adds the function to the host. The
- * model then declares its BARs and further capabilities with pci_function_* on d->function, before
- * the guest runs. HV_E_EXISTS, HV_E_RANGE as pci_host_add; HV_E_RANGE also for too many vectors.
+ * advanced features, both with FLR; power management; MSI-X). The model then declares its BARs and
+ * further capabilities with pci_function_* on d->function. HV_E_RANGE: too many vectors;
+ * HV_E_INVALID: there is no such BAR for their table, or a ROM that pci_rom_problem finds fault
+ * with.
  */
 enum hv_status pci_device_init(struct pci_device *d,
 			       const struct pci_device_config *cfg) HV_MUST_CHECK;
+/*
+ * Adds the function to the host, before the guest runs: the last step of a model's set-up, as what
+ * was added stays. HV_E_EXISTS, HV_E_RANGE as pci_host_add.
+ */
+enum hv_status pci_device_add(struct pci_device *d) HV_MUST_CHECK;
 
 /* Whether the device may reach into memory and send messages. */
 static inline bool pci_device_is_master(const struct pci_device *d)
@@ -146,3 +158,25 @@ void pci_device_msix(struct pci_device *d, unsigned vector);
  * with the model's lock held.
  */
 void pci_device_intx(struct pci_device *d, bool level);
+
+/* Saved state: a part of the struct of each model that embeds a pci_device. */
+struct pci_device_saved {
+	struct pci_function_saved function;
+	struct pci_msix_entry msix[PCI_MSIX_VECTORS_MAX];
+	uint64_t msix_pending;
+	uint8_t intx_asserted;
+	uint8_t msi_told;
+	uint8_t zero[6];
+};
+_Static_assert(sizeof(struct pci_device_saved) == 1296, "no padding");
+
+/*
+ * As in struct saved_ops; the model's own lock is not held. Loading calls master_changed and
+ * bar_changed for what differs from before, and pulls the interrupt line: the model loads its own
+ * state first, and does not call pci_device_intx for it.
+ */
+void pci_device_save(struct pci_device *d, struct pci_device_saved *out);
+const char *pci_device_check(const struct pci_device *d, const struct pci_device_saved *in);
+void pci_device_load(struct pci_device *d, const struct pci_device_saved *in);
+/* To the state after power-on, the model with it (ops->reset). No lock held. */
+void pci_device_reset(struct pci_device *d);

@@ -18,6 +18,7 @@
 #define ADDRESS_BUS 0x00ff0000u
 #define ADDRESS_DEVFN 0x0000ff00u
 #define ADDRESS_REGISTER 0x000000fcu
+#define ADDRESS_WRITABLE (ADDRESS_ENABLE | ADDRESS_BUS | ADDRESS_DEVFN | ADDRESS_REGISTER)
 
 #define VENDOR_INTEL 0x8086u
 #define DEVICE_82G33_HOST 0x29c0u
@@ -104,16 +105,6 @@ static bool port_selects(const struct pci_host *h)
 	return (h->address & (ADDRESS_ENABLE | ADDRESS_BUS)) == ADDRESS_ENABLE;
 }
 
-static unsigned port_devfn(const struct pci_host *h)
-{
-	return (unsigned)bits_get(h->address, ADDRESS_DEVFN);
-}
-
-static unsigned port_register(const struct pci_host *h, const struct vdev_access *a)
-{
-	return (h->address & ADDRESS_REGISTER) + (unsigned)(a->addr - LAYOUT_PCI_CONFIG_DATA);
-}
-
 /* Only a whole dword at 0xcf8 is the address register; narrower ones pass to the ISA bus. */
 static bool is_address(const struct vdev_access *a)
 {
@@ -135,45 +126,59 @@ static struct vdev_access at_reset_port(const struct vdev_access *a)
 	return there;
 }
 
-static uint64_t port_read(const struct pci_host *h, const struct vdev_access *a)
+/* Where in configuration space an access is; `devfn` is beyond all functions for another bus. */
+struct place {
+	uint64_t devfn;
+	unsigned reg;
+	unsigned size;
+};
+
+/* False: the access is not one to configuration space. Lock held. */
+static bool find_place(const struct pci_host *h, const struct vdev_access *a, struct place *p)
 {
-	if (is_address(a)) {
-		return h->address;
+	p->size = a->size;
+	if (a->space != BUS_PIO) {
+		p->devfn = a->offset / PCI_EXPRESS_BYTES;
+		p->reg = (unsigned)(a->offset % PCI_EXPRESS_BYTES);
+		return true;
 	}
 	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
-		return ~0ull;
+		return false;
 	}
-	return config_read(h, port_devfn(h), port_register(h, a), a->size);
+	p->devfn = bits_get(h->address, ADDRESS_DEVFN);
+	p->reg = (h->address & ADDRESS_REGISTER) + (unsigned)(a->addr - LAYOUT_PCI_CONFIG_DATA);
+	return true;
 }
 
-static int port_write(struct pci_host *h, const struct vdev_access *a, uint64_t value)
+/* The function whose window the access touches; NULL: none. */
+static struct pci_function *window_at(const struct pci_host *h, const struct place *p)
 {
-	if (is_address(a)) {
-		h->address = (uint32_t)value &
-			     (ADDRESS_ENABLE | ADDRESS_BUS | ADDRESS_DEVFN | ADDRESS_REGISTER);
-		return -1;
-	}
-	if (a->addr < LAYOUT_PCI_CONFIG_DATA || !port_selects(h)) {
-		return -1;
-	}
-	return config_write(h, port_devfn(h), port_register(h, a), a->size, value);
+	struct pci_function *f = function_at(h, p->devfn);
+
+	return f != NULL && f->window != 0 &&
+			       ranges_overlap(p->reg, p->size, f->window, PCI_WINDOW_BYTES)
+		       ? f
+		       : NULL;
 }
 
-/* Beyond all functions for another bus than 0. */
-static uint64_t ecam_devfn(uint64_t offset)
+/* Lock held; given up in between for a window. */
+static uint64_t read_place(struct pci_host *h, const struct place *p)
 {
-	return offset / PCI_EXPRESS_BYTES;
-}
+	struct pci_function *window = window_at(h, p);
 
-static unsigned ecam_register(uint64_t offset)
-{
-	return (unsigned)(offset % PCI_EXPRESS_BYTES);
+	if (window != NULL) {
+		lock_release(&h->dev.lock);
+		window->ops->window(window, false);
+		lock_acquire(&h->dev.lock);
+	}
+	return config_read(h, p->devfn, p->reg, p->size);
 }
 
 static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct pci_host *h = to_host(dev);
-	uint64_t value;
+	uint64_t value = ~0ull;
+	struct place p;
 
 	if (is_reset_port(h, a)) {
 		struct vdev_access there = at_reset_port(a);
@@ -181,10 +186,10 @@ static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 		return h->cfg.reset_port->ops->read(h->cfg.reset_port, &there);
 	}
 	lock_acquire(&dev->lock);
-	if (a->space == BUS_PIO) {
-		value = port_read(h, a);
-	} else {
-		value = config_read(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size);
+	if (a->space == BUS_PIO && is_address(a)) {
+		value = h->address;
+	} else if (find_place(h, a, &p)) {
+		value = read_place(h, &p);
 	}
 	lock_release(&dev->lock);
 	return value;
@@ -206,7 +211,9 @@ static void after_write(struct pci_host *h, unsigned devfn)
 static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
 {
 	struct pci_host *h = to_host(dev);
-	int changed;
+	struct pci_function *window = NULL;
+	int changed = -1;
+	struct place p;
 
 	if (is_reset_port(h, a)) {
 		struct vdev_access there = at_reset_port(a);
@@ -215,15 +222,18 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 		return;
 	}
 	lock_acquire(&dev->lock);
-	if (a->space == BUS_PIO) {
-		changed = port_write(h, a, value);
-	} else {
-		changed = config_write(h, ecam_devfn(a->offset), ecam_register(a->offset), a->size,
-				       value);
+	if (a->space == BUS_PIO && is_address(a)) {
+		h->address = (uint32_t)value & ADDRESS_WRITABLE;
+	} else if (find_place(h, a, &p)) {
+		changed = config_write(h, p.devfn, p.reg, p.size, value);
+		window = window_at(h, &p);
 	}
 	lock_release(&dev->lock);
 	if (changed >= 0) {
 		after_write(h, (unsigned)changed);
+	}
+	if (window != NULL) {
+		window->ops->window(window, true);
 	}
 }
 
@@ -487,9 +497,86 @@ static void init_lpc(struct pci_host *h)
 	pci_function_define(f, LPC_ENABLES, 2, LPC_ENABLE_COM1 | LPC_ENABLE_KBC, 0);
 }
 
+/* ---- saved state: of the host and its bridges; other functions save themselves ---- */
+
+static void save(void *dev, void *out)
+{
+	struct pci_host *h = dev;
+	struct pci_host_saved *saved = out;
+
+	lock_acquire(&h->dev.lock);
+	saved->address = h->address;
+	memcpy(saved->pulled, h->irq.pulled, sizeof(saved->pulled));
+	pci_function_save(&h->bridge, &saved->bridge);
+	pci_function_save(&h->lpc, &saved->lpc);
+	lock_release(&h->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pci_host *h = dev;
+	const struct pci_host_saved *saved = in;
+	const char *wrong = pci_function_check(&h->bridge, &saved->bridge);
+
+	if (wrong == NULL) {
+		wrong = pci_function_check(&h->lpc, &saved->lpc);
+	}
+	if (wrong == NULL && ((saved->address & ~ADDRESS_WRITABLE) != 0 || saved->zero != 0)) {
+		wrong = "port 0xcf8 has no such bits";
+	}
+	return wrong;
+}
+
+/* The interrupt controllers know the lines' levels from their own records. */
+static void load(void *dev, const void *in)
+{
+	struct pci_host *h = dev;
+	const struct pci_host_saved *saved = in;
+	uint8_t route[PCI_IRQ_LINES];
+
+	lock_acquire(&h->dev.lock);
+	h->address = saved->address;
+	h->bars_version++;
+	pci_function_load(&h->bridge, &saved->bridge, false);
+	pci_function_load(&h->lpc, &saved->lpc, false);
+	place_ecam(h);
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		route[i] = pirq_route(&h->lpc, i);
+	}
+	pci_irq_load(&h->irq, saved->pulled, route);
+	lock_release(&h->dev.lock);
+}
+
+/* The bridges alone: all other functions have records of their own. */
+static void reset_saved(void *dev)
+{
+	struct pci_host *h = dev;
+
+	lock_acquire(&h->dev.lock);
+	h->address = 0;
+	h->bars_version++;
+	pci_function_reset(&h->bridge);
+	pci_function_reset(&h->lpc);
+	lock_release(&h->dev.lock);
+	bridge_reset(&h->bridge);
+	lpc_reset(&h->lpc);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "PCI host",
+	.kind = SAVED_KIND('P', 'C', 'I', 'H'),
+	.version = PCI_HOST_SAVED_VERSION,
+	.bytes = sizeof(struct pci_host_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void pci_host_init(struct pci_host *h, const struct pci_host_config *cfg)
 {
 	*h = (struct pci_host){.dev.ops = &host_ops, .cfg = *cfg};
+	saved_device_init(&h->saved, &saved_ops, h);
 	pci_irq_init(&h->irq, &cfg->irq);
 	init_bridge(h);
 	init_lpc(h);

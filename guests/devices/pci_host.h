@@ -10,6 +10,7 @@
 
 #include "guests/devices/pci_config.h"
 #include "guests/devices/pci_irq.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define PCI_HOST_PORTS 8u
@@ -45,7 +46,19 @@ struct pci_host {
 	struct pci_function bridge;
 	struct pci_function lpc;
 	struct pci_irq irq;
+	struct saved_device saved;
 };
+
+#define PCI_HOST_SAVED_VERSION 1u
+/* Routes of interrupts and the place of ECAM follow from the bridges. */
+struct pci_host_saved {
+	uint32_t address;
+	uint32_t pulled[PCI_IRQ_LINES];
+	uint32_t zero;
+	struct pci_function_saved bridge;
+	struct pci_function_saved lpc;
+};
+_Static_assert(sizeof(struct pci_host_saved) == 552, "no padding");
 
 /*
  * Power-on state with both bridges in place. The device serves two ranges: PCI_HOST_PORTS ports at

@@ -27,7 +27,7 @@ static uint16_t input_of(const struct pci_irq *p, unsigned line)
 	return (uint16_t)(BIT32(route & PCI_IRQ_ROUTE_INPUT) & ROUTABLE);
 }
 
-static void update_isa(struct pci_irq *p)
+static uint16_t isa_levels(const struct pci_irq *p)
 {
 	uint16_t levels = 0;
 
@@ -36,6 +36,13 @@ static void update_isa(struct pci_irq *p)
 			levels |= input_of(p, i);
 		}
 	}
+	return levels;
+}
+
+static void update_isa(struct pci_irq *p)
+{
+	uint16_t levels = isa_levels(p);
+
 	if (levels != p->isa) {
 		p->isa = levels;
 		if (p->cfg.isa != NULL) {
@@ -64,4 +71,13 @@ void pci_irq_route(struct pci_irq *p, unsigned line, uint8_t route)
 {
 	p->route[line] = route;
 	update_isa(p);
+}
+
+void pci_irq_load(struct pci_irq *p, const uint32_t *pulled, const uint8_t *route)
+{
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		p->pulled[i] = pulled[i];
+		p->route[i] = route[i];
+	}
+	p->isa = isa_levels(p);
 }

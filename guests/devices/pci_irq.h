@@ -41,3 +41,5 @@ void pci_irq_init(struct pci_irq *p, const struct pci_irq_config *cfg);
 void pci_irq_set(struct pci_irq *p, unsigned device, unsigned pin, bool level);
 /* Line 0 .. 7 is routed as its register says. */
 void pci_irq_route(struct pci_irq *p, unsigned line, uint8_t route);
+/* As if all lines had been pulled and routed so; nobody is told. */
+void pci_irq_load(struct pci_irq *p, const uint32_t *pulled, const uint8_t *route);

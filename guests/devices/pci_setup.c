@@ -86,17 +86,10 @@ static bool is_placed(const struct pci_function *f)
 	return true;
 }
 
+/* What the function has to decode: BARs, and ports without one. */
 static uint32_t decoders(const struct pci_function *f)
 {
-	uint32_t command = 0;
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		if (f->bars[i].size != 0) {
-			command |= (f->bars[i].flags & PCI_BAR_IO) != 0 ? PCI_COMMAND_IO
-									: PCI_COMMAND_MEMORY;
-		}
-	}
-	return command;
+	return f->plane[PCI_WRITABLE][PCI_COMMAND] & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
 static uint8_t input_of(unsigned line)

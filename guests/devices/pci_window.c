@@ -28,7 +28,7 @@ static bool bar_overlaps(const struct pci_bar *b, const struct bar_span *s)
 static bool search_function(struct pci_function *f, const struct bar_span *s,
 			    struct pci_window_hint *found)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_BARS_AND_ROM; i++) {
 		if (bar_overlaps(&f->bars[i], s)) {
 			*found = (struct pci_window_hint){f, i};
 			return true;
@@ -107,8 +107,8 @@ static bool claim(struct pci_window *w, const struct vdev_access *a, struct pci_
 		       found->function->ops->bar_read != NULL;
 	}
 	lock_release(&w->host->dev.lock);
-	if (!fits && a->nobody != NULL) {
-		*a->nobody = true;
+	if (!fits) {
+		vdev_miss(a);
 	}
 	return fits;
 }
@@ -129,12 +129,25 @@ static bool is_ecam(const struct pci_window *w, const struct vdev_access *a,
 	return is;
 }
 
+/*
+ * Nothing is locked around a model, so with several vCPUs in one of them the miss of one may be
+ * noted at the other's address.
+ */
+static void pass_on_miss(struct pci_function *f, const struct vdev_access *a)
+{
+	if (atomic_load_explicit(&f->missed, memory_order_relaxed)) {
+		atomic_store_explicit(&f->missed, false, memory_order_relaxed);
+		vdev_miss(a);
+	}
+}
+
 static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct vdev *host = &to_window(dev)->host->dev;
 	struct vdev_access there;
 	struct pci_window_hint at;
 	uint64_t offset;
+	uint64_t value;
 
 	if (is_ecam(to_window(dev), a, &there)) {
 		return host->ops->read(host, &there);
@@ -142,7 +155,9 @@ static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 	if (!claim(to_window(dev), a, &at, &offset)) {
 		return ~0ull;
 	}
-	return at.function->ops->bar_read(at.function, at.bar, offset, a->size);
+	value = at.function->ops->bar_read(at.function, at.bar, offset, a->size);
+	pass_on_miss(at.function, a);
+	return value;
 }
 
 static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
@@ -156,6 +171,7 @@ static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 		host->ops->write(host, &there, value);
 	} else if (claim(to_window(dev), a, &at, &offset)) {
 		at.function->ops->bar_write(at.function, at.bar, offset, a->size, value);
+		pass_on_miss(at.function, a);
 	}
 }
 

@@ -9,8 +9,8 @@
  * Under firmware ECAM moves in the windows too, and goes before all BARs.
  *
  * Of BARs that overlap, the one of the lower device and function number answers, then the lower
- * BAR. An access that no BAR holds to its end reads all-ones. Memory of the guest goes before any
- * BAR: an access to it never comes here.
+ * BAR, the expansion ROM last. An access that no BAR holds to its end reads all-ones. Memory of the
+ *guest goes before any BAR: an access to it never comes here.
  */
 #pragma once
 

@@ -425,6 +425,92 @@ static const struct vdev_ops pflash_ops = {
 	.reset = pflash_reset,
 };
 
+/* --- saved state --- */
+
+static void save(void *dev, void *out)
+{
+	struct pflash *f = dev;
+
+	lock_acquire(&f->dev.lock);
+	((struct pflash_saved *)out)->state = f->state;
+	lock_release(&f->dev.lock);
+}
+
+/* Whether what is pending goes with what the buffer holds. */
+static bool buffer_is_sound(const struct pflash *f, const struct pflash_state *s)
+{
+	if (s->buffer_block >= f->cfg.blocks || s->buffer_count > PFLASH_BUFFER ||
+	    s->buffer_taken > s->buffer_count || s->buffer_start / PFLASH_BLOCK >= f->cfg.blocks) {
+		return false;
+	}
+	switch (s->pending) {
+	case PFLASH_BUFFER_DATA:
+		return s->buffer_taken < s->buffer_count &&
+		       (s->buffer_taken == 0 || s->buffer_start / PFLASH_BLOCK == s->buffer_block);
+	case PFLASH_BUFFER_CONFIRM:
+		return s->buffer_taken == s->buffer_count && s->buffer_count != 0 &&
+		       s->buffer_start / PFLASH_BLOCK == s->buffer_block;
+	default:
+		return true;
+	}
+}
+
+static bool locks_are_sound(const struct pflash *f, const struct pflash_state *s)
+{
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < PFLASH_BLOCKS_MAX; i++) {
+		unsigned bits = i < f->cfg.blocks ? PFLASH_LOCKED | PFLASH_LOCKED_DOWN : 0;
+
+		wrong |= s->locks[i] & ~bits;
+	}
+	return wrong == 0;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pflash *f = dev;
+	const struct pflash_state *s = &((const struct pflash_saved *)in)->state;
+	const uint8_t status =
+		PFLASH_SR_READY | PFLASH_SR_ERASE | PFLASH_SR_PROGRAM | PFLASH_SR_LOCKED;
+
+	if (s->mode > PFLASH_QUERY || s->pending > PFLASH_BUFFER_CONFIRM ||
+	    (s->status & ~status) != 0 || s->spare != 0) {
+		return "it is in no mode that there is";
+	}
+	if (!buffer_is_sound(f, s)) {
+		return "its buffer is not within a block";
+	}
+	return locks_are_sound(f, s) ? NULL : "a block is locked that it does not have";
+}
+
+static void load(void *dev, const void *in)
+{
+	struct pflash *f = dev;
+
+	lock_acquire(&f->dev.lock);
+	f->state = ((const struct pflash_saved *)in)->state;
+	set_mode(f, (enum pflash_mode)f->state.mode);
+	show_array(f);
+	lock_release(&f->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	pflash_reset(&((struct pflash *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "flash",
+	.kind = SAVED_KIND('F', 'L', 'S', 'H'),
+	.version = PFLASH_SAVED_VERSION,
+	.bytes = sizeof(struct pflash_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void pflash_init(struct pflash *f, const struct pflash_config *cfg)
 {
 	CHECK(cfg->blocks >= 1 && cfg->blocks <= PFLASH_BLOCKS_MAX);
@@ -434,4 +520,5 @@ void pflash_init(struct pflash *f, const struct pflash_config *cfg)
 		.shown = true,
 		.state = {.mode = PFLASH_ARRAY, .status = PFLASH_SR_READY},
 	};
+	saved_device_init(&f->saved, &saved_ops, f);
 }

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define PFLASH_BLOCK 4096u
@@ -95,6 +96,13 @@ struct pflash {
 	struct vdev dev; /* its lock covers all below */
 	struct pflash_config cfg;
 	bool shown; /* as `show` was told */
+	struct pflash_state state;
+	struct saved_device saved;
+};
+
+#define PFLASH_SAVED_VERSION 1u
+/* The contents are memory of the VM, and a file of the guest's. */
+struct pflash_saved {
 	struct pflash_state state;
 };
 

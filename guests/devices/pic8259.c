@@ -427,8 +427,127 @@ static const struct vdev_ops pic8259_ops = {
 	.reset = pic8259_reset,
 };
 
+/* --- saved state --- */
+
+static void save_chip(const struct pic_chip *c, struct pic_chip_saved *out)
+{
+	*out = (struct pic_chip_saved){
+		.own = c->own,
+		.shared = c->shared,
+		.irr = c->irr,
+		.imr = c->imr,
+		.isr = c->isr,
+		.elcr = c->elcr,
+		.base = c->base,
+		.lowest = c->lowest,
+		.init = (uint8_t)c->init,
+		.single = c->single,
+		.with_icw4 = c->with_icw4,
+		.auto_eoi = c->auto_eoi,
+		.rotate_on_auto_eoi = c->rotate_on_auto_eoi,
+		.nested = c->nested,
+		.special_mask = c->special_mask,
+		.read_isr = c->read_isr,
+		.poll = c->poll,
+	};
+}
+
+static void save(void *dev, void *out)
+{
+	struct pic8259 *pic = dev;
+	struct pic8259_saved *saved = out;
+
+	lock_acquire(&pic->dev.lock);
+	save_chip(&pic->chips[0], &saved->chips[0]);
+	save_chip(&pic->chips[1], &saved->chips[1]);
+	lock_release(&pic->dev.lock);
+}
+
+static const char *check_chip(const struct pic_chip_saved *in, uint8_t elcr)
+{
+	uint8_t flags = in->single | in->with_icw4 | in->auto_eoi | in->rotate_on_auto_eoi |
+			in->nested | in->special_mask | in->read_isr | in->poll;
+
+	if (in->init > PIC_EXPECT_ICW4) {
+		return "its initialisation has 4 steps";
+	}
+	if (in->lowest > 7 || (in->base & 7) != 0 || (in->elcr & ~elcr) != 0) {
+		return "a register has bits that it cannot have";
+	}
+	if (!saved_is_bool(flags) || !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "a flag is neither 0 nor 1";
+	}
+	return NULL;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pic8259_saved *saved = in;
+	const struct pic_chip_saved *master = &saved->chips[0];
+	const char *wrong = check_chip(master, ELCR_MASTER);
+
+	(void)dev;
+	if (wrong == NULL && ((master->own | master->shared) & BIT32(PIC_CASCADE_IRQ)) != 0) {
+		wrong = "input 2 is the cascade";
+	}
+	return wrong != NULL ? wrong : check_chip(&saved->chips[1], ELCR_SLAVE);
+}
+
+static void load_chip(struct pic_chip *c, const struct pic_chip_saved *in)
+{
+	*c = (struct pic_chip){
+		.lines = in->own | in->shared,
+		.own = in->own,
+		.shared = in->shared,
+		.irr = in->irr,
+		.imr = in->imr,
+		.isr = in->isr,
+		.elcr = in->elcr,
+		.base = in->base,
+		.lowest = in->lowest,
+		.init = (enum pic_init)in->init,
+		.single = in->single != 0,
+		.with_icw4 = in->with_icw4 != 0,
+		.auto_eoi = in->auto_eoi != 0,
+		.rotate_on_auto_eoi = in->rotate_on_auto_eoi != 0,
+		.nested = in->nested != 0,
+		.special_mask = in->special_mask != 0,
+		.read_isr = in->read_isr != 0,
+		.poll = in->poll != 0,
+	};
+}
+
+static void load(void *dev, const void *in)
+{
+	struct pic8259 *pic = dev;
+	const struct pic8259_saved *saved = in;
+
+	lock_acquire(&pic->dev.lock);
+	load_chip(&pic->chips[0], &saved->chips[0]);
+	load_chip(&pic->chips[1], &saved->chips[1]);
+	update(pic);
+	lock_release(&pic->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	pic8259_reset(&((struct pic8259 *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "8259",
+	.kind = SAVED_KIND('P', 'I', 'C', ' '),
+	.version = PIC_SAVED_VERSION,
+	.bytes = sizeof(struct pic8259_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void pic8259_init(struct pic8259 *pic, const struct irq_line *intr)
 {
 	*pic = (struct pic8259){.dev = {.ops = &pic8259_ops}, .intr = *intr};
+	saved_device_init(&pic->saved, &saved_ops, pic);
 	pic8259_reset(&pic->dev);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 /* One vdev, registered for each of these: two ports each. */
@@ -54,6 +55,35 @@ struct pic8259 {
 	struct irq_line intr;
 	bool intr_level; /* as `intr` was told last */
 	struct pic_chip chips[2];
+	struct saved_device saved;
+};
+
+#define PIC_SAVED_VERSION 1u
+struct pic_chip_saved {
+	uint8_t own;
+	uint8_t shared;
+	uint8_t irr;
+	uint8_t imr;
+	uint8_t isr;
+	uint8_t elcr;
+	uint8_t base;
+	uint8_t lowest;
+	uint8_t init;
+	uint8_t single;
+	uint8_t with_icw4;
+	uint8_t auto_eoi;
+	uint8_t rotate_on_auto_eoi;
+	uint8_t nested;
+	uint8_t special_mask;
+	uint8_t read_isr;
+	uint8_t poll;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct pic_chip_saved) == 24, "no padding");
+
+/* INTR follows. */
+struct pic8259_saved {
+	struct pic_chip_saved chips[2];
 };
 
 /* `intr`: the INTR output, mostly to apic_bus_intr. */

@@ -24,6 +24,11 @@
 /* Interrupts of channel 0 closer than this (20 us) are merged. */
 #define MERGE_CYCLES 24u
 
+static struct pit8254 *to_pit(struct vdev *dev)
+{
+	return container_of(dev, struct pit8254, dev);
+}
+
 static uint64_t cycles_at(uint64_t tick)
 {
 	return clock_muldiv(tick, PIT_HZ, clock_hz());
@@ -190,7 +195,7 @@ static uint8_t read_port_b(const struct pit8254 *p, uint64_t now)
 
 static uint8_t read_port(struct vdev *dev, uint64_t port)
 {
-	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+	struct pit8254 *p = to_pit(dev);
 	uint64_t now = sync(p);
 
 	if (port == PIT_GATE_PORT) {
@@ -203,7 +208,7 @@ static uint8_t read_port(struct vdev *dev, uint64_t port)
 
 static void write_port(struct vdev *dev, uint64_t port, uint8_t value)
 {
-	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+	struct pit8254 *p = to_pit(dev);
 	uint64_t now = sync(p);
 
 	if (port == PIT_GATE_PORT) {
@@ -219,12 +224,46 @@ static void write_port(struct vdev *dev, uint64_t port, uint8_t value)
 	}
 }
 
+/* --- sleep between looks --- */
+
+static void rest_over(struct vtimer *timer)
+{
+	struct pit8254 *p = container_of(timer, struct pit8254, rested);
+
+	lock_acquire(&p->dev.lock);
+	p->rest.rested(p->rest.ctx, p->resting);
+	lock_release(&p->dev.lock);
+}
+
+/* Behind a look at port B; what it found was right, and stays so until the sleep is over. */
+static void rest(struct pit8254 *p, unsigned vcpu)
+{
+	const struct pit_channel *c = &p->channels[2];
+	uint64_t now = sync(p);
+	uint64_t part = c->count / PIT_REST_PART;
+	uint64_t rise;
+
+	if (p->rest.rest == NULL || part < PIT_REST_CYCLES_MIN || pit_channel_periodic(c) ||
+	    pit_channel_out(c, now) || vtimer_armed(&p->rested)) {
+		return;
+	}
+	rise = pit_channel_next_rise(c, now);
+	if (rise != UINT64_MAX) {
+		p->resting = vcpu;
+		vtimer_arm(&p->rested, tick_of(min_u64(now + part, rise)));
+		p->rest.rest(p->rest.ctx, vcpu);
+	}
+}
+
 static uint64_t pit8254_read(struct vdev *dev, const struct vdev_access *a)
 {
 	uint64_t value;
 
 	lock_acquire(&dev->lock);
 	value = bytewise_read(dev, a, read_port);
+	if (a->addr == PIT_GATE_PORT) {
+		rest(to_pit(dev), a->vcpu);
+	}
 	lock_release(&dev->lock);
 	return value;
 }
@@ -239,10 +278,11 @@ static void pit8254_write(struct vdev *dev, const struct vdev_access *a, uint64_
 /* The datasheet leaves the state after power-on open: here no channel counts. */
 static void pit8254_reset(struct vdev *dev)
 {
-	struct pit8254 *p = container_of(dev, struct pit8254, dev);
+	struct pit8254 *p = to_pit(dev);
 
 	lock_acquire(&dev->lock);
 	vtimer_cancel(&p->timer);
+	vtimer_cancel(&p->rested);
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		/* Gates 0 and 1 are tied high, gate 2 follows port 0x61. */
 		pit_channel_init(&p->channels[i], i != 2);
@@ -256,7 +296,10 @@ static void pit8254_reset(struct vdev *dev)
 
 static void pit8254_fini(struct vdev *dev)
 {
-	vtimer_cancel(&container_of(dev, struct pit8254, dev)->timer);
+	struct pit8254 *p = to_pit(dev);
+
+	vtimer_cancel(&p->timer);
+	vtimer_cancel(&p->rested);
 }
 
 static const struct vdev_ops pit8254_ops = {
@@ -267,10 +310,96 @@ static const struct vdev_ops pit8254_ops = {
 	.fini = pit8254_fini,
 };
 
+/* --- saved state --- */
+
+static void save(void *dev, void *out)
+{
+	struct pit8254 *p = dev;
+	struct pit8254_saved *saved = out;
+
+	lock_acquire(&p->dev.lock);
+	*saved = (struct pit8254_saved){
+		.edge = p->edge,
+		.deadline = vtimer_deadline(&p->timer),
+		.owed = p->owed,
+		.irq_level = p->irq_level,
+		.port_b = p->port_b,
+	};
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		pit_channel_save(&p->channels[i], &saved->channels[i]);
+	}
+	lock_release(&p->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct pit8254_saved *saved = in;
+	const char *wrong = NULL;
+
+	(void)dev;
+	for (unsigned i = 0; i < PIT_CHANNELS && wrong == NULL; i++) {
+		wrong = pit_channel_check(&saved->channels[i]);
+	}
+	if (wrong != NULL) {
+		return wrong;
+	}
+	if (saved->owed > PIT_OWED_MAX) {
+		return "at most 32 ticks are owed";
+	}
+	if ((saved->deadline == TIMER_NEVER) != (saved->edge == UINT64_MAX)) {
+		return "the timer is armed exactly while there is a next edge";
+	}
+	if (!saved_is_bool(saved->irq_level) || (saved->port_b & ~PORT_B_WRITABLE) != 0 ||
+	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "port B has 4 bits, the line 1";
+	}
+	return NULL;
+}
+
+static bool gate_of(unsigned channel, uint8_t port_b)
+{
+	return channel != 2 || (port_b & PORT_B_GATE) != 0;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct pit8254 *p = dev;
+	const struct pit8254_saved *saved = in;
+
+	lock_acquire(&p->dev.lock);
+	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
+		pit_channel_load(&p->channels[i], &saved->channels[i], gate_of(i, saved->port_b));
+	}
+	p->edge = saved->edge;
+	p->owed = saved->owed;
+	p->port_b = saved->port_b;
+	vtimer_arm(&p->timer, saved->deadline);
+	drive_irq0(p, saved->irq_level != 0);
+	lock_release(&p->dev.lock);
+}
+
+static void saved_reset_device(void *dev)
+{
+	pit8254_reset(&((struct pit8254 *)dev)->dev);
+}
+
+static const struct saved_ops pit8254_saved_ops = {
+	.name = "8254",
+	.kind = SAVED_KIND('P', 'I', 'T', ' '),
+	.version = PIT_SAVED_VERSION,
+	.bytes = sizeof(struct pit8254_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = saved_reset_device,
+};
+
 void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *irq0)
 {
 	*p = (struct pit8254){.dev = {.ops = &pit8254_ops}, .time = time, .irq0 = *irq0};
 	vtimer_init(&p->timer, time, timer_fired);
+	vtimer_init(&p->rested, time, rest_over);
+	saved_device_init(&p->saved, &pit8254_saved_ops, p);
 	pit8254_reset(&p->dev);
 }
 
@@ -278,4 +407,9 @@ void pit8254_set_waiting(struct pit8254 *p, bool (*waiting)(void *ctx), void *ct
 {
 	p->waiting = waiting;
 	p->waiting_ctx = ctx;
+}
+
+void pit8254_set_rest(struct pit8254 *p, const struct pit_rest *rest)
+{
+	p->rest = *rest;
 }

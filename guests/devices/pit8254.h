@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -53,10 +54,20 @@ struct pit_channel {
 	uint16_t latch;
 };
 
+/* Who lets vCPUs sleep; called with the PIT's lock held. */
+struct pit_rest {
+	void (*rest)(void *ctx, unsigned vcpu); /* whose access is under way */
+	void (*rested)(void *ctx, unsigned vcpu);
+	void *ctx;
+};
+
 struct pit8254 {
 	struct vdev dev; /* its lock covers all below */
 	struct vtime *time;
 	struct irq_line irq0;
+	struct pit_rest rest;
+	unsigned resting; /* the vCPU that `rested` is for */
+	struct vtimer rested;
 	bool (*waiting)(void *ctx);
 	void *waiting_ctx;
 	struct vtimer timer;
@@ -65,7 +76,42 @@ struct pit8254 {
 	unsigned owed; /* periodic interrupts that passed while one was waiting */
 	bool irq_level;
 	uint8_t port_b; /* bits 3:0 of port 0x61 */
+	struct saved_device saved;
 };
+
+#define PIT_SAVED_VERSION 1u
+struct pit_channel_saved {
+	uint64_t start;
+	uint64_t elapsed;
+	uint32_t count;
+	uint32_t next;
+	uint16_t rest;
+	uint16_t latch;
+	uint8_t control;
+	uint8_t phase;
+	uint8_t low_half;
+	uint8_t has_next;
+	uint8_t write_high;
+	uint8_t read_high;
+	uint8_t low_byte;
+	uint8_t status_latched;
+	uint8_t status;
+	uint8_t latched_bytes;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct pit_channel_saved) == 40, "no padding");
+
+/* The gates are not in it: they follow from port B. */
+struct pit8254_saved {
+	struct pit_channel_saved channels[PIT_CHANNELS];
+	uint64_t edge;
+	uint64_t deadline; /* of the timer, guest ticks */
+	uint32_t owed;
+	uint8_t irq_level;
+	uint8_t port_b;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct pit8254_saved) == 144, "no padding");
 
 /* `irq0` follows OUT of channel 0. */
 void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *irq0);
@@ -78,3 +124,12 @@ void pit8254_init(struct pit8254 *p, struct vtime *time, const struct irq_line *
 #define PIT_OWED_MAX 32u
 #define PIT_CATCH_UP 4u
 void pit8254_set_waiting(struct pit8254 *p, bool (*waiting)(void *ctx), void *ctx);
+/*
+ * Guests measure time by looking at OUT 2 until a count of their own has run out. With `rest` they
+ * sleep after each look, for a part of the count, when that is worth it; OUT 2 ends the sleep as
+ * soon as it rises. One vCPU at a time. Counts of less than 50.3 ms get no rest: Linux wants to look
+ * a thousand times in 10 ms, or 5,000 times in 50 ms, or takes the measurement for disturbed.
+ */
+#define PIT_REST_PART 400u
+#define PIT_REST_CYCLES_MIN 150u
+void pit8254_set_rest(struct pit8254 *p, const struct pit_rest *rest);

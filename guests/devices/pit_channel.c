@@ -340,3 +340,72 @@ uint64_t pit_channel_next_rise(const struct pit_channel *c, uint64_t now)
 	}
 	return rise > now ? rise : UINT64_MAX;
 }
+
+/* --- saved state --- */
+
+void pit_channel_save(const struct pit_channel *c, struct pit_channel_saved *out)
+{
+	*out = (struct pit_channel_saved){
+		.start = c->start,
+		.elapsed = c->elapsed,
+		.count = c->count,
+		.next = c->next,
+		.rest = c->rest,
+		.latch = c->latch,
+		.control = c->control,
+		.phase = (uint8_t)c->phase,
+		.low_half = c->low_half,
+		.has_next = c->has_next,
+		.write_high = c->write_high,
+		.read_high = c->read_high,
+		.low_byte = c->low_byte,
+		.status_latched = c->status_latched,
+		.status = c->status,
+		.latched_bytes = c->latched_bytes,
+	};
+}
+
+const char *pit_channel_check(const struct pit_channel_saved *in)
+{
+	bool counts = in->phase != PIT_IDLE;
+
+	if ((in->control & ~CONTROL_ALL) != 0 || (in->control & PIT_CONTROL_ACCESS) == 0) {
+		return "no control word leaves a channel so";
+	}
+	if (in->phase > PIT_PAUSED || in->latched_bytes > 2) {
+		return "a channel has 3 phases and latches up to 2 bytes";
+	}
+	if (in->count > 65536 || (counts && in->count == 0) || in->next > 65536 ||
+	    ((counts || in->has_next != 0) && in->next == 0)) {
+		return "a channel counts 1 to 65536";
+	}
+	if (!saved_is_bool(in->low_half) || !saved_is_bool(in->has_next) ||
+	    !saved_is_bool(in->write_high) || !saved_is_bool(in->read_high) ||
+	    !saved_is_bool(in->status_latched) || !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "a flag of a channel is neither 0 nor 1";
+	}
+	return NULL;
+}
+
+void pit_channel_load(struct pit_channel *c, const struct pit_channel_saved *in, bool gate)
+{
+	*c = (struct pit_channel){
+		.control = in->control,
+		.gate = gate,
+		.phase = (enum pit_phase)in->phase,
+		.start = in->start,
+		.elapsed = in->elapsed,
+		.count = in->count,
+		.low_half = in->low_half != 0,
+		.rest = in->rest,
+		.next = in->next,
+		.has_next = in->has_next != 0,
+		.write_high = in->write_high != 0,
+		.read_high = in->read_high != 0,
+		.low_byte = in->low_byte,
+		.status_latched = in->status_latched != 0,
+		.status = in->status,
+		.latched_bytes = in->latched_bytes,
+		.latch = in->latch,
+	};
+}

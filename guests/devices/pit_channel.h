@@ -22,6 +22,10 @@ void pit_channel_gate(struct pit_channel *c, bool level, uint64_t now);
 /* A latch that is still unread stays. */
 void pit_channel_latch_count(struct pit_channel *c, uint64_t now);
 void pit_channel_latch_status(struct pit_channel *c, uint64_t now);
+/* Saved state: as in struct saved_ops. The gate is not part of it. */
+void pit_channel_save(const struct pit_channel *c, struct pit_channel_saved *out);
+const char *pit_channel_check(const struct pit_channel_saved *in);
+void pit_channel_load(struct pit_channel *c, const struct pit_channel_saved *in, bool gate);
 bool pit_channel_out(const struct pit_channel *c, uint64_t now);
 /* Counting in mode 2 or 3: OUT rises every c->count cycles. */
 bool pit_channel_periodic(const struct pit_channel *c);

@@ -3,6 +3,8 @@
 #include "guests/devices/ps2_keyboard.h"
 
 #include "guests/devices/scancode.h"
+#include "hv/api/saved.h"
+#include "hv/base/str.h"
 
 #define CMD_LEDS 0xedu
 #define CMD_ECHO 0xeeu
@@ -234,4 +236,64 @@ bool ps2_keyboard_key(struct ps2_keyboard *k, const uint8_t *set1, size_t n)
 		k->keys[(k->key_head + k->key_count++) % PS2_KEYS] = out.byte[i];
 	}
 	return true;
+}
+
+/* ---- saved state ---- */
+
+void ps2_keyboard_save(const struct ps2_keyboard *k, struct ps2_keyboard_saved *out)
+{
+	*out = (struct ps2_keyboard_saved){
+		.key_head = (uint8_t)k->key_head,
+		.key_count = (uint8_t)k->key_count,
+		.reply_head = (uint8_t)k->reply_head,
+		.reply_count = (uint8_t)k->reply_count,
+		.command = k->command,
+		.last = k->last,
+		.set = k->set,
+		.scanning = k->scanning,
+		.leds = k->leds,
+		.typematic = k->typematic,
+	};
+	memcpy(out->keys, k->keys, sizeof(out->keys));
+	memcpy(out->reply, k->reply, sizeof(out->reply));
+}
+
+static bool takes_argument(uint8_t command)
+{
+	return command == CMD_LEDS || command == CMD_SET || command == CMD_TYPEMATIC ||
+	       (command >= CMD_KEY_FIRST && command <= CMD_KEY_LAST);
+}
+
+const char *ps2_keyboard_check(const struct ps2_keyboard_saved *in)
+{
+	if (in->key_head >= PS2_KEYS || in->key_count > PS2_KEYS || in->reply_count > PS2_REPLY ||
+	    in->reply_head > in->reply_count) {
+		return "the keyboard holds 16 bytes, and replies with up to 3";
+	}
+	if (in->command != 0 && !takes_argument(in->command)) {
+		return "the keyboard waits for an argument of no command";
+	}
+	if (in->set < 1 || in->set > 3 || in->leds > 7 || in->typematic > 0x7f ||
+	    !saved_is_bool(in->scanning) || !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "the keyboard has 3 sets of codes and 3 lamps";
+	}
+	return NULL;
+}
+
+void ps2_keyboard_load(struct ps2_keyboard *k, const struct ps2_keyboard_saved *in)
+{
+	*k = (struct ps2_keyboard){
+		.key_head = in->key_head,
+		.key_count = in->key_count,
+		.reply_head = in->reply_head,
+		.reply_count = in->reply_count,
+		.command = in->command,
+		.last = in->last,
+		.set = in->set,
+		.scanning = in->scanning != 0,
+		.leds = in->leds,
+		.typematic = in->typematic,
+	};
+	memcpy(k->keys, in->keys, sizeof(k->keys));
+	memcpy(k->reply, in->reply, sizeof(k->reply));
 }

@@ -25,6 +25,16 @@ struct ps2_keyboard {
 	uint8_t typematic; /* as set; keys repeat where they are pressed, not here */
 };
 
+struct ps2_keyboard_saved {
+	uint8_t keys[PS2_KEYS];
+	uint8_t reply[PS2_REPLY];
+	uint8_t key_head, key_count;
+	uint8_t reply_head, reply_count;
+	uint8_t command, last, set, scanning, leds, typematic;
+	uint8_t zero[3];
+};
+_Static_assert(sizeof(struct ps2_keyboard_saved) == 32, "no padding");
+
 /* As after power-on, self-test reported and taken. */
 void ps2_keyboard_init(struct ps2_keyboard *k);
 /* A byte from the host: a command or an argument. */
@@ -37,3 +47,7 @@ bool ps2_keyboard_send(struct ps2_keyboard *k, uint8_t *byte);
  * and drops them.
  */
 bool ps2_keyboard_key(struct ps2_keyboard *k, const uint8_t *set1, size_t n);
+/* Saved state, a part of its controller's: as in struct saved_ops. */
+void ps2_keyboard_save(const struct ps2_keyboard *k, struct ps2_keyboard_saved *out);
+const char *ps2_keyboard_check(const struct ps2_keyboard_saved *in);
+void ps2_keyboard_load(struct ps2_keyboard *k, const struct ps2_keyboard_saved *in);

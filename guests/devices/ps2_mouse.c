@@ -5,7 +5,9 @@
  */
 #include "guests/devices/ps2_mouse.h"
 
+#include "hv/api/saved.h"
 #include "hv/base/bits.h"
+#include "hv/base/str.h"
 
 #define CMD_SCALING_1 0xe6u
 #define CMD_SCALING_2 0xe7u
@@ -274,4 +276,83 @@ bool ps2_mouse_send(struct ps2_mouse *m, uint8_t *byte)
 	m->last = m->packet[m->packet_head++];
 	*byte = m->last;
 	return true;
+}
+
+/* ---- saved state ---- */
+
+void ps2_mouse_save(const struct ps2_mouse *m, struct ps2_mouse_saved *out)
+{
+	*out = (struct ps2_mouse_saved){
+		.x = m->x,
+		.y = m->y,
+		.wheel = m->wheel,
+		.reply_head = m->reply_head,
+		.reply_count = m->reply_count,
+		.packet_head = m->packet_head,
+		.packet_count = m->packet_count,
+		.command = m->command,
+		.last = m->last,
+		.id = m->id,
+		.resolution = m->resolution,
+		.twice = m->twice,
+		.remote = m->remote,
+		.wrap = m->wrap,
+		.reporting = m->reporting,
+		.buttons = m->buttons,
+		.told_buttons = m->told_buttons,
+	};
+	memcpy(out->reply, m->reply, sizeof(out->reply));
+	memcpy(out->packet, m->packet, sizeof(out->packet));
+	memcpy(out->rates, m->rates, sizeof(out->rates));
+}
+
+static bool held_is_sound(int32_t held)
+{
+	return held >= -HELD_MAX && held <= HELD_MAX;
+}
+
+const char *ps2_mouse_check(const struct ps2_mouse_saved *in)
+{
+	uint8_t flags = in->twice | in->remote | in->wrap | in->reporting;
+
+	if (in->reply_count > PS2_MOUSE_REPLY || in->reply_head > in->reply_count ||
+	    in->packet_count > PS2_MOUSE_PACKET || in->packet_head > in->packet_count) {
+		return "the mouse replies with up to 5 bytes, and tells in up to 4";
+	}
+	if (in->command != 0 && in->command != CMD_RESOLUTION && in->command != CMD_RATE) {
+		return "the mouse waits for an argument of no command";
+	}
+	if ((in->id != 0 && in->id != 3 && in->id != 4) || in->resolution > RESOLUTION_MAX ||
+	    !held_is_sound(in->x) || !held_is_sound(in->y) || !held_is_sound(in->wheel)) {
+		return "the mouse is of no kind, or has moved too far";
+	}
+	return saved_is_bool(flags) && saved_is_zero(in->zero, sizeof(in->zero))
+		       ? NULL
+		       : "a flag of the mouse is neither 0 nor 1";
+}
+
+void ps2_mouse_load(struct ps2_mouse *m, const struct ps2_mouse_saved *in)
+{
+	*m = (struct ps2_mouse){
+		.x = in->x,
+		.y = in->y,
+		.wheel = in->wheel,
+		.reply_head = in->reply_head,
+		.reply_count = in->reply_count,
+		.packet_head = in->packet_head,
+		.packet_count = in->packet_count,
+		.command = in->command,
+		.last = in->last,
+		.id = in->id,
+		.resolution = in->resolution,
+		.twice = in->twice != 0,
+		.remote = in->remote != 0,
+		.wrap = in->wrap != 0,
+		.reporting = in->reporting != 0,
+		.buttons = in->buttons,
+		.told_buttons = in->told_buttons,
+	};
+	memcpy(m->reply, in->reply, sizeof(m->reply));
+	memcpy(m->packet, in->packet, sizeof(m->packet));
+	memcpy(m->rates, in->rates, sizeof(m->rates));
 }

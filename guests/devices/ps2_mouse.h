@@ -38,6 +38,21 @@ struct ps2_mouse {
 	uint8_t told_buttons;
 };
 
+struct ps2_mouse_saved {
+	int32_t x, y, wheel;
+	uint8_t reply[PS2_MOUSE_REPLY];
+	uint8_t packet[PS2_MOUSE_PACKET];
+	uint8_t reply_head, reply_count;
+	uint8_t packet_head, packet_count;
+	uint8_t command, last, id;
+	uint8_t rates[3];
+	uint8_t resolution;
+	uint8_t twice, remote, wrap, reporting;
+	uint8_t buttons, told_buttons;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct ps2_mouse_saved) == 40, "no padding");
+
 /* As after power-on, self-test reported and taken. */
 void ps2_mouse_init(struct ps2_mouse *m);
 /* A byte from the host: a command or an argument. */
@@ -51,3 +66,8 @@ struct ps2_movement {
 	uint8_t buttons;
 };
 void ps2_mouse_move(struct ps2_mouse *m, const struct ps2_movement *by);
+
+/* Saved state, a part of its controller's: as in struct saved_ops. */
+void ps2_mouse_save(const struct ps2_mouse *m, struct ps2_mouse_saved *out);
+const char *ps2_mouse_check(const struct ps2_mouse_saved *in);
+void ps2_mouse_load(struct ps2_mouse *m, const struct ps2_mouse_saved *in);

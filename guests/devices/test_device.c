@@ -125,7 +125,64 @@ static const struct vdev_ops test_ops = {
 	.reset = test_reset,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct test_device *t = dev;
+	struct test_device_saved *saved = out;
+
+	lock_acquire(&t->dev.lock);
+	saved->lines = t->lines;
+	memcpy(saved->data, t->data, sizeof(saved->data));
+	memcpy(saved->memory, t->cfg.memory, sizeof(saved->memory));
+	lock_release(&t->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct test_device_saved *saved = in;
+
+	(void)dev;
+	return saved->lines >> TEST_DEVICE_LINES == 0 ? NULL : "it has 24 lines";
+}
+
+static void load(void *dev, const void *in)
+{
+	struct test_device *t = dev;
+	const struct test_device_saved *saved = in;
+
+	lock_acquire(&t->dev.lock);
+	memcpy(t->data, saved->data, sizeof(t->data));
+	memcpy(t->cfg.memory, saved->memory, sizeof(saved->memory));
+	for (unsigned i = 0; i < TEST_DEVICE_LINES; i++) {
+		bool level = (saved->lines & BIT32(i)) != 0;
+
+		if (level != ((t->lines & BIT32(i)) != 0)) {
+			set_line(t, i, level);
+		}
+	}
+	lock_release(&t->dev.lock);
+}
+
+static void reset_saved(void *dev)
+{
+	test_reset(&((struct test_device *)dev)->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "test device",
+	.kind = SAVED_KIND('T', 'E', 'S', 'T'),
+	.version = TEST_DEVICE_SAVED_VERSION,
+	.bytes = sizeof(struct test_device_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void test_device_init(struct test_device *t, const struct test_device_config *cfg)
 {
 	*t = (struct test_device){.dev.ops = &test_ops, .cfg = *cfg};
+	saved_device_init(&t->saved, &saved_ops, t);
 }

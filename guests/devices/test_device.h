@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 
 #define TEST_DEVICE_PORT 0xe0u
@@ -39,7 +40,16 @@ struct test_device {
 	struct test_device_config cfg;
 	uint8_t data[TEST_DEVICE_DATA_SIZE];
 	uint32_t lines; /* raised now, one bit each */
+	struct saved_device saved;
 };
+
+#define TEST_DEVICE_SAVED_VERSION 1u
+struct test_device_saved {
+	uint32_t lines;
+	uint8_t data[TEST_DEVICE_DATA_SIZE];
+	uint8_t memory[TEST_DEVICE_MEMORY_SIZE];
+};
+_Static_assert(sizeof(struct test_device_saved) == 8 + TEST_DEVICE_MEMORY_SIZE, "no padding");
 
 /* To be registered at the places above. */
 void test_device_init(struct test_device *t, const struct test_device_config *cfg);

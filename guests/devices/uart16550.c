@@ -530,9 +530,143 @@ static const struct vdev_ops uart_ops = {
 	.fini = uart_fini,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct uart16550 *u = dev;
+	struct uart16550_saved *saved = out;
+
+	lock_acquire(&u->dev.lock);
+	*saved = (struct uart16550_saved){
+		.rx_deadline = vtimer_deadline(&u->rx_timer),
+		.tx_deadline = vtimer_deadline(&u->tx_timer),
+		.ier = u->ier,
+		.fcr = u->fcr,
+		.lcr = u->lcr,
+		.mcr = u->mcr,
+		.msr = u->msr,
+		.scr = u->scr,
+		.dll = u->dll,
+		.dlm = u->dlm,
+		.line_status = u->line_status,
+		.rx_last = u->rx_last,
+		.rx_head = (uint8_t)u->rx_head,
+		.rx_count = (uint8_t)u->rx_count,
+		.rx_timeout = u->rx_timeout,
+		.tx_held = (uint8_t)u->tx_held,
+		.thre_pending = u->thre_pending,
+		.out_count = (uint8_t)u->out_count,
+		.tx_timer_soon = u->tx_timer_soon,
+	};
+	memcpy(saved->rx_data, u->rx_data, sizeof(saved->rx_data));
+	memcpy(saved->rx_error, u->rx_error, sizeof(saved->rx_error));
+	memcpy(saved->out, u->out, sizeof(saved->out));
+	lock_release(&u->dev.lock);
+}
+
+static const char *check_receiver(const struct uart16550_saved *in)
+{
+	uint8_t errors = 0;
+
+	if (in->rx_head >= UART16550_FIFO ||
+	    in->rx_count > ((in->fcr & UART_FCR_ENABLE) != 0 ? UART16550_FIFO : 1)) {
+		return "a FIFO has 16 bytes, and one while it is off";
+	}
+	for (unsigned i = 0; i < UART16550_FIFO; i++) {
+		errors |= in->rx_error[i];
+	}
+	return (errors & ~LSR_BYTE_ERRORS) == 0 ? NULL : "a byte has errors that there are not";
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct uart16550_saved *saved = in;
+	uint8_t fcr = (saved->fcr & UART_FCR_ENABLE) != 0 ? UART_FCR_ENABLE | UART_FCR_TRIGGER : 0;
+	uint8_t flags = saved->rx_timeout | saved->thre_pending | saved->tx_timer_soon;
+
+	(void)dev;
+	if ((saved->ier & ~IER_WRITABLE) != 0 || (saved->mcr & ~MCR_WRITABLE) != 0 ||
+	    (saved->fcr & ~fcr) != 0 || (saved->line_status & ~LSR_ERRORS) != 0) {
+		return "a register has bits that it cannot have";
+	}
+	if (saved->tx_held > UART16550_FIFO || saved->out_count >= UART16550_OUT) {
+		return "more waits to be sent than can";
+	}
+	if (!saved_is_bool(flags) || !saved_is_zero(saved->zero, sizeof(saved->zero))) {
+		return "a flag is neither 0 nor 1";
+	}
+	return check_receiver(saved);
+}
+
+static void load_registers(struct uart16550 *u, const struct uart16550_saved *in)
+{
+	u->ier = in->ier;
+	u->fcr = in->fcr;
+	u->lcr = in->lcr;
+	u->mcr = in->mcr;
+	u->msr = (uint8_t)((in->msr & MSR_DELTAS) | modem_lines(u));
+	u->scr = in->scr;
+	u->dll = in->dll;
+	u->dlm = in->dlm;
+	u->line_status = in->line_status;
+}
+
+static void load(void *dev, const void *in)
+{
+	struct uart16550 *u = dev;
+	const struct uart16550_saved *saved = in;
+
+	lock_acquire(&u->dev.lock);
+	load_registers(u, saved);
+	memcpy(u->rx_data, saved->rx_data, sizeof(u->rx_data));
+	memcpy(u->rx_error, saved->rx_error, sizeof(u->rx_error));
+	memcpy(u->out, saved->out, sizeof(u->out));
+	u->rx_last = saved->rx_last;
+	u->rx_head = saved->rx_head;
+	u->rx_count = saved->rx_count;
+	u->rx_timeout = saved->rx_timeout != 0;
+	u->rx_refused = false;
+	u->tx_held = saved->tx_held;
+	u->thre_pending = saved->thre_pending != 0;
+	u->out_count = saved->out_count;
+	u->tx_timer_soon = saved->tx_timer_soon != 0;
+	vtimer_arm(&u->rx_timer, saved->rx_deadline);
+	vtimer_arm(&u->tx_timer, saved->tx_deadline);
+	update_irq(u);
+	lock_release(&u->dev.lock);
+	if (u->cfg.room != NULL) {
+		u->cfg.room(u->cfg.ctx);
+	}
+}
+
+/* Output that waits is dropped: it is in what was saved. */
+static void reset_saved(void *dev)
+{
+	struct uart16550 *u = dev;
+
+	lock_acquire(&u->dev.lock);
+	u->out_count = 0;
+	u->rx_refused = false;
+	lock_release(&u->dev.lock);
+	uart_reset(&u->dev);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "16550",
+	.kind = SAVED_KIND('U', 'A', 'R', 'T'),
+	.version = UART16550_SAVED_VERSION,
+	.bytes = sizeof(struct uart16550_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 void uart16550_init(struct uart16550 *u, const struct uart16550_config *cfg)
 {
 	*u = (struct uart16550){.dev.ops = &uart_ops, .cfg = *cfg};
+	saved_device_init(&u->saved, &saved_ops, u);
 	vtimer_init(&u->rx_timer, cfg->time, rx_timer_fired);
 	vtimer_init(&u->tx_timer, cfg->time, tx_timer_fired);
 	power_on(u);

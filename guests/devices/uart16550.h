@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 
@@ -111,7 +112,30 @@ struct uart16550 {
 	struct vtimer tx_timer;
 
 	bool irq_level; /* as last told to the line */
+	struct saved_device saved;
 };
+
+#define UART16550_SAVED_VERSION 1u
+/* What did not fit into the FIFO is the caller's, who is told to offer it again. */
+struct uart16550_saved {
+	uint64_t rx_deadline; /* of the timers, guest ticks */
+	uint64_t tx_deadline;
+	uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
+	uint8_t rx_data[UART16550_FIFO];
+	uint8_t rx_error[UART16550_FIFO];
+	uint8_t out[UART16550_OUT];
+	uint8_t line_status;
+	uint8_t rx_last;
+	uint8_t rx_head;
+	uint8_t rx_count;
+	uint8_t rx_timeout;
+	uint8_t tx_held;
+	uint8_t thre_pending;
+	uint8_t out_count;
+	uint8_t tx_timer_soon;
+	uint8_t zero[7];
+};
+_Static_assert(sizeof(struct uart16550_saved) == 136, "no padding");
 
 /* Power-on state. `cfg` is copied. The device is then registered over UART16550_PORTS ports. */
 void uart16550_init(struct uart16550 *u, const struct uart16550_config *cfg);

@@ -292,6 +292,56 @@ static const struct pci_device_ops pci_ops = {
 	.reset = pci_reset,
 };
 
+/* ---- saved state ---- */
+
+static void save(void *dev, void *out)
+{
+	struct vga *v = dev;
+	struct vga_saved *saved = out;
+
+	pci_device_save(&v->pci, &saved->pci);
+	lock_acquire(&v->dev.lock);
+	vga_state_save(&v->state, &saved->state);
+	lock_release(&v->dev.lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct vga *v = dev;
+	const struct vga_saved *saved = in;
+	const char *wrong = pci_device_check(&v->pci, &saved->pci);
+
+	return wrong != NULL ? wrong : vga_state_check(&saved->state, &v->cfg.memory);
+}
+
+static void load(void *dev, const void *in)
+{
+	struct vga *v = dev;
+	const struct vga_saved *saved = in;
+
+	lock_acquire(&v->dev.lock);
+	vga_state_load(&v->state, &saved->state);
+	update_window(v);
+	lock_release(&v->dev.lock);
+	pci_device_load(&v->pci, &saved->pci);
+}
+
+static void reset_saved(void *dev)
+{
+	pci_device_reset(&((struct vga *)dev)->pci);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "VGA",
+	.kind = SAVED_KIND('V', 'G', 'A', ' '),
+	.version = VGA_SAVED_VERSION,
+	.bytes = sizeof(struct vga_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 /* ---- set-up ---- */
 
 enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
@@ -316,15 +366,17 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	memset(v, 0, sizeof(*v));
 	v->dev.ops = &device_ops;
 	v->cfg = *cfg;
+	saved_device_init(&v->saved, &saved_ops, v);
 	vga_regs_reset(&v->state);
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
+		pci_function_add_ports(&v->pci.function);
 		status = pci_function_add_bar(&v->pci.function, BAR_MEMORY, PCI_BAR_PREFETCH, size);
 	}
 	if (status == HV_OK) {
 		status = pci_function_add_bar(&v->pci.function, BAR_MMIO, 0, VGA_MMIO_BYTES);
 	}
-	return status;
+	return status == HV_OK ? pci_device_add(&v->pci) : status;
 }
 
 void vga_copy_state(struct vga *v, struct vga_state *out)

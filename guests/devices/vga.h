@@ -16,6 +16,7 @@
 #pragma once
 
 #include "guests/devices/pci_device.h"
+#include "guests/devices/vga_saved.h"
 #include "guests/devices/vga_state.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
@@ -53,7 +54,15 @@ struct vga {
 	struct vga_state state;
 	bool window_shown;
 	uint32_t window_at;
+	struct saved_device saved;
 };
+
+#define VGA_SAVED_VERSION 1u
+struct vga_saved {
+	struct pci_device_saved pci;
+	struct vga_state_saved state;
+};
+_Static_assert(sizeof(struct vga_saved) == 2208, "no padding");
 
 /*
  * Power-on state; adds the function to the host. The vdev serves three ranges: VGA_PORTS_COUNT

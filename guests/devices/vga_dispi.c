@@ -8,6 +8,9 @@
 #define BANK_BYTES 0x10000u
 #define WIDTH_UNIT 8u
 #define ID_OLDEST 0xb0c0u
+#define ENABLE_WRITABLE \
+	(VGA_DISPI_ENABLED | VGA_DISPI_GETCAPS | VGA_DISPI_8BIT_DAC | VGA_DISPI_LFB | \
+	 VGA_DISPI_NOCLEAR)
 
 unsigned vga_dispi_pixel_bits(const struct vga_state *s)
 {
@@ -66,9 +69,7 @@ static void enable(struct vga_state *s, const struct vga_memory *m, uint16_t val
 {
 	bool was_on = vga_dispi_on(s);
 
-	s->dispi[VGA_DISPI_ENABLE] =
-		value & (VGA_DISPI_ENABLED | VGA_DISPI_GETCAPS | VGA_DISPI_8BIT_DAC |
-			 VGA_DISPI_LFB | VGA_DISPI_NOCLEAR);
+	s->dispi[VGA_DISPI_ENABLE] = value & ENABLE_WRITABLE;
 	if ((value & VGA_DISPI_ENABLED) == 0) {
 		s->dispi[VGA_DISPI_BANK] = 0;
 		return;
@@ -134,4 +135,23 @@ void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned i
 	default:
 		break;
 	}
+}
+
+bool vga_dispi_is_sound(const struct vga_state *s, const struct vga_memory *m)
+{
+	struct vga_state fitted = *s;
+	uint16_t id = s->dispi[VGA_DISPI_ID];
+	unsigned wrong = s->dispi[VGA_DISPI_ENABLE] & ~(unsigned)ENABLE_WRITABLE;
+
+	wrong |= s->dispi[VGA_DISPI_BANK] & ~(m->size / BANK_BYTES - 1);
+	for (unsigned i = VGA_DISPI_MEMORY; i < VGA_DISPI_REGS; i++) {
+		wrong |= s->dispi[i];
+	}
+	if (wrong != 0 || (id != 0 && (id < ID_OLDEST || id > VGA_DISPI_ID_NEWEST))) {
+		return false;
+	}
+	if (vga_dispi_on(s)) {
+		fit(&fitted, m);
+	}
+	return memcmp(fitted.dispi, s->dispi, sizeof(s->dispi)) == 0;
 }

@@ -25,3 +25,5 @@ void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned i
 uint32_t vga_dispi_line_bytes(const struct vga_state *s);
 /* Bits a pixel takes in memory: 4, 8, 16, 24 or 32. */
 unsigned vga_dispi_pixel_bits(const struct vga_state *s);
+/* Whether writes can have brought the registers into this state. */
+bool vga_dispi_is_sound(const struct vga_state *s, const struct vga_memory *m);

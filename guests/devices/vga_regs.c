@@ -290,3 +290,31 @@ void vga_regs_write(struct vga_state *s, uint16_t port, uint8_t value)
 		break;
 	}
 }
+
+/* ---- saved state ---- */
+
+static bool indices_are_sound(const struct vga_state *s)
+{
+	return s->sequencer_index < VGA_SEQUENCER_REGS && s->graphics_index < VGA_GRAPHICS_REGS &&
+	       s->crtc_index <= VGA_CRTC_INDEX_MASK &&
+	       (s->attribute_index & ~(VGA_ATTR_INDEX | VGA_ATTR_SHOW)) == 0 && s->dac.step < 3;
+}
+
+bool vga_regs_are_sound(const struct vga_state *s)
+{
+	unsigned wrong = (s->misc & ~0xefu) | (s->feature & ~0x0bu);
+
+	for (unsigned i = 0; i < VGA_SEQUENCER_REGS; i++) {
+		wrong |= s->sequencer[i] & ~(unsigned)sequencer_mask[i];
+	}
+	for (unsigned i = 0; i < VGA_GRAPHICS_REGS; i++) {
+		wrong |= s->graphics[i] & ~(unsigned)graphics_mask[i];
+	}
+	for (unsigned i = VGA_CRTC_COUNT; i < VGA_CRTC_REGS; i++) {
+		wrong |= s->crtc[i];
+	}
+	for (unsigned i = 0; i < VGA_ATTRIBUTE_REGS; i++) {
+		wrong |= s->attribute[i] & ~(unsigned)attribute_mask(i);
+	}
+	return wrong == 0 && indices_are_sound(s);
+}

@@ -12,3 +12,5 @@ void vga_regs_reset(struct vga_state *s);
 /* One byte of the ports; `ns` is guest time, which the retrace bits follow. 0xff where none is. */
 uint8_t vga_regs_read(struct vga_state *s, uint16_t port, uint64_t ns);
 void vga_regs_write(struct vga_state *s, uint16_t port, uint8_t value);
+/* Whether a program can have brought the registers into this state; DISPI's are not looked at. */
+bool vga_regs_are_sound(const struct vga_state *s);

@@ -118,6 +118,9 @@ static enum outcome report_segment(struct virtio_balloon *b, struct virtio_ballo
 	const struct virtqueue_segment *s = &q->chain.segments[q->next];
 	const uint64_t end = align_down(s->addr + s->len, PAGE_BYTES);
 
+	if (q->offset >= s->len) {
+		return OUTCOME_DONE;
+	}
 	if (!range_fits(s->addr, s->len, ADDRESS_END)) {
 		count(&b->refused, 1);
 		return OUTCOME_DONE;
@@ -194,10 +197,16 @@ static bool take(struct virtio_balloon *b, unsigned index)
 
 	if (!q->busy && virtqueue_pop(virtio_ring(&b->transport, index), &q->chain)) {
 		q->busy = true;
-		q->next = 0;
-		q->offset = 0;
 	}
 	return q->busy;
+}
+
+/* The queue has no chain any more. */
+static void leave(struct virtio_balloon_queue *q)
+{
+	q->busy = false;
+	q->next = 0;
+	q->offset = 0;
 }
 
 /* All chains that there were at the last look. */
@@ -221,7 +230,7 @@ static enum outcome drain(struct virtio_balloon *b, unsigned index, const struct
 			return outcome;
 		}
 		virtqueue_push(ring, q->chain.head, 0);
-		q->busy = false;
+		leave(q);
 		*budget -= *budget != 0;
 	}
 	return OUTCOME_DONE;
@@ -281,7 +290,7 @@ static void return_stats(struct virtio_balloon *b)
 
 	if (q->busy) {
 		virtqueue_push(virtio_ring(&b->transport, VIRTIO_BALLOON_STATS), q->chain.head, 0);
-		q->busy = false;
+		leave(q);
 	}
 }
 
@@ -298,9 +307,10 @@ static void take_stats(struct virtio_balloon *b)
 			vwork_ask(&b->work, 0);
 			return;
 		}
-		if (!take(b, VIRTIO_BALLOON_STATS) || !read_stats(b, &q->chain)) {
+		if (!take(b, VIRTIO_BALLOON_STATS) || (!b->known && !read_stats(b, &q->chain))) {
 			return;
 		}
+		b->known = false;
 	}
 	if (q->busy && b->asked) {
 		b->asked = false;
@@ -350,9 +360,10 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 {
 	struct virtio_balloon *b = to_balloon(d);
 
-	b->queues[index].busy = false;
+	leave(&b->queues[index]);
 	if (index == VIRTIO_BALLOON_STATS) {
 		b->valid = 0;
+		b->known = false;
 	}
 }
 
@@ -386,6 +397,103 @@ static const struct virtio_device_ops virtio_balloon_ops = {
 	.config_write = config_write,
 };
 
+/* ---- saved state: work that was asked for is, again, by whoever loads ---- */
+
+static void save(void *dev, void *out)
+{
+	struct virtio_balloon *b = dev;
+	struct spinlock *stats = &b->transport.queues[VIRTIO_BALLOON_STATS].lock;
+	struct virtio_balloon_saved *saved = out;
+
+	virtio_pci_save(&b->transport, &saved->transport);
+	saved->space = b->space;
+	for (unsigned i = 0; i < VIRTIO_BALLOON_QUEUES; i++) {
+		const struct virtio_balloon_queue *q = &b->queues[i];
+
+		saved->queues[i].next = q->next;
+		saved->queues[i].offset = q->offset;
+		if (q->busy) {
+			virtio_pci_saved_unpop(&saved->transport, i);
+		}
+	}
+	lock_acquire(stats);
+	memcpy(saved->stats, b->stats, sizeof(saved->stats));
+	saved->told = b->told;
+	saved->valid = b->valid;
+	saved->asked = b->asked;
+	saved->known = b->known || b->queues[VIRTIO_BALLOON_STATS].busy;
+	lock_release(stats);
+}
+
+static const char *check_balloon_queue(const struct virtio_balloon_saved *in, unsigned i)
+{
+	const struct virtqueue_saved *ring = &in->transport.queues[i].ring;
+	bool begun = in->queues[i].next != 0 || in->queues[i].offset != 0 ||
+		     (i == VIRTIO_BALLOON_STATS && in->known != 0);
+
+	if (in->queues[i].zero != 0 || !virtio_pci_saved_rests(&in->transport, i)) {
+		return "a buffer is out that it does not know";
+	}
+	return begun && ring->avail_seen == ring->avail_next
+		       ? "a part is done of a buffer that is not there"
+		       : NULL;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct virtio_balloon *b = dev;
+	const struct virtio_balloon_saved *saved = in;
+	const char *wrong = NULL;
+
+	if (saved->valid >> VIRTIO_BALLOON_STATS_MAX != 0 || !saved_is_bool(saved->asked) ||
+	    !saved_is_bool(saved->known) || !saved_is_zero(saved->zero, sizeof(saved->zero)) ||
+	    saved->space.free_page_hint_cmd_id != 0) {
+		return "there are 10 statistics, and no hints";
+	}
+	for (unsigned i = 0; i < VIRTIO_BALLOON_QUEUES && wrong == NULL; i++) {
+		wrong = check_balloon_queue(saved, i);
+	}
+	return wrong != NULL ? wrong : virtio_pci_check(&b->transport, &saved->transport);
+}
+
+static void load(void *dev, const void *in)
+{
+	struct virtio_balloon *b = dev;
+	struct spinlock *stats = &b->transport.queues[VIRTIO_BALLOON_STATS].lock;
+	const struct virtio_balloon_saved *saved = in;
+
+	virtio_pci_load(&b->transport, &saved->transport);
+	b->space = saved->space;
+	for (unsigned i = 0; i < VIRTIO_BALLOON_QUEUES; i++) {
+		b->queues[i].next = saved->queues[i].next;
+		b->queues[i].offset = saved->queues[i].offset;
+	}
+	lock_acquire(stats);
+	memcpy(b->stats, saved->stats, sizeof(b->stats));
+	b->told = saved->told;
+	b->valid = saved->valid;
+	b->asked = saved->asked != 0;
+	b->known = saved->known != 0;
+	lock_release(stats);
+	vwork_ask(&b->work, 0);
+}
+
+static void reset_saved(void *dev)
+{
+	pci_device_reset(&((struct virtio_balloon *)dev)->transport.pci);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "virtio-balloon",
+	.kind = SAVED_KIND('V', 'B', 'A', 'L'),
+	.version = VIRTIO_BALLOON_SAVED_VERSION,
+	.bytes = sizeof(struct virtio_balloon_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset_saved,
+};
+
 enum hv_status virtio_balloon_init(struct virtio_balloon *b,
 				   const struct virtio_balloon_config *cfg)
 {
@@ -404,6 +512,7 @@ enum hv_status virtio_balloon_init(struct virtio_balloon *b,
 
 	*b = (struct virtio_balloon){.release = cfg->release, .ctx = cfg->ctx, .time = cfg->time};
 	vwork_init(&b->work, cfg->work, work);
+	saved_device_init(&b->saved, &saved_ops, b);
 	return virtio_pci_init(&b->transport, &transport, &cfg->wiring);
 }
 

@@ -65,7 +65,8 @@ _Static_assert(sizeof(struct virtio_balloon_space) == 16, "device configuration"
 
 /* A queue that takes pages; under its lock. */
 struct virtio_balloon_queue {
-	bool busy;		      /* `chain` is not finished */
+	bool busy; /* `chain` is not finished */
+	/* Where the chain goes on, or if there is none, the next one begins: 0, unless loaded. */
 	uint32_t next;		      /* page number in the chain, or segment of it */
 	uint64_t offset;	      /* bytes of the segment that are done */
 	struct virtqueue_chain chain; /* while busy */
@@ -114,7 +115,33 @@ struct virtio_balloon {
 	uint32_t valid;
 	uint64_t stats[VIRTIO_BALLOON_STATS_MAX];
 	uint64_t told; /* guest ticks */
+	bool known;    /* the next buffer was read before the state was saved */
+	struct saved_device saved;
 };
+
+/*
+ * A chain that is not finished is saved as one that waits, and where it goes on. What was released
+ * is the memory's to save, the sums of it are not saved.
+ */
+#define VIRTIO_BALLOON_SAVED_VERSION 1u
+struct virtio_balloon_queue_saved {
+	uint64_t offset;
+	uint32_t next;
+	uint32_t zero;
+};
+struct virtio_balloon_saved {
+	struct virtio_pci_saved transport;
+	struct virtio_balloon_space space;
+	struct virtio_balloon_queue_saved queues[VIRTIO_BALLOON_QUEUES];
+	uint64_t stats[VIRTIO_BALLOON_STATS_MAX];
+	uint64_t told;
+	uint32_t valid;
+	uint8_t asked;
+	uint8_t known;
+	uint8_t zero[2];
+};
+_Static_assert(sizeof(struct virtio_balloon_saved) == 2136 + 16 + 5 * 16 + 10 * 8 + 16,
+	       "no padding");
 
 /* As virtio_pci_init. */
 enum hv_status virtio_balloon_init(struct virtio_balloon *b,

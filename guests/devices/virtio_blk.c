@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio block device: its requests become transfers (blk_pieces.h). Source: VIRTIO 1.2, "Block
- * Device". */
+/* The virtio block device: its requests become transfers (blk_transfer.h). Source: VIRTIO 1.2,
+ * "Block Device". */
 #include "guests/devices/virtio_blk.h"
 
 #include "hv/base/bits.h"
@@ -45,7 +45,7 @@ static bool is_live(struct virtio_blk_queue *q, const struct virtio_blk_request 
 	       pci_device_is_master(&q->disk->transport.pci);
 }
 
-/* ---- the data of a request, for blk_pieces ---- */
+/* ---- the data of a request, for blk_transfer ---- */
 
 static struct virtio_blk_request *request_of(struct blk_transfer *t)
 {
@@ -122,12 +122,12 @@ static void done(struct blk_transfer *t)
 	q->free_requests |= BIT32(r - q->requests);
 }
 
-static void ask(struct blk_pieces *p)
+static void ask(struct blk_transfers *all)
 {
-	ask_for_work(container_of(p, struct virtio_blk_queue, pieces));
+	ask_for_work(container_of(all, struct virtio_blk_queue, transfers));
 }
 
-static const struct blk_pieces_ops pieces_ops = {copy, done, ask};
+static const struct blk_transfer_ops transfer_ops = {copy, done, ask};
 
 /* Reads and writes; checked as a whole, so that no piece fails for it after others were done. */
 static void begin_transfer(struct virtio_blk_queue *q, struct virtio_blk_request *r, uint64_t bytes)
@@ -234,16 +234,11 @@ static bool take_request(struct virtio_blk_queue *q)
 	r->status = HV_OK;
 	r->cursor_at = NOWHERE;
 	begin(q, r, &h);
-	blk_transfer_begin(&q->pieces, &r->transfer);
+	blk_transfer_begin(&q->transfers, &r->transfer);
 	return true;
 }
 
 /* ---- a queue at work ---- */
-
-static void spend(uint32_t *budget, uint32_t cost)
-{
-	*budget -= (uint32_t)min_u64(*budget, cost);
-}
 
 /* Sends what is left of the current request. False: it has to wait. */
 static bool send_current(struct virtio_blk_queue *q, uint32_t *budget)
@@ -268,7 +263,7 @@ static bool step(struct virtio_blk_queue *q, uint32_t *budget)
 	if (*budget == 0 || q->free_requests == 0) {
 		return false;
 	}
-	spend(budget, BLK_COST_REQUEST);
+	blk_spend(budget, BLK_COST_REQUEST);
 	return take_request(q);
 }
 
@@ -289,7 +284,7 @@ static bool drain(struct virtio_blk_queue *q, uint32_t *budget)
  */
 static bool run(struct virtio_blk_queue *q)
 {
-	uint32_t budget = BLK_RUN_BYTES;
+	uint32_t budget = q->budget;
 
 	virtqueue_quiet(ring_of(q));
 	(void)virtqueue_poll(ring_of(q));
@@ -312,20 +307,29 @@ static void notify(struct virtio_pci *d, unsigned index)
 	struct virtio_blk_queue *q = b->queues[index];
 
 	q->stalled = run(q);
+	q->budget = BLK_RUN_BYTES;
 	virtio_queue_publish(d, index);
 }
 
-/* Pieces have come back, or the last run had done enough. */
+/*
+ * Pieces have come back, or the last run had done enough. What is collected counts for the run that
+ * follows.
+ */
 static void work(struct vwork *w)
 {
 	struct virtio_blk_queue *q = container_of(w, struct virtio_blk_queue, work);
 	struct virtio_pci *d = &q->disk->transport;
+	bool collected;
 	bool go_on;
 
 	lock_acquire(&d->queues[q->index].lock);
-	blk_pieces_collect(&q->pieces);
+	q->budget = BLK_RUN_BYTES;
+	collected = blk_pieces_collect(&q->transfers.pieces, &q->budget);
 	virtio_queue_publish(d, q->index);
-	go_on = q->stalled;
+	go_on = q->stalled && collected;
+	if (!collected) {
+		ask_for_work(q);
+	}
 	lock_release(&d->queues[q->index].lock);
 	if (go_on) {
 		virtio_pci_resume(d, q->index);
@@ -339,13 +343,91 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	struct virtio_blk_queue *q = b->queues[index];
 	struct virtio_blk_request *r = q->current;
 
-	blk_pieces_give_up(&q->pieces);
+	blk_transfers_give_up(&q->transfers);
 	q->stalled = false;
 	q->current = NULL;
 	if (r != NULL) {
 		blk_transfer_end(&r->transfer);
 	}
 }
+
+/* ---- saved state ---- */
+
+/* What was begun for a driver that is gone is lost, as it is when it comes back (is_live). */
+static bool queue_is_quiet(struct virtio_blk_queue *q)
+{
+	struct virtio_pci *d = &q->disk->transport;
+	bool goes_on;
+	bool is_quiet;
+
+	lock_acquire(&d->queues[q->index].lock);
+	goes_on = q->current != NULL && ring_of(q)->running && virtio_is_live(d) &&
+		  pci_device_is_master(&d->pci);
+	is_quiet =
+		!goes_on && blk_pieces_all_free(&q->transfers.pieces) && !vwork_is_asked(&q->work);
+	lock_release(&d->queues[q->index].lock);
+	return is_quiet;
+}
+
+static bool quiet(void *dev)
+{
+	struct virtio_blk *b = dev;
+	bool is_quiet = true;
+
+	for (unsigned i = 0; i < b->transport.queue_count; i++) {
+		is_quiet = queue_is_quiet(b->queues[i]) && is_quiet;
+	}
+	return is_quiet;
+}
+
+static void save(void *dev, void *out)
+{
+	struct virtio_blk *b = dev;
+	struct virtio_blk_saved *saved = out;
+
+	virtio_pci_save(&b->transport, &saved->transport);
+	saved->sectors = b->device->sectors;
+	saved->block_size = b->device->block_size;
+	saved->queue_count = b->transport.queue_count;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct virtio_blk *b = dev;
+	const struct virtio_blk_saved *saved = in;
+
+	if (saved->sectors != b->device->sectors || saved->block_size != b->device->block_size) {
+		return "the disk has another size";
+	}
+	if (saved->queue_count != b->transport.queue_count) {
+		return "it has another number of queues";
+	}
+	return virtio_pci_check(&b->transport, &saved->transport);
+}
+
+static void load(void *dev, const void *in)
+{
+	const struct virtio_blk_saved *saved = in;
+
+	virtio_pci_load(&((struct virtio_blk *)dev)->transport, &saved->transport);
+}
+
+static void reset(void *dev)
+{
+	pci_device_reset(&((struct virtio_blk *)dev)->transport.pci);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "virtio-blk",
+	.kind = SAVED_KIND('V', 'B', 'L', 'K'),
+	.version = VIRTIO_BLK_SAVED_VERSION,
+	.bytes = sizeof(struct virtio_blk_saved),
+	.quiet = quiet,
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset,
+};
 
 /* ---- set-up ---- */
 
@@ -400,11 +482,12 @@ static enum hv_status init_queue(struct virtio_blk *b, unsigned index,
 	q->disk = b;
 	q->index = index;
 	vwork_init(&q->work, cfg->work, work);
+	q->budget = BLK_RUN_BYTES;
 	q->free_requests = (uint32_t)MASK(VIRTIO_BLK_REQUESTS - 1, 0);
 	for (unsigned i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
 		q->requests[i].queue = q;
 	}
-	return blk_pieces_init(&q->pieces, &pieces_ops, b->device, cfg->buffers[index]);
+	return blk_transfers_init(&q->transfers, &transfer_ops, b->device, cfg->buffers[index]);
 }
 
 static const struct virtio_device_ops virtio_blk_ops = {
@@ -429,6 +512,7 @@ enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_con
 	enum hv_status status = HV_OK;
 
 	b->device = cfg->device;
+	saved_device_init(&b->saved, &saved_ops, b);
 	b->vcpu_count = cfg->vcpu_count;
 	for (unsigned i = 0; status == HV_OK && i < cfg->queue_count; i++) {
 		status = init_queue(b, i, cfg);
@@ -443,7 +527,7 @@ enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_con
 bool virtio_blk_is_idle(const struct virtio_blk *b)
 {
 	for (unsigned i = 0; i < b->transport.queue_count; i++) {
-		if (!blk_pieces_are_idle(&b->queues[i]->pieces)) {
+		if (!blk_pieces_are_idle(&b->queues[i]->transfers.pieces)) {
 			return false;
 		}
 	}

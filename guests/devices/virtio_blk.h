@@ -3,7 +3,7 @@
  * A virtio block device (VIRTIO 1.2, "Block Device") on any struct blk_device, with one queue per
  * vCPU up to eight, flush, discard and write-zeroes.
  *
- *	queue --pop--> request --blk_pieces--> disk
+ *	queue --pop--> request --transfer----> disk
  *	  ^                                     |
  *	  +--push, status-- request <-- done, or vwork
  *
@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guests/devices/blk_pieces.h"
+#include "guests/devices/blk_transfer.h"
 #include "guests/devices/virtio_pci.h"
 #include "hv/api/blk.h"
 #include "hv/api/vwork.h"
@@ -51,8 +51,9 @@ struct virtio_blk_queue {
 	struct vwork work;
 	uint32_t free_requests;		    /* a bit each */
 	bool stalled;			    /* goes on when `work` runs */
+	uint32_t budget;		    /* of the next run */
 	struct virtio_blk_request *current; /* not all of it is sent; NULL: none */
-	struct blk_pieces pieces;
+	struct blk_transfers transfers;
 	struct virtio_blk_request requests[VIRTIO_BLK_REQUESTS];
 };
 
@@ -62,7 +63,18 @@ struct virtio_blk {
 	unsigned vcpu_count;
 	struct virtio_blk_space space;
 	struct virtio_blk_queue *queues[VIRTIO_BLK_QUEUES_MAX];
+	struct saved_device saved;
 };
+
+/* Saved state: when it is quiet nothing of a request is left in the device. */
+#define VIRTIO_BLK_SAVED_VERSION 1u
+struct virtio_blk_saved {
+	struct virtio_pci_saved transport;
+	uint64_t sectors; /* of the disk: only one like it will do */
+	uint32_t block_size;
+	uint32_t queue_count;
+};
+_Static_assert(sizeof(struct virtio_blk_saved) == 2136 + 16, "no padding");
 
 struct virtio_blk_config {
 	struct virtio_pci_wiring wiring;

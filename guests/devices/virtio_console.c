@@ -3,6 +3,7 @@
 #include "guests/devices/virtio_console.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/str.h"
 
 #define CLASS_OTHER_COMMUNICATION 0x078000u
 #define QUEUES 2u
@@ -40,6 +41,7 @@ static bool send(struct virtio_console *c, uint32_t *budget)
 	}
 	virtqueue_push(ring, c->tx.head, 0);
 	c->sending = false;
+	c->tx_offset = 0;
 	return true;
 }
 
@@ -56,7 +58,8 @@ static bool take_output(struct virtio_console *c, uint32_t *budget)
 		virtqueue_break(ring, "a buffer is not for the device to read");
 		return false;
 	}
-	c->tx_offset = 0;
+	/* What a saved chain has sent; the driver may have made it shorter since. */
+	c->tx_offset = (uint32_t)min_u64(c->tx_offset, c->tx.readable);
 	c->sending = true;
 	return true;
 }
@@ -193,6 +196,7 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 {
 	if (index == VIRTIO_CONSOLE_TX) {
 		to_console(d)->sending = false;
+		to_console(d)->tx_offset = 0;
 	}
 }
 
@@ -218,6 +222,89 @@ static const struct virtio_device_ops virtio_console_ops = {
 	.config_write = config_write,
 };
 
+/* ---- saved state: work that was asked for is, again, by whoever loads ---- */
+
+static void save(void *dev, void *out)
+{
+	struct virtio_console *c = dev;
+	struct spinlock *lock = &c->transport.queues[VIRTIO_CONSOLE_RX].lock;
+	struct virtio_console_saved *saved = out;
+
+	virtio_pci_save(&c->transport, &saved->transport);
+	saved->tx_offset = c->tx_offset;
+	if (c->sending) {
+		virtio_pci_saved_unpop(&saved->transport, VIRTIO_CONSOLE_TX);
+	}
+	lock_acquire(lock);
+	saved->in_count = (uint16_t)c->in_count;
+	saved->refused = c->refused;
+	for (unsigned i = 0; i < c->in_count; i++) {
+		saved->in[i] = (uint8_t)c->in[(c->in_first + i) % VIRTIO_CONSOLE_IN];
+	}
+	lock_release(lock);
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct virtio_console *c = dev;
+	const struct virtio_console_saved *saved = in;
+	const struct virtqueue_saved *tx = &saved->transport.queues[VIRTIO_CONSOLE_TX].ring;
+
+	if (saved->in_count > VIRTIO_CONSOLE_IN || !saved_is_bool(saved->refused) ||
+	    saved->zero != 0 ||
+	    !saved_is_zero(saved->in + saved->in_count, VIRTIO_CONSOLE_IN - saved->in_count)) {
+		return "at most 256 bytes of input wait";
+	}
+	if (!virtio_pci_saved_rests(&saved->transport, VIRTIO_CONSOLE_RX) ||
+	    !virtio_pci_saved_rests(&saved->transport, VIRTIO_CONSOLE_TX)) {
+		return "a buffer is out that it does not know";
+	}
+	if (saved->tx_offset != 0 && tx->avail_seen == tx->avail_next) {
+		return "a part is out of a buffer that is not there";
+	}
+	return virtio_pci_check(&c->transport, &saved->transport);
+}
+
+static void load(void *dev, const void *in)
+{
+	struct virtio_console *c = dev;
+	struct spinlock *lock = &c->transport.queues[VIRTIO_CONSOLE_RX].lock;
+	const struct virtio_console_saved *saved = in;
+
+	virtio_pci_load(&c->transport, &saved->transport);
+	c->tx_offset = saved->tx_offset;
+	lock_acquire(lock);
+	c->in_first = 0;
+	c->in_count = saved->in_count;
+	c->refused = saved->refused != 0;
+	memcpy(c->in, saved->in, sizeof(c->in));
+	lock_release(lock);
+	vwork_ask(&c->work, 0);
+}
+
+static void reset(void *dev)
+{
+	struct virtio_console *c = dev;
+	struct spinlock *lock = &c->transport.queues[VIRTIO_CONSOLE_RX].lock;
+
+	pci_device_reset(&c->transport.pci);
+	lock_acquire(lock);
+	c->in_count = 0;
+	c->refused = false;
+	lock_release(lock);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "virtio-console",
+	.kind = SAVED_KIND('V', 'C', 'O', 'N'),
+	.version = VIRTIO_CONSOLE_SAVED_VERSION,
+	.bytes = sizeof(struct virtio_console_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset,
+};
+
 enum hv_status virtio_console_init(struct virtio_console *c,
 				   const struct virtio_console_config *cfg)
 {
@@ -240,7 +327,9 @@ enum hv_status virtio_console_init(struct virtio_console *c,
 	c->in_count = 0;
 	c->refused = false;
 	c->sending = false;
+	c->tx_offset = 0;
 	vwork_init(&c->work, cfg->work, work);
+	saved_device_init(&c->saved, &saved_ops, c);
 	return virtio_pci_init(&c->transport, &transport, &cfg->wiring);
 }
 

@@ -59,8 +59,21 @@ struct virtio_console {
 	/* Under the transmit queue's lock. */
 	struct virtqueue_chain tx;
 	bool sending;	    /* tx is not finished */
-	uint32_t tx_offset; /* bytes of it that are out */
+	uint32_t tx_offset; /* bytes of it that are out; or of the next, if not 0 */
+	struct saved_device saved;
 };
+
+/* The chain that is being sent is saved as one that waits, of which some bytes are out. */
+#define VIRTIO_CONSOLE_SAVED_VERSION 1u
+struct virtio_console_saved {
+	struct virtio_pci_saved transport;
+	uint32_t tx_offset;
+	uint16_t in_count;
+	uint8_t refused;
+	uint8_t zero;
+	uint8_t in[VIRTIO_CONSOLE_IN]; /* the oldest first; 0 behind in_count */
+};
+_Static_assert(sizeof(struct virtio_console_saved) == 2136 + 8 + 256, "no padding");
 
 /* As virtio_pci_init. */
 enum hv_status virtio_console_init(struct virtio_console *c,

@@ -232,20 +232,37 @@ static void on_notify(struct virtio_pci *d, unsigned index)
 	}
 }
 
+/* Shows the driver what the network says of the link. */
+static void tell_link(struct virtio_net *n)
+{
+	uint16_t status = atomic_load(&n->cable) ? VIRTIO_NET_S_LINK_UP : 0;
+
+	if (__atomic_load_n(&n->config.status, __ATOMIC_RELAXED) != status) {
+		virtio_pci_set_config(&n->virtio, offsetof(struct virtio_net_config_space, status),
+				      &status, sizeof(status));
+	}
+}
+
 static void on_work(struct vwork *w)
 {
 	const struct virtio_net_work *work = container_of(w, struct virtio_net_work, vwork);
 
+	tell_link(work->nic);
 	virtio_pci_resume(&work->nic->virtio, work->queue);
 }
 
-static void on_activate(struct virtio_pci *d)
+void virtio_net_activate(struct virtio_net *n)
 {
-	struct virtio_net *n = of_virtio(d);
+	const struct virtio_pci *d = &n->virtio;
 
 	atomic_store(&n->port.takes_checksum, virtio_has(d, VIRTIO_NET_F_GUEST_CSUM));
 	atomic_store(&n->port.takes_tso4, virtio_has(d, VIRTIO_NET_F_GUEST_TSO4));
 	atomic_store(&n->port.takes_tso6, virtio_has(d, VIRTIO_NET_F_GUEST_TSO6));
+}
+
+static void on_activate(struct virtio_pci *d)
+{
+	virtio_net_activate(of_virtio(d));
 }
 
 static void on_queue_reset(struct virtio_pci *d, unsigned index)
@@ -310,10 +327,9 @@ static bool port_wants(struct net_port *p, const struct net_mac *to)
 static void port_link(struct net_port *p, bool up)
 {
 	struct virtio_net *n = of_port(p);
-	uint16_t status = up ? VIRTIO_NET_S_LINK_UP : 0;
 
-	virtio_pci_set_config(&n->virtio, offsetof(struct virtio_net_config_space, status), &status,
-			      sizeof(status));
+	atomic_store(&n->cable, up);
+	tell_link(n);
 }
 
 static const struct net_port_ops port_ops = {
@@ -348,6 +364,7 @@ enum hv_status virtio_net_init(struct virtio_net *n, const struct virtio_net_con
 		vwork_init(&n->work[i].vwork, cfg->work, on_work);
 	}
 	virtio_net_tx_init(n, cfg->time);
+	saved_device_init(&n->saved, &virtio_net_saved_ops, n);
 	return virtio_pci_init(&n->virtio, &virtio, w);
 }
 

@@ -79,9 +79,32 @@ struct virtio_net {
 	struct spinlock rx_lock;
 	struct net_filter filter;
 	struct net_queue queue;
+	_Atomic bool cable; /* what the network says of the link; the driver is told soon */
 	/* Frames of the guest that were not in order. */
 	_Atomic uint64_t tx_malformed;
+	struct saved_device saved;
 };
+
+/*
+ * Frames on their way to the guest are not in it: they are lost, as on a wire. What was looked for
+ * in the transmit queue, by work or a timer, is looked for again.
+ */
+#define VIRTIO_NET_SAVED_VERSION 1u
+struct virtio_net_saved {
+	struct virtio_pci_saved transport;
+	struct net_filter_saved filter;
+	/* Of struct virtio_net_tx. */
+	uint64_t deadline; /* of the timer, guest ticks */
+	uint64_t notified;
+	uint64_t owed_since;
+	uint32_t empty_looks;
+	uint8_t polling;
+	uint8_t zero;
+	uint16_t link;	    /* status of the configuration, as the driver knows it */
+	struct net_mac mac; /* of the port: only one with the same will do */
+	uint8_t zeros[2];
+};
+_Static_assert(sizeof(struct virtio_net_saved) == 2136 + 800 + 24 + 8 + 8, "no padding");
 
 struct virtio_net_config {
 	struct net_mac mac;

@@ -46,6 +46,19 @@ void virtio_net_transmit(struct virtio_net *n);
 void virtio_net_tx_reset(struct virtio_net *n);
 /* No vCPU runs any more. */
 void virtio_net_tx_stop(struct virtio_net *n);
+/* What of the queue is saved beside the ring; the queue's lock is not held. */
+void virtio_net_tx_save(struct virtio_net *n, struct virtio_net_saved *out);
+const char *virtio_net_tx_check(const struct virtio_net_saved *in);
+void virtio_net_tx_load(struct virtio_net *n, const struct virtio_net_saved *in);
+
+/* --- virtio_net_saved.c --- */
+
+extern const struct saved_ops virtio_net_saved_ops;
+
+/* --- virtio_net.c --- */
+
+/* The port carries what the driver has agreed to take. Registers' lock held. */
+void virtio_net_activate(struct virtio_net *n);
 
 /* --- virtio_net_ctrl.c --- */
 

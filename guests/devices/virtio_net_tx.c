@@ -234,6 +234,46 @@ void virtio_net_tx_reset(struct virtio_net *n)
 	n->tx.more = false;
 }
 
+/* --- saved state --- */
+
+void virtio_net_tx_save(struct virtio_net *n, struct virtio_net_saved *out)
+{
+	struct spinlock *lock = &n->virtio.queues[TX].lock;
+
+	lock_acquire(lock);
+	out->deadline = vtimer_deadline(&n->tx.timer);
+	out->notified = n->tx.notified;
+	out->owed_since = n->tx.owed_since;
+	out->empty_looks = n->tx.empty_looks;
+	out->polling = n->tx.polling;
+	lock_release(lock);
+}
+
+const char *virtio_net_tx_check(const struct virtio_net_saved *in)
+{
+	if (!saved_is_bool(in->polling) || in->empty_looks >= EMPTY_LOOKS) {
+		return "its transmit queue has been looked at more often than it is";
+	}
+	return in->polling == 0 && in->deadline != TIMER_NEVER
+		       ? "its timer runs only while it need not be notified"
+		       : NULL;
+}
+
+/* The next look is no notification. */
+void virtio_net_tx_load(struct virtio_net *n, const struct virtio_net_saved *in)
+{
+	struct spinlock *lock = &n->virtio.queues[TX].lock;
+
+	lock_acquire(lock);
+	set_polling(n, in->polling != 0);
+	n->tx.notified = in->notified;
+	n->tx.owed_since = in->owed_since;
+	n->tx.empty_looks = in->empty_looks;
+	n->tx.more = true;
+	vtimer_arm(&n->tx.timer, in->deadline);
+	lock_release(lock);
+}
+
 void virtio_net_tx_stop(struct virtio_net *n)
 {
 	vtimer_cancel(&n->tx.timer);

@@ -9,6 +9,7 @@
  */
 #include "guests/devices/virtio_pci.h"
 
+#include "guests/devices/virtio_cfg_window.h"
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/base/log.h"
@@ -500,7 +501,7 @@ static enum hv_status add_structures(struct virtio_pci *d)
 	for (unsigned i = 0; i < count && status == HV_OK; i++) {
 		status = add_structure(&d->pci.function, &all[i]);
 	}
-	return status;
+	return status == HV_OK ? virtio_cfg_window_add(&d->pci.function) : status;
 }
 
 static enum hv_status add_bars(struct pci_function *f)
@@ -521,6 +522,7 @@ static void init_state(struct virtio_pci *d, const struct virtio_pci_config *cfg
 		.pci_ops = {.name = cfg->ops->name,
 			    .bar_read = bar_read,
 			    .bar_write = bar_write,
+			    .window = virtio_cfg_window_access,
 			    .reset = pci_reset},
 		.guest = w->guest,
 		.vm = w->vm,
@@ -567,5 +569,8 @@ enum hv_status virtio_pci_init(struct virtio_pci *d, const struct virtio_pci_con
 	if (status == HV_OK) {
 		status = add_bars(&d->pci.function);
 	}
-	return status == HV_OK ? add_structures(d) : status;
+	if (status == HV_OK) {
+		status = add_structures(d);
+	}
+	return status == HV_OK ? pci_device_add(&d->pci) : status;
 }

@@ -157,3 +157,55 @@ void virtio_pci_resume(struct virtio_pci *d, unsigned index);
  * without `lock`.
  */
 void virtio_pci_set_config(struct virtio_pci *d, unsigned offset, const void *bytes, unsigned n);
+
+/* Saved state: a part of the struct of each virtio device. */
+struct virtio_pci_queue_saved {
+	uint64_t desc;
+	uint64_t avail;
+	uint64_t used;
+	uint16_t size;
+	uint16_t vector;
+	uint8_t enabled;
+	uint8_t zero[3];
+	struct virtqueue_saved ring;
+};
+_Static_assert(sizeof(struct virtio_pci_queue_saved) == 48, "no padding");
+
+struct virtio_pci_saved {
+	struct pci_device_saved pci;
+	uint64_t features;
+	uint32_t device_feature_select;
+	uint32_t driver_feature_select;
+	uint16_t queue_select;
+	uint16_t config_vector;
+	uint8_t generation;
+	uint8_t status;
+	uint8_t isr;
+	uint8_t zero;
+	struct virtio_pci_queue_saved queues[VIRTIO_QUEUES_MAX]; /* 0 behind queue_count */
+};
+_Static_assert(sizeof(struct virtio_pci_saved) == 1296 + 24 + 17 * 48, "no padding");
+
+/*
+ * As in struct saved_ops; no lock is held. The configuration of the device type is the model's to
+ * save. Loading first resets the model, by queue_reset and reset; `activate` is not called: the
+ * model's own part, which is loaded afterwards, knows what came of it.
+ */
+void virtio_pci_save(struct virtio_pci *d, struct virtio_pci_saved *out);
+const char *virtio_pci_check(const struct virtio_pci *d, const struct virtio_pci_saved *in);
+void virtio_pci_load(struct virtio_pci *d, const struct virtio_pci_saved *in);
+/* Whether a queue that runs has no chain that was popped and not pushed, as in a model at rest. */
+static inline bool virtio_pci_saved_rests(const struct virtio_pci_saved *in, unsigned index)
+{
+	const struct virtqueue_saved *ring = &in->queues[index].ring;
+
+	return ring->state != VIRTQUEUE_RUNNING || virtqueue_saved_open(ring) == 0;
+}
+/*
+ * Saves the chain that a model has popped last and not finished as one that waits still. Whoever
+ * loads that pops it again, and begins where the model's own struct says.
+ */
+static inline void virtio_pci_saved_unpop(struct virtio_pci_saved *out, unsigned index)
+{
+	out->queues[index].ring.avail_next--;
+}

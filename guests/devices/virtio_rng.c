@@ -24,10 +24,11 @@ static uint64_t ticks_for(uint32_t bytes)
 static void refill(struct virtio_rng *r)
 {
 	uint64_t now = vtime_now(r->time);
-	/* CPUs do not agree to the tick. */
-	uint64_t passed = now > r->filled ? now - r->filled : 0;
-	uint64_t bytes = clock_muldiv(passed, VIRTIO_RNG_RATE, clock_hz());
+	uint64_t bytes;
 
+	/* CPUs do not agree to the tick. */
+	r->filled = min_u64(r->filled, now);
+	bytes = clock_muldiv(now - r->filled, VIRTIO_RNG_RATE, clock_hz());
 	if (bytes >= VIRTIO_RNG_BURST - r->left) {
 		r->left = VIRTIO_RNG_BURST;
 		r->filled = now;
@@ -140,6 +141,61 @@ static const struct virtio_device_ops virtio_rng_ops = {
 	.queue_reset = queue_reset,
 };
 
+/* ---- saved state: work that was asked for is, again, by whoever loads ---- */
+
+static void save(void *dev, void *out)
+{
+	struct virtio_rng *r = dev;
+	struct virtio_rng_saved *saved = out;
+
+	virtio_pci_save(&r->transport, &saved->transport);
+	saved->filled = r->filled;
+	saved->deadline = vtimer_deadline(&r->timer);
+	saved->left = r->left;
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct virtio_rng *r = dev;
+	const struct virtio_rng_saved *saved = in;
+
+	if (saved->left > VIRTIO_RNG_BURST || saved->zero != 0) {
+		return "at most 16384 bytes are saved up";
+	}
+	if (!virtio_pci_saved_rests(&saved->transport, QUEUE)) {
+		return "a buffer is never half filled";
+	}
+	return virtio_pci_check(&r->transport, &saved->transport);
+}
+
+static void load(void *dev, const void *in)
+{
+	struct virtio_rng *r = dev;
+	const struct virtio_rng_saved *saved = in;
+
+	virtio_pci_load(&r->transport, &saved->transport);
+	r->filled = saved->filled;
+	r->left = saved->left;
+	vtimer_arm(&r->timer, saved->deadline);
+	vwork_ask(&r->work, 0);
+}
+
+static void reset(void *dev)
+{
+	pci_device_reset(&((struct virtio_rng *)dev)->transport.pci);
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "virtio-rng",
+	.kind = SAVED_KIND('V', 'R', 'N', 'G'),
+	.version = VIRTIO_RNG_SAVED_VERSION,
+	.bytes = sizeof(struct virtio_rng_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset,
+};
+
 enum hv_status virtio_rng_init(struct virtio_rng *r, const struct virtio_rng_config *cfg)
 {
 	const struct virtio_pci_config transport = {
@@ -156,6 +212,7 @@ enum hv_status virtio_rng_init(struct virtio_rng *r, const struct virtio_rng_con
 	r->filled = vtime_now(cfg->time);
 	vtimer_init(&r->timer, cfg->time, timer_fired);
 	vwork_init(&r->work, cfg->work, work);
+	saved_device_init(&r->saved, &saved_ops, r);
 	return virtio_pci_init(&r->transport, &transport, &cfg->wiring);
 }
 

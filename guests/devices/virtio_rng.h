@@ -29,7 +29,18 @@ struct virtio_rng {
 	uint32_t left;	 /* bytes that may be given now */
 	uint64_t filled; /* guest ticks when they were counted */
 	struct virtqueue_chain chain;
+	struct saved_device saved;
 };
+
+#define VIRTIO_RNG_SAVED_VERSION 1u
+struct virtio_rng_saved {
+	struct virtio_pci_saved transport;
+	uint64_t filled;
+	uint64_t deadline; /* of the timer, guest ticks */
+	uint32_t left;
+	uint32_t zero;
+};
+_Static_assert(sizeof(struct virtio_rng_saved) == 2136 + 24, "no padding");
 
 struct virtio_rng_config {
 	struct virtio_pci_wiring wiring;

@@ -487,3 +487,61 @@ bool virtqueue_listen(struct virtqueue *q)
 	atomic_thread_fence(memory_order_seq_cst);
 	return virtqueue_poll(q);
 }
+
+/* ---- saved state ---- */
+
+void virtqueue_save(const struct virtqueue *q, struct virtqueue_saved *out)
+{
+	*out = (struct virtqueue_saved){
+		.avail_seen = q->avail_seen,
+		.avail_next = q->avail_next,
+		.used_next = q->used_next,
+		.used_published = q->used_published,
+		.used_signalled = q->used_signalled,
+		.state = q->broken    ? VIRTQUEUE_BROKEN
+			 : q->running ? VIRTQUEUE_RUNNING
+				      : VIRTQUEUE_STOPPED,
+		.quiet = q->quiet,
+	};
+}
+
+/* What is open, and what is open and new together: no more than there are descriptors. */
+static bool counters_are_possible(const struct virtqueue_saved *in, uint16_t size)
+{
+	uint16_t open = (uint16_t)(in->avail_next - in->used_next);
+	uint16_t seen = (uint16_t)(in->avail_seen - in->used_next);
+
+	return open <= seen && seen <= size &&
+	       (uint16_t)(in->used_next - in->used_published) <= size;
+}
+
+const char *virtqueue_check(const struct virtqueue_setup *s, const struct virtqueue_saved *in)
+{
+	if (in->state > VIRTQUEUE_BROKEN || !saved_is_bool(in->quiet) ||
+	    !saved_is_zero(in->zero, sizeof(in->zero))) {
+		return "a flag of a queue is not possible";
+	}
+	if (in->state == VIRTQUEUE_RUNNING && !setup_is_possible(s)) {
+		return "a queue runs whose size or place is not possible";
+	}
+	if (!counters_are_possible(in, in->state == VIRTQUEUE_STOPPED ? 0 : s->size)) {
+		return "more of a queue is open than it has descriptors";
+	}
+	return NULL;
+}
+
+void virtqueue_load(struct virtqueue *q, const struct virtqueue_setup *s,
+		    const struct virtqueue_saved *in)
+{
+	virtqueue_stop(q);
+	if (in->state == VIRTQUEUE_RUNNING) {
+		CHECK(virtqueue_start(q, s));
+	}
+	q->broken = in->state == VIRTQUEUE_BROKEN;
+	q->quiet = in->quiet != 0;
+	q->avail_seen = in->avail_seen;
+	q->avail_next = in->avail_next;
+	q->used_next = in->used_next;
+	q->used_published = in->used_published;
+	q->used_signalled = in->used_signalled;
+}

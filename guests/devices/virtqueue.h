@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "hv/api/gmem.h"
+#include "hv/api/saved.h"
 
 #define VIRTQUEUE_SIZE_MAX 256u
 /* Descriptors of one chain, indirect ones included. */
@@ -155,3 +156,33 @@ void virtqueue_quiet(struct virtqueue *q);
  * telling; the caller has to go on.
  */
 bool virtqueue_listen(struct virtqueue *q);
+
+enum virtqueue_state {
+	VIRTQUEUE_STOPPED,
+	VIRTQUEUE_RUNNING,
+	VIRTQUEUE_BROKEN,
+};
+
+/* Saved state; what the driver set up is saved by who has that. */
+struct virtqueue_saved {
+	uint16_t avail_seen;
+	uint16_t avail_next;
+	uint16_t used_next;
+	uint16_t used_published;
+	uint16_t used_signalled;
+	uint8_t state; /* enum virtqueue_state */
+	uint8_t quiet;
+	uint8_t zero[4];
+};
+_Static_assert(sizeof(struct virtqueue_saved) == 16, "no padding");
+
+/* As in struct saved_ops. */
+void virtqueue_save(const struct virtqueue *q, struct virtqueue_saved *out);
+const char *virtqueue_check(const struct virtqueue_setup *s, const struct virtqueue_saved *in);
+void virtqueue_load(struct virtqueue *q, const struct virtqueue_setup *s,
+		    const struct virtqueue_saved *in);
+/* Chains that were popped and not pushed. */
+static inline unsigned virtqueue_saved_open(const struct virtqueue_saved *in)
+{
+	return (uint16_t)(in->avail_next - in->used_next);
+}

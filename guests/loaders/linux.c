@@ -38,10 +38,11 @@
 #define TYPE_OF_LOADER_UNDEFINED 0xffu
 #define ENTRY_64_OFFSET 0x200u
 
-/* Selectors the protocol prescribes, and their flat 64-bit code and data descriptors. */
+/* Selectors the protocols prescribe, and their flat code and data descriptors. */
 #define BOOT_CS 0x10u
 #define BOOT_DS 0x18u
 #define DESCRIPTOR_CODE64 0x00af9b000000ffffull
+#define DESCRIPTOR_CODE32 0x00cf9b000000ffffull
 #define DESCRIPTOR_DATA 0x00cf93000000ffffull
 
 /* ---------------------------------------------------------------- placing */
@@ -97,7 +98,7 @@ static enum hv_status plan_low(const struct linux_source *src, const struct linu
 	out->parts[LINUX_PART_BOOT_PARAMS] = (struct load_part){BOOT_PARAMS_BASE, PAGE_SIZE, NULL};
 	out->parts[LINUX_PART_GDT] = (struct load_part){GDT_BASE, BOOT_DS + 8, NULL};
 	out->parts[LINUX_PART_PAGE_TABLES] =
-		(struct load_part){PAGE_TABLES_BASE, PAGE_TABLES_SIZE, NULL};
+		(struct load_part){PAGE_TABLES_BASE, h->entry_64 ? PAGE_TABLES_SIZE : 0, NULL};
 	out->parts[LINUX_PART_CMDLINE] =
 		(struct load_part){CMDLINE_BASE, length + 1, (const uint8_t *)src->cmdline};
 	return HV_OK;
@@ -179,6 +180,7 @@ enum hv_status linux_plan(const struct linux_source *src, struct linux_plan *out
 	out->header_size = h.size;
 	out->rsdp = src->rsdp;
 	out->vga = src->vga;
+	out->entry_64 = h.entry_64;
 	out->map = *src->map;
 	err->text[0] = '\0';
 	return HV_OK;
@@ -237,9 +239,9 @@ static void make_boot_params(const struct linux_plan *plan, const struct load_pi
 	}
 }
 
-static void make_gdt(const struct load_piece *p)
+static void make_gdt(const struct linux_plan *plan, const struct load_piece *p)
 {
-	load_put_number(p, BOOT_CS, DESCRIPTOR_CODE64, 8);
+	load_put_number(p, BOOT_CS, plan->entry_64 ? DESCRIPTOR_CODE64 : DESCRIPTOR_CODE32, 8);
 	load_put_number(p, BOOT_DS, DESCRIPTOR_DATA, 8);
 }
 
@@ -274,7 +276,7 @@ static void make(const void *plan, unsigned part, const struct load_piece *p)
 	if (part == LINUX_PART_BOOT_PARAMS) {
 		make_boot_params(plan, p);
 	} else if (part == LINUX_PART_GDT) {
-		make_gdt(p);
+		make_gdt(plan, p);
 	} else {
 		make_page_tables(p);
 	}
@@ -293,19 +295,24 @@ enum hv_status linux_load_step(const struct linux_plan *plan, struct load_progre
 void linux_entry_state(const struct linux_plan *plan, struct load_entry *out)
 {
 	const struct vcpu_segment code = {0, 0xffffffffu, BOOT_CS,
-					  0xb | SEG_S | SEG_P | SEG_L | SEG_G};
+					  0xb | SEG_S | SEG_P | SEG_G |
+						  (plan->entry_64 ? SEG_L : SEG_DB)};
 	const struct vcpu_segment data = {0, 0xffffffffu, BOOT_DS,
 					  0x3 | SEG_S | SEG_P | SEG_DB | SEG_G};
 
 	*out = (struct load_entry){
-		.rip = plan->parts[LINUX_PART_KERNEL].gpa + ENTRY_64_OFFSET,
+		.rip = plan->parts[LINUX_PART_KERNEL].gpa,
 		.rsi = plan->parts[LINUX_PART_BOOT_PARAMS].gpa,
 		.rflags = RFLAGS_FIXED1,
-		.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG,
-		.cr3 = plan->parts[LINUX_PART_PAGE_TABLES].gpa,
-		.cr4 = CR4_PAE,
-		.efer = EFER_LME | EFER_LMA,
+		.cr0 = CR0_PE | CR0_ET | CR0_NE,
 	};
+	if (plan->entry_64) {
+		out->rip += ENTRY_64_OFFSET;
+		out->cr0 |= CR0_PG;
+		out->cr3 = plan->parts[LINUX_PART_PAGE_TABLES].gpa;
+		out->cr4 = CR4_PAE;
+		out->efer = EFER_LME | EFER_LMA;
+	}
 	for (unsigned i = VCPU_SEG_ES; i <= VCPU_SEG_GS; i++) {
 		out->segments[i] = i == VCPU_SEG_CS ? code : data;
 	}

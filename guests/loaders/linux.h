@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading a Linux bzImage by the 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst).
+ * Loading a Linux bzImage by the 64-bit boot protocol, or if it has no entry for that, by the
+ * 32-bit one (Linux, Documentation/arch/x86/boot.rst).
  * Two pure steps: linux_plan decides every address from the image's header and the guest's E820
  * map, linux_load_step copies in pieces through a callback. What a plan puts into guest memory:
  *
  *	0x07000  boot_params ("zero page")      pref_address or above  the kernel, init_size long
  *	0x08000  GDT                            as high as allowed     the initrd
- *	0x09000  page tables, first 4 GiB 1:1
+ *	0x09000  page tables, first 4 GiB 1:1, for the 64-bit protocol
  *	0x10000  command line
  */
 #pragma once
@@ -48,6 +49,7 @@ struct linux_plan {
 	uint64_t kernel_span; /* RAM from the kernel's address on that it takes to unpack itself */
 	uint64_t rsdp;
 	bool vga;
+	bool entry_64; /* entered in 64-bit mode */
 	unsigned header_size;
 	uint8_t header[LINUX_HEADER_MAX]; /* as in the image; loader's fields come on top */
 	struct e820_map map;
@@ -56,7 +58,7 @@ struct linux_plan {
 /*
  * Checks the image and places everything; only the first 0x310 bytes of the kernel are read.
  * HV_E_TRUNCATED: the image is cut short. HV_E_INVALID: no bzImage, a broken header or a command
- * line over the kernel's limit. HV_E_UNSUPPORTED: a 32-bit kernel or a protocol before 2.12.
+ * line over the kernel's limit. HV_E_UNSUPPORTED: a zImage or a protocol before 2.10.
  * HV_E_NO_MEMORY: kernel or initrd do not fit into the guest's RAM. `err` says it in words; its
  * text is empty after HV_OK.
  */
@@ -71,5 +73,5 @@ enum hv_status linux_load_step(const struct linux_plan *plan, struct load_progre
 			       uint64_t budget, const struct guest_writer *writer,
 			       bool *done) HV_MUST_CHECK;
 
-/* The state to start in, as "64-bit Boot Protocol" demands it. */
+/* The state to start in, as "64-bit Boot Protocol" or "32-bit Boot Protocol" demands it. */
 void linux_entry_state(const struct linux_plan *plan, struct load_entry *out);

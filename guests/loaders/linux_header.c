@@ -9,7 +9,8 @@
 #define SECTOR 512u
 #define BOOT_FLAG 0xaa55u
 #define MAGIC_HDRS 0x53726448u /* "HdrS" */
-#define VERSION_MIN 0x020cu    /* xloadflags came with 2.12 */
+#define VERSION_MIN 0x020au    /* init_size came with 2.10 */
+#define VERSION_XLOADFLAGS 0x020cu
 
 static uint16_t read16(const uint8_t *p)
 {
@@ -86,23 +87,18 @@ static enum hv_status check_identity(const uint8_t *image, uint64_t size, struct
 	return HV_OK;
 }
 
-/* Whether the 64-bit protocol applies. */
+/* Whether the header has what is needed to place the kernel. */
 static enum hv_status check_protocol(const uint8_t *image, struct load_error *err)
 {
 	unsigned version = read16(image + HDR_VERSION);
-	unsigned xloadflags = read16(image + HDR_XLOADFLAGS);
 
 	if (version < VERSION_MIN) {
 		return load_fail(err, HV_E_UNSUPPORTED,
-				 "boot protocol %u.%02u is too old: 2.12 (Linux 3.8) is needed",
+				 "boot protocol %u.%02u is too old: 2.10 (Linux 2.6.31) is needed",
 				 version >> 8, version & 0xff);
 	}
 	if ((image[HDR_LOADFLAGS] & LOADFLAGS_LOADED_HIGH) == 0) {
 		return load_fail(err, HV_E_UNSUPPORTED, "a zImage: a bzImage is needed");
-	}
-	if ((xloadflags & XLF_KERNEL_64) == 0) {
-		return load_fail(err, HV_E_UNSUPPORTED,
-				 "a 32-bit kernel: this version boots 64-bit kernels only");
 	}
 	return HV_OK;
 }
@@ -110,6 +106,8 @@ static enum hv_status check_protocol(const uint8_t *image, struct load_error *er
 static void read_fields(const uint8_t *image, struct linux_header *out)
 {
 	unsigned sectors = image[HDR_SETUP_SECTS];
+	bool has_flags = read16(image + HDR_VERSION) >= VERSION_XLOADFLAGS;
+	unsigned flags = has_flags ? read16(image + HDR_XLOADFLAGS) : 0;
 
 	/* "If the setup_sects field contains 0, the real value is 4"; plus the boot sector. */
 	out->setup_bytes = ((sectors == 0 ? 4u : sectors) + 1u) * (uint64_t)SECTOR;
@@ -120,7 +118,8 @@ static void read_fields(const uint8_t *image, struct linux_header *out)
 	out->init_size = read32(image + HDR_INIT_SIZE);
 	out->alignment = read32(image + HDR_KERNEL_ALIGNMENT);
 	out->relocatable = image[HDR_RELOCATABLE] != 0;
-	out->above_4g = (read16(image + HDR_XLOADFLAGS) & XLF_CAN_BE_LOADED_ABOVE_4G) != 0;
+	out->entry_64 = (flags & XLF_KERNEL_64) != 0;
+	out->above_4g = out->entry_64 && (flags & XLF_CAN_BE_LOADED_ABOVE_4G) != 0;
 }
 
 static enum hv_status check_fields(const uint8_t *image, uint64_t size, struct linux_header *h,

@@ -47,6 +47,7 @@ struct linux_header {
 	uint32_t init_size;
 	uint32_t alignment; /* a power of two, at least 4 KiB */
 	bool relocatable;
+	bool entry_64; /* it can be entered in 64-bit mode; else in 32-bit mode, as any bzImage */
 	bool above_4g; /* initrd may lie anywhere */
 	unsigned size; /* bytes from LINUX_HEADER_OFFSET on that are the header */
 };

@@ -243,7 +243,8 @@ static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 {
 	uint32_t flags = DSDT_FLAG_KEYBOARD | (c->serial ? DSDT_FLAG_COM1 : 0) |
 			 (c->mouse ? DSDT_FLAG_MOUSE : 0) |
-			 (c->window64 != 0 ? DSDT_FLAG_WINDOW64 : 0);
+			 (c->window64 != 0 ? DSDT_FLAG_WINDOW64 : 0) |
+			 (c->hpet ? DSDT_FLAG_HPET : 0);
 
 	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
 	b->table = b->at;

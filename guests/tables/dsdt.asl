@@ -11,9 +11,16 @@
  */
 DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 {
-	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse, bit 3: 64-bit window. The initial value makes
-	 * iasl use a DWord. */
+	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse, bit 3: 64-bit window, bit 4: HPET. The initial
+	 * value makes iasl use a DWord. */
 	Name (FLGS, 0x12345678)
+
+	/* 0: the system takes interrupts from the 8259s, else from APICs. */
+	Name (PICF, 0)
+	Method (\_PIC, 1, NotSerialized)
+	{
+		PICF = Arg0
+	}
 
 	/* SLP_TYPa, SLP_TYPb, two reserved. */
 	Name (\_S0, Package () { 0, 0, 0, 0 })
@@ -22,7 +29,8 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 
 	Scope (\_SB)
 	{
-		/* What the chipset decodes outside the PCI bus: ECAM and the PM block. */
+		/* What the chipset decodes outside the PCI bus: ECAM, the PM block, fast reset, APM, and
+		 * what firmware asks about the machine. */
 		Device (MBRD)
 		{
 			Name (_HID, EisaId ("PNP0C02"))
@@ -31,7 +39,159 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 			{
 				Memory32Fixed (ReadWrite, 0xE0000000, 0x00100000)
 				IO (Decode16, 0x0600, 0x0600, 0x01, 0x80)
+				IO (Decode16, 0x0092, 0x0092, 0x01, 0x01)
+				IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x02)
+				IO (Decode16, 0x0510, 0x0510, 0x01, 0x0C)
 			})
+		}
+
+		Device (HPET)
+		{
+			Name (_HID, EisaId ("PNP0103"))
+			Name (_UID, 0)
+			Method (_STA, 0, NotSerialized)
+			{
+				If (FLGS & 0x10)
+				{
+					Return (0x0F)
+				}
+				Return (0x00)
+			}
+			Name (_CRS, ResourceTemplate ()
+			{
+				Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400)
+			})
+		}
+
+		/*
+		 * The lines PIRQA to PIRQH, for systems that take interrupts from the 8259s: the bridge's
+		 * routing registers. Others get no such devices, and never read the registers.
+		 */
+		Name (LPRS, ResourceTemplate ()
+		{
+			IRQ (Level, ActiveLow, Shared) { 5, 10, 11 }
+		})
+
+		/* Bit 7: the line goes nowhere. */
+		Method (LSTA, 1, NotSerialized)
+		{
+			If (Arg0 & 0x80)
+			{
+				Return (0x09)
+			}
+			Return (0x0B)
+		}
+
+		Name (LBUF, ResourceTemplate ()
+		{
+			IRQ (Level, ActiveLow, Shared) { }
+		})
+		Method (LCRS, 1, Serialized)
+		{
+			CreateWordField (LBUF, 0x01, LMSK)
+			LMSK = 0
+			If ((Arg0 & 0x80) == 0)
+			{
+				LMSK = (1 << (Arg0 & 0x0F))
+			}
+			Return (LBUF)
+		}
+
+		/* The input that an IRQ descriptor names. */
+		Method (LIRQ, 1, NotSerialized)
+		{
+			CreateWordField (Arg0, 0x01, LMSK)
+			FindSetRightBit (LMSK, Local0)
+			Local0--
+			Return (Local0)
+		}
+
+		Device (LNKA)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 1)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQA)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQA |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQA)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQA = LIRQ (Arg0) }
+		}
+
+		Device (LNKB)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 2)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQB)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQB |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQB)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQB = LIRQ (Arg0) }
+		}
+
+		Device (LNKC)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 3)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQC)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQC |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQC)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQC = LIRQ (Arg0) }
+		}
+
+		Device (LNKD)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 4)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQD)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQD |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQD)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQD = LIRQ (Arg0) }
+		}
+
+		Device (LNKE)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 5)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQE)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQE |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQE)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQE = LIRQ (Arg0) }
+		}
+
+		Device (LNKF)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 6)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQF)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQF |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQF)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQF = LIRQ (Arg0) }
+		}
+
+		Device (LNKG)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 7)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQG)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQG |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQG)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQG = LIRQ (Arg0) }
+		}
+
+		Device (LNKH)
+		{
+			Name (_HID, EisaId ("PNP0C0F"))
+			Name (_UID, 8)
+			Method (_STA, 0, NotSerialized) { If (PICF) { Return (0x00) } Return (LSTA (\_SB.PCI0.ISA.PRQH)) }
+			Method (_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.PRQH |= 0x80 }
+			Method (_CRS, 0, NotSerialized) { Return (LCRS (\_SB.PCI0.ISA.PRQH)) }
+			Method (_PRS, 0, NotSerialized) { Return (LPRS) }
+			Method (_SRS, 1, NotSerialized) { \_SB.PCI0.ISA.PRQH = LIRQ (Arg0) }
 		}
 
 		Device (PCI0)
@@ -87,8 +247,103 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 				Return (CR32)
 			}
 
-			/* Pin P of device D is GSI 16 + (D + P) mod 8. */
-			Name (_PRT, Package ()
+			/*
+			 * Nothing here keeps a feature of PCI Express from the system: what it asks for it
+			 * gets. Bit 3: unknown revision, bit 2: unknown UUID.
+			 */
+			Method (_OSC, 4, NotSerialized)
+			{
+				CreateDWordField (Arg3, 0x00, CDW1)
+				If (Arg0 == ToUUID ("33db4d5b-1ff7-401c-9657-7441c03dd766"))
+				{
+					If (Arg1 != 1)
+					{
+						CDW1 |= 0x08
+					}
+					Return (Arg3)
+				}
+				CDW1 |= 0x04
+				Return (Arg3)
+			}
+
+			Method (_PRT, 0, NotSerialized)
+			{
+				If (PICF)
+				{
+					Return (PRTA)
+				}
+				Return (PRTL)
+			}
+
+			/* Pin P of device D is line (D + P) mod 8. */
+			Name (PRTL, Package ()
+			{
+				Package () { 0x0001FFFF, 0, LNKB, 0 }, Package () { 0x0001FFFF, 1, LNKC, 0 },
+				Package () { 0x0001FFFF, 2, LNKD, 0 }, Package () { 0x0001FFFF, 3, LNKE, 0 },
+				Package () { 0x0002FFFF, 0, LNKC, 0 }, Package () { 0x0002FFFF, 1, LNKD, 0 },
+				Package () { 0x0002FFFF, 2, LNKE, 0 }, Package () { 0x0002FFFF, 3, LNKF, 0 },
+				Package () { 0x0003FFFF, 0, LNKD, 0 }, Package () { 0x0003FFFF, 1, LNKE, 0 },
+				Package () { 0x0003FFFF, 2, LNKF, 0 }, Package () { 0x0003FFFF, 3, LNKG, 0 },
+				Package () { 0x0004FFFF, 0, LNKE, 0 }, Package () { 0x0004FFFF, 1, LNKF, 0 },
+				Package () { 0x0004FFFF, 2, LNKG, 0 }, Package () { 0x0004FFFF, 3, LNKH, 0 },
+				Package () { 0x0005FFFF, 0, LNKF, 0 }, Package () { 0x0005FFFF, 1, LNKG, 0 },
+				Package () { 0x0005FFFF, 2, LNKH, 0 }, Package () { 0x0005FFFF, 3, LNKA, 0 },
+				Package () { 0x0006FFFF, 0, LNKG, 0 }, Package () { 0x0006FFFF, 1, LNKH, 0 },
+				Package () { 0x0006FFFF, 2, LNKA, 0 }, Package () { 0x0006FFFF, 3, LNKB, 0 },
+				Package () { 0x0007FFFF, 0, LNKH, 0 }, Package () { 0x0007FFFF, 1, LNKA, 0 },
+				Package () { 0x0007FFFF, 2, LNKB, 0 }, Package () { 0x0007FFFF, 3, LNKC, 0 },
+				Package () { 0x0008FFFF, 0, LNKA, 0 }, Package () { 0x0008FFFF, 1, LNKB, 0 },
+				Package () { 0x0008FFFF, 2, LNKC, 0 }, Package () { 0x0008FFFF, 3, LNKD, 0 },
+				Package () { 0x0009FFFF, 0, LNKB, 0 }, Package () { 0x0009FFFF, 1, LNKC, 0 },
+				Package () { 0x0009FFFF, 2, LNKD, 0 }, Package () { 0x0009FFFF, 3, LNKE, 0 },
+				Package () { 0x000AFFFF, 0, LNKC, 0 }, Package () { 0x000AFFFF, 1, LNKD, 0 },
+				Package () { 0x000AFFFF, 2, LNKE, 0 }, Package () { 0x000AFFFF, 3, LNKF, 0 },
+				Package () { 0x000BFFFF, 0, LNKD, 0 }, Package () { 0x000BFFFF, 1, LNKE, 0 },
+				Package () { 0x000BFFFF, 2, LNKF, 0 }, Package () { 0x000BFFFF, 3, LNKG, 0 },
+				Package () { 0x000CFFFF, 0, LNKE, 0 }, Package () { 0x000CFFFF, 1, LNKF, 0 },
+				Package () { 0x000CFFFF, 2, LNKG, 0 }, Package () { 0x000CFFFF, 3, LNKH, 0 },
+				Package () { 0x000DFFFF, 0, LNKF, 0 }, Package () { 0x000DFFFF, 1, LNKG, 0 },
+				Package () { 0x000DFFFF, 2, LNKH, 0 }, Package () { 0x000DFFFF, 3, LNKA, 0 },
+				Package () { 0x000EFFFF, 0, LNKG, 0 }, Package () { 0x000EFFFF, 1, LNKH, 0 },
+				Package () { 0x000EFFFF, 2, LNKA, 0 }, Package () { 0x000EFFFF, 3, LNKB, 0 },
+				Package () { 0x000FFFFF, 0, LNKH, 0 }, Package () { 0x000FFFFF, 1, LNKA, 0 },
+				Package () { 0x000FFFFF, 2, LNKB, 0 }, Package () { 0x000FFFFF, 3, LNKC, 0 },
+				Package () { 0x0010FFFF, 0, LNKA, 0 }, Package () { 0x0010FFFF, 1, LNKB, 0 },
+				Package () { 0x0010FFFF, 2, LNKC, 0 }, Package () { 0x0010FFFF, 3, LNKD, 0 },
+				Package () { 0x0011FFFF, 0, LNKB, 0 }, Package () { 0x0011FFFF, 1, LNKC, 0 },
+				Package () { 0x0011FFFF, 2, LNKD, 0 }, Package () { 0x0011FFFF, 3, LNKE, 0 },
+				Package () { 0x0012FFFF, 0, LNKC, 0 }, Package () { 0x0012FFFF, 1, LNKD, 0 },
+				Package () { 0x0012FFFF, 2, LNKE, 0 }, Package () { 0x0012FFFF, 3, LNKF, 0 },
+				Package () { 0x0013FFFF, 0, LNKD, 0 }, Package () { 0x0013FFFF, 1, LNKE, 0 },
+				Package () { 0x0013FFFF, 2, LNKF, 0 }, Package () { 0x0013FFFF, 3, LNKG, 0 },
+				Package () { 0x0014FFFF, 0, LNKE, 0 }, Package () { 0x0014FFFF, 1, LNKF, 0 },
+				Package () { 0x0014FFFF, 2, LNKG, 0 }, Package () { 0x0014FFFF, 3, LNKH, 0 },
+				Package () { 0x0015FFFF, 0, LNKF, 0 }, Package () { 0x0015FFFF, 1, LNKG, 0 },
+				Package () { 0x0015FFFF, 2, LNKH, 0 }, Package () { 0x0015FFFF, 3, LNKA, 0 },
+				Package () { 0x0016FFFF, 0, LNKG, 0 }, Package () { 0x0016FFFF, 1, LNKH, 0 },
+				Package () { 0x0016FFFF, 2, LNKA, 0 }, Package () { 0x0016FFFF, 3, LNKB, 0 },
+				Package () { 0x0017FFFF, 0, LNKH, 0 }, Package () { 0x0017FFFF, 1, LNKA, 0 },
+				Package () { 0x0017FFFF, 2, LNKB, 0 }, Package () { 0x0017FFFF, 3, LNKC, 0 },
+				Package () { 0x0018FFFF, 0, LNKA, 0 }, Package () { 0x0018FFFF, 1, LNKB, 0 },
+				Package () { 0x0018FFFF, 2, LNKC, 0 }, Package () { 0x0018FFFF, 3, LNKD, 0 },
+				Package () { 0x0019FFFF, 0, LNKB, 0 }, Package () { 0x0019FFFF, 1, LNKC, 0 },
+				Package () { 0x0019FFFF, 2, LNKD, 0 }, Package () { 0x0019FFFF, 3, LNKE, 0 },
+				Package () { 0x001AFFFF, 0, LNKC, 0 }, Package () { 0x001AFFFF, 1, LNKD, 0 },
+				Package () { 0x001AFFFF, 2, LNKE, 0 }, Package () { 0x001AFFFF, 3, LNKF, 0 },
+				Package () { 0x001BFFFF, 0, LNKD, 0 }, Package () { 0x001BFFFF, 1, LNKE, 0 },
+				Package () { 0x001BFFFF, 2, LNKF, 0 }, Package () { 0x001BFFFF, 3, LNKG, 0 },
+				Package () { 0x001CFFFF, 0, LNKE, 0 }, Package () { 0x001CFFFF, 1, LNKF, 0 },
+				Package () { 0x001CFFFF, 2, LNKG, 0 }, Package () { 0x001CFFFF, 3, LNKH, 0 },
+				Package () { 0x001DFFFF, 0, LNKF, 0 }, Package () { 0x001DFFFF, 1, LNKG, 0 },
+				Package () { 0x001DFFFF, 2, LNKH, 0 }, Package () { 0x001DFFFF, 3, LNKA, 0 },
+				Package () { 0x001EFFFF, 0, LNKG, 0 }, Package () { 0x001EFFFF, 1, LNKH, 0 },
+				Package () { 0x001EFFFF, 2, LNKA, 0 }, Package () { 0x001EFFFF, 3, LNKB, 0 },
+				Package () { 0x001FFFFF, 0, LNKH, 0 }, Package () { 0x001FFFFF, 1, LNKA, 0 },
+				Package () { 0x001FFFFF, 2, LNKB, 0 }, Package () { 0x001FFFFF, 3, LNKC, 0 }
+			})
+
+			/* Line L is GSI 16 + L. */
+			Name (PRTA, Package ()
 			{
 				Package () { 0x0001FFFF, 0, 0, 17 }, Package () { 0x0001FFFF, 1, 0, 18 },
 				Package () { 0x0001FFFF, 2, 0, 19 }, Package () { 0x0001FFFF, 3, 0, 20 },
@@ -157,6 +412,13 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 			Device (ISA)
 			{
 				Name (_ADR, 0x001F0000)
+				OperationRegion (PIRQ, PCI_Config, 0x60, 0x0C)
+				Field (PIRQ, ByteAcc, NoLock, Preserve)
+				{
+					PRQA, 8, PRQB, 8, PRQC, 8, PRQD, 8,
+					Offset (0x08),
+					PRQE, 8, PRQF, 8, PRQG, 8, PRQH, 8
+				}
 
 				Device (PIC)
 				{

@@ -13,3 +13,4 @@ extern const size_t dsdt_aml_size;
 #define DSDT_FLAG_KEYBOARD 0x2u
 #define DSDT_FLAG_MOUSE 0x4u
 #define DSDT_FLAG_WINDOW64 0x8u
+#define DSDT_FLAG_HPET 0x10u

@@ -188,8 +188,9 @@ static void build_processor(struct builder *b, const struct smbios_config *c)
 	number(b, c->vcpu_count, 1);
 	number(b, c->vcpu_count, 1);
 	number(b, c->vcpu_count, 1);
-	number(b, BIT(2), 2); /* 64-bit */
-	number(b, OTHER, 2);  /* family, again */
+	/* 64-bit; several cores. */
+	number(b, BIT(2) | (c->vcpu_count > 1 ? BIT(3) : 0), 2);
+	number(b, OTHER, 2); /* family, again */
 	end(b);
 }
 

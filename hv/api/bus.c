@@ -6,6 +6,7 @@
 #include "hv/base/str.h"
 
 #define PIO_SPACE_SIZE 0x10000ull
+#define ADDRESS_MASK MASK(62, 0)
 
 void bus_init(struct bus *b, enum bus_space space)
 {
@@ -89,11 +90,19 @@ static const struct bus_range *claim(struct bus *b, struct vdev_access *a)
 	const struct bus_range *r = find_hot(b, a->addr);
 
 	if (r == NULL || !range_fits(a->addr - r->base, a->size, r->size)) {
-		b->unclaimed++;
+		missed_note(&b->unclaimed, a->addr & ADDRESS_MASK);
 		return NULL;
 	}
 	a->offset = a->addr - r->base;
 	return r;
+}
+
+/* After an access of which its device may have said that nobody answers. */
+static void note(struct bus *b, const struct vdev_access *a)
+{
+	if (*a->nobody) {
+		missed_note(&b->unclaimed, a->addr & ADDRESS_MASK);
+	}
 }
 
 bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t *value)
@@ -108,7 +117,7 @@ bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64
 		return false;
 	}
 	*value = r->dev->ops->read(r->dev, &a) & size_mask(size);
-	b->unclaimed += nobody;
+	note(b, &a);
 	return !nobody;
 }
 
@@ -123,7 +132,7 @@ bool bus_write(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint6
 		return false;
 	}
 	r->dev->ops->write(r->dev, &a, value & size_mask(size));
-	b->unclaimed += nobody;
+	note(b, &a);
 	return !nobody;
 }
 

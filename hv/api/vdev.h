@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/api/missed.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
 
@@ -24,9 +25,20 @@ struct vdev_access {
 	uint64_t offset; /* from the start of the range that was registered */
 	unsigned size;
 	unsigned vcpu; /* index of the vCPU that makes the access */
-	/* Set by a device that stands for others when none of them answers. May be NULL. */
+	/*
+	 * Set by a device that stands for others when none of them answers, and by one that has no
+	 * such register (vdev_miss). May be NULL.
+	 */
 	bool *nobody;
 };
+
+/* There is no such register: the access is counted, and listed by `stats`. */
+static inline void vdev_miss(const struct vdev_access *a)
+{
+	if (a->nobody != NULL) {
+		*a->nobody = true;
+	}
+}
 
 struct vdev;
 
@@ -81,8 +93,8 @@ struct bus {
 	enum bus_space space;
 	unsigned count;
 	struct bus_range ranges[BUS_RANGES_MAX];
-	unsigned hot;	    /* the range found last, looked at first */
-	uint64_t unclaimed; /* accesses that no device claimed */
+	unsigned hot;		 /* the range found last, looked at first */
+	struct missed unclaimed; /* accesses that no device claimed, or has a register for */
 };
 
 void bus_init(struct bus *b, enum bus_space space);

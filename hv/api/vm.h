@@ -47,6 +47,7 @@
 
 #include "hv/api/backend.h"
 #include "hv/api/exit.h"
+#include "hv/api/saved.h"
 #include "hv/api/vdev.h"
 #include "hv/api/vtime.h"
 #include "hv/api/vwork.h"
@@ -92,6 +93,7 @@ enum gpr {
 /* The VM gave RAM back: as TLB_FLUSH, and pointers into the window that are kept (hv/fetch.h). */
 #define VCPU_REQ_RELEASED BIT32(12)
 #define VCPU_REQ_HYPERV BIT32(13) /* hv/hyperv*.c: timers went off */
+#define VCPU_REQ_RESTED BIT32(14) /* a device model's time of rest is over */
 #define VCPU_REQ_FLUSHES (VCPU_REQ_TLB_FLUSH | VCPU_REQ_RELEASED)
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
 #define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
@@ -148,6 +150,7 @@ struct vcpu_pv {
 	bool was_paused;	     /* to be told in the clock's page */
 	bool unhalt;		     /* the next HLT is over at once */
 	bool idle;		     /* halted by MSR_HV_GUEST_IDLE: any interrupt ends it */
+	struct saved_device saved;
 };
 
 #define FETCH_LEVELS 4u
@@ -179,6 +182,7 @@ struct vcpu {
 	_Atomic bool stranded;
 	/* From here on: of the CPU that runs it, or whoever holds it (hv/run.h). */
 	bool halted;	    /* in HLT, waiting for an event */
+	bool resting;	    /* halted for a device model: VCPU_REQ_RESTED ends it as well */
 	bool wait_for_sipi; /* after INIT, and from RESET on but for the first vCPU */
 	struct vcpu_events events;
 	struct vcpu_pv pv;
@@ -206,6 +210,7 @@ struct vm {
 	struct bus pio;
 	struct bus mmio;
 	struct vwork_queue work; /* of its device models */
+	struct saved_set saved;	 /* the same; set up before the VM runs */
 	unsigned vcpu_count;
 	struct vcpu *vcpus[VM_VCPUS_MAX];
 	_Atomic uint32_t revivals; /* how often a vCPU has taken a VCPU_REQ_REVIVE */

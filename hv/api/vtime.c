@@ -5,10 +5,58 @@
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
 
+/* --- saved state --- */
+
+static void save(void *dev, void *out)
+{
+	*(struct vtime_saved *)out = (struct vtime_saved){vtime_now(dev), clock_hz()};
+}
+
+static const char *check(void *dev, const void *in)
+{
+	const struct vtime_saved *saved = in;
+
+	(void)dev;
+	if (saved->hz != clock_hz()) {
+		return "its TSC runs at another rate than this machine's";
+	}
+	return saved->now < VTIME_MAX ? NULL : "it has run for longer than any machine";
+}
+
+/* What is armed meanwhile is another state's: its device is yet to be loaded. */
+static void load(void *dev, const void *in)
+{
+	const struct vtime_saved *saved = in;
+	struct vtime *v = dev;
+
+	lock_acquire(&v->lock);
+	v->paused_at = saved->now;
+	v->offset = clock_now() - saved->now;
+	lock_release(&v->lock);
+}
+
+/* Time goes on. */
+static void reset(void *dev)
+{
+	(void)dev;
+}
+
+static const struct saved_ops saved_ops = {
+	.name = "guest time",
+	.kind = SAVED_KIND('T', 'I', 'M', 'E'),
+	.version = VTIME_SAVED_VERSION,
+	.bytes = sizeof(struct vtime_saved),
+	.save = save,
+	.check = check,
+	.load = load,
+	.reset = reset,
+};
+
 void vtime_init(struct vtime *v, struct timer_queue *queue)
 {
 	*v = (struct vtime){.queue = queue, .offset = clock_now()};
 	list_init(&v->armed);
+	saved_device_init(&v->saved, &saved_ops, v);
 }
 
 uint64_t vtime_now(const struct vtime *v)
@@ -24,10 +72,15 @@ uint64_t vtime_now_ns(const struct vtime *v)
 
 static void arm_host(struct vtimer *t)
 {
-	uint64_t deadline = 0;
+	uint64_t offset = t->time->offset;
+	uint64_t deadline = t->deadline + offset;
+	/* Of a VM that is older than the host's clock, which it was loaded on. */
+	bool older = (int64_t)offset < 0;
 
-	/* A guest may ask for a moment beyond the host's clock: that is never. */
-	if (__builtin_add_overflow(t->deadline, t->time->offset, &deadline)) {
+	if (older && deadline > t->deadline) {
+		deadline = 0; /* before that clock began */
+	} else if (!older && deadline < t->deadline) {
+		/* A guest may ask for a moment beyond the host's clock: that is never. */
 		deadline = TIMER_NEVER;
 	}
 	timer_arm(&t->host, deadline);
@@ -109,4 +162,9 @@ void vtimer_cancel(struct vtimer *t)
 bool vtimer_armed(const struct vtimer *t)
 {
 	return !list_empty(&t->node);
+}
+
+uint64_t vtimer_deadline(const struct vtimer *t)
+{
+	return vtimer_armed(t) ? t->deadline : TIMER_NEVER;
 }

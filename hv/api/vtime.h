@@ -12,18 +12,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/api/saved.h"
 #include "hv/api/timer.h"
 #include "hv/base/list.h"
 #include "hv/base/lock.h"
 
 struct vtime {
 	struct timer_queue *queue;
-	uint64_t offset;    /* guest ticks = host ticks - offset, while running */
+	uint64_t offset;    /* guest ticks = host ticks - offset, while running; modulo 2^64 */
 	uint64_t paused_at; /* guest ticks, meaningful while paused */
 	_Atomic bool paused;
 	struct spinlock lock;
 	struct list_node armed; /* of struct vtimer.node */
+	struct saved_device saved;
 };
+
+/* Guest time that can be loaded is below this: forty years at 3.6 GHz. */
+#define VTIME_MAX (1ull << 62)
+
+#define VTIME_SAVED_VERSION 1u
+struct vtime_saved {
+	uint64_t now;
+	uint64_t hz; /* of guest ticks: times of one machine mean nothing on another */
+};
+_Static_assert(sizeof(struct vtime_saved) == 16, "no padding");
 
 /* A one-shot timer in guest time. */
 struct vtimer {
@@ -47,3 +59,5 @@ void vtimer_init(struct vtimer *t, struct vtime *v, void (*fn)(struct vtimer *t)
 void vtimer_arm(struct vtimer *t, uint64_t deadline);
 void vtimer_cancel(struct vtimer *t);
 bool vtimer_armed(const struct vtimer *t);
+/* When it goes off, in guest ticks; TIMER_NEVER: it is not armed. */
+uint64_t vtimer_deadline(const struct vtimer *t);

@@ -33,6 +33,16 @@ void vwork_ask(struct vwork *w, unsigned vcpu)
 	}
 }
 
+bool vwork_is_asked(struct vwork *w)
+{
+	bool waiting;
+
+	lock_acquire(&w->queue->lock);
+	waiting = w->waiting;
+	lock_release(&w->queue->lock);
+	return waiting;
+}
+
 void vwork_cancel(struct vwork *w)
 {
 	lock_acquire(&w->queue->lock);

@@ -48,6 +48,8 @@ void vwork_ask(struct vwork *w, unsigned vcpu);
  * nothing that can be put together with it comes meanwhile. `idle` is set, once, after vwork_init.
  */
 void vwork_watch(struct vwork *w, bool on);
+/* Whether it was asked for and has not begun. */
+bool vwork_is_asked(struct vwork *w);
 /* Neither waiting nor watching any more; it may still be running elsewhere. */
 void vwork_cancel(struct vwork *w);
 /* What one vwork_run does at most: a piece of work may take a millisecond. */

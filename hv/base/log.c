@@ -39,6 +39,11 @@ void log_set_threshold(enum log_level threshold)
 	the_log.threshold = threshold;
 }
 
+bool log_shows(enum log_level level)
+{
+	return level <= the_log.threshold;
+}
+
 const char *log_level_name(enum log_level level)
 {
 	return (unsigned)level < LOG_LEVEL_COUNT ? level_names[level] : NULL;
@@ -73,7 +78,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	emit(level_names[level], level <= the_log.threshold, fmt, args);
+	emit(level_names[level], log_shows(level), fmt, args);
 	va_end(args);
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "hv/base/fmt.h"
@@ -19,6 +20,8 @@ typedef void log_sink_fn(const char *line, size_t n);
 /* Lines above `threshold` stay in the ring only. `sink` may be NULL. */
 void log_set_sink(log_sink_fn *sink);
 void log_set_threshold(enum log_level threshold);
+/* Whether lines of that level go to the sink. */
+bool log_shows(enum log_level level);
 /* Lower-case name (error warn info debug); NULL out of range. */
 const char *log_level_name(enum log_level level);
 

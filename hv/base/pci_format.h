@@ -22,6 +22,7 @@
 #define PCI_BAR0 0x10u
 #define PCI_SUBSYSTEM_VENDOR 0x2cu
 #define PCI_SUBSYSTEM 0x2eu
+#define PCI_ROM_BASE 0x30u
 #define PCI_CAPABILITIES 0x34u
 #define PCI_INTERRUPT_LINE 0x3cu
 #define PCI_INTERRUPT_PIN 0x3du
@@ -48,6 +49,8 @@
 #define PCI_BAR_TYPE 0x6u
 #define PCI_BAR_64 0x4u
 #define PCI_BAR_PREFETCH 0x8u
+#define PCI_ROM_ENABLE 0x1u
+#define PCI_ROM_ADDRESS 0xfffff800u
 #define PCI_BAR_IO_FLAGS 0x3u
 #define PCI_BAR_MEMORY_FLAGS 0xfu
 

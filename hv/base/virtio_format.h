@@ -44,14 +44,17 @@
 #define VIRTIO_PCI_CAP_NOTIFY_CFG 2u
 #define VIRTIO_PCI_CAP_ISR_CFG 3u
 #define VIRTIO_PCI_CAP_DEVICE_CFG 4u
+#define VIRTIO_PCI_CAP_PCI_CFG 5u
 #define VIRTIO_PCI_CAP_LEN 2u
 #define VIRTIO_PCI_CAP_TYPE 3u
 #define VIRTIO_PCI_CAP_BAR 4u
 #define VIRTIO_PCI_CAP_OFFSET 8u
 #define VIRTIO_PCI_CAP_LENGTH 12u
 #define VIRTIO_PCI_CAP_MULTIPLIER 16u /* of a notify capability */
+#define VIRTIO_PCI_CAP_DATA 16u	      /* pci_cfg_data, of a configuration access capability */
 #define VIRTIO_PCI_CAP_BYTES 16u
 #define VIRTIO_PCI_NOTIFY_CAP_BYTES 20u
+#define VIRTIO_PCI_CFG_CAP_BYTES 20u
 
 #define VIRTIO_NO_VECTOR 0xffffu
 

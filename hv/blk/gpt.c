@@ -140,13 +140,18 @@ static bool is_zero(const uint8_t *p, size_t n)
 	return true;
 }
 
-static bool is_protective(const uint8_t *mbr)
+bool gpt_is_mbr(const uint8_t *block)
 {
-	if (mbr[MBR_SIGNATURE] != 0x55 || mbr[MBR_SIGNATURE + 1] != 0xaa) {
+	return block[MBR_SIGNATURE] == 0x55 && block[MBR_SIGNATURE + 1] == 0xaa;
+}
+
+bool gpt_mbr_has(const uint8_t *mbr, uint8_t type)
+{
+	if (!gpt_is_mbr(mbr)) {
 		return false;
 	}
 	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {
-		if (mbr[MBR_ENTRIES + i * MBR_ENTRY_SIZE + MBR_ENTRY_TYPE] == MBR_TYPE_PROTECTIVE) {
+		if (mbr[MBR_ENTRIES + i * MBR_ENTRY_SIZE + MBR_ENTRY_TYPE] == type) {
 			return true;
 		}
 	}
@@ -277,7 +282,7 @@ enum hv_status gpt_read(const struct gpt_source *source, void *scratch, struct g
 	if (status != HV_OK) {
 		return status;
 	}
-	if (!is_protective(scratch)) {
+	if (!gpt_mbr_has(scratch, MBR_TYPE_PROTECTIVE)) {
 		return HV_E_NOT_FOUND;
 	}
 	status = read_table(source, GPT_PRIMARY_BLOCK, scratch, out, &out->problem);

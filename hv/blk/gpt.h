@@ -58,6 +58,13 @@ struct gpt_source {
 enum hv_status gpt_read(const struct gpt_source *source, void *scratch,
 			struct gpt_table *out) HV_MUST_CHECK;
 
+/* Whether block 0 of a disk is a master boot record. */
+bool gpt_is_mbr(const uint8_t *block);
+/*
+ * Whether block 0 of a disk is a master boot record that has a partition of this type;
+ * GPT_BLOCK_MIN bytes of it are looked at.
+ */
+bool gpt_mbr_has(const uint8_t *mbr, uint8_t type);
 /* As people write it: lower case, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx". */
 void gpt_guid_format(const uint8_t guid[GPT_GUID_SIZE], char out[GPT_GUID_TEXT_MAX]);
 /* Its inverse, in upper or lower case; false when `text` is none. */

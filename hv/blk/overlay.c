@@ -14,29 +14,13 @@
 #include "hv/base/bits.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
-#include "mm/frame.h"
 #include "mm/pool.h"
 
 #define GRANULE_SECTORS (BLK_OVERLAY_GRANULE / BLK_SECTOR)
-#define NODE_BITS 9u
-#define NODE_ENTRIES (1u << NODE_BITS)
 /* Keeps what one request copies under the lock small. */
 #define OVERLAY_COUNT_MAX 2048u
 /* Far beyond any disk; numbers of granules and sectors cannot overflow. */
 #define OVERLAY_SECTORS_MAX BIT(48)
-/* What the guests' disks leave of the machine's memory for everything else. */
-#define OVERLAY_LEAVES MIB(8)
-
-/* NULL: absent. At the lowest level a granule's page; above it a node. Or the mark for zeros. */
-struct node {
-	void *entries[NODE_ENTRIES];
-};
-static_assert(sizeof(struct node) == BLK_OVERLAY_GRANULE, "nodes and granules are pages");
-static_assert(BLK_OVERLAY_GRANULE == PAGE_SIZE, "nodes and granules are pages");
-
-/* The mark for zeros is a granule of them; never written. */
-static uint8_t zeros[BLK_OVERLAY_GRANULE];
-#define ZEROS ((void *)zeros)
 
 enum { FIRST, LAST, ENDS };
 
@@ -81,158 +65,17 @@ static uint8_t *data_at(const struct blk_request *r, uint32_t done)
 	return (uint8_t *)r->buffer + (size_t)done * BLK_SECTOR;
 }
 
-/* --- the tree, under the lock --- */
-
-static bool is_memory(const void *entry)
-{
-	return entry != NULL && entry != ZEROS;
-}
-
-static unsigned index_at(uint64_t granule, unsigned level)
-{
-	return (unsigned)(granule >> (level * NODE_BITS)) % NODE_ENTRIES;
-}
-
-/* The granule's page, ZEROS or NULL. */
-static void *lookup(const struct blk_overlay *o, uint64_t granule)
-{
-	void *entry = o->root;
-
-	for (unsigned level = o->levels; level > 0 && is_memory(entry); level--) {
-		entry = ((const struct node *)entry)->entries[index_at(granule, level - 1)];
-	}
-	return entry;
-}
-
-/* A zeroed page within the limit; NULL: there is none. */
-static void *take_page(struct blk_overlay *o)
-{
-	struct frame_stats machine;
-	void *page = NULL;
-
-	frame_stats(&machine);
-	if (machine.free * PAGE_SIZE >= OVERLAY_LEAVES &&
-	    (o->limit == 0 || range_fits(o->bytes, PAGE_SIZE, o->limit))) {
-		page = pool_pages(0);
-	}
-	o->bytes += page != NULL ? PAGE_SIZE : 0;
-	return page;
-}
-
-static void give_page(struct blk_overlay *o, void *page)
-{
-	pool_pages_free(page, 0);
-	o->bytes -= PAGE_SIZE;
-}
-
-/* The node in *entry, made if there is none, with what stood there in all its entries. */
-static struct node *open_node(struct blk_overlay *o, void **entry)
-{
-	struct node *node = *entry;
-
-	if (is_memory(node)) {
-		return node;
-	}
-	node = take_page(o);
-	if (node == NULL) {
-		return NULL;
-	}
-	for (unsigned i = 0; *entry == ZEROS && i < NODE_ENTRIES; i++) {
-		node->entries[i] = ZEROS;
-	}
-	*entry = node;
-	return node;
-}
-
-/* Where the granule's entry is; NULL: no memory. */
-static void **open_entry(struct blk_overlay *o, uint64_t granule)
-{
-	void **entry = &o->root;
-
-	for (unsigned level = o->levels; level > 0; level--) {
-		struct node *node = open_node(o, entry);
-
-		if (node == NULL) {
-			return NULL;
-		}
-		entry = &node->entries[index_at(granule, level - 1)];
-	}
-	return entry;
-}
-
-/* Frees what `entry` stands for; `level` is the number of node levels in it. */
-static void drop(struct blk_overlay *o, void *entry, unsigned level)
-{
-	struct node *node = entry;
-
-	if (!is_memory(entry)) {
-		return;
-	}
-	for (unsigned i = 0; level > 0 && i < NODE_ENTRIES; i++) {
-		drop(o, node->entries[i], level - 1);
-	}
-	give_page(o, entry);
-}
-
-/* Granules [first, end) become `mark`, which is NULL or ZEROS. */
-struct mark {
-	uint64_t first;
-	uint64_t end;
-	void *mark;
-};
-
 /*
- * Marks what of `m` lies below `entry`, which stands for the granules from `base` on; false: no
- * memory to take apart an entry that stands for more.
+ * The whole granules in a request, which become absent or zeros; what lies behind the last sector
+ * counts as covered. False: no memory. Under the lock.
  */
-static bool mark_below(struct blk_overlay *o, void **entry, unsigned level, uint64_t base,
-		       const struct mark *m)
+static bool mark_granules(struct blk_overlay *o, const struct blk_request *r, bool zeros)
 {
-	uint64_t span = BIT(level * NODE_BITS);
-	uint64_t child = span >> NODE_BITS;
-	struct node *node;
-
-	if (m->first <= base && base + span <= m->end) {
-		drop(o, *entry, level);
-		*entry = m->mark;
-		return true;
-	}
-	if (*entry == m->mark) {
-		return true;
-	}
-	node = open_node(o, entry);
-	if (node == NULL) {
-		return false;
-	}
-	for (unsigned i = 0; i < NODE_ENTRIES; i++) {
-		uint64_t at = base + i * child;
-
-		if (ranges_overlap(at, child, m->first, m->end - m->first) &&
-		    !mark_below(o, &node->entries[i], level - 1, at, m)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The whole granules in a request; what lies behind the last sector counts as covered. */
-static struct mark whole_granules(const struct blk_overlay *o, const struct blk_request *r,
-				  void *mark)
-{
+	uint64_t first = align_up(r->sector, GRANULE_SECTORS) / GRANULE_SECTORS;
 	uint64_t end = r->sector + r->count;
 
-	return (struct mark){
-		.first = align_up(r->sector, GRANULE_SECTORS) / GRANULE_SECTORS,
-		.end = end == o->dev.sectors ? BIT(o->levels * NODE_BITS) : end / GRANULE_SECTORS,
-		.mark = mark,
-	};
-}
-
-static bool mark_granules(struct blk_overlay *o, const struct blk_request *r, void *mark)
-{
-	struct mark m = whole_granules(o, r, mark);
-
-	return m.first >= m.end || mark_below(o, &o->root, o->levels, 0, &m);
+	end = end == o->dev.sectors ? overlay_tree_granules(&o->tree) : end / GRANULE_SECTORS;
+	return first >= end || overlay_tree_mark(&o->tree, first, end, zeros);
 }
 
 /* --- copying, under the lock --- */
@@ -242,7 +85,7 @@ static void copy_out(const struct blk_overlay *o, const struct blk_request *r)
 {
 	for (uint32_t done = 0; done < r->count;) {
 		struct piece p = piece_at(r, done);
-		const uint8_t *page = lookup(o, p.granule);
+		const uint8_t *page = overlay_tree_lookup(&o->tree, p.granule);
 
 		if (page != NULL) {
 			memcpy(data_at(r, done), page + p.offset, p.bytes);
@@ -251,29 +94,12 @@ static void copy_out(const struct blk_overlay *o, const struct blk_request *r)
 	}
 }
 
-/*
- * Where the piece is to be written; a new granule has what it showed before, or zeros. `fill`: the
- * base's content of this granule, if it may be needed. NULL: no memory.
- */
+/* Where the piece is to be written, as overlay_tree_open says. NULL: no memory. */
 static uint8_t *open_piece(struct blk_overlay *o, const struct piece *p, const uint8_t *fill)
 {
-	void **entry = open_entry(o, p->granule);
-	uint8_t *page;
+	uint8_t *page = overlay_tree_open(&o->tree, p->granule, fill);
 
-	if (entry == NULL) {
-		return NULL;
-	}
-	if (!is_memory(*entry)) {
-		page = take_page(o);
-		if (page == NULL) {
-			return NULL;
-		}
-		if (*entry == NULL && fill != NULL) {
-			memcpy(page, fill, BLK_OVERLAY_GRANULE);
-		}
-		*entry = page;
-	}
-	return (uint8_t *)*entry + p->offset;
+	return page == NULL ? NULL : page + p->offset;
 }
 
 /* --- writing --- */
@@ -317,7 +143,7 @@ static unsigned missing_fill(const struct blk_overlay *o, const struct blk_reque
 		uint64_t granule = end_sector(r, end) / GRANULE_SECTORS;
 
 		if (is_partial(o, r, end) && fill_for(r, job, granule) == NULL &&
-		    lookup(o, granule) == NULL) {
+		    overlay_tree_lookup(&o->tree, granule) == NULL) {
 			return end;
 		}
 	}
@@ -342,7 +168,7 @@ static bool write_data(struct blk_overlay *o, const struct blk_request *r, const
 /* Whole granules only need the mark; those at the ends that are not are written. */
 static bool write_zeros(struct blk_overlay *o, const struct blk_request *r, const struct job *job)
 {
-	if (!mark_granules(o, r, ZEROS)) {
+	if (!mark_granules(o, r, true)) {
 		return false;
 	}
 	for (unsigned end = FIRST; end < ENDS; end++) {
@@ -386,11 +212,11 @@ static void complain(struct blk_overlay *o)
 	first = !o->complained;
 	o->complained = true;
 	o->failed_writes++;
-	bytes = o->bytes;
+	bytes = o->tree.bytes;
 	lock_release(&o->lock);
 	if (first) {
 		log_event("%s: writes fail: its overlay takes %lu KiB and cannot get more%s",
-			  o->owner, bytes >> 10, o->limit != 0 ? " (overlay= limits it)" : "");
+			  o->owner, bytes >> 10, o->tree.limit != 0 ? " (overlay= limits it)" : "");
 	}
 }
 
@@ -489,7 +315,7 @@ static void find_absent(const struct blk_overlay *o, const struct blk_request *r
 	out->count = 0;
 	for (uint32_t done = 0; done < r->count;) {
 		struct piece p = piece_at(r, done);
-		bool absent = lookup(o, p.granule) == NULL;
+		bool absent = overlay_tree_lookup(&o->tree, p.granule) == NULL;
 
 		if (absent && end == 0) {
 			out->sector = r->sector + done;
@@ -531,7 +357,7 @@ static void overlay_read(struct blk_overlay *o, struct blk_request *r)
 static void overlay_discard(struct blk_overlay *o, struct blk_request *r)
 {
 	lock_acquire(&o->lock);
-	(void)mark_granules(o, r, NULL);
+	(void)mark_granules(o, r, false);
 	lock_release(&o->lock);
 	blk_done(&o->dev, r, HV_OK);
 }
@@ -569,7 +395,7 @@ static uint32_t count_absent(const struct blk_overlay *o, const struct blk_reque
 	while (end < r->count) {
 		struct piece p = piece_at(r, end);
 
-		if (lookup(o, p.granule) != NULL) {
+		if (overlay_tree_lookup(&o->tree, p.granule) != NULL) {
 			break;
 		}
 		end += p.bytes / BLK_SECTOR;
@@ -588,7 +414,7 @@ static enum hv_status copy_next(struct blk_overlay *o, const struct blk_request 
 	lock_acquire(&o->lock);
 	below.count = count_absent(o, r, done);
 	if (below.count == 0) {
-		const uint8_t *page = lookup(o, p.granule);
+		const uint8_t *page = overlay_tree_lookup(&o->tree, p.granule);
 
 		status = c->from(c, page + p.offset, p.bytes) ? HV_OK : HV_E_IO;
 	}
@@ -677,18 +503,6 @@ static const struct blk_ops overlay_ops = {
 
 /* --- the whole --- */
 
-/* Levels of nodes above the device's granules. */
-static unsigned levels_for(uint64_t sectors)
-{
-	uint64_t granules = (sectors - 1) / GRANULE_SECTORS + 1;
-	unsigned levels = 1;
-
-	while (BIT(levels * NODE_BITS) < granules) {
-		levels++;
-	}
-	return levels;
-}
-
 enum hv_status blk_overlay_init(struct blk_overlay *o, struct blk_device *base, const char *owner,
 				uint64_t limit)
 {
@@ -707,9 +521,8 @@ enum hv_status blk_overlay_init(struct blk_overlay *o, struct blk_device *base, 
 				.copies = true,
 			},
 		.base = base,
-		.levels = levels_for(base->sectors),
-		.limit = limit,
 	};
+	overlay_tree_init(&o->tree, (base->sectors - 1) / GRANULE_SECTORS + 1, limit);
 	(void)str_copy(o->owner, sizeof(o->owner), span_of(owner));
 	(void)str_copy(o->dev.name, sizeof(o->dev.name), span_of(base->name));
 	return HV_OK;
@@ -718,8 +531,7 @@ enum hv_status blk_overlay_init(struct blk_overlay *o, struct blk_device *base, 
 void blk_overlay_fini(struct blk_overlay *o)
 {
 	lock_acquire(&o->lock);
-	drop(o, o->root, o->levels);
-	o->root = NULL;
+	overlay_tree_clear(&o->tree);
 	lock_release(&o->lock);
 }
 
@@ -728,7 +540,7 @@ uint64_t blk_overlay_bytes(struct blk_overlay *o)
 	uint64_t bytes;
 
 	lock_acquire(&o->lock);
-	bytes = o->bytes;
+	bytes = o->tree.bytes;
 	lock_release(&o->lock);
 	return bytes;
 }

@@ -7,9 +7,7 @@
  *	             ^        ^        ^
  *	          absent    a page   a mark, no memory
  *
- * The granules hang in a tree of 512 entries a node, as deep as the device's size needs. An entry
- * at any depth may be absent or the mark for zeros: then it stands for all below it, so that
- * zeroing or discarding a whole disk takes one entry.
+ * The granules hang in a tree (overlay_tree.h).
  *
  * Nothing is ever lost but with the machine: a flush has nothing to do.
  */
@@ -20,20 +18,17 @@
 
 #include "hv/api/blk.h"
 #include "hv/base/lock.h"
+#include "hv/blk/overlay_tree.h"
 
-#define BLK_OVERLAY_GRANULE 4096u
 #define BLK_OVERLAY_OWNER_MAX 64u
 
 struct blk_overlay {
 	struct blk_device dev;
 	struct blk_device *base;
-	unsigned levels; /* of nodes below `root` */
-	uint64_t limit;	 /* bytes; 0: none */
 	char owner[BLK_OVERLAY_OWNER_MAX];
 	/* Covers what follows and all granules; the pool is used under it, nothing else. */
 	struct spinlock lock;
-	void *root;
-	uint64_t bytes; /* granules and nodes */
+	struct overlay_tree tree;
 	uint64_t failed_writes;
 	bool complained; /* the event about a write without memory was given */
 };

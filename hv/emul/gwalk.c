@@ -6,8 +6,11 @@
  */
 #include "hv/emul/gwalk.h"
 
-/* PAE's top-level entries: bits 2:1, 8:5 and 63:MAXPHYADDR are reserved. */
-#define PDPTE_RESERVED (MASK(2, 1) | MASK(8, 5) | MASK(63, 52))
+/*
+ * PAE's top-level entries: bits 2:1, 8:5 and 63:MAXPHYADDR are reserved. Bit 5 is let pass: QEMU's
+ * TCG sets it as if it were an accessed bit (docs/platforms.md).
+ */
+#define PDPTE_RESERVED (MASK(2, 1) | MASK(8, 6) | MASK(63, 52))
 /* A 4 MiB entry holds address bits 39:32 in bits 20:13 (PSE-36); bit 21 is reserved. */
 #define PDE_4M_RESERVED BIT(21)
 #define PDE_4M_HIGH MASK(20, 13)

@@ -184,3 +184,25 @@ def io(lines):
     between = {name: exits[after] - exits[name] for name, after in zip(ready, ready[1:])}
     return {name: Io(operations, ticks, max(between[name] - between["nothing"], 0))
             for name, (operations, ticks) in measured.items() if name != "nothing"}
+
+
+Firmware = collections.namedtuple("Firmware", "ticks kinds")
+
+
+def firmware(lines, name):
+    """A guest's whole run, from `stats NAME` of Bulkhead's monitor after its end."""
+    found = stats(lines, name)
+    prefix = "past.exits."
+    kinds = collections.Counter({k[len(prefix):]: n for k, n in found.items() if k.startswith(prefix)})
+    kinds["msr"] = kinds.pop("rdmsr", 0) + kinds.pop("wrmsr", 0)
+    if "past.ticks" not in found or sum(kinds.values()) != found.get("past.exits"):
+        raise Missing(f"no run of {name} that is over")
+    return Firmware(found["past.ticks"], +kinds)
+
+
+def kvm_firmware(lines, name):
+    """The same from the first entry to the write that ends the guest, in KVM's trace."""
+    ticks = section(lines, f"ticks-{name}")
+    entry = _one(ticks, r"(\d+): kvm_entry: vcpu", f"no first entry of {name} in KVM's trace")
+    end = _one(ticks, r"(\d+): kvm_pio: pio_write at 0xf4 ", f"{name} did not reach GRUB")
+    return Firmware(int(end[1]) - int(entry[1]), kvm_kinds(section(lines, f"exits-{name}")))

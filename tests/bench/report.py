@@ -173,3 +173,20 @@ def io_table(bulkhead, kvm):
         body.append([text, *cells, "met" if max(shares) <= BUDGET_IO else "MISSED"])
     return grid(["per operation", "Bulkhead, instructions", "KVM", "", "Bulkhead, exits", "KVM", "", "half"], body,
                 left=(0, 7))
+
+
+FIRMWARES = (("bios", "SeaBIOS"), ("uefi", "OVMF"))
+BUDGET_FIRMWARE = 0.5
+
+
+def firmware_table(bulkhead, kvm):
+    """Lines of a table: both `{name: parse.Firmware}`; at most half of KVM's exits are allowed."""
+    body = []
+    for name, text in FIRMWARES:
+        exits = [sum(m[name].kinds.values()) for m in (bulkhead, kvm)]
+        ticks = [m[name].ticks for m in (bulkhead, kvm)]
+        body.append([f"{text} to GRUB", *map(count, exits), f"{share(*exits):.2f}x",
+                     *map(mega, ticks), f"{share(*ticks):.2f}x",
+                     "met" if share(*exits) <= BUDGET_FIRMWARE else "MISSED"])
+    return grid(["from the reset vector", "Bulkhead, exits", "KVM", "", "Bulkhead, instructions", "KVM", "", "half"],
+                body, left=(0, 7))

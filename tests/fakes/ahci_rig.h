@@ -297,7 +297,7 @@ static inline bool rig_all_free(unsigned unit)
 {
 	const struct ahci_unit *u = &rig_units[unit];
 
-	return u->free_pieces == UINT64_MAX && u->taken == 0 && u->queued == 0 &&
-	       u->current == NULL && !u->draining && u->opened == u->returned &&
-	       (u->bounce.free[0] & u->bounce.free[1]) == UINT64_MAX;
+	return blk_pieces_all_free(&u->pieces) && u->taken == 0 && u->queued == 0 &&
+	       u->current == NULL && !u->draining && !blk_pieces_are_open(&u->pieces) &&
+	       (u->pieces.bounce.free[0] & u->pieces.bounce.free[1]) == UINT64_MAX;
 }

@@ -365,7 +365,7 @@ static inline void driver_all_free(void)
 	for (unsigned i = 0; i < nvme.queue_count; i++) {
 		assert(nvme_queues[i].free_commands == UINT32_MAX);
 		assert(nvme_queues[i].current == NULL);
-		assert(blk_pieces_all_free(&nvme_queues[i].pieces));
+		assert(blk_pieces_all_free(&nvme_queues[i].transfers.pieces));
 		assert(nvme.answers[i + 1].reserved == 0);
 	}
 	assert(nvme.answers[0].reserved == 0);

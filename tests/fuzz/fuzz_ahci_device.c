@@ -5,7 +5,7 @@
  * not give, keeps to its bounds, and when the disk has done everything nothing is missing.
  */
 #include "tests/fakes/ahci_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define EDGES 64u
 
@@ -91,12 +91,11 @@ static void give_unit(const struct ahci_unit *u)
 			}
 		}
 	}
-	for (unsigned i = 0; i < AHCI_PIECES; i++) {
-		const struct ahci_piece *p = &u->pieces[i];
+	for (unsigned i = 0; i < BLK_PIECES; i++) {
+		const struct ahci_command *c = u->pieces.pieces[i].owner;
 
-		if ((u->free_pieces >> i & 1) == 0 && p->command->live &&
-		    p->command->op.action == ATA_DO_READ) {
-			give_cursor(&p->data);
+		if ((u->pieces.free >> i & 1) == 0 && c->live && c->op.action == ATA_DO_READ) {
+			give_cursor(&u->places[i]);
 		}
 	}
 }
@@ -321,7 +320,11 @@ static void step(struct input *in)
 		rig_set_master((op & 0x20) != 0);
 		break;
 	default:
-		restart(in, unit);
+		if ((op & 0x80) != 0) {
+			(void)fuzz_reload(in, &rig_hba.saved, sizeof(struct pci_device_saved));
+		} else {
+			restart(in, unit);
+		}
 		break;
 	}
 }
@@ -334,7 +337,7 @@ static bool is_waited_for(const struct ahci_unit *u)
 	bool waits = u->current != NULL ||
 		     ((u->state.ci & ~u->taken) != 0 && (u->state.tfd & 0x88) == 0);
 
-	return !goes || !waits || u->opened != u->returned || rig_asked;
+	return !goes || !waits || blk_pieces_are_open(&u->pieces) || rig_asked;
 }
 
 static void invariants(void)
@@ -344,10 +347,11 @@ static void invariants(void)
 	for (unsigned i = 0; i < RIG_UNITS; i++) {
 		const struct ahci_unit *u = &rig_units[i];
 
-		open += u->opened - u->closed;
-		assert(u->opened - u->closed <= AHCI_PIECES);
+		open += u->pieces.opened - u->pieces.closed;
+		assert(u->pieces.opened - u->pieces.closed <= BLK_PIECES);
 		assert(is_waited_for(u));
-		assert(u->finished == NULL || rig_asked);
+		assert(u->pieces.finished == NULL || rig_asked ||
+		       !pci_device_is_master(&rig_hba.pci));
 		assert(u->accepted == 0 && u->done == 0);
 		assert((rig_hba.pending >> i & 1) == ((u->state.is & u->state.ie) != 0));
 	}

@@ -75,14 +75,15 @@ static bool is_usable_varstore(const struct config_tree *tree, const struct conf
 }
 
 /* What the networks take for granted. */
-static bool nets_fit(const struct guest_config *guest)
+static bool nets_fit(const struct config_tree *tree, const struct guest_config *guest)
 {
 	for (unsigned i = 0; i < guest->net_count && i < CONFIG_NETS_MAX; i++) {
 		const struct config_net *n = &guest->nets[i];
 		size_t name = strlen(n->network);
 
 		if (name == 0 || name >= NETWORK_NAME_MAX || (n->mac.bytes[0] & 1) != 0 ||
-		    (n->rate != 0 && n->rate < 1024)) {
+		    (n->rate != 0 && n->rate < 1024) ||
+		    (n->rom != CONFIG_NO_ENTRY && !is_entry(tree, n->rom))) {
 			return false;
 		}
 	}
@@ -125,7 +126,8 @@ static bool is_startable(const struct config_tree *tree, const struct guest_conf
 
 	if (guest->cpus < 1 || guest->cpus > VM_VCPUS_MAX || guest->weight < SCHED_WEIGHT_MIN ||
 	    guest->weight > SCHED_WEIGHT_MAX || guest->cap > SCHED_CAP_MAX ||
-	    guest->module_count > CONFIG_MODULES_MAX || !nets_fit(guest)) {
+	    guest->module_count > CONFIG_MODULES_MAX || !nets_fit(tree, guest) ||
+	    guest->boot_count < 1 || guest->boot_count > CONFIG_BOOT_KINDS) {
 		return false;
 	}
 	for (unsigned i = 0; i < guest->module_count; i++) {

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Partition tables. The input is what the disk's blocks hold from the first on; the first byte
- * chooses the blocks' size, bit 1 whether the checksums are made right, so that what lies behind
- * them is reached, bit 2 whether the last block repeats the first header.
+ * Partition tables, and the boot catalog of a CD. The input is what the disk's blocks hold from the
+ * first on; the first byte chooses the blocks' size, bit 1 whether the checksums are made right, so
+ * that what lies behind them is reached, bit 2 whether the last block repeats the first header, bit
+ * 3 whether they begin with a CD's boot record.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/blk/gpt.h"
+#include "hv/blk/boot_kind.h"
 #include "tests/fakes/gpt_rig.h"
 
-#define BLOCKS 64u
+#define BLOCKS 96u
+/* Where a CD's boot record stands. */
+#define BOOT_RECORD ((size_t)17 * 2048)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,10 +26,11 @@ static unsigned reads;
 static enum hv_status read_blocks(void *ctx, uint64_t block, uint32_t count, void *buffer)
 {
 	(void)ctx;
-	if (count != 1 || block >= BLOCKS || ++reads > 600) {
-		abort(); /* beyond the disk, or without end */
+	if (count > GPT_BLOCK_MAX / block_size || block >= BLOCKS || count > BLOCKS - block ||
+	    ++reads > 600) {
+		abort(); /* beyond the disk or the buffer, or without end */
 	}
-	memcpy(buffer, disk + block * block_size, block_size);
+	memcpy(buffer, disk + block * block_size, count * block_size);
 	return HV_OK;
 }
 
@@ -79,6 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t scratch[GPT_BLOCK_MAX];
 	static struct gpt_table table;
 	struct gpt_source source = {.read = read_blocks, .blocks = BLOCKS};
+	size_t at;
+	size_t room;
 
 	if (size < 1) {
 		return 0;
@@ -86,7 +92,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	block_size = data[0] & 1 ? 4096 : 512;
 	source.block_size = block_size;
 	memset(disk, 0, sizeof(disk));
-	memcpy(disk, data + 1, size - 1 < BLOCKS * block_size ? size - 1 : BLOCKS * block_size);
+	at = data[0] & 8 ? BOOT_RECORD : 0;
+	room = BLOCKS * block_size - at;
+	memcpy(disk + at, data + 1, size - 1 < room ? size - 1 : room);
 	if ((data[0] & 4) != 0) {
 		memcpy(disk + (BLOCKS - 1) * block_size, disk + block_size, block_size);
 	}
@@ -99,5 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	}
 	check(&table);
+	(void)boot_kind_of(&source, scratch, &table);
 	return 0;
 }

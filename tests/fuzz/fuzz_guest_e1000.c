@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/fakes/e1000_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define STEPS_MAX 400u
 
@@ -113,7 +113,7 @@ static void configure(struct input *in)
 
 static void step(struct input *in)
 {
-	switch (take(in, 1) % 12) {
+	switch (take(in, 1) % 13) {
 	case 0:
 	case 1:
 	case 2:
@@ -141,6 +141,9 @@ static void step(struct input *in)
 		break;
 	case 10:
 		configure(in);
+		break;
+	case 11:
+		(void)fuzz_reload(in, &card.saved, sizeof(struct pci_device_saved));
 		break;
 	default:
 		card_tx_next = 0;

@@ -226,9 +226,53 @@ static void scribble(void)
 	}
 }
 
+/* Whether it is one of those that this program is about; the others have fuzz_saved. */
+static bool is_ours(const struct saved_device *d)
+{
+	uint32_t kind = d->ops->kind;
+
+	return kind == SAVED_KIND('H', 'V', 'P', 'T') || kind == SAVED_KIND('H', 'V', 'V', 'P') ||
+	       kind == SAVED_KIND('P', 'V', 'C', 'P');
+}
+
+static const struct saved_device *next_device(void)
+{
+	unsigned skip = (unsigned)take(&in, 1) % (1 + 2 * CPUS);
+
+	list_for_each (it, &g->vm.saved.devices) {
+		const struct saved_device *d = list_entry(it, struct saved_device, node);
+
+		if (is_ours(d) && skip-- == 0) {
+			return d;
+		}
+	}
+	abort();
+}
+
+/* What it saves it takes; and then it may be a file that somebody has changed. */
+static void load_state(void)
+{
+	static uint64_t state[(sizeof(struct hyperv_saved) + 7) / 8];
+	const struct saved_device *d = next_device();
+	uint8_t *bytes = (uint8_t *)state;
+
+	need(d->ops->bytes <= sizeof(state));
+	memset(state, 0, sizeof(state));
+	d->ops->save(d->dev, state);
+	need(d->ops->check(d->dev, state) == NULL);
+	for (unsigned left = (unsigned)take(&in, 1) & 7; left != 0; left--) {
+		uint64_t at = take(&in, 2) % d->ops->bytes;
+
+		bytes[at] = (uint8_t)take(&in, 1);
+	}
+	if (d->ops->check(d->dev, state) == NULL) {
+		d->ops->load(d->dev, state);
+	}
+}
+
 static void act(struct vcpu *vcpu, uint8_t what)
 {
-	switch (what % 12) {
+	switch (what % 13) {
 	case 0:
 	case 1:
 		write_msr(vcpu);
@@ -258,6 +302,9 @@ static void act(struct vcpu *vcpu, uint8_t what)
 	case 10:
 		pv_eoi_settle(vcpu);
 		vcpu_init(vcpu);
+		break;
+	case 11:
+		load_state();
 		break;
 	default:
 		read_time(vcpu);

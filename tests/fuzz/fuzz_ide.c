@@ -5,7 +5,7 @@
  * done everything, nothing is missing.
  */
 #include "tests/fakes/ide_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -148,6 +148,10 @@ static void step(struct input *in)
 		rig_disk_holds = (op & 0x20) != 0;
 		break;
 	default:
+		if ((op & 0x80) != 0) {
+			(void)fuzz_reload(in, &ide.saved, sizeof(struct pci_device_saved));
+			break;
+		}
 		rig_host.dev.ops->reset(&rig_host.dev);
 		rig_config_write(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 		break;

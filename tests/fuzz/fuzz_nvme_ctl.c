@@ -4,8 +4,10 @@
  * order against the NVMe controller of a guest. It writes nothing that the driver of the present
  * did not give, keeps to its bounds, and when the disk has done everything nothing is missing.
  */
+#include <stdlib.h>
+
 #include "tests/fakes/nvme_ctl_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define ANY_ENTRIES 7u /* of the I/O queues: small, so that they are full at times */
 
@@ -43,7 +45,8 @@ static void give_command(unsigned queue, const struct nvme_command *c)
 	} else if (c->opcode == NVME_ADMIN_IDENTIFY) {
 		give_data(c, 4096);
 	} else if (c->opcode == NVME_ADMIN_GET_LOG) {
-		give_data(c, min_u64(((c->dw10 >> 16) + 1) * 4ull, 1024));
+		give_data(c,
+			  min_u64(((c->dw10 >> 16 | (c->dw11 & 0xffff) << 16) + 1ull) * 4, 1024));
 	} else if (c->opcode == NVME_ADMIN_DOORBELL_BUFFERS) {
 		rig_give(c->prp1, 8ull * (DRIVER_QUEUES + 1), true);
 		rig_give(c->prp2, 8ull * (DRIVER_QUEUES + 1), true);
@@ -132,6 +135,25 @@ static void write_list(struct input *in)
 }
 
 /* Any command; mostly one that makes sense. */
+/*
+ * The pages of the command's data once more, in an object of their own: what goes beyond them
+ * inside the controller's structure, no sanitizer sees.
+ */
+static void read_alone(const struct nvme_command *c)
+{
+	uint64_t blocks = (c->dw12 & 0xffffull) + 1;
+	uint32_t bytes = (uint32_t)min_u64(blocks * rig_disk.block_size, NVME_CTL_TRANSFER_MAX);
+	struct nvme_ctl_prps *prps = malloc(sizeof(*prps));
+	uint8_t part[512];
+
+	assert(prps != NULL);
+	if (nvme_ctl_prps_read(NULL, c, bytes, prps) == NVME_SC_SUCCESS) {
+		(void)nvme_ctl_prps_get(NULL, prps, 0, part, sizeof(part));
+		(void)nvme_ctl_prps_get(NULL, prps, bytes - sizeof(part), part, sizeof(part));
+	}
+	free(prps);
+}
+
 static void put_command(struct input *in, unsigned queue)
 {
 	static const uint8_t admin[] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 0x7c};
@@ -147,6 +169,7 @@ static void put_command(struct input *in, unsigned queue)
 	c.dw10 = (uint32_t)take(in, 3);
 	c.dw11 = (uint32_t)take(in, 3);
 	c.dw12 = (uint32_t)take(in, 2) & (how % 2 != 0 ? 0x4000001f : 0x7ff);
+	read_alone(&c);
 	driver_put(queue, c);
 }
 
@@ -185,6 +208,8 @@ static void take_answers(struct input *in, unsigned queue)
 static void start(uint8_t how)
 {
 	rig_watch = false;
+	/* On and off: only a controller that was on is reset by that bit. */
+	driver_write(NVME_CC, 4, NVME_CC_ON);
 	driver_write(NVME_CC, 4, 0);
 	memset(rig_given, 0, sizeof(rig_given));
 	driver_reset_queue(0, DRIVER_ENTRIES);
@@ -280,7 +305,11 @@ static void step(struct input *in)
 		driver_set_master((op & 0x20) != 0);
 		break;
 	default:
-		start(op >> 4);
+		if ((op & 0x80) == 0) {
+			start(op >> 4);
+		} else {
+			(void)fuzz_reload(in, &nvme.saved, sizeof(struct pci_device_saved));
+		}
 		break;
 	}
 }
@@ -293,8 +322,28 @@ static bool is_waited_for(unsigned id)
 	const struct nvme_ctl_queue *q = &nvme_queues[id - 1];
 	const struct nvme_ctl_sq *s = &nvme.state.sq[id];
 
-	return q->pieces.opened != q->pieces.closed || nvme_asked != 0 || !s->ring.made ||
-	       !nvme_ctl_may_run(&nvme) || (nvme.answers[s->cq].starving >> id & 1) != 0;
+	return q->transfers.pieces.opened != q->transfers.pieces.closed || nvme_asked != 0 ||
+	       !s->ring.made || !nvme_ctl_may_run(&nvme) ||
+	       (nvme.answers[s->cq].starving >> id & 1) != 0;
+}
+
+/* What is set once stands behind and before all that is written to by index. */
+static void is_sealed(void)
+{
+	assert(nvme.device == &rig_disk && nvme.queue_count == DRIVER_QUEUES);
+	assert((nvme.state.cc & 0xff00000e) == 0 && (nvme.state.asq & nvme.state.acq & 4095) == 0);
+	for (unsigned i = 0; i < DRIVER_QUEUES; i++) {
+		const struct nvme_ctl_queue *q = &nvme_queues[i];
+
+		assert(nvme.queues[i] == q && q->ctl == &nvme && q->id == i + 1);
+		assert(q->transfers.device == &rig_disk);
+		for (unsigned j = 0; j < NVME_CTL_COMMANDS; j++) {
+			assert(q->commands[j].queue == q);
+		}
+		for (unsigned j = 0; j < BLK_PIECES; j++) {
+			assert(q->transfers.pieces.pieces[j].pieces == &q->transfers.pieces);
+		}
+	}
 }
 
 static void invariants(void)
@@ -306,21 +355,24 @@ static void invariants(void)
 	for (unsigned id = 1; id <= DRIVER_QUEUES; id++) {
 		const struct nvme_ctl_queue *q = &nvme_queues[id - 1];
 
-		open += q->pieces.opened - q->pieces.closed;
+		open += q->transfers.pieces.opened - q->transfers.pieces.closed;
 		commands += (unsigned)__builtin_popcount(~q->free_commands);
 		reserved += nvme.answers[id].reserved;
 		assert(!q->stalled || is_waited_for(id));
-		assert(q->pieces.finished == NULL || nvme_asked != 0 ||
+		assert(q->transfers.pieces.finished == NULL || nvme_asked != 0 ||
 		       !pci_device_is_master(&nvme.pci));
 	}
 	assert(open == rig_disk_open_count);
 	assert(nvme_ctl_is_idle(&nvme) == (open == 0));
 	assert(commands == reserved);
 	assert(nvme.state.held_count <= NVME_CTL_HELD_EVENTS);
+	is_sealed();
 }
 
 static void end(void)
 {
+	/* On and off: only a controller that was on is reset by that bit. */
+	driver_write(NVME_CC, 4, NVME_CC_ON);
 	driver_write(NVME_CC, 4, 0);
 	memset(rig_given, 0, sizeof(rig_given));
 	while (rig_disk_open_count != 0) {
@@ -329,8 +381,8 @@ static void end(void)
 	assert(driver_read(NVME_CSTS, 4) == 0);
 	driver_all_free();
 	for (unsigned i = 0; i < DRIVER_QUEUES; i++) {
-		assert((nvme_queues[i].pieces.bounce.free[0] &
-			nvme_queues[i].pieces.bounce.free[1]) == UINT64_MAX);
+		assert((nvme_queues[i].transfers.pieces.bounce.free[0] &
+			nvme_queues[i].transfers.pieces.bounce.free[1]) == UINT64_MAX);
 	}
 }
 

@@ -122,6 +122,7 @@ static void setup(void)
 							 .intx_line = {set_line, NULL, i}};
 
 		assert(pci_device_init(d, &device) == HV_OK);
+		assert(pci_device_add(d) == HV_OK);
 		assert(d->power_capability == power(d) && d->msix_capability == power(d) + 8);
 		assert(d->msi_capability == (i == 1 ? ADVANCED_MSI : 0));
 		assert(pci_function_add_bar(&d->function, 0, PCI_BAR_IO, 16u << i * 2) == HV_OK);

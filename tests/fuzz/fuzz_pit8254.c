@@ -16,6 +16,22 @@ static bool waiting(void *ctx)
 	return guest_busy;
 }
 
+static bool asleep; /* vCPU 0, for the PIT */
+
+static void sleeps(void *ctx, unsigned vcpu)
+{
+	(void)ctx;
+	assert(vcpu == 0 && !asleep);
+	asleep = true;
+}
+
+static void wakes(void *ctx, unsigned vcpu)
+{
+	(void)ctx;
+	assert(vcpu == 0 && asleep);
+	asleep = false;
+}
+
 static void pass_time(struct input *in)
 {
 	uint64_t ticks = take_ticks(in);
@@ -71,6 +87,7 @@ static void step(struct input *in)
 	default:
 		if (op == 0xff) {
 			pit.dev.ops->reset(&pit.dev);
+			asleep = false;
 		} else {
 			look_at(channel);
 		}
@@ -83,6 +100,8 @@ static void check(void)
 	assert(pit.owed <= PIT_OWED_MAX);
 	assert(rig.line.level == pit.irq_level);
 	assert(pit.port_b <= 0x0f);
+	/* Who sleeps is woken. */
+	assert(vtimer_armed(&pit.rested) == asleep);
 	assert(vtimer_armed(&pit.timer) == (pit.edge != UINT64_MAX));
 	assert(pit.channels[0].gate && pit.channels[1].gate);
 	assert(pit.channels[2].gate == ((pit.port_b & 1) != 0));
@@ -100,13 +119,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
+	const struct pit_rest rest = {sleeps, wakes, NULL};
 	struct irq_line line;
 
 	rig_init(&rig, 1000000 + take(&in, 4));
 	line = rig_irq(&rig.line);
 	guest_busy = false;
+	asleep = false;
 	pit8254_init(&pit, &rig.time, &line);
 	pit8254_set_waiting(&pit, waiting, NULL);
+	pit8254_set_rest(&pit, &rest);
 	while (in.n != 0) {
 		step(&in);
 		check();

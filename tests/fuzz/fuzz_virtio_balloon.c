@@ -6,6 +6,7 @@
  */
 #include "guests/devices/virtio_balloon.h"
 #include "tests/fakes/virtio_pci_rig.h"
+#include "tests/fuzz/saved_input.h"
 #include "tests/fuzz/virtio_driver.h"
 
 #define HZ 1000000000u
@@ -140,6 +141,11 @@ static void step(struct input *in)
 		virtio_balloon_set_target(&balloon, take(in, 6));
 		break;
 	case 13:
+		if ((index & 0x80) != 0) {
+			anything |=
+				fuzz_reload(in, &balloon.saved, sizeof(struct pci_device_saved));
+			break;
+		}
 		rig_bar_write(&balloon.transport, VIRTIO_PCI_BAR_REGS,
 			      VIRTIO_PCI_REGS_DEVICE + take(in, 1) % 20, 1u << take(in, 1) % 4,
 			      take(in, 4));

@@ -7,6 +7,7 @@
 #include "guests/devices/virtio_blk.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
+#include "tests/fuzz/saved_input.h"
 #include "tests/fuzz/virtio_driver.h"
 
 #define QUEUES 2u
@@ -174,7 +175,11 @@ static void step(struct input *in)
 		set_master((op & 0x20) != 0);
 		break;
 	default:
-		start(0);
+		if ((op & 0x80) != 0) {
+			(void)fuzz_reload(in, &blk.saved, sizeof(struct pci_device_saved));
+		} else {
+			start(0);
+		}
 		break;
 	}
 }
@@ -186,14 +191,14 @@ static void invariants(void)
 	for (unsigned i = 0; i < QUEUES; i++) {
 		const struct virtio_blk_queue *q = &queues[i];
 
-		open += q->pieces.opened - q->pieces.closed;
-		assert(q->pieces.opened - q->pieces.closed <= BLK_PIECES);
+		open += q->transfers.pieces.opened - q->transfers.pieces.closed;
+		assert(q->transfers.pieces.opened - q->transfers.pieces.closed <= BLK_PIECES);
 		/* What waits is waited for. */
-		assert(!q->stalled || q->pieces.opened != q->pieces.closed || asked ||
-		       !virtio_ring(&blk.transport, i)->running ||
+		assert(!q->stalled || q->transfers.pieces.opened != q->transfers.pieces.closed ||
+		       asked || !virtio_ring(&blk.transport, i)->running ||
 		       !pci_device_is_master(&blk.transport.pci) ||
 		       !virtio_is_live(&blk.transport));
-		assert(q->pieces.finished == NULL || asked);
+		assert(q->transfers.pieces.finished == NULL || asked);
 	}
 	assert(open == rig_disk_open_count);
 	assert(virtio_blk_is_idle(&blk) == (open == 0));
@@ -209,9 +214,9 @@ static void end(void)
 	vwork_run(&work_queue);
 	for (unsigned i = 0; i < QUEUES; i++) {
 		assert(queues[i].free_requests == UINT32_MAX);
-		assert(queues[i].pieces.free == UINT64_MAX);
-		assert((queues[i].pieces.bounce.free[0] & queues[i].pieces.bounce.free[1]) ==
-		       UINT64_MAX);
+		assert(queues[i].transfers.pieces.free == UINT64_MAX);
+		assert((queues[i].transfers.pieces.bounce.free[0] &
+			queues[i].transfers.pieces.bounce.free[1]) == UINT64_MAX);
 	}
 }
 

@@ -5,6 +5,7 @@
  */
 #include "guests/devices/virtio_console.h"
 #include "tests/fakes/virtio_pci_rig.h"
+#include "tests/fuzz/saved_input.h"
 #include "tests/fuzz/virtio_driver.h"
 
 static struct virtio_console console;
@@ -82,6 +83,11 @@ static void step(struct input *in)
 		rig_bar_write(&console.transport, VIRTIO_PCI_BAR_REGS,
 			      (take(in, 1) & 1) << 8 | take(in, 1), 1u << take(in, 1) % 4,
 			      take(in, 4));
+		break;
+	case 14:
+		if (fuzz_reload(in, &console.saved, sizeof(struct pci_device_saved))) {
+			rig_watch = false;
+		}
 		break;
 	default:
 		start();

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/fakes/virtio_net_rig.h"
-#include "tests/fuzz/device_input.h"
+#include "tests/fuzz/saved_input.h"
 
 #define SIZE 16u
 #define STEPS_MAX 400u
@@ -92,7 +92,7 @@ static void poke(struct input *in)
 
 static void step(struct input *in)
 {
-	switch (take(in, 1) % 12) {
+	switch (take(in, 1) % 13) {
 	case 0:
 	case 1:
 	case 2:
@@ -122,6 +122,9 @@ static void step(struct input *in)
 		break;
 	case 10:
 		poke(in);
+		break;
+	case 11:
+		(void)fuzz_reload(in, &nic.saved, sizeof(struct pci_device_saved));
 		break;
 	default:
 		rig_start(&nic.virtio, take(in, 4) & (NIC_ALL_FEATURES | BIT(28) | BIT(29)), SIZE);

@@ -5,6 +5,7 @@
  */
 #include "guests/devices/virtio_rng.h"
 #include "tests/fakes/virtio_pci_rig.h"
+#include "tests/fuzz/saved_input.h"
 #include "tests/fuzz/virtio_driver.h"
 
 #define HZ 1000000000u
@@ -13,6 +14,7 @@ static struct device_rig rig;
 static struct virtio_rng rng;
 static struct vwork_queue work_queue;
 static uint64_t made;
+static bool loaded; /* bytes and time are the input's */
 
 static void ask(void *ctx, unsigned vcpu)
 {
@@ -69,6 +71,12 @@ static void step(struct input *in)
 		rig_bar_write(&rng.transport, VIRTIO_PCI_BAR_REGS, take(in, 1),
 			      1u << take(in, 1) % 4, take(in, 4));
 		break;
+	case 13:
+		if (fuzz_reload(in, &rng.saved, sizeof(struct pci_device_saved))) {
+			rig_watch = false;
+			loaded = true;
+		}
+		break;
 	default:
 		start();
 		break;
@@ -87,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(rig_ram, 0, sizeof(rig_ram));
 	rig_init(&rig, HZ);
 	made = 0;
+	loaded = false;
 	vwork_queue_init(&work_queue, ask, NULL);
 	status = virtio_rng_init(&rng, &cfg);
 	assert(status == HV_OK);
@@ -95,8 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (in.n != 0) {
 		step(&in);
 		assert(rng.left <= VIRTIO_RNG_BURST);
-		assert(made <=
-		       VIRTIO_RNG_BURST + VIRTIO_RNG_RATE * (__uint128_t)vtime_now(&rig.time) / HZ);
+		assert(loaded ||
+		       made <= VIRTIO_RNG_BURST +
+				       VIRTIO_RNG_RATE * (__uint128_t)vtime_now(&rig.time) / HZ);
 	}
 	virtio_rng_fini(&rng);
 	assert(timer_queue_next(&rig.queue) == TIMER_NEVER);

@@ -18,9 +18,9 @@ def broken(name, text, **files):
     return out
 
 
-def only_32_bit():
+def old_protocol():
     image = bytearray(PAYLOAD.read_bytes())
-    struct.pack_into("<H", image, 0x236, 0)  # xloadflags
+    struct.pack_into("<H", image, 0x206, 0x209)  # version
     return bytes(image)
 
 
@@ -38,7 +38,7 @@ def bad_guests():
         {"no-kernel/guest.conf": "memory = 16M\n", "no-kernel/readme.txt": "hello"},
         {"empty/guest.conf": "memory = 16M\n", "empty/kernel": b""},
         {"truncated/guest.conf": "memory = 256M\n", "truncated/vmlinuz": KERNEL.read_bytes()[:MIB]},
-        {"only32/guest.conf": "memory = 16M\n", "only32/kernel": only_32_bit()},
+        {"old/guest.conf": "memory = 16M\n", "old/kernel": old_protocol()},
         {"text/guest.conf": "memory = 16M\n", "text/kernel": "not a kernel at all\n" * 100},
         broken("big-initrd", "memory = 16M\ninitrd = initrd.img\n",
                **{"initrd.img": bytes(20 * MIB)}),
@@ -54,7 +54,7 @@ def bad_guests():
 # These come one by one, while others start already.
 START_FAILURES = (
     r"^bulkhead: guest truncated: stopped: cannot start: truncated: ",
-    r"^bulkhead: guest only32: stopped: cannot start: a 32-bit kernel",
+    r"^bulkhead: guest old: stopped: cannot start: boot protocol 2\.09 is too old: 2\.10",
     r"^bulkhead: guest text: stopped: cannot start: neither a Linux bzImage",
     r"^bulkhead: guest big-initrd: stopped: cannot start: the initrd needs 20 MiB",
 )

@@ -43,7 +43,7 @@ HVC = Case(
      Send("send web seq 3000 | tail -n 1000"), Expect(r"^web\| 2001"), Expect(r"^web\| 3000"),
      Send(f"send web echo {'x' * 80} | wc -c"), Expect(r"^web\| 81"),
      Send("send web poweroff"), stopped("web", "power-off"), POWER_OFF],
-    timeout=240, left_out=ONE_AMD)
+    timeout=240, left_out=NO_VENDOR)
 
 # As a person would type it, at the monitor.
 MONITOR = Case(
@@ -182,5 +182,5 @@ def suspends():
 
 
 def cases():
-    return [SHELLS, HVC, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}), REBOOT,
+    return [SHELLS, HVC, MONITOR, *in_two_sizes(clock, "clock", {"seconds": 60}, {"seconds": 5}, ONE_AMD), REBOOT,
             *suspends(), PANIC, IDLE, paravirt("paravirt", NO_VENDOR)]

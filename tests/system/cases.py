@@ -9,13 +9,16 @@ import case_firmware
 import case_hostile
 import case_hpet
 import case_hyperv
+import case_i386
 import case_ide
 import case_isolation
 import case_linux
 import case_machine
+import case_netboot
 import case_network
 import case_nics
 import case_payloads
+import case_reload
 import case_sata
 import case_screen
 import case_smp
@@ -25,7 +28,7 @@ import case_vga
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_nics, case_uplink, case_firmware,
+    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_nics, case_netboot, case_uplink, case_i386, case_firmware,
                case_variables, case_debian, case_balloon, case_screen, case_vga, case_payloads, case_devices, case_hostile,
-               case_isolation, case_machine, case_smp, case_hyperv, case_hpet, case_config)
+               case_isolation, case_machine, case_smp, case_hyperv, case_hpet, case_reload, case_config)
     return [case for module in modules for case in module.cases()]

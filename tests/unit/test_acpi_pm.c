@@ -8,6 +8,7 @@
 
 #include "guests/devices/acpi_pm.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 2400000000ull
 #define STS 0x600u
@@ -472,6 +473,63 @@ static void pause_stops_the_timer(void **state)
 	assert_int_equal(timer(), 2 * ACPI_PM_TIMER_HZ);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	out16(EN, ACPI_PM1_TMR | ACPI_PM1_RTC);
+	out16(GPE_EN, 0x8000);
+	rig_out(&pm.dev, CF9, ACPI_PM_RESET_SYS_RST);
+	acpi_pm_gpe(&pm, 15);
+	rig_advance(&rig, HZ * 100);
+	assert_true(rig.line.level);
+	saved_reload(&pm.saved);
+	assert_true(rig.line.level);
+	assert_int_equal(in16(GPE_STS), 0x8000);
+	assert_int_equal(rig_in(&pm.dev, CF9), ACPI_PM_RESET_SYS_RST);
+	out16(GPE_STS, 0x8000);
+	assert_false(rig.line.level);
+	/* The timer's carry, which comes after some 600 seconds, interrupts as it was to. */
+	rig_advance(&rig, HZ * 520);
+	assert_true(rig.line.level);
+	assert_int_equal(in16(STS), ACPI_PM1_TMR);
+}
+
+/* A sleep lasts, and ends by what was to end it. */
+static void a_sleep_is_loaded(void **state)
+{
+	(void)state;
+	out16(EN, ACPI_PM1_RTC);
+	out16(CNT, LAYOUT_SLP_TYP_S3 << 10 | ACPI_PM1_CNT_SLP_EN);
+	assert_int_equal(suspends, 1);
+	saved_reload(&pm.saved);
+	assert_int_equal(suspends, 1);
+	assert_int_equal(wakes, 0);
+	acpi_pm_rtc_event(&pm);
+	assert_int_equal(wakes, 1);
+}
+
+static void what_no_program_can_make_of_it_is_refused(void **state)
+{
+	struct acpi_pm_saved ahead = {.half_turns = UINT64_MAX, .pm1_en = ACPI_PM1_TMR};
+
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&pm.saved, struct acpi_pm_saved, field, value)
+	assert_false(TAKES(pm1_sts, 0x0800));
+	assert_false(TAKES(pm1_en, 0x8000));
+	assert_false(TAKES(pm1_cnt, 0x2000));
+	assert_false(TAKES(reset_control, 1));
+	assert_true(TAKES(asleep, 1));
+	assert_false(TAKES(asleep, 2));
+	out16(GPE_EN, 1);
+	acpi_pm_gpe(&pm, 0);
+	assert_false(TAKES(asleep, 1)); /* with something to wake it */
+#undef TAKES
+	/* Turns to come: the timer is armed for none that is over already. */
+	assert_null(pm.saved.ops->check(&pm, &ahead));
+	pm.saved.ops->load(&pm, &ahead);
+	assert_true(timer_queue_next(&rig.queue) > fake_tsc);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -497,6 +555,9 @@ int main(void)
 		T(reset_register),
 		T(reset_returns_to_power_on),
 		T(pause_stops_the_timer),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(a_sleep_is_loaded, setup),
+		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

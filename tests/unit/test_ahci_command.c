@@ -403,6 +403,32 @@ static void waits_for_bus_mastering(void **state)
 	assert_int_equal(rig_take_events(0), AHCI_PXIS_DHRS);
 }
 
+/* What comes back while it is not waits, too, unless the command is over by then. */
+static void data_wait_for_bus_mastering(void **state)
+{
+	(void)state;
+	rig_disk_holds = true;
+	put_rw(0, ATA_READ_DMA_EXT, 1, 1);
+	issue(0);
+	rig_set_master(false);
+	rig_disk_finish(0, HV_OK);
+	rig_work_now();
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 1);
+	assert_int_equal(rig_take_events(0), 0);
+	rig_set_master(true);
+	rig_work_now();
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 0);
+	assert_int_equal(rig_take_events(0), AHCI_PXIS_DHRS);
+	put_rw(0, ATA_READ_DMA_EXT, 1, 1);
+	issue(0);
+	rig_set_master(false);
+	rig_disk_finish(0, HV_OK);
+	rig_work_now();
+	rig_stop(0);
+	rig_work_now();
+	assert_true(rig_all_free(0));
+}
+
 /* ---- CD drives ---- */
 
 static void put_packet(const uint8_t *packet, size_t n, uint32_t bytes)
@@ -499,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup(lists_that_are_wrong, setup),
 		cmocka_unit_test_setup(software_reset, setup),
 		cmocka_unit_test_setup(waits_for_bus_mastering, setup),
+		cmocka_unit_test_setup(data_wait_for_bus_mastering, setup),
 		cmocka_unit_test_setup(a_drive, setup),
 		cmocka_unit_test_setup(long_tables_take_several_runs, setup),
 	};

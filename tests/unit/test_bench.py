@@ -74,6 +74,31 @@ disk| BENCH ready end
 BENCH exits 240""".split("\n")
 
 
+FIRMWARE = """name bios
+state stopped
+past.ticks 5000
+past.exits 12
+past.exits.io 9
+past.exits.rdmsr 1
+past.exits.wrmsr 2
+name uefi
+state running
+vcpu0.exits 3""".split("\n")
+
+KVM_FIRMWARE = """== ticks-bios
+GRUB: by pc
+ qemu-system-x86-95      [000] d..1.   2000: kvm_entry: vcpu 0, rip 0xfff0
+ qemu-system-x86-95      [000] .....   9000: kvm_pio: pio_write at 0xf4 size 1 count 1 val 0x1
+== exits-bios
+{ exit_reason:        123 } hitcount:         20
+{ exit_reason:       1024 } hitcount:          4
+== ticks-uefi
+ qemu-system-x86-95      [000] d..1.   2000: kvm_entry: vcpu 0, rip 0xfff0
+== exits-uefi
+{ exit_reason:        123 } hitcount:          1
+== end""".split("\n")
+
+
 class Text(unittest.TestCase):
     def test_clean_removes_what_terminals_do(self):
         self.assertEqual(parse.clean("\x1b[2J\x1b[01;01Ha \r\nb"), ["a", "b"])
@@ -196,6 +221,23 @@ def measurements(cpuid=400):
     kvm = {"micro": operations, "loops": loops, "boot": 1.5e9, "exits": 26000, "kinds": {"io": 7, "hlt": 9}}
     return {"bare": {"micro": {**operations, "hypercall": None}, "loops": loops, "boot": 1.6e9},
             "Bulkhead": bulkhead, "KVM q35": kvm}
+
+
+class FirmwareStart(unittest.TestCase):
+    def test_a_run_is_read_after_its_end(self):
+        self.assertEqual(parse.firmware(FIRMWARE, "bios"), parse.Firmware(5000, {"io": 9, "msr": 3}))
+        self.assertRaises(parse.Missing, parse.firmware, FIRMWARE, "uefi")
+
+    def test_kvms_run_ends_with_the_write_to_the_port(self):
+        self.assertEqual(parse.kvm_firmware(KVM_FIRMWARE, "bios"), parse.Firmware(7000, {"io": 20, "nested-fault": 4}))
+        self.assertRaises(parse.Missing, parse.kvm_firmware, KVM_FIRMWARE, "uefi")
+
+    def test_half_of_the_exits_is_met(self):
+        ours = {"bios": parse.Firmware(9000, {"io": 12}), "uefi": parse.Firmware(9000, {"io": 13})}
+        kvm = dict.fromkeys(ours, parse.Firmware(9000, {"io": 20, "msr": 4}))
+        table = report.firmware_table(ours, kvm)
+        self.assertRegex(table[2], r"^\| SeaBIOS to GRUB .* 12 .* 24 .* 0\.50x .* met +\|$")
+        self.assertRegex(table[3], r"^\| OVMF to GRUB .* 0\.54x .* MISSED +\|$")
 
 
 class Table(unittest.TestCase):

@@ -8,36 +8,21 @@
 
 #include <cmocka.h>
 
-#include "hv/base/bits.h"
 #include "tests/fakes/blk_rig.h"
 
-#define DATA_BYTES 0x80000u
-
-/* The guest is an array. */
-static uint8_t guest[DATA_BYTES];
-static uint64_t guest_bytes; /* how many of them are memory */
 static _Alignas(4096) uint8_t buffers[BOUNCE_BYTES];
 static struct blk_pieces pieces;
-static struct blk_transfer transfer;
-static unsigned done_count, asked;
+static unsigned finished, asked;
+static uint64_t last_mark;
 
-static bool copy(struct blk_transfer *t, uint64_t offset, void *memory, uint32_t bytes)
+static uint64_t finish(struct blk_pieces *p, struct blk_piece *piece)
 {
-	if (offset + bytes > guest_bytes) {
-		return false;
-	}
-	if (t->op == BLK_READ) {
-		memcpy(guest + offset, memory, bytes);
-	} else {
-		memcpy(memory, guest + offset, bytes);
-	}
-	return true;
-}
-
-static void done(struct blk_transfer *t)
-{
-	assert_int_equal(t->open, 0);
-	done_count++;
+	assert_ptr_equal(p, &pieces);
+	assert_ptr_equal(piece->owner, &pieces);
+	finished++;
+	last_mark = piece->mark;
+	blk_piece_give(piece);
+	return 1000;
 }
 
 static void ask(struct blk_pieces *p)
@@ -46,256 +31,143 @@ static void ask(struct blk_pieces *p)
 	asked++;
 }
 
-static const struct blk_pieces_ops ops = {copy, done, ask};
+static const struct blk_pieces_ops ops = {finish, ask};
 
 static int setup(void **state)
 {
 	(void)state;
 	rig_disk_init();
-	memset(guest, 0xee, sizeof(guest));
-	guest_bytes = DATA_BYTES;
-	done_count = 0;
+	finished = 0;
 	asked = 0;
-	return blk_pieces_init(&pieces, &ops, &rig_disk, buffers) == HV_OK ? 0 : -1;
+	blk_pieces_init(&pieces, &ops, buffers);
+	return 0;
 }
 
-static void begin(enum blk_op op, uint64_t sector, uint64_t count)
+static void send(uint64_t sector)
 {
-	transfer = (struct blk_transfer){.op = op, .sector = sector, .count = count};
-	blk_transfer_begin(&pieces, &transfer);
+	uint32_t bytes = BLK_SECTOR;
+	struct blk_piece *piece = blk_piece_take_buffer(&pieces, &pieces, &bytes);
+
+	assert_non_null(piece);
+	assert_int_equal(bytes, BLK_SECTOR);
+	piece->mark = sector;
+	piece->r.op = BLK_READ;
+	piece->r.sector = sector;
+	piece->r.count = 1;
+	blk_piece_send(piece, &rig_disk);
 }
 
-/* With budget for all of it. False: it waits. */
-static bool send(void)
+static void test_take(void **state)
 {
-	uint32_t budget = UINT32_MAX;
+	struct blk_piece *taken[BLK_PIECES];
 
-	return blk_transfer_send(&transfer, &budget);
-}
-
-static void once(enum blk_op op, uint64_t sector, uint64_t count)
-{
-	begin(op, sector, count);
-	assert_true(send());
-	blk_transfer_end(&transfer);
-	assert_int_equal(done_count, 1);
-	done_count = 0;
-	assert_true(blk_pieces_all_free(&pieces));
-	assert_true(blk_pieces_are_idle(&pieces));
-	assert_int_equal(pieces.bounce.free[0] & pieces.bounce.free[1], UINT64_MAX);
-}
-
-static void test_init(void **state)
-{
 	(void)state;
-	assert_int_equal(pieces.piece_bytes, BOUNCE_RUN_MAX * PAGE_SIZE);
-	rig_disk.max_count = 3;
-	rig_disk.block_size = 1024;
-	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_OK);
-	assert_int_equal(pieces.piece_bytes, 1024);
-	rig_disk.max_count = 1;
-	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_E_UNSUPPORTED);
-	rig_disk.max_count = 2048;
-	rig_disk.block_size = 8192;
-	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_E_UNSUPPORTED);
-}
-
-/* By buffers and by copies: the same bytes, the same ends. */
-static void test_data(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		rig_disk_init();
-		rig_disk.copies = i == 1;
-		once(BLK_READ, 77, DATA_BYTES / 512 - 1);
-		assert_memory_equal(guest, rig_disk_data + 77 * 512, DATA_BYTES - 512);
-		assert_int_equal(rig_disk_copied + rig_disk_seen[BLK_READ], 2);
-		memset(guest, 0x77, 1024);
-		once(BLK_WRITE, RIG_DISK_SECTORS - 2, 2);
-		assert_memory_equal(rig_disk_data + RIG_DISK_BYTES - 1024, guest, 1024);
-		assert_int_equal(rig_disk_data[RIG_DISK_BYTES - 1025], 0x5a);
-		assert_int_equal(transfer.status, HV_OK);
+	for (unsigned i = 0; i < BLK_PIECES; i++) {
+		taken[i] = blk_piece_take(&pieces, &pieces);
+		assert_int_equal(blk_piece_index(taken[i]), i);
+		assert_null(taken[i]->r.buffer);
 	}
-	once(BLK_READ, 0, 0);
-	rig_disk.removed = true;
-	once(BLK_READ, 0, 1);
-	assert_int_equal(transfer.status, HV_E_IO);
-}
-
-static void test_bare(void **state)
-{
-	(void)state;
-	rig_disk.sectors = 1u << 20;
-	once(BLK_FLUSH, 0, 1);
-	once(BLK_DISCARD, 5, 2 * BLK_PIECES_RANGE_MAX + 1);
-	assert_int_equal(rig_disk_seen[BLK_FLUSH], 1);
-	assert_int_equal(rig_disk_seen[BLK_DISCARD], 3);
-	assert_int_equal(rig_disk.stats.sectors[BLK_DISCARD], 2 * BLK_PIECES_RANGE_MAX + 1);
-	once(BLK_WRITE_ZEROES, 8, 16);
-	assert_int_equal(rig_disk_data[8 * 512], 0);
-	assert_int_equal(rig_disk_data[24 * 512], 24);
-}
-
-/* What is missing of the guest's memory ends the transfer; nothing behind it goes to the disk. */
-static void test_broken(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		(void)setup(state);
-		rig_disk.copies = i == 1;
-		guest_bytes = 4096;
-		once(BLK_WRITE, 8, 1024);
-		assert_true(transfer.broken);
-		assert_int_equal(rig_disk_data[16 * 512], 16);
-		once(BLK_READ, 8, 1024);
-		assert_true(transfer.broken);
-	}
-}
-
-static void test_flush_after(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		(void)setup(state);
-		rig_disk.copies = i == 1;
-		begin(BLK_WRITE, 8, 4);
-		transfer.flush_after = true;
-		assert_true(send());
-		assert_int_equal(rig_disk_seen[BLK_FLUSH], 0);
-		rig_disk_holds = true;
-		blk_transfer_end(&transfer);
-		assert_int_equal(rig_disk_seen[BLK_FLUSH], 1);
-		assert_int_equal(done_count, 0);
-		rig_disk_finish(0, HV_E_IO);
-		blk_pieces_collect(&pieces);
-		assert_int_equal(done_count, 1);
-		assert_int_equal(transfer.status, HV_E_IO);
-	}
-	/* Not for one that failed. */
-	(void)setup(state);
-	begin(BLK_WRITE, RIG_DISK_SECTORS, 4);
-	transfer.flush_after = true;
-	assert_true(send());
-	blk_transfer_end(&transfer);
-	assert_int_equal(rig_disk_seen[BLK_FLUSH], 0);
-	assert_int_equal(done_count, 1);
-}
-
-/* More than buffers hold, back in any order. */
-static void test_later(void **state)
-{
-	unsigned turn = 0;
-
-	(void)state;
-	rig_disk_holds = true;
-	rig_disk.max_count = 8;
-	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_OK);
-	begin(BLK_READ, 40, DATA_BYTES / 512);
-	assert_false(send());
-	assert_int_equal(rig_disk_open_count, BLK_PIECES);
-	assert_false(blk_pieces_are_idle(&pieces));
-	while (rig_disk_open_count != 0) {
-		rig_disk_finish(turn++ % 2 != 0 ? 0 : rig_disk_open_count - 1, HV_OK);
-		assert_int_equal(asked, turn);
-		blk_pieces_collect(&pieces);
-		(void)send();
-	}
-	assert_true(send());
-	assert_int_equal(done_count, 0);
-	blk_transfer_end(&transfer);
-	assert_int_equal(done_count, 1);
-	assert_memory_equal(guest, rig_disk_data + 40 * 512, DATA_BYTES);
-	assert_true(blk_pieces_all_free(&pieces));
-}
-
-/* Asked once for all that comes back before it is collected. */
-static void test_asks_once(void **state)
-{
-	(void)state;
-	rig_disk_holds = true;
-	begin(BLK_READ, 0, 1024);
-	assert_true(send());
-	blk_transfer_end(&transfer);
-	rig_disk_finish(0, HV_OK);
-	rig_disk_finish(0, HV_E_IO);
-	assert_int_equal(asked, 1);
-	assert_true(blk_pieces_are_idle(&pieces));
+	assert_null(blk_piece_take(&pieces, &pieces));
+	blk_piece_give(taken[33]);
 	assert_false(blk_pieces_all_free(&pieces));
-	blk_pieces_collect(&pieces);
-	assert_int_equal(done_count, 1);
-	assert_int_equal(transfer.status, HV_E_IO);
+	assert_ptr_equal(blk_piece_take(&pieces, &pieces), taken[33]);
+	for (unsigned i = 0; i < BLK_PIECES; i++) {
+		blk_piece_give(taken[i]);
+	}
+	assert_true(blk_pieces_all_free(&pieces));
 }
 
+/* Less than was asked for, then none, and no piece is lost with it. */
+static void test_buffers(void **state)
+{
+	uint32_t bytes = BOUNCE_RUN_MAX * PAGE_SIZE;
+	uint32_t small = PAGE_SIZE + 1;
+	struct blk_piece *first = blk_piece_take_buffer(&pieces, &pieces, &bytes);
+	struct blk_piece *odd = blk_piece_take_buffer(&pieces, &pieces, &small);
+	struct blk_piece *half;
+
+	(void)state;
+	assert_ptr_equal(first->r.buffer, buffers);
+	assert_int_equal(small, PAGE_SIZE + 1);
+	assert_ptr_equal(odd->r.buffer, buffers + BOUNCE_RUN_MAX * PAGE_SIZE);
+	half = blk_piece_take_buffer(&pieces, &pieces, &bytes);
+	assert_int_equal(bytes, BOUNCE_RUN_MAX * PAGE_SIZE / 2);
+	for (bytes = PAGE_SIZE; blk_piece_take_buffer(&pieces, &pieces, &bytes) != NULL;) {
+		assert_int_equal(bytes, PAGE_SIZE);
+	}
+	assert_int_equal(__builtin_popcountll(~pieces.free), 3 + 30);
+	blk_piece_give(half);
+	bytes = BOUNCE_RUN_MAX * PAGE_SIZE;
+	assert_non_null(blk_piece_take_buffer(&pieces, &pieces, &bytes));
+	assert_int_equal(bytes, BOUNCE_RUN_MAX * PAGE_SIZE / 2);
+}
+
+static void test_at_once(void **state)
+{
+	(void)state;
+	send(9);
+	assert_int_equal(finished, 1);
+	assert_int_equal(last_mark, 9);
+	assert_int_equal(asked, 0);
+	assert_false(blk_pieces_are_open(&pieces));
+	assert_true(blk_pieces_all_free(&pieces) && blk_pieces_are_idle(&pieces));
+}
+
+/* A budget that is too small ends the collecting; what is left is not lost, and comes first. */
 static void test_budget(void **state)
 {
-	uint32_t budget = 300000;
-
-	(void)state;
-	begin(BLK_READ, 0, 1024);
-	assert_true(blk_transfer_send(&transfer, &budget));
-	assert_int_equal(budget, 0);
-	begin(BLK_DISCARD, 0, 8);
-	assert_false(blk_transfer_send(&transfer, &budget));
-	budget = 1;
-	assert_true(blk_transfer_send(&transfer, &budget));
-}
-
-/* What is given up does not touch the guest when it comes back. */
-static void test_give_up(void **state)
-{
-	(void)state;
-	rig_disk_holds = true;
-	begin(BLK_READ, 0, 8);
-	assert_true(send());
-	blk_transfer_end(&transfer);
-	blk_pieces_give_up(&pieces);
-	assert_false(blk_transfer_is_live(&transfer));
-	rig_disk_finish(0, HV_OK);
-	blk_pieces_collect(&pieces);
-	assert_int_equal(done_count, 1);
-	assert_int_equal(guest[0], 0xee);
-	assert_true(blk_pieces_all_free(&pieces));
-}
-
-/* All pieces are open, and a write that waits for one is ended. */
-static void test_ended_early(void **state)
-{
-	struct blk_transfer waits = {.op = BLK_WRITE, .count = 8, .flush_after = true};
-	uint32_t budget = UINT32_MAX;
+	uint32_t budget = 2 * (BLK_COST_PIECE + 1000) - 1;
 
 	(void)state;
 	rig_disk_holds = true;
-	rig_disk.max_count = 8;
-	assert_int_equal(blk_pieces_init(&pieces, &ops, &rig_disk, buffers), HV_OK);
-	begin(BLK_READ, 0, 8ull * BLK_PIECES);
-	assert_true(send());
-	blk_transfer_begin(&pieces, &waits);
-	assert_false(blk_transfer_send(&waits, &budget));
-	blk_transfer_end(&waits);
-	assert_int_equal(done_count, 1);
-	blk_transfer_end(&transfer);
-	while (rig_disk_open_count != 0) {
+	for (unsigned i = 0; i < 3; i++) {
+		send(i);
 		rig_disk_finish(0, HV_OK);
 	}
-	blk_pieces_collect(&pieces);
-	assert_int_equal(done_count, 2);
-	assert_int_equal(rig_disk_seen[BLK_FLUSH], 0);
+	assert_int_equal(asked, 1);
+	assert_true(blk_pieces_are_idle(&pieces));
+	assert_false(blk_pieces_collect(&pieces, &budget));
+	assert_int_equal(finished, 2);
+	assert_int_equal(budget, 0);
+	assert_true(blk_pieces_are_open(&pieces));
+	assert_false(blk_pieces_collect(&pieces, &budget));
+	/* One more comes while the last of the old ones waits. */
+	send(7);
+	rig_disk_finish(0, HV_OK);
+	assert_int_equal(asked, 2);
+	budget = 1;
+	assert_false(blk_pieces_collect(&pieces, &budget));
+	assert_int_equal(finished, 3);
+	assert_int_equal(last_mark, 0);
+	budget = UINT32_MAX;
+	assert_true(blk_pieces_collect(&pieces, &budget));
+	assert_int_equal(budget, UINT32_MAX - BLK_COST_PIECE - 1000);
+	assert_int_equal(last_mark, 7);
+	assert_false(blk_pieces_are_open(&pieces));
 	assert_true(blk_pieces_all_free(&pieces));
+}
+
+static void test_bytes_max(void **state)
+{
+	(void)state;
+	assert_int_equal(blk_piece_bytes_max(&rig_disk), BOUNCE_RUN_MAX * PAGE_SIZE);
+	rig_disk.max_count = 9;
+	assert_int_equal(blk_piece_bytes_max(&rig_disk), PAGE_SIZE);
+	rig_disk.max_count = 3;
+	rig_disk.block_size = 1024;
+	assert_int_equal(blk_piece_bytes_max(&rig_disk), 1024);
+	rig_disk.max_count = 1;
+	assert_int_equal(blk_piece_bytes_max(&rig_disk), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_init, setup),
-		cmocka_unit_test_setup(test_data, setup),
-		cmocka_unit_test_setup(test_bare, setup),
-		cmocka_unit_test(test_broken),
-		cmocka_unit_test(test_flush_after),
-		cmocka_unit_test_setup(test_later, setup),
-		cmocka_unit_test_setup(test_asks_once, setup),
+		cmocka_unit_test_setup(test_take, setup),
+		cmocka_unit_test_setup(test_buffers, setup),
+		cmocka_unit_test_setup(test_at_once, setup),
 		cmocka_unit_test_setup(test_budget, setup),
-		cmocka_unit_test_setup(test_give_up, setup),
-		cmocka_unit_test_setup(test_ended_early, setup),
+		cmocka_unit_test_setup(test_bytes_max, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

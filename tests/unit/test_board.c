@@ -14,6 +14,7 @@
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 2400000000ull
 #define CPUS 2u
@@ -21,6 +22,7 @@
 static struct device_rig rig;
 static struct bus pio;
 static struct bus mmio;
+static struct saved_set saved;
 static struct board *board;
 
 static struct {
@@ -125,6 +127,7 @@ static int build(bool serial, uint64_t memory, bool tests)
 	struct board_config cfg = {.time = &rig.time,
 				   .pio = &pio,
 				   .mmio = &mmio,
+				   .saved = &saved,
 				   .vcpu_count = CPUS,
 				   .memory = memory,
 				   .serial = serial,
@@ -138,6 +141,8 @@ static int build(bool serial, uint64_t memory, bool tests)
 	rig_init(&rig, HZ);
 	bus_init(&pio, BUS_PIO);
 	bus_init(&mmio, BUS_MMIO);
+	saved_set_init(&saved);
+	saved_add(&saved, &rig.time.saved, 0);
 	board = calloc(1, board_size(CPUS, tests));
 	return board == NULL || board_init(board, &cfg) != HV_OK;
 }
@@ -745,6 +750,104 @@ static void the_end_stops_all_timers(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* --- saved state --- */
+
+static uint8_t *save_all(void)
+{
+	uint8_t *bytes = calloc(1, saved_size(&saved));
+
+	assert_non_null(bytes);
+	saved_save(&saved, bytes);
+	return bytes;
+}
+
+/* Into another board, at another time: the same bytes come out. */
+static void load_all(const uint8_t *bytes)
+{
+	char error[160];
+	uint8_t *after;
+
+	vtime_pause(&rig.time);
+	if (!saved_load(&saved, bytes, saved_size(&saved), error, sizeof(error))) {
+		fail_msg("%s", error);
+	}
+	after = save_all();
+	assert_memory_equal(bytes, after, saved_size(&saved));
+	free(after);
+	vtime_resume(&rig.time);
+}
+
+static unsigned ticks_taken(void)
+{
+	unsigned ticks = 0;
+
+	for (unsigned i = 0; i < 100; i++) {
+		rig_advance_ns(&rig, 1000000);
+		if (board_pending(board, 0) == BOARD_EXTINT) {
+			assert_int_equal(board_accept(board, 0), 0x08);
+			outb(0x20, 0x20);
+			ticks++;
+		}
+	}
+	return ticks;
+}
+
+static void another_board_goes_on(void **state)
+{
+	uint8_t *bytes;
+
+	(void)state;
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	board_set_bios_state(board);
+	outb(0x43, 0x34); /* 100 Hz */
+	outb(0x40, 0x9b);
+	outb(0x40, 0x2e);
+	assert_int_equal(ticks_taken(), 11); /* OUT rises with the control word, too */
+	ioapic_write(0x10 + 2 * 18, 0x8031); /* a level, of PCI and nobody else */
+	lapic_write(0xf0, 0x1ff);
+	ioapic_set_line(&board->ioapic, 18, true);
+	bytes = save_all();
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	rig_advance_ns(&rig, 77777777);
+	load_all(bytes);
+	free(bytes);
+	assert_int_equal(ticks_taken(), 10);
+	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), 0x31);
+}
+
+/* What each device needs before it: interrupts are loaded first, and time before all. */
+static void the_order_of_loading(void **state)
+{
+	const char *order[] = {"guest time", "LAPIC",	   "LAPIC",	      "APIC bus",
+			       "IOAPIC",     "8259",	   "interrupt lines", "8254",
+			       "HPET",	     "RTC",	   "ACPI PM",	      "8042",
+			       "16550",	     "misc ports", "PCI host"};
+	unsigned n = 0;
+
+	(void)state;
+	list_for_each (it, &saved.devices) {
+		assert_true(n < ARRAY_SIZE(order));
+		assert_string_equal(list_entry(it, struct saved_device, node)->ops->name, order[n]);
+		n++;
+	}
+	assert_int_equal(n, ARRAY_SIZE(order));
+}
+
+static void lines_that_cannot_be_are_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&board->lines.saved, struct board_lines_saved, field, value)
+	assert_true(TAKES(gsis[BOARD_LINE_PCI], 1u << 23));
+	assert_false(TAKES(gsis[BOARD_LINE_HPET], 1u << 24));
+	assert_true(TAKES(isa, 0x101));
+	assert_false(TAKES(isa, 0x102));
+	assert_false(TAKES(replaced, 2));
+	assert_false(TAKES(zero[2], 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -775,6 +878,9 @@ int main(void)
 		TEST(the_clock_shows_the_wall_time),
 		TEST(cmos_tells_the_memory),
 		TEST(the_end_stops_all_timers),
+		cmocka_unit_test_setup_teardown(another_board_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_order_of_loading, setup, teardown),
+		cmocka_unit_test_setup_teardown(lines_that_cannot_be_are_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ static void accesses_reach_the_owner(void **state)
 	assert_int_equal(a.last.space, BUS_PIO);
 	assert_true(bus_write(&bus, 0x403, 1, 0, 0xfff5));
 	assert_int_equal(b.written, 0xf5);
-	assert_int_equal(bus.unclaimed, 0);
+	assert_int_equal(bus.unclaimed.total, 0);
 }
 
 static void unclaimed_reads_all_ones(void **state)
@@ -119,7 +119,7 @@ static void unclaimed_reads_all_ones(void **state)
 	assert_int_equal(value, UINT64_MAX);
 	assert_false(bus_write(&bus, 0x100f, 2, 0, 0));
 	assert_false(bus_write(&bus, UINT64_MAX, 8, 0, 0));
-	assert_int_equal(bus.unclaimed, 5);
+	assert_int_equal(bus.unclaimed.total, 5);
 	assert_int_equal(a.calls, calls);
 	assert_true(bus_read(&bus, 0x1008, 8, 0, &value));
 	assert_int_equal(value, 0x1122334455667788ull);
@@ -151,11 +151,11 @@ static void what_a_device_passes_on_may_find_nobody(void **state)
 	assert_int_equal(bus_register(&bus, 0x1000, 0x10, &window), HV_OK);
 	assert_true(bus_read(&bus, 0x1000, 4, 0, &value));
 	assert_true(bus_write(&bus, 0x1004, 4, 0, 0));
-	assert_int_equal(bus.unclaimed, 0);
+	assert_int_equal(bus.unclaimed.total, 0);
 	assert_false(bus_read(&bus, 0x1008, 4, 0, &value));
 	assert_int_equal(value, 0xffffffff);
 	assert_false(bus_write(&bus, 0x1008, 4, 0, 0));
-	assert_int_equal(bus.unclaimed, 2);
+	assert_int_equal(bus.unclaimed.total, 2);
 }
 
 static unsigned strings;

@@ -88,6 +88,29 @@ static void test_period_shorter_than_a_tick(void **state)
 	assert_in_range(passed, 1000000000, 1000001001);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	struct cadence a;
+	struct cadence b;
+
+	(void)state;
+	clock_init(1000000007);
+	cadence_start(&a, 500, 3, 7);
+	(void)cadence_skip(&a, 5000000000);
+	cadence_start(&b, 0, 3, 7);
+	cadence_load(&b, a.next, a.carry, 5000000000);
+	for (unsigned i = 0; i < 50; i++) {
+		uint64_t at = a.next;
+
+		assert_int_equal(b.next, at);
+		assert_int_equal(cadence_skip(&a, at), 1);
+		assert_int_equal(cadence_skip(&b, at), 1);
+	}
+	/* From ages ago it would be skipped for ages. */
+	cadence_load(&b, 1, 0, UINT64_MAX / 2);
+	assert_int_equal(b.next, UINT64_MAX / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_skip_lands_on_the_grid),
 		cmocka_unit_test(test_skip_before_next_does_nothing),
 		cmocka_unit_test(test_period_shorter_than_a_tick),
+		cmocka_unit_test(a_loaded_one_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "guests/devices/cmos_rtc.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 2345678901ull /* no multiple of 32,768 */
 /* 2026-11-22 13:59:58 UTC, a Sunday */
@@ -617,6 +618,59 @@ static void pause_stops_the_clock(void **state)
 	assert_int_equal(hms(), 0x135959);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	put(RTC_A, 0x2a);
+	put(RTC_B, RTC_B_24H | RTC_B_UIE | RTC_B_PIE);
+	put(0x40, 0x5a);
+	rig_advance(&rig, HZ * 3 / 2);
+	assert_true(rig.line.level);
+	saved_reload(&rtc.saved);
+	assert_true(rig.line.level);
+	assert_int_equal(get(RTC_C), 0xd0);
+	assert_int_equal(get(0x40), 0x5a);
+	assert_int_equal(hms(), 0x135959);
+	put(RTC_B, RTC_B_24H | RTC_B_UIE);
+	rig_advance(&rig, HZ / 2 + 2);
+	assert_true(rig.line.level);
+	assert_int_equal(get(RTC_C) & RTC_C_UF, RTC_C_UF);
+	assert_int_equal(hms(), 0x140000);
+}
+
+static void what_no_program_can_make_of_it_is_refused(void **state)
+{
+	struct cmos_rtc_saved saved = {0};
+
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&rtc.saved, struct cmos_rtc_saved, field, value)
+	assert_false(TAKES(ram[RTC_A], 0xa6));
+	assert_false(TAKES(ram[RTC_D], 0));
+	assert_false(TAKES(ram[RTC_C], 0x80)); /* for nothing */
+	assert_false(TAKES(ram[RTC_C], 0x01));
+	assert_true(TAKES(ram[RTC_C], 0x40));
+	assert_false(TAKES(index, 0x80));
+	assert_false(TAKES(nmi_masked, 2));
+	assert_false(TAKES(zero[5], 1));
+#undef TAKES
+	/* A clock that counts from the future begins now, and its days stay days. */
+	rtc.saved.ops->save(&rtc, &saved);
+	saved.origin = vtime_now(&rig.time) + 1000;
+	saved.cycles_seen = UINT64_MAX;
+	assert_null(rtc.saved.ops->check(&rtc, &saved));
+	rtc.saved.ops->load(&rtc, &saved);
+	rig_advance(&rig, HZ * 2 + 1);
+	assert_int_equal(hms(), 0x140000);
+}
+
+static void the_wall_clock_can_be_set_later(void **state)
+{
+	(void)state;
+	cmos_rtc_set_wall(&rtc, WALL + 61);
+	assert_int_equal(hms(), 0x140059);
+	assert_int_equal(get(0x15), 0x80); /* 640 KiB, as before */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -648,6 +702,9 @@ int main(void)
 		T(memory_and_nmi_mask),
 		T(reset_keeps_what_the_battery_keeps),
 		T(pause_stops_the_clock),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
+		cmocka_unit_test_setup(the_wall_clock_can_be_set_later, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -194,6 +195,46 @@ static void test_firmware_is_no_guest(void **state)
 	assert_false(config_next_folder(&tree, &cursor, &name));
 }
 
+static void boots_from(const char *text, unsigned count, enum config_boot first)
+{
+	assert_int_equal(load("web", text), HV_OK);
+	assert_int_equal(guest.boot_count, count);
+	assert_int_equal(guest.boot[0], first);
+	assert_true(count == 1 || guest.boot[1] != first);
+}
+
+/* A NIC with a ROM may be all that there is. */
+static void test_what_it_boots_from(void **state)
+{
+	static const char kinds[] = "disk and net, each once, the first choice first";
+	char text[160];
+
+	(void)state;
+	add("web/card.rom", 1024);
+	boots_from("net = lan, rom=card.rom", 2, CONFIG_BOOT_DISK);
+	assert_int_equal(guest.firmware, CONFIG_FIRMWARE_IS_BIOS);
+	assert_int_equal(guest.bios, 0);
+	boots_from("net = lan\nfirmware = uefi", 2, CONFIG_BOOT_DISK);
+	boots_from("net = lan\nfirmware = uefi\nboot = net", 1, CONFIG_BOOT_NET);
+	assert_int_equal(load("web", "net = lan"), HV_E_INVALID);
+	add("web/root.img", 1024);
+	boots_from("net = lan, rom=card.rom", 2, CONFIG_BOOT_DISK);
+	assert_int_equal(guest.firmware, CONFIG_FIRMWARE_AUTO);
+	boots_from("net = lan", 1, CONFIG_BOOT_DISK);
+	boots_from("boot = net , disk", 2, CONFIG_BOOT_NET);
+	boots_from("boot = disk", 1, CONFIG_BOOT_DISK);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const wrong[] = {"net, net", "cd", ""};
+		static const char *const found[] = {"net", "cd", ""};
+
+		snprintf(text, sizeof(text), "boot = %s", wrong[i]);
+		assert_int_equal(load("web", text), HV_E_INVALID);
+		snprintf(text, sizeof(text), "web/guest.conf:1: boot: found \"%s\"; allowed: %s\n",
+			 found[i], kinds);
+		assert_string_equal(reports, text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup(test_what_is_missing, setup),
 		cmocka_unit_test_setup(test_an_image_of_ones_own, setup),
 		cmocka_unit_test_setup(test_firmware_is_no_guest, setup),
+		cmocka_unit_test_setup(test_what_it_boots_from, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

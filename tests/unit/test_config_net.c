@@ -15,6 +15,8 @@
 static const struct config_entry entries[] = {
 	{{"web", 3}, 0, true, NULL},
 	{{"web/vmlinuz", 11}, 100, false, NULL},
+	{{"web/card.rom", 12}, 1 << 24, false, NULL},
+	{{"roms/big.rom", 12}, (1 << 24) + 1, false, NULL},
 };
 static const struct config_tree tree = {entries, ARRAY_SIZE(entries)};
 static char reports[8192];
@@ -108,7 +110,7 @@ static void what_is_wrong_is_said(void **state)
 	static const char name[] = "a network's name, 1 to 31 of A-Z a-z 0-9 . _ -";
 	static const char mac[] = "the MAC of one NIC, as 02:00:00:12:34:56";
 	static const char rate[] = "bytes in a second, 1K to 100G, as 10M";
-	static const char option[] = "model=MODEL, mac=MAC, rate=BYTES, isolated";
+	static const char option[] = "model=MODEL, mac=MAC, rate=BYTES, rom=FILE, isolated";
 
 	(void)state;
 	refused("", "", name);
@@ -131,6 +133,21 @@ static void what_is_wrong_is_said(void **state)
 	refused("a,", "", option);
 	refused("a, isolated=yes", "isolated=yes", option);
 	refused("a, mac", "mac", option);
+}
+
+static void a_rom_is_a_file(void **state)
+{
+	(void)state;
+	assert_int_equal(load("net = a, rom=card.rom, isolated\nnet = b\n"), HV_OK);
+	assert_int_equal(guest.nets[0].rom, 2);
+	assert_true(guest.nets[0].isolated);
+	assert_int_equal(guest.nets[1].rom, CONFIG_NO_ENTRY);
+	assert_int_equal(load("net = a, rom=/roms/big.rom"), HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:1: net: the ROM has 16777217 bytes; allowed: "
+				     "up to 16 MiB\n");
+	assert_int_equal(load("net = a, rom=no.rom"), HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:1: net: there is no file \"web/no.rom\" below "
+				     "\\bulkhead\n");
 }
 
 static void nics_are_bounded(void **state)
@@ -308,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_nic_has_defaults),
 		cmocka_unit_test(all_options_are_taken),
 		cmocka_unit_test(what_is_wrong_is_said),
+		cmocka_unit_test(a_rom_is_a_file),
 		cmocka_unit_test(nics_are_bounded),
 		cmocka_unit_test(made_addresses_stay_the_same),
 		cmocka_unit_test(made_addresses_differ),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 1000000000ull
 
@@ -105,6 +106,27 @@ static void test_reset(void **state)
 	assert_string_equal(last, "whole");
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < DEBUG_PORT_BURST + 3; i++) {
+		print("a\n");
+	}
+	print("one li");
+	saved_reload(&port.saved);
+	print("ne\n");
+	assert_int_equal(lines, DEBUG_PORT_BURST);
+	rig_advance(&rig, HZ);
+	print("another\n");
+	assert_string_equal(before, "(4 lines lost)");
+#define TAKES(field, value) SAVED_TAKES(&port.saved, struct debug_port_saved, field, value)
+	assert_false(TAKES(length, DEBUG_PORT_LINE_MAX - 1));
+	assert_false(TAKES(length, 1)); /* of nothing that can be printed */
+	assert_false(TAKES(text[0], 'x'));
+	assert_false(TAKES(allowed, DEBUG_PORT_BURST + 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +134,7 @@ int main(void)
 		cmocka_unit_test_setup(test_long_line, setup),
 		cmocka_unit_test_setup(test_rate, setup),
 		cmocka_unit_test_setup(test_reset, setup),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "guests/tables/dsdt.h"
 #include "hv/base/acpi_format.h"
@@ -84,6 +85,7 @@ static void test_ports_and_lines(void **state)
 	assert_has_io(LAYOUT_COM1, 8);
 	assert_has_io(LAYOUT_I8042_DATA, 1);
 	assert_has_io(LAYOUT_I8042_STATUS, 1);
+	assert_has_io(FW_CFG_PORT, FW_CFG_PORTS);
 	/* IRQNoFlags: no flags byte follows, the end tag does. */
 	assert_has_irq(LAYOUT_IRQ_TIMER);
 	assert_has_irq(LAYOUT_IRQ_KEYBOARD);
@@ -106,6 +108,10 @@ static void test_memory_windows(void **state)
 	put32(window + 8, 0);
 	put32(window + 12, LAYOUT_PCI_MMIO_SIZE);
 	assert_int_equal(occurrences(window, sizeof(window)), 2);
+	fixed[3] = 0; /* not written by the guest's drivers */
+	put32(fixed + 4, LAYOUT_HPET_BASE);
+	put32(fixed + 8, 0x400);
+	assert_int_equal(occurrences(fixed, sizeof(fixed)), 1);
 }
 
 /* The window above RAM is in a buffer that only ACPI 2.0 systems are shown. */
@@ -163,6 +169,33 @@ static void test_interrupt_routing(void **state)
 	}
 }
 
+/* The same lines for systems that take interrupts from the 8259s: link devices, by name. */
+static void test_routing_without_apics(void **state)
+{
+	(void)state;
+	for (unsigned device = 1; device < 32; device++) {
+		for (unsigned pin = 0; pin < 4; pin++) {
+			uint8_t entry[16] = {0x04, 0x0c, 0xff, 0xff, (uint8_t)device, 0};
+			unsigned line = layout_pci_gsi(device, pin) - LAYOUT_GSI_PCI_FIRST;
+			size_t n = 6;
+
+			if (pin > 1) {
+				entry[n++] = 0x0a;
+			}
+			entry[n++] = (uint8_t)pin;
+			memcpy(entry + n, "LNK", 3);
+			entry[n + 3] = (uint8_t)('A' + line);
+			entry[n + 4] = 0;
+			assert_int_equal(occurrences(entry, n + 5), 1);
+		}
+	}
+	/* IRQ: level, low, shared, on inputs that take a PCI line. */
+	const uint8_t possible[] = {0x23, BIT32(5),
+				    (BIT32(LAYOUT_IRQ_PCI_A) | BIT32(LAYOUT_IRQ_PCI_C)) >> 8, 0x18};
+
+	assert_int_equal(occurrences(possible, sizeof(possible)), 1);
+}
+
 static void test_isa_bridge_address(void **state)
 {
 	uint8_t adr[] = {'_', 'A', 'D', 'R', 0x0c, 0, 0, 0, 0};
@@ -183,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_window_place),
 		cmocka_unit_test(test_sleep_states),
 		cmocka_unit_test(test_interrupt_routing),
+		cmocka_unit_test(test_routing_without_apics),
 		cmocka_unit_test(test_isa_bridge_address),
 	};
 

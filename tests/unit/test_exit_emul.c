@@ -212,7 +212,7 @@ static void nothing_reads_ones_and_swallows(void **state)
 		assert_true(vcpu->gpr[GPR_RAX] == ~0ull);
 		run(HOLE + i * 4, true, CODE(0x48, 0x89, 0x03));
 	}
-	assert_int_equal(g->vm.mmio.unclaimed, 100);
+	assert_int_equal(g->vm.mmio.unclaimed.total, 100);
 	for (const char *s = vm_rig_text(); (s = strstr(s, "no device")) != NULL; s++) {
 		lines++;
 	}
@@ -253,7 +253,7 @@ static void writes_to_rom_are_dropped(void **state)
 	assert_int_equal(vcpu->rip, VM_RIG_CODE + 13);
 	assert_true((cpu->regs[VCPU_REG_RFLAGS] & RFLAGS_ZF) != 0);
 	assert_int_equal(peek(DATA, 8), 0x77);
-	assert_int_equal(g->vm.mmio.unclaimed, 0);
+	assert_int_equal(g->vm.mmio.unclaimed.total, 0);
 }
 
 /* A device that lies where a ROM is. */

@@ -168,7 +168,7 @@ static void test_numbers(void **state)
 	assert_memory_equal(file, "\x80\0\0\x01\0\x85", 6);
 	/* What was not asked for is not there. */
 	assert_int_equal(read_file("bootorder"), 0);
-	assert_int_equal(read_file("vgaroms/vgabios.bin"), 0);
+	assert_int_equal(read_file("pci1234,1111.rom"), 0);
 	assert_int_equal(number(FW_CFG_KERNEL_SIZE, 4), 0);
 }
 
@@ -280,7 +280,7 @@ static void test_boot_order(void **state)
 	assert_int_equal(read_file("bootorder"), 54);
 	assert_string_equal((const char *)file,
 			    "/pci@i0cf8/scsi@2/disk@0,0\n/pci@i0cf8/scsi@3/disk@0,0");
-	assert_int_equal(read_file("vgaroms/vgabios.bin"), 512);
+	assert_int_equal(read_file("pci1234,1111.rom"), 512);
 }
 
 static void test_kernel(void **state)

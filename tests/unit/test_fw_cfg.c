@@ -11,6 +11,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
 #define DESCRIPTOR (RIG_RAM_BASE + 0x100u)
@@ -287,6 +288,39 @@ static void test_on_select(void **state)
 	assert_int_equal(selected, 2);
 }
 
+/* In the middle of an item, and of a descriptor's address. */
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	assert_int_equal(fw_cfg_add_file(&cfg, "etc/variable", variable, sizeof(variable)), HV_OK);
+	fw_cfg_on_select(&cfg, on_select, variable);
+	variable[3] = 0x33;
+	select_key(FW_CFG_FILE_FIRST);
+	for (unsigned i = 0; i < 3; i++) {
+		(void)data();
+	}
+	assert_int_equal(selected, 1);
+	assert_true(cfg.saved.ops->quiet(&cfg));
+	saved_reload(&cfg.saved);
+	/* What is read may have to be made anew. */
+	assert_int_equal(selected, 2);
+	assert_int_equal(data(), 0x33);
+	assert_false(SAVED_TAKES(&cfg.saved, struct fw_cfg_saved, key, 0x4000));
+	assert_false(SAVED_TAKES(&cfg.saved, struct fw_cfg_saved, zero[0], 1));
+}
+
+static void a_transfer_is_not_quiet(void **state)
+{
+	(void)state;
+	assert_int_equal(fw_cfg_add(&cfg, 0x30, large, sizeof(large)), HV_OK);
+	dma(0x30u << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ, sizeof(large), BUFFER);
+	if (cfg.state.busy) {
+		assert_false(cfg.saved.ops->quiet(&cfg));
+		(void)vwork_run(&work_queue);
+	}
+	assert_true(cfg.saved.ops->quiet(&cfg));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +335,8 @@ int main(void)
 		cmocka_unit_test_setup(test_steps, setup),
 		cmocka_unit_test_setup(test_reset, setup),
 		cmocka_unit_test_setup(test_on_select, setup),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(a_transfer_is_not_quiet, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

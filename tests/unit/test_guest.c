@@ -95,6 +95,27 @@ static void stopping_what_is_stopped_says_nothing(void **state)
 	assert_string_equal(g->reason, "power-off");
 }
 
+/* Of its last run, when that is over; the next one counts from nothing. */
+static void what_a_run_took_is_kept(void **state)
+{
+	(void)state;
+	memset(&g->past, 0, sizeof(g->past));
+	vm_rig_start(g);
+	vm_rig_advance(5000);
+	g->vm.vcpus[0]->exits_by_kind[VM_EXIT_CPUID] = 7;
+	assert_int_equal(g->past.ticks, 0);
+	vm_rig_end(g);
+	assert_true(g->past.ticks >= 5000);
+	assert_int_equal(g->past.exits[VM_EXIT_CPUID], 7);
+	/* One that does not get as far as its first instruction has taken nothing. */
+	assert_int_equal(guest_start(g), HV_OK);
+	vm_rig_end(g);
+	assert_int_equal(g->past.exits[VM_EXIT_CPUID], 7);
+	vm_rig_start(g);
+	vm_rig_end(g);
+	assert_int_equal(g->past.exits[VM_EXIT_CPUID], 0);
+}
+
 static void a_crash_prints_the_last_exits(void **state)
 {
 	unsigned runs;
@@ -414,6 +435,7 @@ int main(void)
 		TEST(stopping_a_running_vcpu_unloads_it),
 		TEST(pause_is_refused_while_it_does_not_run),
 		TEST(stopping_what_is_stopped_says_nothing),
+		TEST(what_a_run_took_is_kept),
 		TEST(a_crash_prints_the_last_exits),
 		TEST(the_first_end_counts),
 		TEST(an_end_that_comes_late_is_forgotten),

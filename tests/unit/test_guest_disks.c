@@ -106,7 +106,7 @@ static void layers_as_configured(void **state)
 	assert_ptr_equal(g->disks[0]->top, &g->disks[0]->limit.dev);
 	assert_ptr_equal(g->disks[0]->limit.below, &g->disks[0]->overlay.dev);
 	assert_ptr_equal(g->disks[0]->overlay.base, &g->disks[0]->partition.dev);
-	assert_int_equal(g->disks[0]->overlay.limit, 65536);
+	assert_int_equal(g->disks[0]->overlay.tree.limit, 65536);
 	memset(buffer, 0x22, sizeof(buffer));
 	assert_int_equal(ask(g, BLK_WRITE, 8), HV_OK);
 	assert_int_equal(disk.bytes[48 * BLK_SECTOR], 0x11);

@@ -12,6 +12,7 @@
 #include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "hv/api/gmem.h"
+#include "hv/base/log.h"
 #include "hv/guest_varstore.h"
 #include "tests/fakes/guest_rig.h"
 
@@ -106,6 +107,20 @@ static void is_told_about_the_machine(void **state)
 	assert_true(bus_write(&g->vm.pio, FW_CFG_PORT, 2, 0, FW_CFG_SIGNATURE));
 	assert_true(bus_read(&g->vm.pio, FW_CFG_PORT + 1, 1, 0, &value));
 	assert_int_equal(value, 'Q');
+}
+
+/* SeaBIOS looks whether somebody is there before it says anything. */
+static void the_debug_port_is_there_for_who_listens(void **state)
+{
+	uint64_t value = 0;
+
+	(void)state;
+	log_set_threshold(LOG_INFO);
+	vm_rig_start(g);
+	assert_false(bus_read(&g->vm.pio, 0x402, 1, 0, &value));
+	vm_rig_end(g);
+	log_set_threshold(LOG_DEBUG);
+	vm_rig_start(g);
 	assert_true(bus_read(&g->vm.pio, 0x402, 1, 0, &value));
 	assert_int_equal(value, 0xe9);
 }
@@ -134,7 +149,7 @@ static void bad_kernel_is_said(void **state)
 	assert_says("cannot start: telling the firmware about the machine: ");
 }
 
-/* The choice by the first disk. */
+/* The choice by the first disk that boots. */
 static void the_disk_decides(void **state)
 {
 	(void)state;
@@ -155,7 +170,7 @@ static void the_disk_decides(void **state)
 	g->uefi_vars.size = 0;
 	assert_false(guest_firmware_choose(g));
 	assert_true(g->refused);
-	assert_string_equal(g->reason, "its first disk boots by UEFI, and there is no "
+	assert_string_equal(g->reason, "disk 0 boots by UEFI, and there is no "
 				       "firmware/OVMF_VARS_4M.fd below \\bulkhead");
 	config.firmware = CONFIG_FIRMWARE_IS_BIOS;
 	assert_true(guest_firmware_choose(g));
@@ -178,9 +193,13 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, firmware_setup, firmware_clean)
 #define WITH_DISK(name) cmocka_unit_test_setup_teardown(name, firmware_setup, disk_clean)
 	const struct CMUnitTest tests[] = {
-		T(begins_at_the_reset_vector), T(is_told_about_the_machine),
-		T(a_reset_starts_it_again),    T(bad_kernel_is_said),
-		WITH_DISK(the_disk_decides),   WITH_DISK(boots_from_its_disk),
+		T(begins_at_the_reset_vector),
+		T(is_told_about_the_machine),
+		T(the_debug_port_is_there_for_who_listens),
+		T(a_reset_starts_it_again),
+		T(bad_kernel_is_said),
+		WITH_DISK(the_disk_decides),
+		WITH_DISK(boots_from_its_disk),
 		WITH_DISK(uefi_has_two_parts),
 	};
 

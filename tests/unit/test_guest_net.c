@@ -122,6 +122,28 @@ static void each_is_of_the_model_that_was_asked_for(void **state)
 	assert_memory_equal(&g->nics[2]->e1000.state.rom.words, &config.nets[2].mac, 6);
 }
 
+/* The ROM's register is there; firmware is told of the NICs by their places. */
+static void a_nic_has_its_rom(void **state)
+{
+	static uint8_t bytes[512] = {
+		[0] = 0x55, [1] = 0xaa, [0x18] = 0x20, [0x30] = 1, [0x35] = 0x80};
+	char path[48];
+
+	(void)state;
+	memcpy(bytes + 0x20, "PCIR\x86\x80\x0e\x10", 8);
+	set_nic(0, "lan");
+	set_nic(1, "lan");
+	config.nets[1].model = CONFIG_NIC_E1000;
+	g->nic_roms[1] = (struct guest_file){bytes, sizeof(bytes)};
+	vm_rig_start(g);
+	assert_int_equal(g->nics[0]->pci->function.bars[PCI_BAR_ROM].size, 0);
+	assert_int_equal(g->nics[1]->pci->function.bars[PCI_BAR_ROM].size, 2048);
+	guest_net_boot_path(g, 1, path, sizeof(path));
+	assert_string_equal(path, "/pci@i0cf8/ethernet@3/ethernet-phy@0");
+	vm_rig_end(g);
+	g->nic_roms[1] = (struct guest_file){NULL, 0};
+}
+
 static void they_go_with_the_vm_and_come_back(void **state)
 {
 	(void)state;
@@ -192,6 +214,7 @@ int main(void)
 		TEST(a_guest_without_nics_has_none),
 		TEST(nics_are_on_the_board_and_on_their_networks),
 		TEST(each_is_of_the_model_that_was_asked_for),
+		TEST(a_nic_has_its_rom),
 		TEST(they_go_with_the_vm_and_come_back),
 		TEST(work_for_a_nic_is_dropped_with_it),
 		TEST(so_is_the_work_of_a_card),

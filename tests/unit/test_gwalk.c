@@ -330,6 +330,10 @@ static void test_pae(void **state)
 	assert_ok(rig, VA, 0, 0x1200000 + (VA & MASK(20, 0)));
 	emul_guest_poke(&rig->g, top, 8, L2 | PTE_P | PTE_W);
 	assert_fault(rig, 0, PF_PRESENT | PF_RESERVED);
+	emul_guest_poke(&rig->g, top, 8, L2 | PTE_P | BIT(6));
+	assert_fault(rig, 0, PF_PRESENT | PF_RESERVED);
+	emul_guest_poke(&rig->g, top, 8, L2 | PTE_P | PTE_A); /* as QEMU's TCG leaves it */
+	assert_ok(rig, VA, 0, 0x1200000 + (VA & MASK(20, 0)));
 	emul_guest_poke(&rig->g, top, 8, 0);
 	assert_fault(rig, GWALK_WRITE, PF_WRITE);
 	rig->w->cr3 = 0xfff00000;

@@ -11,6 +11,7 @@
 
 #include "guests/devices/hpet.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define T(n) (0x100u + 0x20u * (n))
 #define CMP(n) (T(n) + 8u)
@@ -140,6 +141,32 @@ static void it_says_what_it_is(void **state)
 	assert_int_equal(rd(0, 4), 0x8086a201);
 	wr(T(0), 8, ~0ull);
 	assert_int_equal(rd(T(0), 4), 0x8030 | (0x7f4e & ~0x3e40u));
+}
+
+static bool is_missed(uint64_t offset, bool write)
+{
+	bool nobody = false;
+	const struct vdev_access a = {
+		.space = BUS_MMIO, .offset = offset, .size = 4, .nobody = &nobody};
+
+	if (write) {
+		h.dev.ops->write(&h.dev, &a, 0);
+	} else {
+		(void)h.dev.ops->read(&h.dev, &a);
+	}
+	return nobody;
+}
+
+static void what_is_no_register_is_told(void **state)
+{
+	(void)state;
+	assert_false(is_missed(0, false));
+	assert_false(is_missed(0x24, true));
+	assert_false(is_missed(0xf4, false));
+	assert_false(is_missed(T(2) + 0x18, false)); /* reserved for the timer */
+	assert_true(is_missed(0x18, false));
+	assert_true(is_missed(0x3f8, true));
+	assert_true(is_missed(T(3), false));
 }
 
 static void the_counter_counts_while_enabled(void **state)
@@ -383,10 +410,60 @@ static void time_that_stands_still(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_loaded_one_goes_on(void **state)
+{
+	uint64_t counter;
+
+	(void)state;
+	enable();
+	wr(T(0), 8, EDGE | HPET_TN_PERIODIC | HPET_TN_SET_VALUE | ON_GSI(20));
+	wr(CMP(0), 8, 10000);
+	wr(CMP(0), 8, 10000);
+	wr(T(1), 8, EDGE | HPET_TN_LEVEL | ON_GSI(21));
+	wr(CMP(1), 8, 15000);
+	wr(T(2), 8, EDGE | HPET_TN_32 | HPET_TN_MESSAGE);
+	wr(CMP(2), 8, 40000);
+	rig_advance(&rig, 25000);
+	assert_int_equal(gsis[20].rises, 2);
+	assert_true(gsis[21].level);
+	counter = rd(0xf0, 8);
+	saved_reload(&h.saved);
+	assert_true(gsis[21].level);
+	assert_int_equal(rd(0xf0, 8), counter);
+	rig_advance(&rig, 4999);
+	assert_int_equal(gsis[20].rises, 2);
+	rig_advance(&rig, 20002);
+	assert_int_equal(gsis[20].rises, 5);
+	assert_int_equal(messages, 1);
+	wr(0x20, 8, 2);
+	assert_false(gsis[21].level);
+	/* Onto one that is in that state already: nothing moves. */
+	saved_move(&h.saved, &h.saved);
+	assert_int_equal(gsis[21].rises, 2);
+}
+
+static void what_no_program_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&h.saved, struct hpet_saved, field, value)
+	assert_true(TAKES(config, 3));
+	assert_false(TAKES(config, 4));
+	assert_false(TAKES(status, 8));
+	assert_false(TAKES(timers[0].state.config, 1));
+	assert_false(TAKES(timers[0].state.config, ON_GSI(19)));
+	assert_true(TAKES(timers[0].state.config, ON_GSI(20)));
+	assert_false(TAKES(timers[1].asserted, 1)); /* of no line */
+	assert_false(TAKES(timers[1].asserted, 2));
+	assert_false(TAKES(timers[1].route, 20));
+	assert_false(TAKES(timers[2].zero[0], 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_says_what_it_is),
+		TEST(what_is_no_register_is_told),
 		TEST(the_counter_counts_while_enabled),
 		TEST(one_shot_at_its_moment),
 		TEST(thirty_two_bits_come_round),
@@ -396,6 +473,8 @@ int main(void)
 		TEST(legacy_replacement_takes_two_lines),
 		TEST(messages_go_where_they_are_told),
 		TEST(time_that_stands_still),
+		cmocka_unit_test_setup_teardown(a_loaded_one_goes_on, setup, teardown),
+		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "guests/devices/i8042.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 static struct i8042 k;
 static struct rig_line line;
@@ -477,6 +478,46 @@ static void reset_returns_to_power_on(void **state)
 	assert_int_equal(answer(), 0);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	const uint8_t key[] = {0x1e};
+
+	(void)state;
+	command(0x60); /* waits for the command byte */
+	assert_true(i8042_key(&k, key, 1));
+	assert_true(line.level);
+	rig_out(&k.dev, I8042_PORT_A, 0);
+	command(0xdd);
+	assert_false(a20);
+	command(0xd4);
+	saved_reload(&k.saved);
+	assert_true(line.level);
+	assert_false(a20);
+	data(0xf2); /* for the mouse, that there is not */
+	assert_int_equal(answer(), 0x1e);
+	assert_int_equal(status() & (I8042_STATUS_OUTPUT | I8042_STATUS_MOUSE), 0x21);
+	assert_int_equal(rig_in(&k.dev, 0x60), 0xfe);
+	assert_no_more();
+}
+
+static void what_no_driver_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&k.saved, struct i8042_saved, field, value)
+	assert_true(TAKES(command, 0xd4));
+	assert_true(TAKES(command, 0x7f));
+	assert_false(TAKES(command, 0xd5));
+	assert_false(TAKES(command, 0x20));
+	assert_false(TAKES(output.valid, 2));
+	assert_false(TAKES(answer.mouse, 2));
+	assert_false(TAKES(released, 2));
+	assert_false(TAKES(port_a, 4));
+	assert_false(TAKES(zero[2], 1));
+	assert_false(TAKES(keyboard.set, 0));
+	assert_false(TAKES(mouse.id, 1));
+#undef TAKES
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -502,6 +543,8 @@ int main(void)
 		T(output_port_shows_the_line),
 		T(other_accesses),
 		T(reset_returns_to_power_on),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

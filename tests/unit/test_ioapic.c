@@ -9,6 +9,7 @@
 #include "guests/devices/ioapic.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/apic_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define SELECT 0x00u
 #define WINDOW 0x10u
@@ -108,6 +109,28 @@ static void test_registers(void **state)
 	set(0xff, 0xffffffff);
 	set(0x03, 0xffffffff);
 	assert_int_equal(get(0x3e), MASKED);
+}
+
+static bool is_missed(uint64_t offset, uint32_t index)
+{
+	bool nobody = false;
+	const struct vdev_access a = {
+		.space = BUS_MMIO, .offset = offset, .size = 4, .nobody = &nobody};
+
+	mmio_write(SELECT, 4, index);
+	(void)io.dev.ops->read(&io.dev, &a);
+	return nobody;
+}
+
+static void test_misses(void **state)
+{
+	(void)state;
+	assert_false(is_missed(SELECT, 0x0f));
+	assert_false(is_missed(WINDOW, 2));
+	assert_false(is_missed(WINDOW, 0x3f));
+	assert_true(is_missed(WINDOW, 3));
+	assert_true(is_missed(WINDOW, 0x40));
+	assert_true(is_missed(0x20, 0));
 }
 
 static void test_entry_bits(void **state)
@@ -350,10 +373,45 @@ static void test_pins_that_do_not_exist(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	route(17, LEVEL | 0x61, 0);
+	route(4, 0x62, 1);
+	set(0, 3u << 24);
+	ioapic_set_line(&io, 17, true);
+	ioapic_set_line(&io, 5, true);
+	mmio_write(SELECT, 4, 0x33);
+	saved_reload(&io.saved);
+	assert_int_equal(mmio_read(SELECT, 4), 0x33);
+	/* A line that was up is no edge, and a level is sent once. */
+	ioapic_set_line(&io, 17, true);
+	assert_int_equal(apic_rig_take(&r, 0), 0x61);
+	assert_int_equal(apic_rig_take(&r, 0), -1);
+	lapic_eoi(l);
+	assert_int_equal(apic_rig_take(&r, 0), 0x61);
+	assert_int_equal(get(0), 3u << 24);
+}
+
+static void what_no_driver_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&io.saved, struct ioapic_saved, field, value)
+	assert_false(TAKES(select, 0x100));
+	assert_false(TAKES(id, 1));
+	assert_false(TAKES(lines, 1u << 24));
+	assert_false(TAKES(zero, 1));
+	assert_true(TAKES(entries[3], LEVEL | REMOTE_IRR | 0x30));
+	assert_false(TAKES(entries[3], REMOTE_IRR | 0x30)); /* an edge waits for no EOI */
+	assert_false(TAKES(entries[3], 1ull << 17));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_registers),
+		T(test_misses),
 		T(test_entry_bits),
 		T(test_access_sizes),
 		T(test_edge),
@@ -370,6 +428,8 @@ int main(void)
 		T(test_waiting),
 		T(test_reset),
 		T(test_pins_that_do_not_exist),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

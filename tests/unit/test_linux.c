@@ -126,9 +126,6 @@ static void test_refuses_other_kernels(void **state)
 	struct linux_plan plan;
 
 	(void)state;
-	poke(HDR_XLOADFLAGS, 0, 2);
-	assert_int_equal(plan_image(IMAGE_BYTES, &plan), HV_E_UNSUPPORTED);
-	assert_says("32-bit");
 	poke(HDR_LOADFLAGS, 0, 1);
 	assert_int_equal(plan_image(IMAGE_BYTES, &plan), HV_E_UNSUPPORTED);
 	assert_says("zImage");
@@ -495,6 +492,38 @@ static void test_entry_state(void **state)
 	assert_int_equal(e.segments[VCPU_SEG_GDTR].limit, 0x1f);
 }
 
+/* "32-bit Boot Protocol": flat segments of 4 GiB, no paging, boot_params in ESI, nothing in EBP,
+ * EDI, EBX. */
+static void test_entry_state_of_32_bits(void **state)
+{
+	struct memory m = {calloc(1, MIB(64)), MIB(64), 0, 0};
+	struct linux_plan plan;
+	struct load_entry e;
+
+	(void)state;
+	assert_non_null(m.bytes);
+	poke(HDR_XLOADFLAGS, 0, 2);
+	assert_int_equal(plan_image(IMAGE_BYTES, &plan), HV_OK);
+	load_all(&plan, &m, UINT64_MAX);
+	linux_entry_state(&plan, &e);
+	assert_int_equal(e.rip, MIB(16));
+	assert_int_equal(e.rsi, 0x7000);
+	assert_int_equal(e.rbx, 0);
+	assert_int_equal(e.rflags, 2);
+	assert_int_equal(e.cr0 & (CR0_PE | CR0_PG), CR0_PE);
+	assert_int_equal(e.cr3 | e.cr4 | e.efer, 0);
+	assert_int_equal(e.segments[VCPU_SEG_CS].selector, 0x10);
+	assert_int_equal(e.segments[VCPU_SEG_CS].attr, 0xc09b);
+	assert_int_equal(e.segments[VCPU_SEG_CS].limit, UINT32_MAX);
+	assert_int_equal(e.segments[VCPU_SEG_SS].selector, 0x18);
+	assert_int_equal(e.segments[VCPU_SEG_DS].attr, 0xc093);
+	/* The kernel loads the segments again before it has a table of its own. */
+	assert_int_equal(peek(&m, 0x8000 + 0x10, 8), 0x00cf9b000000ffff);
+	assert_int_equal(peek(&m, 0x8000 + 0x18, 8), 0x00cf93000000ffff);
+	assert_int_equal(peek(&m, 0x9000, 8), 0);
+	free(m.bytes);
+}
+
 /* ---------------------------------------------------------------- properties */
 
 static uint64_t seed = 88172645463325252ull;
@@ -557,7 +586,7 @@ static void test_random_layouts_never_overlap(void **state)
 		poke(HDR_INITRD_ADDR_MAX, rnd(), 4);
 		poke(HDR_KERNEL_ALIGNMENT, align, 4);
 		poke(HDR_RELOCATABLE, rnd() % 4 != 0, 1);
-		poke(HDR_XLOADFLAGS, XLF_KERNEL_64 | (rnd() % 2) * XLF_CAN_BE_LOADED_ABOVE_4G, 2);
+		poke(HDR_XLOADFLAGS, rnd() % 4, 2);
 		if (linux_plan(&src, &plan, &err) == HV_OK) {
 			placed++;
 			check_plan(&plan);
@@ -589,6 +618,7 @@ int main(void)
 		cmocka_unit_test_setup(test_resumes_after_a_refused_write, setup),
 		cmocka_unit_test_setup(test_a_step_keeps_to_its_budget, setup),
 		cmocka_unit_test_setup(test_entry_state, setup),
+		cmocka_unit_test_setup(test_entry_state_of_32_bits, setup),
 		cmocka_unit_test_setup(test_random_layouts_never_overlap, setup),
 	};
 

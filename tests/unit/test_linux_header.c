@@ -55,6 +55,7 @@ static void test_fields(void **state)
 	assert_int_equal(h.init_size, 0xabcd0);
 	assert_int_equal(h.alignment, 0x1000000);
 	assert_true(h.relocatable);
+	assert_true(h.entry_64);
 	assert_false(h.above_4g);
 	assert_int_equal(h.size, 0x268 - 0x1f1);
 }
@@ -76,6 +77,36 @@ static void test_no_sectors_means_four(void **state)
 	assert_int_equal(h.setup_bytes, 5 * 512);
 	poke(HDR_SYSSIZE, (IMAGE_BYTES - 5 * 512) / 16 + 1, 4);
 	assert_int_equal(linux_header_read(image, IMAGE_BYTES, &h, &err), HV_E_TRUNCATED);
+}
+
+/* Flags of a protocol that has none are somebody else's bytes. */
+static void test_the_way_in(void **state)
+{
+	static const struct {
+		unsigned version;
+		unsigned flags;
+		enum hv_status status;
+		bool entry_64;
+		bool above_4g;
+	} cases[] = {
+		{0x020c, XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G, HV_OK, true, true},
+		{0x020c, XLF_KERNEL_64, HV_OK, true, false},
+		{0x020c, 0, HV_OK, false, false},
+		{0x020c, XLF_CAN_BE_LOADED_ABOVE_4G, HV_OK, false, false},
+		{0x020b, XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G, HV_OK, false, false},
+		{0x020a, XLF_KERNEL_64, HV_OK, false, false},
+		{0x0209, XLF_KERNEL_64, HV_E_UNSUPPORTED, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(&h, 0, sizeof(h));
+		poke(HDR_VERSION, cases[i].version, 2);
+		poke(HDR_XLOADFLAGS, cases[i].flags, 2);
+		assert_int_equal(linux_header_read(image, IMAGE_BYTES, &h, &err), cases[i].status);
+		assert_int_equal(h.entry_64, cases[i].entry_64);
+		assert_int_equal(h.above_4g, cases[i].above_4g);
+	}
 }
 
 static void test_names_what_the_file_is(void **state)
@@ -131,6 +162,7 @@ int main(void)
 		cmocka_unit_test_setup(test_fields, setup),
 		cmocka_unit_test_setup(test_header_is_cut_where_boot_params_needs_the_room, setup),
 		cmocka_unit_test_setup(test_no_sectors_means_four, setup),
+		cmocka_unit_test_setup(test_the_way_in, setup),
 		cmocka_unit_test_setup(test_names_what_the_file_is, setup),
 		cmocka_unit_test_setup(test_random_headers, setup),
 	};

@@ -61,11 +61,13 @@ static void the_threshold_hides_from_the_sink_only(void **state)
 	(void)state;
 	log_debug("hidden");
 	log_set_threshold(LOG_ERROR);
+	assert_true(log_shows(LOG_ERROR) && !log_shows(LOG_WARN));
 	log_warn("hidden too");
 	log_error("seen");
 	assert_string_equal(shown, "error: seen\n");
 	assert_string_equal(ring_since(pos), "debug: hidden\nwarn: hidden too\nerror: seen\n");
 	log_set_threshold(LOG_DEBUG);
+	assert_true(log_shows(LOG_DEBUG));
 	log_debug("now seen");
 	assert_non_null(strstr(shown, "debug: now seen\n"));
 }

@@ -8,6 +8,7 @@
 
 #include "guests/devices/misc_ports.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 static void port_80_is_a_latch(void **state)
 {
@@ -34,11 +35,24 @@ static void coprocessor_ports_absorb(void **state)
 	assert_int_equal(rig_in(&m.dev, 0x80), 1);
 }
 
+static void the_latch_is_saved(void **state)
+{
+	struct misc_ports m;
+
+	(void)state;
+	misc_ports_init(&m);
+	rig_out(&m.dev, 0x80, 0x5a);
+	saved_reload(&m.saved);
+	assert_int_equal(rig_in(&m.dev, 0x80), 0x5a);
+	assert_false(SAVED_TAKES(&m.saved, struct misc_ports_saved, zero[6], 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(port_80_is_a_latch),
 		cmocka_unit_test(coprocessor_ports_absorb),
+		cmocka_unit_test(the_latch_is_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,14 @@ class MkImage(unittest.TestCase):
                          b"disk = partition:root, readonly\ndisk=disk:S1\n")
         self.assertEqual(tree["bulkhead/web/root.img"], b"D" * 512)
 
+    def test_roms_of_cards_are_copied(self):
+        rom = self.write("host/card.rom", b"R" * 512)
+        self.write("in/web/guest.conf", f"net = lan, model=e1000, rom = {rom} , isolated\nnet=lan\nnet = rom, mac=x\n")
+        tree = self.image()
+        self.assertEqual(tree["bulkhead/web/guest.conf"],
+                         b"net = lan, model=e1000, rom = card.rom , isolated\nnet=lan\nnet = rom, mac=x\n")
+        self.assertEqual(tree["bulkhead/web/card.rom"], b"R" * 512)
+
     def test_shared_files_are_there_once(self):
         self.write("in/images/debian.img", b"D" * 512)
         text = b"disk = /images/debian.img, overlay\nkernel =/images/debian.img\n"
@@ -193,6 +201,11 @@ class MkImage(unittest.TestCase):
 
     def test_a_disk_alone_needs_firmware(self):
         self.assertEqual(self.firmware_with("# firmware = none\n", "root.img"), ["bulkhead/firmware/stock.bin"])
+
+    def test_a_rom_alone_needs_firmware(self):
+        self.write("in/disk/my.rom", b"R" * 512)
+        self.assertEqual(self.firmware_with("net = lan, rom=my.rom\nnet = lan\n"), ["bulkhead/firmware/stock.bin"])
+        self.assertEqual(self.firmware_with("net = lan\n"), [])
 
     def test_firmware_of_ones_own_stays(self):
         self.write("in/firmware/mine.fd", b"M")

@@ -165,34 +165,6 @@ static void counters_of_scheduling(void **state)
 	stats_have("\r\nvcpu0.wake_us_mean 0\r\n");
 }
 
-/* The peak is of the time since it was taken last; the maximum stays. */
-static void a_wake_up_is_measured_once(void **state)
-{
-	struct run_task *t = &g->tasks[0];
-	struct run_task_info before;
-	struct run_task_info after;
-
-	(void)state;
-	fake_tsc += 50 * US;
-	run();
-	run();
-	assert_in_range(run_take_wake_peak(t), 50 * US, 200 * US);
-	assert_int_equal(run_take_wake_peak(t), 0);
-	run_task_info(t, &before);
-	assert_in_range(before.wake_ticks_max, 50 * US, 200 * US);
-	/* A turn without a wake-up is none. */
-	run();
-	assert_int_equal(run_take_wake_peak(t), 0);
-	run_hold(t);
-	run_release(t);
-	fake_tsc += 20 * US;
-	run();
-	assert_in_range(run_take_wake_peak(t), 20 * US, 21 * US);
-	run_task_info(t, &after);
-	assert_int_equal(after.wake_ticks_max, before.wake_ticks_max);
-	assert_int_equal(after.wake_count, before.wake_count + 1);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
 int main(void)
@@ -200,7 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_cpu_has_a_line),	      TEST(its_state_is_what_it_says_it_does),
 		TEST(states_of_a_vcpu),	      TEST(a_capped_guest_says_so),
-		TEST(counters_of_scheduling), TEST(a_wake_up_is_measured_once),
+		TEST(counters_of_scheduling),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);

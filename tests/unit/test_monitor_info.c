@@ -276,7 +276,7 @@ static void every_line_is_a_key_and_a_value(void **state)
 	g->vm.vcpus[0]->rip = 0xffffffff81000000ull;
 	g->tasks[0].entity.run_ticks = VM_RIG_HZ;
 	g->tasks[0].entity.wait_ticks = VM_RIG_HZ / 2;
-	g->unknown_msrs = 3;
+	missed_note(&g->unknown_msrs, 0x1a4);
 	assert_false(bus_write(&g->vm.pio, 0x5555, 1, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
@@ -287,9 +287,12 @@ static void every_line_is_a_key_and_a_value(void **state)
 		       (unsigned long long)g->vm.gspace.ram_bytes);
 	stats_has(line);
 	stats_has("guest_time_us 1000");
-	stats_has("unknown_msrs 3");
+	stats_has("unknown_msrs 1");
+	stats_has("unknown_msrs.0x1a4 1");
 	stats_has("unclaimed_ports 1");
+	stats_has("unclaimed_ports.0x5555 1");
 	stats_has("unclaimed_mmio 2");
+	stats_has("unclaimed_mmio.0xd0000000 2");
 	stats_has("vcpu0.exits 30");
 	stats_has("vcpu0.exits.cpuid 10");
 	stats_has("vcpu0.exits.nested-fault 20");
@@ -346,6 +349,21 @@ static void stats_work_at_every_step_of_start_and_stop(void **state)
 	assert_key_values(stats("web"));
 }
 
+static void a_run_that_is_over_can_be_asked_for(void **state)
+{
+	(void)state;
+	vm_rig_start(g);
+	vm_rig_advance(1000);
+	g->vm.vcpus[0]->exits_by_kind[VM_EXIT_CPUID] = 4;
+	g->vm.vcpus[0]->exits_by_kind[VM_EXIT_HLT] = 5;
+	vm_rig_end(g);
+	assert_key_values(stats("web"));
+	stats_has("past.exits 9");
+	stats_has("past.exits.cpuid 4");
+	stats_has("past.exits.hlt 5");
+	assert_null(strstr(vm_rig_text(), "past.exits.io"));
+}
+
 static void counters_go_on_with_the_next_start(void **state)
 {
 	uint64_t starts = g->start_count;
@@ -378,6 +396,7 @@ int main(void)
 		TEST(every_line_is_a_key_and_a_value),
 		TEST(time_on_the_cpu_is_up_to_date),
 		TEST(stats_work_at_every_step_of_start_and_stop),
+		TEST(a_run_that_is_over_can_be_asked_for),
 		TEST(counters_go_on_with_the_next_start),
 	};
 

@@ -87,6 +87,28 @@ static void too_many_addresses_are_all(void **state)
 	assert_passes(true, false, true, true);
 }
 
+static void it_is_saved_whole(void **state)
+{
+	struct net_filter_saved saved = {.zero = {0}};
+	struct net_filter before;
+
+	(void)state;
+	f.unicast.count = 1;
+	f.unicast.macs[0] = other;
+	f.multicast.overflow = true;
+	(void)set(NET_CTRL_RX_ALLMULTI, false);
+	(void)set(NET_CTRL_RX_NOBCAST, true);
+	before = f;
+	net_filter_save(&f, &saved);
+	assert_null(net_filter_check(&saved));
+	net_filter_reset(&f, &group);
+	net_filter_load(&f, &saved);
+	assert_memory_equal(&f, &before, sizeof(f));
+	assert_passes(true, true, true, false);
+	saved.multicast.count = 1;
+	assert_non_null(net_filter_check(&saved));
+}
+
 static void a_reset_forgets_it_all(void **state)
 {
 	(void)state;
@@ -104,6 +126,7 @@ int main(void)
 		cmocka_unit_test_setup(modes, setup),
 		cmocka_unit_test_setup(tables, setup),
 		cmocka_unit_test_setup(too_many_addresses_are_all, setup),
+		cmocka_unit_test_setup(it_is_saved_whole, setup),
 		cmocka_unit_test_setup(a_reset_forgets_it_all, setup),
 	};
 

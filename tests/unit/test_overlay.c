@@ -410,8 +410,8 @@ static void a_huge_disk_needs_few_nodes(void **state)
 	disk_rig_ask(&huge.dev, &q, BLK_WRITE_ZEROES, 3, ~0u - 2, NULL);
 	assert_int_equal(q.r.status, HV_OK);
 	assert_int_equal(tera.requests, 1);
-	assert_int_equal(huge.levels, 5);
-	assert_true(blk_overlay_bytes(&huge) <= (huge.levels + 1) * 4096ull);
+	assert_int_equal(huge.tree.levels, 5);
+	assert_true(blk_overlay_bytes(&huge) <= (huge.tree.levels + 1) * 4096ull);
 	disk_rig_ask(&huge.dev, &q, BLK_DISCARD, 0, ~0u, NULL);
 	assert_int_equal(q.r.status, HV_OK);
 	blk_overlay_fini(&huge);

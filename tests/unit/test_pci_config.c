@@ -192,6 +192,17 @@ static void bars_tell_their_size(void **state)
 	assert_int_equal(get(PCI_COMMAND), PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
+static void ports_without_a_bar_can_be_switched_on(void **state)
+{
+	(void)state;
+	put(PCI_COMMAND, PCI_COMMAND_IO);
+	assert_int_equal(get(PCI_COMMAND), 0);
+	pci_function_add_ports(&f);
+	put(PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	assert_int_equal(get(PCI_COMMAND), PCI_COMMAND_IO);
+	assert_int_equal(bar_calls, 0);
+}
+
 static void sizes_that_no_bar_can_say(void **state)
 {
 	(void)state;
@@ -253,6 +264,34 @@ static void io_bar_stays_within_64k(void **state)
 	assert_false(f.bars[0].mapped);
 	put(0x10, 0xffffffff);
 	assert_false(f.bars[0].mapped);
+}
+
+/* Its own enable bit and memory space both have to be on. */
+static void a_rom_is_decoded_when_it_is_enabled(void **state)
+{
+	(void)state;
+	assert_int_equal(pci_function_add_rom(&f, 1024), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 3 * 1024), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 0x2000000), HV_E_INVALID);
+	assert_int_equal(pci_function_add_rom(&f, 0x40000), HV_OK);
+	assert_int_equal(get(PCI_ROM_BASE), 0);
+	put(PCI_ROM_BASE, 0xfffff800);
+	assert_int_equal(get(PCI_ROM_BASE), 0xfffc0000);
+	put(PCI_ROM_BASE, 0xfffffffe);
+	assert_int_equal(get(PCI_ROM_BASE), 0xfffc0000);
+	put(PCI_ROM_BASE, 0xc0040001);
+	assert_int_equal(get(PCI_ROM_BASE), 0xc0040001);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
+	put(PCI_COMMAND, PCI_COMMAND_MEMORY);
+	assert_true(f.bars[PCI_BAR_ROM].mapped);
+	assert_true(f.bars[PCI_BAR_ROM].address == 0xc0040000);
+	put(PCI_ROM_BASE, 0xc0040000);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
+	put(PCI_ROM_BASE, 0xc0080001);
+	assert_true(f.bars[PCI_BAR_ROM].address == 0xc0080000);
+	pci_function_reset(&f);
+	assert_int_equal(get(PCI_ROM_BASE), 0);
+	assert_false(f.bars[PCI_BAR_ROM].mapped);
 }
 
 static void wide_bar_is_one_address(void **state)
@@ -383,9 +422,11 @@ int main(void)
 		T(accesses_past_the_end),
 		T(extended_space),
 		T(bars_tell_their_size),
+		T(ports_without_a_bar_can_be_switched_on),
 		T(sizes_that_no_bar_can_say),
 		T(memory_bar_moves),
 		T(io_bar_stays_within_64k),
+		T(a_rom_is_decoded_when_it_is_enabled),
 		T(wide_bar_is_one_address),
 		T(callbacks_are_optional),
 		T(reset_unmaps),

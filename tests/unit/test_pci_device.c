@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guests/devices/pci_device.h"
+#include "guests/devices/pci_window.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
 
@@ -115,6 +116,7 @@ static int setup(void **state)
 	memset(&seen, 0, sizeof(seen));
 	pci_host_init(&host, &host_config);
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	assert_int_equal(pci_function_add_bar(&dev.function, OWN_BAR, PCI_BAR_64, 0x4000), HV_OK);
 	return 0;
 }
@@ -231,17 +233,21 @@ static void what_does_not_fit_is_refused(void **state)
 	struct pci_device_config cfg = config();
 
 	(void)state;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_EXISTS);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_EXISTS);
 	cfg.devfn = 0x100;
-	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_E_RANGE);
 	cfg.devfn = DEVFN + 8;
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX + 1;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_RANGE);
 	cfg.msix_count = PCI_MSIX_VECTORS_MAX;
 	cfg.msix_bar = 6;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
+	assert_null(host.functions[DEVFN + 8]); /* what failed is nowhere */
 	cfg.msix_bar = 0;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 }
 
 static void a_device_without_interrupts_has_neither_pin_nor_messages(void **state)
@@ -254,6 +260,7 @@ static void a_device_without_interrupts_has_neither_pin_nor_messages(void **stat
 	cfg.msix_count = 0;
 	cfg.intx = false;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
 	assert_int_equal(pci_function_read(&other.function, PCI_INTERRUPT_PIN, 1), 0);
 	assert_int_equal(other.function.bars[MSIX_BAR].size, 0);
 	pci_device_intx(&other, true);
@@ -272,6 +279,7 @@ static void a_conventional_function_is_reset_as_well(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.express = false;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x13);
 	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
 	assert_int_equal(get(0x100, 4), 0xffffffff);
@@ -484,6 +492,7 @@ static void a_message_stands_for_the_line(void **state)
 	host.functions[DEVFN] = NULL;
 	cfg.msi = true;
 	assert_int_equal(pci_device_init(&dev, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&dev), HV_OK);
 	at = capability(0x05);
 	assert_int_equal(get(at + 2, 2), 0x80);
 	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
@@ -628,6 +637,45 @@ static void reset_of_the_machine_resets_devices(void **state)
 	assert_as_after_power_on();
 }
 
+/* Read through the window like a BAR, without the model; writes change nothing. */
+static void a_rom_is_read_where_its_register_says(void **state)
+{
+	static uint8_t bytes[512] = {
+		[0] = 0x55, [1] = 0xaa, [0x18] = 0x20, [0x30] = 1, [0x35] = 0x80};
+	struct pci_device_config cfg = config();
+	struct vdev_access a = {
+		.space = BUS_MMIO, .addr = 0xc0100000, .size = 4, .nobody = &(bool){false}};
+	static struct pci_device other;
+	static struct pci_window window;
+
+	(void)state;
+	memcpy(bytes + 0x20, "PCIR\xf4\x1a\x42\x10", 8);
+	pci_window_init(&window, &host);
+	cfg.devfn += 8;
+	cfg.rom = (struct pci_rom){bytes, sizeof(bytes)};
+	bytes[0] = 0;
+	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
+	bytes[0] = 0x55;
+	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(&other), HV_OK);
+	pci_function_write(&other.function, PCI_ROM_BASE, 4, 0xc0100001);
+	pci_function_write(&other.function, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	host.bars_version++;
+	seen.size = 0;
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffff, 0xaa55);
+	window.dev.ops->write(&window.dev, &a, 0);
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffff, 0xaa55);
+	/* Behind the file, in the space. */
+	a.addr += 512;
+	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffffffff, 0xffffffff);
+	assert_false(*a.nobody);
+	/* Behind the space. */
+	a.addr += 0x800;
+	(void)window.dev.ops->read(&window.dev, &a);
+	assert_true(*a.nobody);
+	assert_int_equal(seen.size, 0);
+}
+
 /* Only the bit that says so resets, and each time. */
 static void other_bits_of_device_control_reset_nothing(void **state)
 {
@@ -640,6 +688,134 @@ static void other_bits_of_device_control_reset_nothing(void **state)
 	ask_for_reset();
 	ask_for_reset();
 	assert_int_equal(resets, 2);
+}
+
+/* ---- saved state ---- */
+
+static struct pci_device_saved saved_state(void)
+{
+	struct pci_device_saved saved = {0};
+
+	pci_device_save(&dev, &saved);
+	return saved;
+}
+
+static void set_up_much(void)
+{
+	put(PCI_BAR0 + OWN_BAR * 4, 4, 0xfe000000);
+	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	put(PCI_INTERRUPT_LINE, 1, 11);
+	set_vector(0, 0xfee00000, 0x41, 0);
+	set_vector(3, 0xfee01000, 0x42, 1);
+}
+
+static void a_device_that_is_loaded_goes_on_as_it_was(void **state)
+{
+	struct pci_device_saved before;
+	struct pci_device_saved after;
+
+	(void)state;
+	set_up_much();
+	set_msix(0x8000);
+	pci_device_msix(&dev, 3); /* masked: it waits */
+	before = saved_state();
+	pci_device_reset(&dev);
+	assert_int_equal(resets, 1);
+	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	assert_null(pci_device_check(&dev, &before));
+	pci_device_load(&dev, &before);
+	after = saved_state();
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(messages, 0);
+	assert_true(last_master);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+	assert_int_equal(get(PCI_INTERRUPT_LINE, 1), 11);
+	pci_device_msix(&dev, 0);
+	assert_int_equal(messages, 1);
+	set_vector(3, 0xfee01000, 0x42, 0);
+	assert_int_equal(messages, 2);
+	assert_int_equal(last_data, 0x42);
+}
+
+/* What lasts is pulled again, and not told twice where it is a message. */
+static void the_line_is_pulled_again(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	pci_device_intx(&dev, true);
+	assert_true(line.level);
+	saved = saved_state();
+	pci_device_reset(&dev);
+	assert_false(line.level);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	assert_int_equal(get(PCI_STATUS, 2) & PCI_STATUS_INTX, PCI_STATUS_INTX);
+	pci_device_load(&dev, &saved);
+	assert_true(line.level);
+	pci_device_intx(&dev, false);
+	assert_false(line.level);
+}
+
+static void a_device_in_d3_is_loaded_in_d3(void **state)
+{
+	struct pci_device_saved saved;
+
+	(void)state;
+	set_up_much();
+	set_power(3);
+	pci_device_intx(&dev, true);
+	saved = saved_state();
+	set_power(0);
+	assert_true(line.level);
+	pci_device_load(&dev, &saved);
+	assert_false(line.level);
+	assert_false(dev.function.bars[OWN_BAR].mapped);
+	assert_false(pci_device_is_master(&dev));
+	set_power(0);
+	assert_true(line.level);
+	assert_true(dev.function.bars[OWN_BAR].mapped);
+}
+
+static bool refuses(const struct pci_device_saved *saved)
+{
+	return pci_device_check(&dev, saved) != NULL;
+}
+
+static void what_no_guest_can_make_of_it_is_refused(void **state)
+{
+	const struct pci_device_saved good = saved_state();
+	struct pci_device_saved bad = good;
+
+	(void)state;
+	assert_false(refuses(&good));
+	bad.function.value[0] ^= 1; /* another vendor */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x01) + 4] |= 1; /* D1 */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.function.value[capability(0x10) + 9] |= 0x80; /* a reset under way */
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix_pending = 1u << VECTORS;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[VECTORS].control = 0;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].address = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.msix[0].control = 3;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.intx_asserted = 2;
+	assert_true(refuses(&bad));
+	bad = good;
+	bad.zero[5] = 1;
+	assert_true(refuses(&bad));
 }
 
 int main(void)
@@ -672,6 +848,11 @@ int main(void)
 		cmocka_unit_test_setup(function_level_reset_ends_d3, setup),
 		cmocka_unit_test_setup(reset_of_the_machine_resets_devices, setup),
 		cmocka_unit_test_setup(other_bits_of_device_control_reset_nothing, setup),
+		cmocka_unit_test_setup(a_rom_is_read_where_its_register_says, setup),
+		cmocka_unit_test_setup(a_device_that_is_loaded_goes_on_as_it_was, setup),
+		cmocka_unit_test_setup(the_line_is_pulled_again, setup),
+		cmocka_unit_test_setup(a_device_in_d3_is_loaded_in_d3, setup),
+		cmocka_unit_test_setup(what_no_guest_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "guests/devices/pci_host.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 static struct device_rig rig;
 static struct bus pio;
@@ -148,8 +149,8 @@ static void nothing_else_is_there(void **state)
 	assert_int_equal(in(0xcfc, 4), 0xffffffff);
 	assert_int_equal(ecam(1, 0, 0, 4), 0xffffffff);
 	assert_int_equal(ecam(0, 1, 0, 2), 0xffff);
-	assert_int_equal(pio.unclaimed, 0);
-	assert_int_equal(mmio.unclaimed, 0);
+	assert_int_equal(pio.unclaimed.total, 0);
+	assert_int_equal(mmio.unclaimed.total, 0);
 	/* Nor do writes find anything. */
 	out(0xcf8, 4, 0x0000f860);
 	out(0xcfc, 4, 0);
@@ -172,7 +173,7 @@ static void data_port_takes_all_widths(void **state)
 	/* Past the last port: no access at all. */
 	assert_int_equal(in(0xcff, 2), 0xffff);
 	assert_int_equal(in(0xcfe, 4), 0xffffffff);
-	assert_int_equal(pio.unclaimed, 2);
+	assert_int_equal(pio.unclaimed.total, 2);
 	/* Over the border of address and data. */
 	assert_int_equal(in(0xcfa, 4), 0xffffffff);
 	out(0xcfa, 4, 0);
@@ -255,7 +256,7 @@ static void ecam_is_the_same_space(void **state)
 	assert_int_equal(ecam(0, 0, 0x100, 4), 0xffffffff); /* conventional PCI */
 	assert_int_equal(ecam(0, 0, 0xffe, 4), 0xffffffff); /* over the page's end */
 	assert_int_equal(ecam(31, 7, 0xffc, 4), 0xffffffff);
-	assert_int_equal(mmio.unclaimed, 0);
+	assert_int_equal(mmio.unclaimed.total, 0);
 }
 
 static void ecam_pages(void **state)
@@ -347,6 +348,34 @@ static void reset_returns_to_power_on(void **state)
 	assert_int_equal(conf1(0, 31, 0, 0x60), 0x80808080);
 }
 
+static void a_loaded_host_is_as_it_was(void **state)
+{
+	static struct pci_host other;
+	struct pci_host_config cfg = {.ecam_base = LAYOUT_ECAM_BASE, .firmware = true};
+	uint64_t offset;
+
+	(void)state;
+	pci_host_init(&host, &cfg);
+	pci_host_init(&other, &cfg);
+	(void)conf1(0, 0, 0, 0x60);
+	out(0xcfc, 4, 0xe0000001);
+	(void)conf1(0, 31, 0, 0x60);
+	out(0xcfc, 4, 0x8080800b);
+	pci_irq_set(&host.irq, 4, 0, true);
+	saved_move(&host.saved, &other.saved);
+	assert_int_equal(other.address, 0x8000f860);
+	assert_true(pci_host_ecam(&other, 0xe0001000, &offset));
+	assert_int_equal(offset, 0x1000);
+	assert_int_equal(other.irq.route[0], 0x0b);
+	assert_int_equal(other.irq.pulled[4], 1u << 4);
+	saved_reload(&other.saved);
+	assert_true(pci_host_ecam(&other, 0xe0001000, &offset));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, address, 1));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, zero, 1));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, bridge.value[0], 0));
+	assert_false(SAVED_TAKES(&host.saved, struct pci_host_saved, lpc.value[0x60], 0x10));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -365,6 +394,7 @@ int main(void)
 		T(functions_are_added),
 		T(multi_function_in_any_order),
 		T(reset_returns_to_power_on),
+		cmocka_unit_test_setup(a_loaded_host_is_as_it_was, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,31 @@ static void nobody_need_listen(void **state)
 	assert_int_equal(gsi_calls + isa_calls, 0);
 }
 
+static void loading_tells_nobody(void **state)
+{
+	uint32_t pulled[PCI_IRQ_LINES] = {0};
+	uint8_t route[PCI_IRQ_LINES] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < PCI_IRQ_LINES; i++) {
+		route[i] = PCI_IRQ_ROUTE_OFF;
+	}
+	pulled[3] = BIT32(2);
+	route[3] = 10;
+	pci_irq_load(&irq, pulled, route);
+	assert_int_equal(gsi_calls + isa_calls, 0);
+	assert_int_equal(irq.isa, BIT32(10));
+	/* Another device on the line changes nothing, the release by both does. */
+	gsis = BIT32(19);
+	isa = BIT32(10);
+	pci_irq_set(&irq, 3, 0, true);
+	pci_irq_set(&irq, 2, 1, false);
+	assert_int_equal(gsi_calls + isa_calls, 0);
+	pci_irq_set(&irq, 3, 0, false);
+	assert_int_equal(gsis, 0);
+	assert_int_equal(isa, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +170,7 @@ int main(void)
 		cmocka_unit_test_setup(a_line_that_is_up_is_rerouted, setup),
 		cmocka_unit_test_setup(inputs_of_the_chipset_are_not_given_away, setup),
 		cmocka_unit_test_setup(nobody_need_listen, setup),
+		cmocka_unit_test_setup(loading_tells_nobody, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,7 @@ static void bars_get_addresses_by_size(void **state)
 {
 	struct pci_function *small = add();
 	struct pci_function *big = add();
+	struct pci_function *no_bar = add();
 
 	(void)state;
 	bar(small, 0, PCI_BAR_IO, 32);
@@ -83,6 +84,7 @@ static void bars_get_addresses_by_size(void **state)
 	bar(big, 0, 0, 0x20000);
 	bar(big, 2, PCI_BAR_IO, 64);
 	bar(big, 3, 0, 16);
+	pci_function_add_ports(no_bar);
 	assert_int_equal(pci_setup(&host, true), 0);
 	assert_all_apart();
 	assert_int_equal(big->bars[0].address, 0xc0000000);
@@ -92,6 +94,7 @@ static void bars_get_addresses_by_size(void **state)
 	assert_int_equal(big->bars[2].address, 0xc000);
 	assert_int_equal(small->bars[0].address, 0xc040);
 	assert_int_equal(get(small, PCI_COMMAND, 2), PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	assert_int_equal(get(no_bar, PCI_COMMAND, 2), PCI_COMMAND_IO);
 }
 
 static void many_functions_stay_apart(void **state)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guests/devices/pflash.h"
+#include "tests/fakes/saved_rig.h"
 
 #define BLOCKS 5u
 #define FIXED 4u /* the last one is locked down for good */
@@ -371,6 +372,54 @@ static void a_reset_forgets_a_command(void **state)
 	assert_int_equal(f.state.status, READY);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	wr(2 * PFLASH_BLOCK, 0x60);
+	wr(2 * PFLASH_BLOCK, 0x01); /* block 2 is locked */
+	wr(PFLASH_BLOCK, 0xe8);
+	wr(PFLASH_BLOCK, 1); /* two bytes */
+	wr(PFLASH_BLOCK + 10, 0x00);
+	assert_false(shown);
+	saved_reload(&f.saved);
+	assert_false(shown);
+	wr(PFLASH_BLOCK + 11, 0x00);
+	wr(PFLASH_BLOCK, 0xd0);
+	assert_int_equal(changed_at, PFLASH_BLOCK + 10);
+	assert_int_equal(changed_bytes, 2);
+	wr(0, 0x90);
+	assert_int_equal(rd(2 * PFLASH_BLOCK + 2), PFLASH_LOCKED);
+	wr(0, 0xff);
+	assert_true(shown);
+	saved_reload(&f.saved);
+	assert_true(shown);
+}
+
+static void what_no_program_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&f.saved, struct pflash_saved, state.field, value)
+	assert_false(TAKES(mode, PFLASH_QUERY + 1));
+	assert_false(TAKES(pending, PFLASH_BUFFER_CONFIRM + 1));
+	assert_false(TAKES(pending, PFLASH_BUFFER_CONFIRM)); /* of nothing */
+	assert_false(TAKES(pending, PFLASH_BUFFER_DATA));
+	assert_false(TAKES(status, 0x40));
+	assert_false(TAKES(buffer_block, BLOCKS));
+	assert_false(TAKES(buffer_start, BLOCKS * PFLASH_BLOCK));
+	assert_false(TAKES(buffer_count, PFLASH_BUFFER + 1));
+	assert_false(TAKES(buffer_taken, 1));
+	assert_true(TAKES(locks[0], 3));
+	assert_false(TAKES(locks[0], 4));
+	assert_false(TAKES(locks[BLOCKS], 1));
+	wr(PFLASH_BLOCK, 0xe8);
+	wr(PFLASH_BLOCK, 0);
+	wr(PFLASH_BLOCK + 10, 0x00);
+	assert_true(TAKES(buffer_start, PFLASH_BLOCK + 11));
+	/* Behind the block's end, which is no place to begin. */
+	assert_false(TAKES(buffer_start, 2 * PFLASH_BLOCK));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup(it_tells_what_it_is, setup),
 		cmocka_unit_test_setup(suspending_finds_nothing_to_suspend, setup),
 		cmocka_unit_test_setup(a_reset_forgets_a_command, setup),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "guests/devices/pic8259.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define MASTER 0x20u
 #define SLAVE 0xa0u
@@ -524,6 +525,57 @@ static void test_reset_lowers_intr(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	rig_out(&pic.dev, 0x4d1, 0x0c); /* 10 and 11 are levels */
+	set(4, true);
+	assert_int_equal(pic_ack(&pic), 0x0c);
+	set(10, true);
+	pulse(1);
+	assert_true(intr.level);
+	out(SLAVE, 0xc3); /* input 3 of the slave is the lowest */
+	saved_reload(&pic.saved);
+	assert_true(intr.level);
+	set(4, true); /* still up: no edge */
+	assert_int_equal(pic_ack(&pic), 0x09);
+	assert_int_equal(isr(MASTER), 0x12);
+	out(MASTER, EOI);
+	out(MASTER, EOI);
+	assert_int_equal(pic_ack(&pic), 0x72);
+	set(10, false);
+	assert_int_equal(irr(SLAVE), 0);
+	assert_int_equal(pic.chips[1].lowest, 3);
+}
+
+/* Between two words of an initialisation. */
+static void half_an_initialisation_is_loaded(void **state)
+{
+	(void)state;
+	out(MASTER, 0x11);
+	out(MASTER + 1, 0x20);
+	saved_reload(&pic.saved);
+	out(MASTER + 1, 0x04);
+	out(MASTER + 1, 0x01);
+	pulse(3);
+	assert_int_equal(pic_ack(&pic), 0x23);
+}
+
+static void what_no_driver_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&pic.saved, struct pic8259_saved, field, value)
+	assert_false(TAKES(chips[0].init, 4));
+	assert_false(TAKES(chips[0].lowest, 8));
+	assert_false(TAKES(chips[1].base, 0x71));
+	assert_false(TAKES(chips[0].elcr, 0x01));
+	assert_false(TAKES(chips[1].elcr, 0x20));
+	assert_false(TAKES(chips[0].own, 0x04)); /* the cascade */
+	assert_false(TAKES(chips[1].poll, 2));
+	assert_false(TAKES(chips[1].zero[0], 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +602,9 @@ int main(void)
 		T(test_shared_edge),
 		T(test_lines_that_do_not_exist),
 		T(test_reset_lowers_intr),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(half_an_initialisation_is_loaded, setup),
+		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "guests/devices/pit8254.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define HZ 2899999999ull
 #define CONTROL 0x43u
@@ -355,6 +358,100 @@ static void test_calibration_by_polling(void **state)
 	assert_in_range(vtime_now(&rig.time) - begin, HZ / 20, HZ / 20 + 10000);
 }
 
+/* --- sleep between looks --- */
+
+static struct {
+	unsigned rests, ends;
+	unsigned vcpu;
+} slept;
+
+static void sleeps(void *ctx, unsigned vcpu)
+{
+	assert_ptr_equal(ctx, &rig);
+	slept.rests++;
+	slept.vcpu = vcpu;
+}
+
+static void wakes(void *ctx, unsigned vcpu)
+{
+	assert_ptr_equal(ctx, &rig);
+	assert_int_equal(vcpu, slept.vcpu);
+	slept.ends++;
+}
+
+static uint8_t look(unsigned vcpu)
+{
+	struct vdev_access a = {
+		.space = BUS_PIO, .addr = PORT_B, .offset = 0, .size = 1, .vcpu = vcpu};
+
+	return (uint8_t)pit.dev.ops->read(&pit.dev, &a);
+}
+
+static void may_sleep(unsigned mode, unsigned count)
+{
+	const struct pit_rest rest = {sleeps, wakes, &rig};
+
+	memset(&slept, 0, sizeof(slept));
+	pit8254_set_rest(&pit, &rest);
+	out(PORT_B, 1);
+	program(2, mode, count);
+}
+
+/* The longest count: as many looks as it has parts, and the last sleep ends with the count. */
+static void test_a_wait_is_slept_through(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	may_sleep(0, 0xffff);
+	begin = cycles_now();
+	while ((look(3) & 0x20) == 0) {
+		unsigned ends = slept.ends;
+
+		assert_int_equal(slept.rests, ends + 1);
+		assert_int_equal(slept.vcpu, 3);
+		while (slept.ends == ends) {
+			rig_advance(&rig, 1000);
+		}
+	}
+	assert_in_range(cycles_now() - begin, 0xffff, 0xffff + 2);
+	assert_in_range(slept.rests, PIT_REST_PART, PIT_REST_PART + 10);
+	/* The wait is over: nobody sleeps. */
+	(void)look(3);
+	assert_int_equal(slept.rests, slept.ends);
+}
+
+static void test_only_waits_are_slept_through(void **state)
+{
+	(void)state;
+	/* Linux' 10 ms. */
+	may_sleep(0, 11931);
+	(void)look(0);
+	/* A tone, and the channel's count is no wait. */
+	may_sleep(3, 0xffff);
+	(void)look(0);
+	/* Nothing runs. */
+	may_sleep(0, 0xffff);
+	out(PORT_B, 0);
+	(void)look(0);
+	/* Another port. */
+	out(PORT_B, 1);
+	(void)in(0x42);
+	assert_int_equal(slept.rests, 0);
+}
+
+static void test_one_sleeps_at_a_time(void **state)
+{
+	(void)state;
+	may_sleep(0, 0xffff);
+	(void)look(1);
+	(void)look(2);
+	assert_int_equal(slept.rests, 1);
+	pit.dev.ops->reset(&pit.dev);
+	rig_advance(&rig, HZ);
+	assert_int_equal(slept.ends, 0);
+}
+
 static void test_refresh_toggles(void **state)
 {
 	unsigned changes = 0;
@@ -407,6 +504,69 @@ static void test_reset_and_fini(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, setup)
 
+/* In the middle of all that can be under way: a fresh one that is loaded cannot be told from it. */
+static void test_saved_and_loaded(void **state)
+{
+	static struct pit8254 other;
+	static struct rig_line other_line;
+	struct irq_line line = rig_irq(&other_line);
+
+	(void)state;
+	pit8254_set_waiting(&pit, waiting, &rig);
+	program(0, 3, 11931);
+	program(1, 4, 777);
+	out(PORT_B, 0x03);
+	program(2, 2, 0x2000);
+	out(0x42, 0x34); /* half of a new count */
+	guest_busy = true;
+	to_cycle(5 * 11931 + 6000);
+	guest_busy = false;
+	out(CONTROL, 0xc6); /* latches count and status of 0 and 1 */
+	assert_true(pit.owed > 2);
+	other_line = (struct rig_line){0};
+	pit8254_init(&other, &rig.time, &line);
+	pit8254_set_waiting(&other, waiting, &rig);
+	saved_move(&pit.saved, &other.saved);
+	assert_int_equal(other_line.level, rig.line.level);
+	other_line.rises = rig.line.rises;
+	for (unsigned i = 0; i < 200; i++) {
+		for (unsigned port = 0x40; port < 0x43; port++) {
+			assert_int_equal(in(port), rig_in(&other.dev, (uint16_t)port));
+		}
+		assert_int_equal(in(PORT_B), rig_in(&other.dev, PORT_B));
+		assert_int_equal(rig.line.rises, other_line.rises);
+		rig_advance_ns(&rig, 700123);
+	}
+	assert_true(rig.line.rises > 14);
+	saved_reload(&other.saved);
+	assert_int_equal(rig.line.level, other_line.level);
+	vtimer_cancel(&other.timer);
+}
+
+static void test_checks_what_it_loads(void **state)
+{
+	(void)state;
+	program(0, 2, 100);
+#define TAKES(field, value) SAVED_TAKES(&pit.saved, struct pit8254_saved, field, value)
+	assert_true(TAKES(owed, 32));
+	assert_false(TAKES(owed, 33));
+	assert_false(TAKES(port_b, 0x10));
+	assert_false(TAKES(irq_level, 2));
+	assert_false(TAKES(edge, UINT64_MAX));
+	assert_false(TAKES(deadline, TIMER_NEVER));
+	assert_true(TAKES(channels[0].count, 65536));
+	assert_false(TAKES(channels[0].count, 65537));
+	assert_false(TAKES(channels[0].count, 0));
+	assert_false(TAKES(channels[0].next, 0));
+	assert_false(TAKES(channels[1].has_next, 1)); /* without a count */
+	assert_false(TAKES(channels[2].phase, 3));
+	assert_false(TAKES(channels[2].control, 0x04));
+	assert_false(TAKES(channels[2].control, 0x74));
+	assert_false(TAKES(channels[2].latched_bytes, 3));
+	assert_false(TAKES(channels[2].zero[1], 1));
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,9 +585,14 @@ int main(void)
 		T(test_ports),
 		T(test_gate_and_out_2),
 		T(test_calibration_by_polling),
+		T(test_a_wait_is_slept_through),
+		T(test_only_waits_are_slept_through),
+		T(test_one_sleeps_at_a_time),
 		T(test_refresh_toggles),
 		T(test_paused_vm),
 		T(test_reset_and_fini),
+		cmocka_unit_test_setup(test_saved_and_loaded, setup),
+		cmocka_unit_test_setup(test_checks_what_it_loads, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,52 @@ static void switched_off_it_drops_keys(void **state)
 	SENDS("\x1c");
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	struct ps2_keyboard_saved saved = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 12; i++) {
+		KEY("\x1e");
+	}
+	tell(0xee);
+	SENDS("\xee\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c");
+	KEY("\x9e\x9e\x9e");
+	tell(0xf2);
+	ps2_keyboard_save(&k, &saved);
+	ps2_keyboard_init(&k);
+	assert_null(ps2_keyboard_check(&saved));
+	ps2_keyboard_load(&k, &saved);
+	SENDS("\xfa\xab\x83\xf0\x1c\xf0\x1c\xf0\x1c");
+}
+
+static bool refuses(const struct ps2_keyboard_saved *saved)
+{
+	return ps2_keyboard_check(saved) != NULL;
+}
+
+static void what_no_host_can_make_of_it_is_refused(void **state)
+{
+	struct ps2_keyboard_saved good = {0};
+	struct ps2_keyboard_saved bad;
+
+	(void)state;
+	ps2_keyboard_save(&k, &good);
+	assert_null(ps2_keyboard_check(&good));
+#define REFUSES(field, value) (bad = good, bad.field = (value), refuses(&bad))
+	assert_true(REFUSES(key_count, 17));
+	assert_true(REFUSES(reply_head, 1));
+	assert_true(REFUSES(reply_count, 4));
+	assert_true(REFUSES(command, 0xee));
+	assert_false(REFUSES(command, 0xed));
+	assert_true(REFUSES(set, 4));
+	assert_true(REFUSES(leds, 8));
+	assert_true(REFUSES(typematic, 0x80));
+	assert_true(REFUSES(scanning, 2));
+	assert_true(REFUSES(zero[0], 1));
+#undef REFUSES
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -246,6 +292,8 @@ int main(void)
 		T(a_full_buffer_takes_whole_keys_or_nothing),
 		T(a_long_sequence_never_fits),
 		T(switched_off_it_drops_keys),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_host_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,58 @@ static void a_command_ends_a_packet(void **state)
 	assert_in_range(m.x, 0, 4096);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	struct ps2_mouse_saved saved = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		const uint8_t rates[] = {200, 100, 80};
+
+		told(0xf3);
+		told(rates[i]);
+	}
+	told(0xf4);
+	move(300, -3, 2, PS2_MOUSE_LEFT);
+	assert_int_equal(next(), 0x29);
+	ps2_mouse_save(&m, &saved);
+	ps2_mouse_init(&m);
+	assert_null(ps2_mouse_check(&saved));
+	ps2_mouse_load(&m, &saved);
+	EXPECT_BYTES(0xff, 0xfd, 2, 0x09, 45, 0, 0);
+	say(0xf2);
+	EXPECT_BYTES(0xfa, 3);
+}
+
+static bool refuses(const struct ps2_mouse_saved *saved)
+{
+	return ps2_mouse_check(saved) != NULL;
+}
+
+static void what_no_host_can_make_of_it_is_refused(void **state)
+{
+	struct ps2_mouse_saved good = {0};
+	struct ps2_mouse_saved bad;
+
+	(void)state;
+	ps2_mouse_save(&m, &good);
+	assert_null(ps2_mouse_check(&good));
+#define REFUSES(field, value) (bad = good, bad.field = (value), refuses(&bad))
+	assert_true(REFUSES(reply_head, 1));
+	assert_true(REFUSES(packet_count, 5));
+	assert_true(REFUSES(packet_head, 1));
+	assert_true(REFUSES(command, 0xf4));
+	assert_false(REFUSES(command, 0xf3));
+	assert_true(REFUSES(id, 5));
+	assert_true(REFUSES(resolution, 4));
+	assert_true(REFUSES(x, 4097));
+	assert_true(REFUSES(y, -4097));
+	assert_true(REFUSES(wheel, INT32_MIN));
+	assert_true(REFUSES(wrap, 2));
+	assert_true(REFUSES(zero[1], 1));
+#undef REFUSES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +253,8 @@ int main(void)
 		cmocka_unit_test_setup(it_waits_to_be_asked_in_remote_mode, setup),
 		cmocka_unit_test_setup(bytes_come_back_in_wrap_mode, setup),
 		cmocka_unit_test_setup(a_command_ends_a_packet, setup),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(what_no_host_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,62 @@ static void a_halted_guest_sleeps_until_its_timer(void **state)
 	assert_int_equal(fake_backend.delivered.vector, 0x40);
 }
 
+static const struct vm_exit look_at_port_b = {
+	.kind = VM_EXIT_IO, .insn_len = 2, .io = {.port = 0x61, .size = 1, .in = true}};
+
+static void count_down(struct guest *g, unsigned count)
+{
+	assert_true(bus_write(&g->vm.pio, 0x61, 1, 0, 1));
+	assert_true(bus_write(&g->vm.pio, 0x43, 1, 0, 0xb0));
+	assert_true(bus_write(&g->vm.pio, 0x42, 1, 0, count & 0xff));
+	assert_true(bus_write(&g->vm.pio, 0x42, 1, 0, count >> 8));
+}
+
+/* With interrupts off, too: it is no HLT of its own. */
+static void a_guest_that_looks_for_a_timers_end_sleeps_between(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	vm_rig_start(web);
+	count_down(web, 0xffff);
+	start = fake_tsc;
+	fake_backend_push(&look_at_port_b);
+	run_once();
+	assert_true(vcpu_of(web)->halted);
+	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
+	assert_false(atomic_load(&vcpu_of(web)->stranded));
+	run_once(); /* sleeps */
+	assert_in_range(fake_tsc - start, MS / 8, MS / 4);
+	fake_backend_push(&yield);
+	run_once();
+	assert_false(vcpu_of(web)->halted);
+	assert_int_equal(web->state, GUEST_RUNNING);
+}
+
+/* The handler may HLT: that is not for the rest's end to end. */
+static void an_interrupt_ends_a_rest(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	arm_lapic(web, MS / 10); /* the look takes half of that, the rest would take more */
+	count_down(web, 0xffff);
+	fake_backend_push(&look_at_port_b);
+	run_once();
+	assert_true(vcpu_of(web)->resting);
+	run_once(); /* sleeps */
+	fake_backend.delivered_count = 0;
+	fake_backend_push(&hlt);
+	run_once();
+	assert_int_equal(fake_backend.delivered_count, 1);
+	assert_true(vcpu_of(web)->halted);
+	assert_false(vcpu_of(web)->resting);
+	vm_rig_advance(MS);
+	run_once();
+	assert_true(vcpu_of(web)->halted);
+}
+
 /* STI; HLT: the interrupt that waited for IF is taken behind the HLT. */
 static void sti_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 {
@@ -885,6 +941,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(with_nothing_to_do_it_sleeps),
 		TEST(a_halted_guest_sleeps_until_its_timer),
+		TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
+		TEST(an_interrupt_ends_a_rest),
 		TEST(hlt_falls_through_when_something_waits),
 		TEST(an_nmi_wakes_without_interrupts),
 		TEST(alone_it_runs_without_ticks),

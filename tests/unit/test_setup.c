@@ -246,6 +246,28 @@ static void an_error_keeps_one_guest_out(void **state)
 	assert_null(strstr(vm_rig_text(), "good"));
 }
 
+/* A file that is no ROM is said before the guest exists; one that is goes to its NIC. */
+static void roms_of_network_cards(void **state)
+{
+	uint8_t bytes[512] = {[0] = 0x55, [1] = 0xaa, [0x18] = 0x20, [0x30] = 1, [0x35] = 0x80};
+
+	(void)state;
+	memcpy(bytes + 0x20, "PCIR\x86\x80\x0e\x10", 8);
+	guest("pxe", "memory = 16M\nnet = a\nnet = a, model=e1000, rom=card.rom\n");
+	(void)add("pxe/card.rom", bytes, sizeof(bytes));
+	guest("wrong", "memory = 16M\nnet = a, model=e1000e, rom=/pxe/card.rom\n");
+	guest("norom", "memory = 16M\nnet = a, rom=vmlinuz\n");
+	read_it();
+	assert_non_null(found("pxe"));
+	assert_int_equal(found("pxe")->nic_roms[0].size, 0);
+	assert_int_equal(found("pxe")->nic_roms[1].size, sizeof(bytes));
+	assert_null(found("wrong"));
+	assert_null(found("norom"));
+	assert_says("bulkhead: config: wrong/guest.conf: net: the ROM of NIC 0 is for another "
+		    "card\r\n");
+	assert_says("bulkhead: config: norom/guest.conf: net: the ROM of NIC 0 has an image");
+}
+
 static void more_memory_than_the_machine_has(void **state)
 {
 	(void)state;
@@ -464,6 +486,7 @@ int main(void)
 		TEST(disks_of_guests),
 		TEST(the_handoff_may_go_afterwards),
 		TEST(an_error_keeps_one_guest_out),
+		TEST(roms_of_network_cards),
 		TEST(more_memory_than_the_machine_has),
 		TEST(files_that_could_not_be_read),
 		TEST(a_guest_conf_that_could_not_be_read_is_not_absent),

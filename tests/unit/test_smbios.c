@@ -190,11 +190,24 @@ static void test_uuid(void **state)
 	assert_int_equal(uuid[8] >> 6, 2);
 }
 
+/* "Processor Characteristics": 64-bit, and whether there are several cores. */
+static void test_processor(void **state)
+{
+	(void)state;
+	build();
+	assert_int_equal(get(find(4, 0) + 0x23, 3), 0x030303);
+	assert_int_equal(get(find(4, 0) + 0x26, 2), 0x0c);
+	config.vcpu_count = 1;
+	build();
+	assert_int_equal(get(find(4, 0) + 0x26, 2), 0x04);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_anchor, setup),
 		cmocka_unit_test_setup(test_structures, setup),
+		cmocka_unit_test_setup(test_processor, setup),
 		cmocka_unit_test_setup(test_contents, setup),
 		cmocka_unit_test_setup(test_much_memory, setup),
 		cmocka_unit_test_setup(test_limits, setup),

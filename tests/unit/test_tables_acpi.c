@@ -215,7 +215,11 @@ static void test_dsdt_tells_which_devices_are_there(void **state)
 	build(&m);
 	assert_int_equal(dsdt_flags(), DSDT_FLAG_COM1 | DSDT_FLAG_KEYBOARD);
 	build(&full);
-	assert_int_equal(dsdt_flags(), DSDT_FLAG_COM1 | DSDT_FLAG_KEYBOARD | DSDT_FLAG_MOUSE);
+	assert_int_equal(dsdt_flags(), DSDT_FLAG_COM1 | DSDT_FLAG_KEYBOARD | DSDT_FLAG_MOUSE |
+					       (full.hpet ? DSDT_FLAG_HPET : 0));
+	m = (struct acpi_config){.vcpu_count = 1, .hpet = true};
+	build(&m);
+	assert_int_equal(dsdt_flags(), DSDT_FLAG_KEYBOARD | DSDT_FLAG_HPET);
 }
 
 /* "QWord Address Space Descriptor": minimum, maximum, translation, length. */

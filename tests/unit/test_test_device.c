@@ -10,6 +10,7 @@
 
 #include "guests/devices/test_device.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 static struct test_device t;
 static uint8_t memory[TEST_DEVICE_MEMORY_SIZE];
@@ -117,6 +118,21 @@ static void memory_holds_bytes(void **state)
 	assert_int_equal(access_at(BUS_MMIO, 0xff000000, 0xfff8, 8, NULL), 0);
 }
 
+static void all_of_it_is_saved(void **state)
+{
+	uint64_t one = 1;
+
+	(void)state;
+	rig_write(&t.dev, BUS_PIO, 0xe0, 4, 0x44332211);
+	(void)access_at(BUS_PIO, 0x2000, 23, 1, &one);
+	(void)access_at(BUS_MMIO, 0xff000000, 0xffff, 1, &one);
+	saved_reload(&t.saved);
+	assert_int_equal(lines, 1u << 23);
+	assert_int_equal(rig_read(&t.dev, BUS_PIO, 0xe0, 4), 0x44332211);
+	assert_int_equal(access_at(BUS_MMIO, 0xff000000, 0xffff, 1, NULL), 1);
+	assert_false(SAVED_TAKES(&t.saved, struct test_device_saved, lines, 1u << 24));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +140,7 @@ int main(void)
 		cmocka_unit_test_setup(a_flush_tells_the_address, setup),
 		cmocka_unit_test_setup(ports_are_lines, setup),
 		cmocka_unit_test_setup(memory_holds_bytes, setup),
+		cmocka_unit_test_setup(all_of_it_is_saved, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

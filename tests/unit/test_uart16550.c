@@ -9,6 +9,7 @@
 
 #include "guests/devices/uart16550.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define COM1 0x3f8u
 #define HZ 1152000000ull /* one bit at 115,200 baud: 10,000 ticks */
@@ -651,6 +652,65 @@ static void reset_returns_to_power_on(void **state)
 	assert_int_equal(rig.timers_run, 0);
 }
 
+static void a_loaded_one_goes_on(void **state)
+{
+	(void)state;
+	open_port(UART_IER_RDA | UART_IER_THRE, 0x81);
+	(void)in(UART_IIR);
+	put("half");
+	assert_int_equal(uart16550_receive(&uart, "keys", 4), 4);
+	saved_reload(&uart.saved);
+	assert_int_equal(sent_count, 0);
+	assert_int_equal(room_calls, 1);
+	assert_false(rig.line.level);
+	put(" a line\n");
+	assert_sent("half a line\n");
+	rig_advance(&rig, FOUR_CHARACTERS + 1);
+	assert_true(rig.line.level);
+	assert_int_equal(in(UART_IIR), UART_IIR_FIFO | UART_IIR_TIMEOUT);
+	assert_int_equal(in(UART_RBR), 'k');
+	saved_reload(&uart.saved);
+	assert_int_equal(in(UART_RBR), 'e');
+}
+
+/* What the caller holds is not lost: it is asked for again. */
+static void refused_input_comes_again(void **state)
+{
+	const char *keys = "0123456789abcdefghij";
+
+	(void)state;
+	open_port(0, 1);
+	waiting = keys + uart16550_receive(&uart, keys, strlen(keys));
+	assert_string_equal(waiting, "ghij");
+	saved_reload(&uart.saved);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(in(UART_RBR), keys[i]);
+	}
+}
+
+static void what_no_driver_can_make_of_it_is_refused(void **state)
+{
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&uart.saved, struct uart16550_saved, field, value)
+	assert_false(TAKES(ier, 0x10));
+	assert_false(TAKES(mcr, 0x20));
+	assert_false(TAKES(fcr, 0xc0));
+	assert_true(TAKES(fcr, 0xc1));
+	assert_false(TAKES(line_status, 0x20));
+	assert_false(TAKES(rx_head, 16));
+	assert_true(TAKES(rx_count, 1));
+	assert_false(TAKES(rx_count, 2)); /* the FIFO is off */
+	assert_false(TAKES(rx_error[3], 2));
+	assert_false(TAKES(tx_held, 17));
+	assert_false(TAKES(out_count, UART16550_OUT));
+	assert_false(TAKES(rx_timeout, 2));
+	assert_false(TAKES(zero[6], 1));
+	open_port(0, 1);
+	assert_true(TAKES(rx_count, 16));
+	assert_false(TAKES(rx_count, 17));
+#undef TAKES
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -690,6 +750,9 @@ int main(void)
 		T(loopback_break_and_short_words),
 		T(wide_accesses_split),
 		T(reset_returns_to_power_on),
+		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
+		cmocka_unit_test_setup(refused_input_comes_again, setup),
+		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/saved_rig.h"
 
 #define MEMORY 0x100000u
 #define BAR0 0xc8000000u
@@ -115,6 +116,20 @@ static void drivers_find_it(void **state)
 	assert_int_equal(config(PCI_BAR0), (0u - MEMORY) | PCI_BAR_PREFETCH);
 	assert_int_equal(config(PCI_BAR0 + 4), 0);
 	assert_int_equal(config(PCI_BAR0 + 8), 0xfffff000);
+	/* Firmware and Linux' arbiter find out which decoders it has. */
+	set_config(PCI_COMMAND, 2, 0xffff);
+	assert_int_equal(config(PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY),
+			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+}
+
+/* SeaBIOS takes a display that does not decode ports and memory for one that is not in use. */
+static void its_ports_have_their_bit(void **state)
+{
+	const uint32_t both = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+
+	(void)state;
+	set_config(PCI_COMMAND, 2, both);
+	assert_int_equal(config(PCI_COMMAND) & 0xffff, both);
 }
 
 static void memory_sizes_are_checked(void **state)
@@ -234,10 +249,36 @@ static void retrace_follows_guest_time(void **state)
 	assert_in_range(seen, 8, 22);
 }
 
+static void a_loaded_one_shows_what_it_showed(void **state)
+{
+	(void)state;
+	dispi(VGA_DISPI_XRES, 800);
+	dispi(VGA_DISPI_YRES, 300);
+	dispi(VGA_DISPI_BPP, 32);
+	dispi(VGA_DISPI_ENABLE, VGA_DISPI_ENABLED | VGA_DISPI_LFB);
+	bytes[5] = 0x77;
+	rig_out(&v.dev, 0x3c8, 9);
+	rig_out(&v.dev, 0x3c9, 1);
+	saved_reload(&v.saved);
+	assert_int_equal(bytes[5], 0x77);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].address, BAR0);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, MEMORY);
+	assert_int_equal(v.state.dispi[VGA_DISPI_VIRT_WIDTH], 800);
+	rig_out(&v.dev, 0x3c9, 2);
+	rig_out(&v.dev, 0x3c9, 3);
+	assert_int_equal(v.state.dac.colour[27], 1);
+	assert_int_equal(v.state.dac.colour[29], 3);
+#define TAKES(field, value) SAVED_TAKES(&v.saved, struct vga_saved, field, value)
+	assert_false(TAKES(pci.function.value[0], 0));
+	assert_false(TAKES(state.dispi[VGA_DISPI_XRES], 808)); /* more than a line has */
+#undef TAKES
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(drivers_find_it, setup),
+		cmocka_unit_test_setup(its_ports_have_their_bit, setup),
 		cmocka_unit_test_setup(memory_sizes_are_checked, setup),
 		cmocka_unit_test_setup(the_framebuffer_follows_its_bar, setup),
 		cmocka_unit_test_setup(banks_are_shown_in_the_window, setup),
@@ -245,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup(index_and_data_go_in_one_word, setup),
 		cmocka_unit_test_setup(registers_are_memory_mapped_too, setup),
 		cmocka_unit_test_setup(retrace_follows_guest_time, setup),
+		cmocka_unit_test_setup(a_loaded_one_shows_what_it_showed, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

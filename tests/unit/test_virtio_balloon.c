@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/saved_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
 
 #define SIZE 16u
@@ -407,6 +408,83 @@ static void test_a_reset_forgets_what_was_open(void **state)
 	assert_int_equal(released[2].base, 0x200000);
 }
 
+/* A run that was not all, one that waits for room, and the statistics' buffer. */
+static void test_saved(void **state)
+{
+	(void)state;
+	room = 10 * 4096;
+	name_pages(VIRTIO_BALLOON_INFLATE, 0x100, 40);
+	assert_int_equal(released_count, 10);
+	saved_reload(&balloon.saved);
+	saved_reload(&balloon.saved);
+	room = RAM_END;
+	run_work();
+	assert_true(answered(VIRTIO_BALLOON_INFLATE));
+	assert_int_equal(released_count, 40);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(released[i].base, (0x100 + i) * 4096ull);
+	}
+	room = MIB2;
+	report(LINUX_REPORTING, 0, 2 * MIB2);
+	assert_int_equal(released_count, 41);
+	saved_reload(&balloon.saved);
+	room = RAM_END;
+	run_work();
+	assert_true(answered(LINUX_REPORTING));
+	assert_int_equal(released_count, 42);
+	assert_int_equal(released[41].base, MIB2);
+}
+
+/* The buffer that the device keeps is not read again: what it says is as old as it was. */
+static void test_saved_statistics(void **state)
+{
+	(void)state;
+	tell_stat(0, 4, 7);
+	offer_stats(1);
+	tell_stat(0, 4, 8);
+	saved_reload(&balloon.saved);
+	run_work();
+	assert_int_equal(info().stats[4], 7);
+	assert_false(answered(VIRTIO_BALLOON_STATS));
+	virtio_balloon_ask_stats(&balloon);
+	saved_reload(&balloon.saved);
+	run_work();
+	assert_true(answered(VIRTIO_BALLOON_STATS));
+	offer_stats(1);
+	assert_int_equal(info().stats[4], 8);
+}
+
+static void test_saved_is_checked(void **state)
+{
+	struct virtio_balloon_saved *bytes;
+
+	(void)state;
+#define TAKES(field, value) SAVED_TAKES(&balloon.saved, struct virtio_balloon_saved, field, value)
+	assert_true(TAKES(space.actual, 99));
+	assert_false(TAKES(space.free_page_hint_cmd_id, 1));
+	assert_true(TAKES(valid, 0x3ff));
+	assert_false(TAKES(valid, 0x400));
+	assert_false(TAKES(asked, 2));
+	assert_false(TAKES(known, 1));
+	assert_false(TAKES(queues[0].next, 1));
+	assert_false(TAKES(queues[3].offset, 1));
+	assert_false(TAKES(queues[1].zero, 1));
+	assert_false(TAKES(transport.queues[0].ring.avail_next, 1));
+	/* A place behind the buffer's end releases nothing. */
+	rig_set_master(false);
+	report(LINUX_REPORTING, MIB2, (uint32_t)MIB2);
+	bytes = saved_bytes(&balloon.saved);
+	bytes->transport.queues[LINUX_REPORTING].ring.avail_seen++;
+	bytes->queues[LINUX_REPORTING].offset = UINT64_MAX - MIB2 + 1;
+	assert_null(balloon.saved.ops->check(&balloon, bytes));
+	balloon.saved.ops->load(&balloon, bytes);
+	free(bytes);
+	rig_set_master(true);
+	run_work();
+	assert_int_equal(released_count, 0);
+	assert_true(answered(LINUX_REPORTING));
+}
+
 static void test_the_end_takes_its_work_along(void **state)
 {
 	(void)state;
@@ -435,6 +513,9 @@ int main(void)
 		TEST(test_target_and_actual),
 		TEST(test_statistics),
 		TEST(test_a_reset_forgets_what_was_open),
+		TEST(test_saved),
+		TEST(test_saved_statistics),
+		TEST(test_saved_is_checked),
 		TEST(test_the_end_takes_its_work_along),
 	};
 

@@ -128,9 +128,9 @@ static void assert_all_free(void)
 {
 	for (unsigned i = 0; i < QUEUES; i++) {
 		assert_int_equal(queues[i].free_requests, UINT32_MAX);
-		assert_int_equal(queues[i].pieces.free, UINT64_MAX);
-		assert_int_equal(queues[i].pieces.bounce.free[0], UINT64_MAX);
-		assert_int_equal(queues[i].pieces.bounce.free[1], UINT64_MAX);
+		assert_int_equal(queues[i].transfers.pieces.free, UINT64_MAX);
+		assert_int_equal(queues[i].transfers.pieces.bounce.free[0], UINT64_MAX);
+		assert_int_equal(queues[i].transfers.pieces.bounce.free[1], UINT64_MAX);
 		assert_null(queues[i].current);
 	}
 	assert_true(virtio_blk_is_idle(&blk));

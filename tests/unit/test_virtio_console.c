@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/saved_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
 
 #define RX VIRTIO_CONSOLE_RX
@@ -214,6 +215,64 @@ static void test_refused_input(void **state)
 	assert_false(console.refused);
 }
 
+/* In the middle of a chain, with input that waits: nothing is lost, nothing comes twice. */
+static void test_saved(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4000; i++) {
+		rig_put(DATA + i, i * 7 + (i >> 8), 1);
+	}
+	offer(TX, 0, DATA, 3000);
+	offer(TX, 1, DATA + 3000, 1000);
+	rig_notify(&console.transport, TX);
+	assert_in_range(out_count, 512, 1024);
+	assert_int_equal(virtio_console_receive(&console, "keys", 4), 4);
+	saved_reload(&console.saved);
+	saved_reload(&console.saved);
+	for (unsigned runs = 0; out_count < 4000; runs++) {
+		assert_true(runs < 10);
+		vwork_run(&work_queue);
+	}
+	assert_memory_equal(out, rig_at(DATA), 4000);
+	assert_used(TX, 0, 0);
+	assert_used(TX, 1, 0);
+	offer(RX, 0, DATA + 8192, 16);
+	rig_notify(&console.transport, RX);
+	assert_used(RX, 0, 4);
+	assert_memory_equal(rig_at(DATA + 8192), "keys", 4);
+}
+
+static void test_saved_is_checked(void **state)
+{
+	struct virtio_console_saved *bytes;
+
+	(void)state;
+	assert_int_equal(virtio_console_receive(&console, "keys", 4), 4);
+#define TAKES(field, value) SAVED_TAKES(&console.saved, struct virtio_console_saved, field, value)
+	assert_true(TAKES(in_count, 4));
+	assert_false(TAKES(in_count, 3));
+	assert_false(TAKES(in_count, VIRTIO_CONSOLE_IN + 1));
+	assert_false(TAKES(refused, 2));
+	assert_false(TAKES(zero, 1));
+	assert_false(TAKES(tx_offset, 1));
+	assert_false(TAKES(transport.queues[TX].ring.avail_next, 1));
+	assert_false(TAKES(transport.queues[RX].ring.state, VIRTQUEUE_STOPPED));
+	/* More is out than there is of the chain. */
+	memcpy(rig_at(DATA), "hello", 5);
+	rig_set_master(false);
+	offer(TX, 0, DATA, 5);
+	bytes = saved_bytes(&console.saved);
+	bytes->transport.queues[TX].ring.avail_seen++;
+	bytes->tx_offset = UINT32_MAX;
+	assert_null(console.saved.ops->check(&console, bytes));
+	console.saved.ops->load(&console, bytes);
+	free(bytes);
+	rig_set_master(true);
+	vwork_run(&work_queue);
+	assert_int_equal(out_count, 0);
+	assert_used(TX, 0, 0);
+}
+
 static void test_broken(void **state)
 {
 	(void)state;
@@ -252,6 +311,8 @@ int main(void)
 		cmocka_unit_test_setup(test_emergency_write, setup),
 		cmocka_unit_test_setup(test_input, setup),
 		cmocka_unit_test_setup(test_refused_input, setup),
+		cmocka_unit_test_setup(test_saved, setup),
+		cmocka_unit_test_setup(test_saved_is_checked, setup),
 		cmocka_unit_test_setup(test_broken, setup),
 	};
 

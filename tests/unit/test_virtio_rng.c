@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/saved_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
 
 #define SIZE VIRTIO_RNG_QUEUE_SIZE
@@ -178,6 +179,49 @@ static void test_time_goes_back(void **state)
 	assert_int_equal(made, VIRTIO_RNG_BURST);
 }
 
+/* A buffer waits for bytes; they come when they would have. */
+static void test_saved(void **state)
+{
+	(void)state;
+	use_up();
+	offer(64);
+	saved_reload(&rng.saved);
+	vwork_run(&work_queue);
+	assert_true(waits());
+	assert_true(vtimer_armed(&rng.timer));
+	rig_advance_ns(&rig, 15000000);
+	vwork_run(&work_queue);
+	assert_true(waits());
+	rig_advance_ns(&rig, 1000000);
+	vwork_run(&work_queue);
+	assert_int_equal(got(), 64);
+#define TAKES(field, value) SAVED_TAKES(&rng.saved, struct virtio_rng_saved, field, value)
+	assert_true(TAKES(left, VIRTIO_RNG_BURST));
+	assert_false(TAKES(left, VIRTIO_RNG_BURST + 1));
+	assert_false(TAKES(zero, 1));
+	assert_false(TAKES(transport.queues[0].ring.avail_next, 3));
+	assert_false(TAKES(transport.status, 0x10));
+}
+
+/* Bytes of a time to come are not counted twice. */
+static void test_saved_in_the_future(void **state)
+{
+	struct virtio_rng_saved *bytes;
+
+	(void)state;
+	use_up();
+	bytes = saved_bytes(&rng.saved);
+	bytes->filled = UINT64_MAX;
+	assert_null(rng.saved.ops->check(&rng, bytes));
+	rng.saved.ops->load(&rng, bytes);
+	free(bytes);
+	offer(64);
+	assert_true(waits());
+	rig_advance_ns(&rig, 16000000);
+	vwork_run(&work_queue);
+	assert_int_equal(got(), 64);
+}
+
 static void test_broken(void **state)
 {
 	(void)state;
@@ -225,6 +269,8 @@ int main(void)
 		cmocka_unit_test_setup(test_many_buffers, setup),
 		cmocka_unit_test_setup(test_rate, setup),
 		cmocka_unit_test_setup(test_time_goes_back, setup),
+		cmocka_unit_test_setup(test_saved, setup),
+		cmocka_unit_test_setup(test_saved_in_the_future, setup),
 		cmocka_unit_test_setup(test_broken, setup),
 		cmocka_unit_test_setup(test_reset_and_end, setup),
 	};

@@ -211,6 +211,64 @@ static void paused_before_its_way(void **state)
 	assert_int_equal(fired1, 1);
 }
 
+static void load_at(uint64_t now)
+{
+	const struct vtime_saved saved = {now, clock_hz()};
+
+	assert_null(time.saved.ops->check(&time, &saved));
+	vtime_pause(&time);
+	time.saved.ops->load(&time, &saved);
+	vtime_resume(&time);
+	assert_int_equal(vtime_now(&time), now);
+}
+
+/* A VM that has run for longer than the machine that it is loaded on. */
+static void time_may_be_older_than_the_host(void **state)
+{
+	(void)state;
+	load_at(5000000);
+	vtimer_arm(&t1, 5000100);
+	assert_int_equal(timer_queue_next(&queue), 1000100);
+	run_at(1000100);
+	assert_int_equal(fired1, 1);
+	/* Due since before the host's clock began. */
+	vtimer_arm(&t1, 1);
+	assert_int_equal(timer_queue_next(&queue), 0);
+	run_at(1000101);
+	assert_int_equal(fired1, 2);
+	vtimer_arm(&t1, TIMER_NEVER - 1);
+	run_at(UINT64_MAX / 2);
+	assert_int_equal(fired1, 2);
+	vtimer_cancel(&t1);
+}
+
+static void saved_time_is_where_it_stands(void **state)
+{
+	struct vtime_saved saved = {0};
+
+	(void)state;
+	fake_tsc += 77;
+	vtime_pause(&time);
+	fake_tsc += 1000;
+	time.saved.ops->save(&time, &saved);
+	assert_int_equal(saved.now, 77);
+	saved.hz++;
+	assert_non_null(time.saved.ops->check(&time, &saved));
+	saved.hz--;
+	saved.now = VTIME_MAX;
+	assert_non_null(time.saved.ops->check(&time, &saved));
+	load_at(0);
+}
+
+static void a_timer_tells_its_deadline(void **state)
+{
+	(void)state;
+	assert_int_equal(vtimer_deadline(&t1), TIMER_NEVER);
+	vtimer_arm(&t1, 123);
+	assert_int_equal(vtimer_deadline(&t1), 123);
+	vtimer_cancel(&t1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +282,9 @@ int main(void)
 		cmocka_unit_test_setup(armed_for_now_on_its_way, setup),
 		cmocka_unit_test_setup(paused_on_its_way, setup),
 		cmocka_unit_test_setup(paused_before_its_way, setup),
+		cmocka_unit_test_setup(time_may_be_older_than_the_host, setup),
+		cmocka_unit_test_setup(saved_time_is_where_it_stands, setup),
+		cmocka_unit_test_setup(a_timer_tells_its_deadline, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

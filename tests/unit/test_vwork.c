@@ -82,10 +82,12 @@ static void runs_in_the_order_of_asking_and_once(void **state)
 	assert_int_equal(asked_vcpu, 3);
 	vwork_ask(&a.work, 0);
 	vwork_ask(&b.work, 2); /* waits already: nobody is asked again */
+	assert_true(vwork_is_asked(&b.work));
 	assert_int_equal(asked, 2);
 	assert_int_equal(asked_vcpu, 0);
 	assert_string_equal(order, ""); /* never from vwork_ask */
 	vwork_run(&queue);
+	assert_false(vwork_is_asked(&b.work));
 	assert_string_equal(order, "ba");
 	vwork_run(&queue);
 	assert_string_equal(order, "ba");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hv/blk/esp.h"
+#include "hv/blk/boot_kind.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/el_torito_rig.h"
 #include "tests/fakes/gpt_rig.h"
 
 #define BLOCKS 300u
@@ -29,17 +30,17 @@ static enum hv_status read_blocks(void *ctx, uint64_t block, uint32_t count, voi
 	return HV_OK;
 }
 
-static bool found_on(uint64_t blocks, uint32_t block_size)
+static enum boot_kind kind_on(uint64_t blocks, uint32_t block_size)
 {
 	const struct gpt_source source = {
 		.read = read_blocks, .ctx = &rig, .blocks = blocks, .block_size = block_size};
 
-	return esp_found(&source, scratch, &table);
+	return boot_kind_of(&source, scratch, &table);
 }
 
-static bool found(uint64_t blocks)
+static enum boot_kind kind(void)
 {
-	return found_on(blocks, 512);
+	return kind_on(BLOCKS, 512);
 }
 
 static int setup(void **state)
@@ -61,31 +62,44 @@ static void test_gpt(void **state)
 	gpt_rig_partition(&rig, 1, 40, 99, "root", 0x21);
 	gpt_rig_partition(&rig, 2, 104, 199, "efi", 0x22);
 	gpt_rig_seal(&rig);
-	assert_false(found(BLOCKS));
+	assert_int_equal(kind(), BOOT_BIOS);
 	memcpy(gpt_rig_entry(&rig, false, 2), esp, sizeof(esp));
 	memcpy(gpt_rig_entry(&rig, true, 2), esp, sizeof(esp));
 	gpt_rig_seal(&rig);
-	assert_true(found(BLOCKS));
+	assert_int_equal(kind(), BOOT_UEFI);
 	broken = true;
-	assert_false(found(BLOCKS));
+	assert_int_equal(kind(), BOOT_NOTHING);
 }
 
 static void test_mbr(void **state)
 {
 	(void)state;
-	assert_false(found(BLOCKS));
+	assert_int_equal(kind(), BOOT_NOTHING);
 	bytes[446 + 3 * 16 + 4] = 0xef;
-	assert_false(found(BLOCKS)); /* no signature */
+	assert_int_equal(kind(), BOOT_NOTHING); /* no signature */
 	bytes[510] = 0x55;
 	bytes[511] = 0xaa;
-	assert_true(found(BLOCKS));
+	assert_int_equal(kind(), BOOT_UEFI);
 	bytes[446 + 3 * 16 + 4] = 0x83;
-	assert_false(found(BLOCKS));
-	assert_false(found(0));
+	assert_int_equal(kind(), BOOT_BIOS);
+	assert_int_equal(kind_on(0, 512), BOOT_NOTHING);
 	/* Blocks that do not fit scratch are not read into it. */
 	bytes[446 + 3 * 16 + 4] = 0xef;
-	assert_true(found_on(BLOCKS, GPT_BLOCK_MAX));
-	assert_false(found_on(BLOCKS, 2 * GPT_BLOCK_MAX));
+	assert_int_equal(kind_on(BLOCKS, GPT_BLOCK_MAX), BOOT_UEFI);
+	assert_int_equal(kind_on(BLOCKS, 2 * GPT_BLOCK_MAX), BOOT_NOTHING);
+}
+
+/* A CD that is no disk; one that was made to be written to a stick, for a BIOS only. */
+static void test_cd(void **state)
+{
+	(void)state;
+	el_torito_rig_make(bytes, 20, 0x00);
+	assert_int_equal(kind(), BOOT_BIOS);
+	el_torito_rig_section(bytes, 20, 2, 0x91, 0xef);
+	assert_int_equal(kind(), BOOT_UEFI);
+	bytes[510] = 0x55;
+	bytes[511] = 0xaa;
+	assert_int_equal(kind(), BOOT_UEFI);
 }
 
 int main(void)
@@ -93,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_gpt, setup),
 		cmocka_unit_test_setup(test_mbr, setup),
+		cmocka_unit_test_setup(test_cd, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
