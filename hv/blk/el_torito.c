@@ -67,7 +67,7 @@ static struct el_torito walk(const uint8_t *catalog)
 
 	take(&found, platform, catalog + ENTRY_SIZE);
 	for (unsigned i = 2; i < ENTRY_COUNT; i++) {
-		const uint8_t *entry = catalog + i * ENTRY_SIZE;
+		const uint8_t *entry = catalog + (size_t)i * ENTRY_SIZE;
 
 		if (entry[0] == SECTION_MORE || entry[0] == SECTION_LAST) {
 			platform = entry[1];
