@@ -19,6 +19,7 @@
  *
  * guest.conf
  *	firmware   auto (default) | none | bios | uefi | FILE; hv/config_firmware.h
+ *	boot       disk, net or both, the first choice first; hv/config_firmware.h
  *	memory     16M .. 1T, whole MiB; default 512M
  *	cpus       1 .. 64 virtual CPUs; default 1
  *	kernel     file in the folder, or /path below \bulkhead\; default: the one file in
