@@ -248,12 +248,16 @@ static void end_rest(struct pit8254 *p)
 static void rest(struct pit8254 *p, unsigned vcpu)
 {
 	const struct pit_channel *c = &p->channels[2];
-	uint64_t now = sync(p);
 	uint64_t part = c->count / PIT_REST_PART;
+	uint64_t now;
 	uint64_t rise;
 
 	if (p->rest.rest == NULL || part < PIT_REST_CYCLES_MIN || pit_channel_periodic(c) ||
-	    pit_channel_out(c, now) || vtimer_armed(&p->rested)) {
+	    vtimer_armed(&p->rested)) {
+		return;
+	}
+	now = sync(p);
+	if (pit_channel_out(c, now)) {
 		return;
 	}
 	rise = pit_channel_next_rise(c, now);

@@ -71,7 +71,7 @@ struct saved_ops {
 	 */
 	const char *(*check)(void *dev, const void *in);
 	/*
-	 * The device becomes what was saved, whatever it was; `check` found no fault. Timers are
+	 * The device, which is quiet, becomes what was saved; `check` found no fault. Timers are
 	 * armed, interrupt lines set to the level of that state. Interrupt controllers are loaded
 	 * before what drives them: a line that has the level already changes nothing there.
 	 */
