@@ -5,7 +5,7 @@
  *	none	the kernel is started without firmware; default where there is a kernel
  *	bios	SeaBIOS from \bulkhead\firmware\
  *	uefi	OVMF from there
- *	FILE	an image of 64 KiB to 16 MiB, in the folder or /path below \bulkhead\
+ *	FILE	an image of whole pages, up to 16 MiB, in the folder or /path below \bulkhead\
  *	auto	default where there is no kernel: by the first disk that boots, hv/blk/boot_kind.h
  *
  * `boot` names what firmware tries, disk and net, the first choice first. By default the disks, and
