@@ -226,22 +226,23 @@ static void write_port(struct vdev *dev, uint64_t port, uint8_t value)
 
 /* --- sleep between looks --- */
 
+/* Nobody sleeps on when what the sleep was reckoned from is gone: the vCPU looks again. */
+static void end_rest(struct pit8254 *p)
+{
+	if (p->rests) {
+		p->rests = false;
+		vtimer_cancel(&p->rested);
+		p->rest.rested(p->rest.ctx, p->resting);
+	}
+}
+
 static void rest_over(struct vtimer *timer)
 {
 	struct pit8254 *p = container_of(timer, struct pit8254, rested);
 
 	lock_acquire(&p->dev.lock);
-	p->rest.rested(p->rest.ctx, p->resting);
+	end_rest(p);
 	lock_release(&p->dev.lock);
-}
-
-/* Nobody sleeps on when what the sleep was reckoned from is gone: the vCPU looks again. */
-static void end_rest(struct pit8254 *p)
-{
-	if (vtimer_armed(&p->rested)) {
-		vtimer_cancel(&p->rested);
-		p->rest.rested(p->rest.ctx, p->resting);
-	}
 }
 
 /* Behind a look at port B; what it found was right, and stays so until the sleep is over. */
@@ -253,7 +254,7 @@ static void rest(struct pit8254 *p, unsigned vcpu)
 	uint64_t rise;
 
 	if (p->rest.rest == NULL || part < PIT_REST_CYCLES_MIN || pit_channel_periodic(c) ||
-	    vtimer_armed(&p->rested)) {
+	    p->rests) {
 		return;
 	}
 	now = sync(p);
@@ -262,6 +263,7 @@ static void rest(struct pit8254 *p, unsigned vcpu)
 	}
 	rise = pit_channel_next_rise(c, now);
 	if (rise != UINT64_MAX) {
+		p->rests = true;
 		p->resting = vcpu;
 		vtimer_arm(&p->rested, tick_of(min_u64(now + part, rise)));
 		p->rest.rest(p->rest.ctx, vcpu);

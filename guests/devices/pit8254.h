@@ -66,7 +66,10 @@ struct pit8254 {
 	struct vtime *time;
 	struct irq_line irq0;
 	struct pit_rest rest;
-	unsigned resting; /* the vCPU that `rested` is for */
+	/* A vCPU sleeps and is yet to be woken: the timer may have gone off, and wait for the lock.
+	 */
+	bool rests;
+	unsigned resting; /* which */
 	struct vtimer rested;
 	bool (*waiting)(void *ctx);
 	void *waiting_ctx;

@@ -450,6 +450,21 @@ static void test_one_sleeps_at_a_time(void **state)
 	assert_int_equal(slept.rests, 1);
 }
 
+/* The timer has gone off on another CPU, and waits for the lock that a look holds. */
+static void test_who_sleeps_is_woken_before_another_sleeps(void **state)
+{
+	(void)state;
+	may_sleep(0, 0xffff);
+	(void)look(1);
+	vtimer_cancel(&pit.rested);
+	(void)look(2);
+	assert_int_equal(slept.rests, 1);
+	pit.rested.fn(&pit.rested);
+	assert_int_equal(slept.ends, 1);
+	(void)look(2);
+	assert_int_equal(slept.rests, 2);
+}
+
 /* Nobody else would wake it: its interrupts may be off. */
 static void test_a_sleep_ends_with_what_it_waits_for(void **state)
 {
@@ -644,6 +659,7 @@ int main(void)
 		T(test_a_wait_is_slept_through),
 		T(test_only_waits_are_slept_through),
 		T(test_one_sleeps_at_a_time),
+		T(test_who_sleeps_is_woken_before_another_sleeps),
 		T(test_a_sleep_ends_with_what_it_waits_for),
 		T(test_refresh_toggles),
 		T(test_paused_vm),
