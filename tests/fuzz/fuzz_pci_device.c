@@ -2,14 +2,17 @@
 /*
  * Two PCI devices whose BARs a guest moves anywhere, also over each other, with accesses through
  * the windows, interrupts and resets. Who answers is compared with a plain search, what leaves the
- * devices with what their registers allow.
+ * devices with what their registers allow. The first has an expansion ROM, the BARs of the other
+ * can be reached through its configuration space.
  */
 #include <string.h>
 
 #include "guests/devices/pci_device.h"
 #include "guests/devices/pci_window.h"
+#include "guests/devices/virtio_cfg_window.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/virtio_format.h"
 #include "tests/fakes/device_rig.h"
 #include "tests/fuzz/device_input.h"
 
@@ -96,14 +99,30 @@ static void set_line(void *ctx, unsigned line, bool level)
 	lines[line] = level;
 }
 
-static const struct pci_device_ops ops = {
-	.name = "fuzz", .bar_read = bar_read, .bar_write = bar_write, .reset = reset};
+static const struct pci_device_ops ops = {.name = "fuzz",
+					  .bar_read = bar_read,
+					  .bar_write = bar_write,
+					  .window = virtio_cfg_window_access,
+					  .reset = reset};
+
+static uint8_t rom[512];
+
+/* One image, for vendor 1af4, device 0. */
+static void make_rom(void)
+{
+	memcpy(rom, "\x55\xaa", 2);
+	rom[0x18] = 0x1c;
+	memcpy(rom + 0x1c, "PCIR\xf4\x1a", 6);
+	rom[0x2c] = 1;
+	rom[0x31] = 0x80;
+}
 
 static void setup(void)
 {
 	const struct pci_host_config cfg = {.ecam_base = LAYOUT_ECAM_BASE};
 
 	memset(lines, 0, sizeof(lines));
+	make_rom();
 	pci_host_init(&host, &cfg);
 	pci_window_init(&window, &host);
 	for (unsigned i = 0; i < DEVICES; i++) {
@@ -119,7 +138,8 @@ static void setup(void)
 							 .msi = i == 1,
 							 .message = message,
 							 .message_ctx = d,
-							 .intx_line = {set_line, NULL, i}};
+							 .intx_line = {set_line, NULL, i},
+							 .rom = {rom, i == 0 ? sizeof(rom) : 0}};
 
 		assert(pci_device_init(d, &device) == HV_OK);
 		assert(pci_device_add(d) == HV_OK);
@@ -129,6 +149,7 @@ static void setup(void)
 		assert(pci_function_add_bar(&d->function, 2, 0, 64) == HV_OK);
 		assert(pci_function_add_bar(&d->function, 4, PCI_BAR_64, 0x4000u << i) == HV_OK);
 	}
+	assert(virtio_cfg_window_add(&devices[1].function) == HV_OK);
 }
 
 static void write_config(struct input *in)
@@ -151,16 +172,48 @@ static void write_config(struct input *in)
 	host.dev.ops->write(&host.dev, &a, take(in, a.size));
 }
 
+static void put(unsigned device, unsigned reg, uint32_t value)
+{
+	struct vdev_access a = {.space = BUS_MMIO, .size = 4};
+
+	a.offset = (uint64_t)devices[device].devfn * PCI_EXPRESS_BYTES + reg;
+	host.dev.ops->write(&host.dev, &a, value);
+}
+
+/* Places the ROM, or goes through configuration space: bar_read looks that it ends in a BAR. */
+static void use_config(struct input *in)
+{
+	uint8_t how = (uint8_t)take(in, 1);
+	unsigned capability = devices[1].function.window - VIRTIO_PCI_CAP_DATA;
+	uint64_t place = (uint64_t)devices[1].devfn * PCI_EXPRESS_BYTES + capability;
+	const struct vdev_access data = {
+		.space = BUS_MMIO, .size = 4, .offset = place + VIRTIO_PCI_CAP_DATA};
+
+	if ((how & 3) == 0) {
+		put(0, PCI_ROM_BASE, (uint32_t)take(in, 4));
+		return;
+	}
+	put(1, capability + VIRTIO_PCI_CAP_BAR, how >> 4);
+	put(1, capability + VIRTIO_PCI_CAP_OFFSET, (uint32_t)take(in, 2));
+	put(1, capability + VIRTIO_PCI_CAP_LENGTH, how >> 2 & 7);
+	if ((how & 1) != 0) {
+		host.dev.ops->write(&host.dev, &data, take(in, 4));
+	} else {
+		(void)host.dev.ops->read(&host.dev, &data);
+	}
+}
+
 /* The BAR that ought to answer: the first in order that holds the byte. */
 static const struct pci_device *who(const struct vdev_access *a, unsigned *bar)
 {
-	for (unsigned i = 0; i < DEVICES * PCI_BARS; i++) {
-		const struct pci_bar *b = &devices[i / PCI_BARS].function.bars[i % PCI_BARS];
+	for (unsigned i = 0; i < DEVICES * PCI_BARS_AND_ROM; i++) {
+		const struct pci_device *d = &devices[i / PCI_BARS_AND_ROM];
+		const struct pci_bar *b = &d->function.bars[i % PCI_BARS_AND_ROM];
 
 		if (b->mapped && ((b->flags & PCI_BAR_IO) != 0) == (a->space == BUS_PIO) &&
 		    a->addr >= b->address && a->addr - b->address < b->size) {
-			*bar = i % PCI_BARS;
-			return &devices[i / PCI_BARS];
+			*bar = i % PCI_BARS_AND_ROM;
+			return d;
 		}
 	}
 	return NULL;
@@ -169,7 +222,8 @@ static const struct pci_device *who(const struct vdev_access *a, unsigned *bar)
 static void access_window(struct input *in)
 {
 	uint8_t how = (uint8_t)take(in, 1);
-	const struct pci_bar *near = &devices[how % DEVICES].function.bars[how / 2 % PCI_BARS];
+	const struct pci_bar *near =
+		&devices[how % DEVICES].function.bars[how / 2 % PCI_BARS_AND_ROM];
 	struct vdev_access a = {.size = 1u << how / 16 % 4};
 	const struct pci_device *expected;
 	bool nobody = false;
@@ -191,7 +245,7 @@ static void access_window(struct input *in)
 		(void)window.dev.ops->read(&window.dev, &a);
 	}
 	assert(nobody == (expected == NULL));
-	if (expected == NULL || bar == MSIX_BAR) {
+	if (expected == NULL || bar == MSIX_BAR || bar == PCI_BAR_ROM) {
 		assert(seen.device == NULL);
 	} else {
 		assert(seen.device == expected && seen.bar == bar);
@@ -214,7 +268,7 @@ static void check(const struct pci_device *d, bool line)
 	assert(line == (shown && !messages && state == 0 && (command & PCI_COMMAND_INTX_OFF) == 0));
 	assert((pci_function_read(&d->function, d->reset_register, 2) & d->reset_bit) == 0);
 	assert(d->msix_pending >> VECTORS == 0);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_BARS_AND_ROM; i++) {
 		assert(state == 0 || !d->function.bars[i].mapped);
 	}
 }
@@ -249,6 +303,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		default:
 			if (op == 0xff) {
 				host.dev.ops->reset(&host.dev);
+			} else {
+				use_config(&in);
 			}
 			break;
 		}
