@@ -10,7 +10,7 @@
  *
  * Of BARs that overlap, the one of the lower device and function number answers, then the lower
  * BAR, the expansion ROM last. An access that no BAR holds to its end reads all-ones. Memory of the
- *guest goes before any BAR: an access to it never comes here.
+ * guest goes before any BAR: an access to it never comes here.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a CD boots by: the boot catalog of the "El Torito" Bootable CD-ROM Format Specification 1.0,
- *with the platform of UEFI, "ISO-9660 and El Torito". A pure reader of bytes that anybody may have
- *written.
+ * with the platform of UEFI, "ISO-9660 and El Torito". A pure reader of bytes that anybody may have
+ * written.
  *
  *	sector 16   17                     L
  *	| volume   | boot record: L | .. | catalog: validation, initial entry, sections .. |
