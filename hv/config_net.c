@@ -3,13 +3,13 @@
 #include "hv/config_net.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/pci_format.h"
 #include "hv/config_text.h"
 #include "hv/config_tree.h"
 
 #define RATE_MIN 1024u
 #define RATE_MAX (100ull << 30)
 #define STORM_MAX 1000000u
-#define ROM_MAX 0x1000000u
 
 /* --- text --- */
 
@@ -214,7 +214,7 @@ static void set_net_model(struct config_parser *p, struct span value, struct con
 static void set_net_rom(struct config_parser *p, struct span value, struct config_net *net)
 {
 	net->rom = config_find_file(p, value);
-	if (net->rom != CONFIG_NO_ENTRY && p->tree->entries[net->rom].size > ROM_MAX) {
+	if (net->rom != CONFIG_NO_ENTRY && p->tree->entries[net->rom].size > PCI_ROM_BYTES_MAX) {
 		config_fail(p, "the ROM has %lu bytes; allowed: up to 16 MiB",
 			    p->tree->entries[net->rom].size);
 	}

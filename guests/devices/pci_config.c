@@ -13,8 +13,6 @@
 #define BAR_MEMORY_MIN 16u
 #define BAR_IO_MAX 0x100u
 #define BAR_32_MAX 0x80000000ull
-#define ROM_MIN 0x800u
-#define ROM_MAX 0x1000000u
 
 static unsigned space_size(const struct pci_function *f)
 {
@@ -129,7 +127,7 @@ enum hv_status pci_function_add_bar(struct pci_function *f, unsigned bar, uint8_
 
 enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size)
 {
-	if (size < ROM_MIN || size > ROM_MAX || (size & (size - 1)) != 0) {
+	if (size < PCI_ROM_BYTES_MIN || size > PCI_ROM_BYTES_MAX || (size & (size - 1)) != 0) {
 		return HV_E_INVALID;
 	}
 	f->bars[PCI_BAR_ROM] = (struct pci_bar){.size = size};

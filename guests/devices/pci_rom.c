@@ -13,7 +13,6 @@
 
 /* Images begin at multiples of it, and their lengths are counted in it. */
 #define ROM_UNIT 512u
-#define SPACE_MIN 2048u /* of the BAR: address bits 31:11 */
 
 /* At an image's begin. */
 #define HEADER_BYTES 0x1au
@@ -94,7 +93,7 @@ const char *pci_rom_problem(const struct pci_rom *rom, const struct pci_rom_card
 
 uint64_t pci_rom_space(const struct pci_rom *rom)
 {
-	uint64_t space = SPACE_MIN;
+	uint64_t space = PCI_ROM_BYTES_MIN;
 
 	while (space < rom->size) {
 		space *= 2;

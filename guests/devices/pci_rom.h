@@ -13,8 +13,7 @@
 
 #include <stdint.h>
 
-/* "Expansion ROM Base Address Register". */
-#define PCI_ROM_BYTES_MAX 0x1000000u
+#include "hv/base/pci_format.h"
 
 struct pci_rom {
 	const uint8_t *data; /* outlives the function, and does not change */

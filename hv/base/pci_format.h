@@ -51,6 +51,8 @@
 #define PCI_BAR_PREFETCH 0x8u
 #define PCI_ROM_ENABLE 0x1u
 #define PCI_ROM_ADDRESS 0xfffff800u
+#define PCI_ROM_BYTES_MIN 0x800u
+#define PCI_ROM_BYTES_MAX 0x1000000u
 #define PCI_BAR_IO_FLAGS 0x3u
 #define PCI_BAR_MEMORY_FLAGS 0xfu
 
