@@ -308,8 +308,7 @@ static void function_settle(struct pci_function *f)
 	d->reset_asked = false;
 	lock_release(&d->host->dev.lock);
 	if (asked) {
-		pci_host_reset_function(d->host, f);
-		function_reset(f);
+		pci_device_reset(d);
 	}
 }
 
