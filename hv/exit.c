@@ -184,11 +184,11 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 	exit_strand(vcpu);
 }
 
-static void note_unclaimed(const struct vcpu *vcpu, const struct vm_exit_io *io)
+static void note_unclaimed(const struct vcpu *vcpu, const struct vm_exit_io *io, uint64_t value)
 {
 	if (vcpu->vm->pio.unclaimed.total <= UNCLAIMED_LOG_MAX) {
-		log_debug("%s: port 0x%x size %u: no device, %s", vcpu->vm->name, io->port,
-			  io->size, io->in ? "reads all-ones" : "write dropped");
+		log_debug("%s: port 0x%x size %u: no device or register, %s 0x%lx", vcpu->vm->name,
+			  io->port, io->size, io->in ? "reads" : "drops", value);
 	}
 }
 
@@ -217,7 +217,7 @@ static void on_io(struct vcpu *vcpu, struct vm_exit *exit)
 		claimed = bus_write(&vm->pio, io->port, io->size, vcpu->index, value);
 	}
 	if (!claimed) {
-		note_unclaimed(vcpu, io);
+		note_unclaimed(vcpu, io, value);
 	}
 }
 

@@ -38,10 +38,11 @@ static bool is_lapic(gpa_t addr)
 	return addr.v - LAYOUT_LAPIC_BASE < PAGE_SIZE;
 }
 
-static void note_unclaimed(const struct vcpu *vcpu, gpa_t addr, const char *what)
+static void note_unclaimed(const struct vcpu *vcpu, gpa_t addr, const char *what, uint64_t value)
 {
 	if (vcpu->vm->mmio.unclaimed.total <= UNCLAIMED_LOG_MAX) {
-		log_debug("%s: address 0x%lx: no device, %s", vcpu->vm->name, addr.v, what);
+		log_debug("%s: address 0x%lx: no device or register, %s 0x%lx", vcpu->vm->name,
+			  addr.v, what, value);
 	}
 }
 
@@ -74,7 +75,7 @@ static enum emul_access do_read(struct emul_ctx *c, gpa_t addr, unsigned size, u
 		exit_sync_tpr_from_hw(vcpu);
 	}
 	if (!bus_read(&vcpu->vm->mmio, addr.v, size, vcpu->index, value)) {
-		note_unclaimed(vcpu, addr, "reads all-ones");
+		note_unclaimed(vcpu, addr, "reads", *value);
 	}
 	return EMUL_ACCESS_OK;
 }
@@ -102,7 +103,7 @@ static enum emul_access do_write(struct emul_ctx *c, gpa_t addr, unsigned size, 
 		exit_sync_tpr_from_hw(vcpu);
 	}
 	if (!bus_write(&vcpu->vm->mmio, addr.v, size, vcpu->index, value)) {
-		note_unclaimed(vcpu, addr, "write dropped");
+		note_unclaimed(vcpu, addr, "drops", value);
 	}
 	if (is_lapic(addr)) {
 		exit_sync_tpr_to_hw(vcpu);

@@ -104,9 +104,10 @@ enum hv_status bus_register(struct bus *b, uint64_t base, uint64_t size,
 /* The range that holds `addr`, NULL when none does. */
 const struct bus_range *bus_find(const struct bus *b, uint64_t addr);
 /*
- * Reads or writes through the device that owns `addr`. An access that no range holds, that crosses
- * its range's end, or that nobody answers, reads all-ones and drops the write; it counts as
- * unclaimed and false is returned. *value has only its low `size` bytes set after a read.
+ * Reads or writes through the device that owns `addr`. An access that no range holds, or that
+ * crosses its range's end, reads all-ones and drops the write; it counts as unclaimed and false is
+ * returned, as for one of which its device says that nobody answers (vdev_miss), which reads what
+ * the device gives. *value has only its low `size` bytes set after a read.
  */
 bool bus_read(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t *value);
 bool bus_write(struct bus *b, uint64_t addr, unsigned size, unsigned vcpu, uint64_t value);

@@ -329,8 +329,10 @@ static void empty_ports_read_ones_and_are_noted(void **state)
 		lines++;
 	}
 	assert_in_range(lines, 1, 40);
-	assert_non_null(
-		strstr(vm_rig_text(), "web: port 0x5658 size 4: no device, reads all-ones"));
+	assert_non_null(strstr(vm_rig_text(), "web: port 0x5658 size 4: no device or register, "
+					      "reads 0xffffffff"));
+	assert_non_null(strstr(vm_rig_text(), "web: port 0x5658 size 2: no device or register, "
+					      "drops 0xffff"));
 }
 
 /* --- exceptions and events --- */
