@@ -284,6 +284,7 @@ static enum hv_status create_vm(struct guest *g)
 	enum hv_status status;
 
 	atomic_init(&g->wall_clock_msr, 0);
+	memset(&g->unknown_msrs, 0, sizeof(g->unknown_msrs));
 	atomic_store(&vm->suspended, false);
 	/* Time stands still until the kernel is in place. */
 	vtime_init(&vm->time, run_timers());

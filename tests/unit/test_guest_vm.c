@@ -252,9 +252,11 @@ static void the_next_life_begins_clean(void **state)
 	g->mtrr.fixed[0] = 0;
 	g->vm.vcpus[0]->pv.system_time = VM_RIG_CODE | 1;
 	atomic_store(&g->wall_clock_msr, VM_RIG_CODE);
+	missed_note(&g->unknown_msrs, 0x1234);
 	vm_rig_end(g);
 	vm_rig_start(g);
 	vcpu = g->vm.vcpus[0];
+	assert_int_equal(g->unknown_msrs.total, 0);
 	assert_int_equal(guest_mem_read(&g->vm, gpa(VM_RIG_CODE), &word, 8), HV_OK);
 	assert_int_equal(word, 0);
 	assert_int_equal(vcpu->gpr[GPR_R15], 0);
