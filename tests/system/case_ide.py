@@ -48,7 +48,7 @@ def firmware():
     return Case(
         "firmware-ide", stick("console = all\nautostart = none\n",
                               {"images/grub.img": GRUB, "images/cd.iso": CD}, disk, cd),
-        [READY, Send("start cd"), Expect(r"^cd\| the words on the CD", LINUX_BOOT),
+        [READY, Send("start cd"), Expect(r"^cd\| .*the words on the CD", LINUX_BOOT),
          stopped("cd", "power-off"), gone("cd"),
          Send("start hd"), Expect(r"^hd\| .*GRUB: by pc", LINUX_BOOT),
          Expect(r"^hd\| firmware: started by bios", LINUX_BOOT), stopped("hd", "power-off"), gone("hd"),
