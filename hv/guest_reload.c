@@ -39,16 +39,14 @@ static const struct saved_record *first_difference(const struct states *s)
 {
 	size_t at = sizeof(struct saved_head);
 
-	while (at < s->bytes) {
-		const struct saved_record *r = (const void *)(s->before + at);
-		size_t n = sizeof(*r) + (size_t)align_up(r->bytes, 8);
+	for (;;) {
+		size_t begin = at;
+		const struct saved_record *r = saved_next_record(s->before, s->bytes, &at);
 
-		if (memcmp(r, s->after + at, n) != 0) {
+		if (r == NULL || memcmp(r, s->after + begin, at - begin) != 0) {
 			return r;
 		}
-		at += n;
 	}
-	return NULL;
 }
 
 /* Nothing is lost of a guest whose state is refused: that is known before the reset. */

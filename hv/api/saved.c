@@ -110,8 +110,7 @@ static bool check_head(const struct saved_head *head, size_t n, const struct com
 	return true;
 }
 
-/* The record at *offset, which moves behind it; NULL when it does not fit. */
-static const struct saved_record *next_record(const void *in, size_t n, size_t *offset)
+const struct saved_record *saved_next_record(const void *in, size_t n, size_t *offset)
 {
 	const struct saved_record *r = (const void *)((const uint8_t *)in + *offset);
 
@@ -185,7 +184,7 @@ static bool check_records(const struct saved_set *set, const void *in, size_t n,
 	uint32_t count = 0;
 
 	while (offset < n) {
-		const struct saved_record *r = next_record(in, n, &offset);
+		const struct saved_record *r = saved_next_record(in, n, &offset);
 
 		if (r == NULL) {
 			fmt_snprintf(c->text, c->cap, "record %u does not end within the state",
@@ -213,7 +212,7 @@ static unsigned find_records(const struct saved_device *d, const void *in, size_
 	unsigned count = 0;
 
 	while (offset < n) {
-		const struct saved_record *r = next_record(in, n, &offset);
+		const struct saved_record *r = saved_next_record(in, n, &offset);
 
 		if (r->kind == d->ops->kind && r->instance == d->instance) {
 			*found = r;

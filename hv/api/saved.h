@@ -112,6 +112,11 @@ void saved_save(const struct saved_set *set, void *out);
 bool saved_check(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap);
 /* The same, and loads them; false: nothing was changed. */
 bool saved_load(const struct saved_set *set, const void *in, size_t n, char *error, size_t cap);
+/*
+ * The record at *offset of `in`, `n` bytes; *offset, which begins behind the head, moves behind it.
+ * NULL when no whole record is left there.
+ */
+const struct saved_record *saved_next_record(const void *in, size_t n, size_t *offset);
 /* All devices to the state after power-on, those that were added last first. */
 void saved_reset(const struct saved_set *set);
 
