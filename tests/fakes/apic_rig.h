@@ -130,6 +130,15 @@ static inline void apic_rig_enable(struct apic_rig *r, unsigned cpu)
 	apic_rig_write(r, cpu, APIC_SVR, 0x1ff);
 }
 
+/* As apic_rig_init, with all of them enabled. */
+static inline void apic_rig_start(struct apic_rig *r)
+{
+	apic_rig_init(r);
+	for (unsigned i = 0; i < APIC_RIG_CPUS; i++) {
+		apic_rig_enable(r, i);
+	}
+}
+
 static inline enum lapic_msr_status apic_rig_wrmsr(struct apic_rig *r, unsigned cpu,
 						   uint32_t offset, uint64_t value)
 {

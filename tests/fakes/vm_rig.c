@@ -311,6 +311,25 @@ void vm_rig_exit(struct guest *g, struct vm_exit exit)
 	guest_end_wanted();
 }
 
+static uint64_t slice_ticks;
+
+/* One exit, and something to do behind it: the turn ends. */
+static void spins(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	fake_tsc += slice_ticks;
+	*exit = (struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2};
+	run_chore(RUN_CHORE_INPUT);
+}
+
+void vm_rig_slice(uint64_t ticks)
+{
+	slice_ticks = ticks;
+	fake_backend.guest = spins;
+	run_once();
+	fake_backend.guest = NULL;
+}
+
 void vm_rig_advance(uint64_t ticks)
 {
 	uint64_t target = fake_tsc + ticks;

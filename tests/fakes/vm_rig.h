@@ -57,6 +57,8 @@ bool vm_rig_leaks(void);
 void vm_rig_code(struct guest *g, const uint8_t *bytes, size_t n);
 /* Hands one exit to exit_handle, loaded and in the right space. */
 void vm_rig_exit(struct guest *g, struct vm_exit exit);
+/* One turn of the run loop, in which the vCPU that is picked spins for `ticks`. */
+void vm_rig_slice(uint64_t ticks);
 /* Moves the TSC, firing the timers on the way. */
 void vm_rig_advance(uint64_t ticks);
 

@@ -16,10 +16,7 @@ static struct apic_rig r;
 static int setup(void **state)
 {
 	(void)state;
-	apic_rig_init(&r);
-	for (unsigned i = 0; i < APIC_RIG_CPUS; i++) {
-		apic_rig_enable(&r, i);
-	}
+	apic_rig_start(&r);
 	return 0;
 }
 

@@ -25,10 +25,7 @@ static struct lapic *const l = &r.lapics[0];
 static int setup(void **state)
 {
 	(void)state;
-	apic_rig_init(&r);
-	for (unsigned i = 0; i < APIC_RIG_CPUS; i++) {
-		apic_rig_enable(&r, i);
-	}
+	apic_rig_start(&r);
 	return 0;
 }
 

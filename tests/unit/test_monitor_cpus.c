@@ -65,20 +65,10 @@ static void stats_have(const char *words)
 	has(words);
 }
 
-static void spins(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	(void)vcpu;
-	fake_tsc += 100 * US;
-	*exit = (struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2};
-	run_chore(RUN_CHORE_INPUT);
-}
-
 /* One slice of 100 us. */
 static void run(void)
 {
-	fake_backend.guest = spins;
-	run_once();
-	fake_backend.guest = NULL;
+	vm_rig_slice(100 * US);
 }
 
 /* --- info cpus --- */

@@ -298,15 +298,6 @@ static void the_widest_numbers_fit_a_terminal(void **state)
 	has("a-guest-with-a-name-of-31-chars: running, 16 MiB, exits/s: invalid 2000000\r\n");
 }
 
-/* A slice of one exit. */
-static void spins(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	(void)vcpu;
-	fake_tsc += SECOND / 4;
-	*exit = (struct vm_exit){.kind = VM_EXIT_PAUSE, .insn_len = 2};
-	run_chore(RUN_CHORE_INPUT);
-}
-
 /* A quarter of a second, begun a millisecond after it was woken for it. */
 static void a_vcpu_that_ran_is_counted(void **state)
 {
@@ -314,9 +305,7 @@ static void a_vcpu_that_ran_is_counted(void **state)
 	vm_rig_start(g);
 	vm_rig_type("top\r");
 	fake_tsc += SECOND / 1000;
-	fake_backend.guest = spins;
-	run_once();
-	fake_backend.guest = NULL;
+	vm_rig_slice(SECOND / 4);
 	run_hold(&g->tasks[0]);
 	pass(SECOND - SECOND / 1000 - SECOND / 4);
 	has("RUNS\r\n  0   25.0          1       0  -\r\nVCPU");
@@ -334,9 +323,7 @@ static void what_runs_on_a_cpu_is_named(void **state)
 	run_cpu_info(0, &info);
 	assert_true(info.online);
 	assert_null(info.current);
-	fake_backend.guest = spins;
-	run_once();
-	fake_backend.guest = NULL;
+	vm_rig_slice(SECOND / 4);
 	run_cpu_info(0, &info);
 	assert_ptr_equal(info.current, g->vm.vcpus[0]);
 	vm_rig_type("top\r");

@@ -16,15 +16,11 @@
 #include "tests/fakes/access.h"
 #include "tests/fakes/check.h"
 #include "tests/fakes/fake_cpu.h"
-#include "tests/fakes/scrambled_format.h"
+#include "tests/fakes/gspace_rig.h"
 
 #define MACHINE MIB(64)
 #define RAM MIB(16)
 #define PAGES (RAM / PAGE_SIZE)
-
-static struct gspace g;
-static struct frame_stats start;
-static uint64_t pool_start;
 
 static void begin(const struct pt_format *format, unsigned max_level)
 {
@@ -37,32 +33,6 @@ static void begin(const struct pt_format *format, unsigned max_level)
 	assert_int_equal(gspace_populate(&g, 0, RAM), HV_OK);
 	assert_int_equal(gspace_allow_release(&g), HV_OK);
 	space_switch(&g.host);
-}
-
-static void expect_isolated(void)
-{
-	struct gspace *const spaces[] = {&g};
-	struct isolation_report report;
-
-	gspace_isolation_check(spaces, 1, &report);
-	if (report.violations != 0) {
-		fail_msg("isolation: %s at 0x%llx", report.what,
-			 (unsigned long long)report.first_violation.v);
-	}
-}
-
-static void end(void)
-{
-	struct frame_stats now;
-
-	space_switch(space_core());
-	while (!gspace_fini_step(&g, MIB(2))) {
-		expect_isolated();
-	}
-	frame_stats(&now);
-	assert_int_equal(now.guest, 0);
-	assert_int_equal(now.free + now.hv, start.free + start.hv);
-	assert_int_equal(pool_bytes_used(), pool_start);
 }
 
 static int setup(void **state)
@@ -477,9 +447,9 @@ static void frames_stay_while_a_cpu_can_reach_them(void **state)
 {
 	(void)state;
 	srand(7);
-	play(&pt_format_npt, PT_LEVEL_1G);
-	play(&pt_format_ept, PT_LEVEL_2M);
-	play(&pt_format_scrambled, PT_LEVEL_4K);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		play(formats[i].format, formats[i].max_level);
+	}
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
