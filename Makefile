@@ -85,6 +85,7 @@ GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
+GUESTS_SRCS += guests/devices/dma8237.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -191,6 +192,7 @@ UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
+UNIT_TESTS += test_dma8237
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -212,6 +214,7 @@ FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
 FUZZ_TARGETS += fuzz_pci_rom
 FUZZ_TARGETS += fuzz_saved
+FUZZ_TARGETS += fuzz_dma
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \

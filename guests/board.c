@@ -336,6 +336,8 @@ static void init_platform(struct board *b)
 		.reset_port = &b->pm.dev,
 		.irq = {.gsi = set_gsi, .isa = set_pci_inputs, .ctx = b},
 	};
+	/* Without firmware there is nobody to open it. */
+	struct dma8237_config dma = {.vm = b->cfg.vm, .cascade_open = !b->cfg.firmware};
 
 	/* Firmware would have to wake it, and does so only where the tables promise S3. */
 	if (!b->cfg.firmware) {
@@ -347,6 +349,7 @@ static void init_platform(struct board *b)
 	uart16550_init(&b->com1, &com1);
 	pci_host_init(&b->pci, &pci);
 	pci_window_init(&b->pci_window, &b->pci);
+	dma8237_init(&b->dma, &dma);
 	misc_ports_init(&b->misc);
 	init_rtc(b);
 }
@@ -377,6 +380,7 @@ struct board_range {
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
+	{BUS_PIO, DMA_SLAVE_PORT, DMA_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, LAYOUT_PIC_MASTER, PIC_PORTS, DEV(pic), ALWAYS},
 	{BUS_PIO, PIT_PORT, PIT_PORTS, DEV(pit), ALWAYS},
 	{BUS_PIO, LAYOUT_I8042_DATA, 1, DEV(i8042), ALWAYS},
@@ -384,8 +388,11 @@ static const struct board_range ranges[] = {
 	{BUS_PIO, LAYOUT_I8042_STATUS, 1, DEV(i8042), ALWAYS},
 	{BUS_PIO, LAYOUT_RTC, CMOS_RTC_PORTS, DEV(rtc), ALWAYS},
 	{BUS_PIO, MISC_PORT_DELAY, 1, DEV(misc), ALWAYS},
+	{BUS_PIO, DMA_PAGE_PORT, DMA_PAGE_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, I8042_PORT_A, 1, DEV(i8042), ALWAYS},
+	{BUS_PIO, DMA_PAGE_ALIAS_PORT, DMA_PAGE_ALIAS_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, LAYOUT_PIC_SLAVE, PIC_PORTS, DEV(pic), ALWAYS},
+	{BUS_PIO, DMA_MASTER_PORT, DMA_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, TEST_DEVICE_PORT, TEST_DEVICE_PORTS, DEV(test), IF_TEST_DEVICE},
 	{BUS_PIO, MISC_PORT_FPU, MISC_PORT_FPU_COUNT, DEV(misc), ALWAYS},
 	{BUS_PIO, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, DEV(debug_exit), IF_DEBUG_EXIT},
@@ -534,6 +541,7 @@ static void add_saved(struct board *b)
 	saved_add(set, &b->pm.saved, 0);
 	saved_add(set, &b->i8042.saved, 0);
 	saved_add(set, &b->com1.saved, 0);
+	saved_add(set, &b->dma.saved, 0);
 	saved_add(set, &b->misc.saved, 0);
 	if (b->cfg.test_device) {
 		saved_add(set, &b->test.saved, 0);

@@ -13,6 +13,7 @@
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
 #include "guests/devices/debug_exit.h"
+#include "guests/devices/dma8237.h"
 #include "guests/devices/hpet.h"
 #include "guests/devices/i8042.h"
 #include "guests/devices/ioapic.h"
@@ -53,6 +54,7 @@ struct board_ops {
 };
 
 struct board_config {
+	struct vm *vm; /* whose memory it is */
 	struct vtime *time;
 	struct bus *pio;
 	struct bus *mmio;
@@ -126,6 +128,7 @@ struct board {
 	struct board_pci pci_devices[BOARD_PCI_MAX + BOARD_PCI_CHIPSET_MAX];
 	unsigned pci_count;
 	unsigned pci_slots; /* from 00:02.0 on that are taken */
+	struct dma8237 dma;
 	struct misc_ports misc;
 	struct debug_exit debug_exit;
 	struct test_device test;

@@ -227,6 +227,7 @@ static void share_lapics(struct guest *g)
 static enum hv_status create_board(struct guest *g)
 {
 	struct board_config config = {
+		.vm = &g->vm,
 		.time = &g->vm.time,
 		.pio = &g->vm.pio,
 		.mmio = &g->vm.mmio,

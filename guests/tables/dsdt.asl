@@ -432,6 +432,19 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 					})
 				}
 
+				Device (DMAC)
+				{
+					Name (_HID, EisaId ("PNP0200"))
+					Name (_CRS, ResourceTemplate ()
+					{
+						IO (Decode16, 0x0000, 0x0000, 0x01, 0x20)
+						IO (Decode16, 0x0081, 0x0081, 0x01, 0x11)
+						IO (Decode16, 0x0093, 0x0093, 0x01, 0x0D)
+						IO (Decode16, 0x00C0, 0x00C0, 0x01, 0x20)
+						DMA (Compatibility, NotBusMaster, Transfer8) { 4 }
+					})
+				}
+
 				Device (TMR)
 				{
 					Name (_HID, EisaId ("PNP0100"))

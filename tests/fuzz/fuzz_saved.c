@@ -15,6 +15,7 @@
 #include "guests/devices/vga_regs.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/virtio_rig.h"
 #include "tests/fuzz/device_input.h"
 
 #define CPUS 2u
@@ -180,6 +181,9 @@ static const struct {
 	{false, LAYOUT_PIC_SLAVE, 2},
 	{false, LAYOUT_PIC_ELCR, 2},
 	{false, LAYOUT_PIT, 4},
+	{false, DMA_SLAVE_PORT, DMA_PORTS},
+	{false, DMA_MASTER_PORT, DMA_PORTS},
+	{false, DMA_PAGE_PORT, DMA_PAGE_PORTS},
 	{false, LAYOUT_I8042_DATA, 5},
 	{false, LAYOUT_RTC, 2},
 	{false, 0x3f8, 8},

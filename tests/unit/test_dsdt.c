@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "guests/devices/dma8237.h"
 #include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "guests/tables/dsdt.h"
@@ -80,6 +81,10 @@ static void test_ports_and_lines(void **state)
 	assert_has_io(LAYOUT_PIC_MASTER, 2);
 	assert_has_io(LAYOUT_PIC_SLAVE, 2);
 	assert_has_io(LAYOUT_PIC_ELCR, 2);
+	assert_has_io(DMA_SLAVE_PORT, DMA_PORTS);
+	assert_has_io(DMA_MASTER_PORT, DMA_PORTS);
+	assert_has_io(DMA_PAGE_PORT, DMA_PAGE_PORTS);
+	assert_has_io(DMA_PAGE_ALIAS_PORT, DMA_PAGE_ALIAS_PORTS);
 	assert_has_io(LAYOUT_PIT, 4);
 	assert_has_io(LAYOUT_RTC, 2);
 	assert_has_io(LAYOUT_COM1, 8);
