@@ -286,6 +286,7 @@ static void init_rtc(struct board *b)
 		.ram_below_4g = low,
 		.ram_above_4g = b->cfg.memory - low,
 		.cpu_count = b->cfg.vcpu_count,
+		.floppies = {b->cfg.floppies[0], b->cfg.floppies[1]},
 	};
 
 	cmos_rtc_init(&b->rtc, &rtc);
@@ -597,8 +598,19 @@ void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
+void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner)
+{
+	CHECK(b->isa_device == NULL);
+	b->isa_device = dev;
+	b->isa_owner = owner;
+}
+
 void board_release(struct board *b)
 {
+	if (b->isa_device != NULL) {
+		b->isa_owner->release(b->isa_device);
+		b->isa_device = NULL;
+	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
 		if (b->pci_devices[i].owner->release != NULL) {
 			b->pci_devices[i].owner->release(b->pci_devices[i].device);
@@ -610,6 +622,9 @@ void board_release(struct board *b)
 
 void board_fini(struct board *b)
 {
+	if (b->isa_device != NULL) {
+		b->isa_owner->stop(b->isa_device);
+	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
 		b->pci_devices[i].owner->stop(b->pci_devices[i].device);
 	}

@@ -855,6 +855,34 @@ static void lines_that_cannot_be_are_refused(void **state)
 #undef TAKES
 }
 
+static unsigned isa_stops, isa_releases;
+
+static void isa_stop(struct vdev *dev)
+{
+	assert_ptr_equal(dev, &board->misc.dev);
+	isa_stops++;
+}
+
+static void isa_release(struct vdev *dev)
+{
+	assert_ptr_equal(dev, &board->misc.dev);
+	isa_releases++;
+}
+
+static void an_isa_device_ends_with_the_board(void **state)
+{
+	static const struct board_isa_owner owner = {isa_stop, isa_release};
+
+	(void)state;
+	board_add_isa(board, &board->misc.dev, &owner);
+	board_fini(board);
+	assert_int_equal(isa_stops, 1);
+	assert_int_equal(isa_releases, 0);
+	board_release(board);
+	board_release(board);
+	assert_int_equal(isa_releases, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -888,6 +916,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_board_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_order_of_loading, setup, teardown),
 		cmocka_unit_test_setup_teardown(lines_that_cannot_be_are_refused, setup, teardown),
+		TEST(an_isa_device_ends_with_the_board),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

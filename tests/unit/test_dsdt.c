@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "guests/devices/dma8237.h"
+#include "guests/devices/fdc.h"
 #include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "guests/tables/dsdt.h"
@@ -85,6 +86,8 @@ static void test_ports_and_lines(void **state)
 	assert_has_io(DMA_MASTER_PORT, DMA_PORTS);
 	assert_has_io(DMA_PAGE_PORT, DMA_PAGE_PORTS);
 	assert_has_io(DMA_PAGE_ALIAS_PORT, DMA_PAGE_ALIAS_PORTS);
+	assert_has_io(FDC_PORT, FDC_PORTS);
+	assert_has_io(FDC_PORT_DIR, 1);
 	assert_has_io(LAYOUT_PIT, 4);
 	assert_has_io(LAYOUT_RTC, 2);
 	assert_has_io(LAYOUT_COM1, 8);
@@ -95,6 +98,7 @@ static void test_ports_and_lines(void **state)
 	assert_has_irq(LAYOUT_IRQ_TIMER);
 	assert_has_irq(LAYOUT_IRQ_KEYBOARD);
 	assert_has_irq(LAYOUT_IRQ_COM1);
+	assert_has_irq(LAYOUT_IRQ_FLOPPY);
 	assert_has_irq(LAYOUT_IRQ_RTC);
 	assert_has_irq(LAYOUT_IRQ_MOUSE);
 }
