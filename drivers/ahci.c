@@ -84,37 +84,10 @@ static void take_over(const struct ahci *a)
 	}
 }
 
-static uint64_t register_bytes(const struct ahci *a)
-{
-	return min_u64(a->pci->bars[BAR].size, HOST_PCI_MAP_MAX);
-}
-
-/*
- * Ports that have been powered since firmware started, or longer, and found nothing: a device
- * answers in 10 ms (Serial ATA Revision 3.0, "Power-on sequence timing"). One that firmware turned
- * off, or never on, tells nothing.
- */
-static uint32_t known_empty(const struct ahci *a)
-{
-	uint32_t ports = hba_read(a, AHCI_PI);
-	uint64_t room = register_bytes(a);
-	uint32_t empty = 0;
-
-	for (unsigned i = 0; i < AHCI_PORTS_MAX; i++) {
-		unsigned port = AHCI_PORTS + i * AHCI_PORT_SIZE;
-
-		if ((ports >> i & 1) != 0 && port + AHCI_PORT_SIZE <= room &&
-		    (hba_read(a, port + AHCI_PXCMD) & AHCI_PXCMD_SUD) != 0 &&
-		    (hba_read(a, port + AHCI_PXSCTL) & AHCI_PXSCTL_DET) == 0 &&
-		    (hba_read(a, port + AHCI_PXSSTS) & AHCI_PXSSTS_DET) == 0) {
-			empty |= BIT32(i);
-		}
-	}
-	return empty;
-}
-
 static bool reset(struct ahci *a)
 {
+	take_over(a);
+	hba_write(a, AHCI_GHC, AHCI_GHC_AE);
 	hba_write(a, AHCI_GHC, AHCI_GHC_AE | AHCI_GHC_HR);
 	if (!wait_clear(a, AHCI_GHC, AHCI_GHC_HR, RESET_LIMIT_NS)) {
 		return false;
@@ -267,8 +240,8 @@ static bool start_disk(struct ahci_port *p)
 	return ok;
 }
 
-/* Port by port they would take as long as all of them together. No wait is for the `empty` ones. */
-static void wait_for_links(struct ahci *a, uint32_t empty)
+/* Port by port they would take as long as all of them together. */
+static void wait_for_links(struct ahci *a)
 {
 	uint64_t limit = clock_now() + clock_ns_to_ticks(LINK_LIMIT_NS);
 	bool all = false;
@@ -276,8 +249,8 @@ static void wait_for_links(struct ahci *a, uint32_t empty)
 	while (!all && clock_now() < limit) {
 		all = true;
 		for (unsigned i = 0; i < AHCI_PORTS_MAX; i++) {
-			all = all && (a->ports[i] == NULL || (empty >> i & 1) != 0 ||
-				      link_state(a->ports[i]) == AHCI_DET_PRESENT);
+			all = all &&
+			      (a->ports[i] == NULL || link_state(a->ports[i]) == AHCI_DET_PRESENT);
 		}
 	}
 }
@@ -297,10 +270,10 @@ static void drop_port(struct ahci *a, unsigned number)
 	}
 }
 
-static void find_disks(struct ahci *a, uint32_t empty)
+static void find_disks(struct ahci *a)
 {
 	uint32_t implemented = hba_read(a, AHCI_PI);
-	uint64_t room = register_bytes(a);
+	uint64_t room = min_u64(a->pci->bars[BAR].size, HOST_PCI_MAP_MAX);
 
 	for (unsigned i = 0; i < AHCI_PORTS_MAX; i++) {
 		if ((implemented >> i & 1) != 0 && AHCI_PORTS + (i + 1) * AHCI_PORT_SIZE <= room) {
@@ -310,7 +283,7 @@ static void find_disks(struct ahci *a, uint32_t empty)
 			drop_port(a, i);
 		}
 	}
-	wait_for_links(a, empty);
+	wait_for_links(a);
 	for (unsigned i = 0; i < AHCI_PORTS_MAX; i++) {
 		struct ahci_port *p = a->ports[i];
 
@@ -323,17 +296,10 @@ static void find_disks(struct ahci *a, uint32_t empty)
 static bool set_up(struct ahci *a)
 {
 	unsigned messages = 1;
-	uint32_t empty;
 	uint32_t cap;
 
 	a->registers = host_pci_map(a->pci, BAR, AHCI_PORTS + AHCI_PORT_SIZE);
-	if (a->registers == NULL) {
-		return false;
-	}
-	take_over(a);
-	hba_write(a, AHCI_GHC, AHCI_GHC_AE);
-	empty = known_empty(a);
-	if (!reset(a)) {
+	if (a->registers == NULL || !reset(a)) {
 		return false;
 	}
 	cap = hba_read(a, AHCI_CAP);
@@ -344,7 +310,7 @@ static bool set_up(struct ahci *a)
 	}
 	a->slots = (unsigned)bits_get(cap, AHCI_CAP_NCS) + 1;
 	a->ncq = (cap & AHCI_CAP_SNCQ) != 0;
-	find_disks(a, empty);
+	find_disks(a);
 	if (host_pci_interrupts(a->pci, &messages, on_interrupt, a) != HV_OK) {
 		return false;
 	}

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hv/api/clock.h"
 #include "tests/fakes/ahci_disk_rig.h"
 
 static void a_disk_is_found(void **state)
@@ -59,37 +58,6 @@ static void disks_that_cannot_be_used(void **state)
 	assert_int_equal(rig_disk_count, 0);
 }
 
-static uint64_t probing_ns(void)
-{
-	uint64_t start = clock_now();
-
-	probe_one();
-	return clock_ticks_to_ns(clock_now() - start);
-}
-
-/* 100 ms are for links that may still come up, not for what firmware has found empty. */
-static void empty_ports_are_not_waited_for(void **state)
-{
-	const uint32_t powered = 2;
-	const uint32_t offline = 4;
-
-	(void)state;
-	fake.ports[0].cmd = powered;
-	assert_in_range(probing_ns(), 0, 50 * MS);
-	setup(NULL);
-	fake.ports[0].cmd = 0;
-	assert_in_range(probing_ns(), 100 * MS, 200 * MS);
-	setup(NULL);
-	fake.ports[0].cmd = powered;
-	fake.ports[0].sctl = offline;
-	assert_in_range(probing_ns(), 100 * MS, 200 * MS);
-	/* Something answers, without a link yet. */
-	setup(NULL);
-	fake.ports[0].cmd = powered;
-	fake.ports[0].ssts = 1;
-	assert_in_range(probing_ns(), 100 * MS, 200 * MS);
-}
-
 static void an_adapter_that_is_pulled_out(void **state)
 {
 	(void)state;
@@ -108,7 +76,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_disk_is_found),
 		T(disks_that_cannot_be_used),
-		T(empty_ports_are_not_waited_for),
 		T(an_adapter_that_is_pulled_out),
 	};
 
