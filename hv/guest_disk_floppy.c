@@ -62,15 +62,23 @@ static unsigned drive_of(const struct floppy_model *m, const struct guest_disk *
 	return m->drives[0] == d ? 0 : 1;
 }
 
+static uint8_t type_of(const struct guest_disk *d)
+{
+	const struct floppy_format *format = NULL;
+
+	if (d != NULL) {
+		format = floppy_format_of(d->top->sectors * BLK_SECTOR);
+	}
+	return format != NULL ? format->type : 0;
+}
+
 void guest_disk_floppy_types(const struct guest *g, uint8_t types[FDC_DRIVES])
 {
 	struct guest_disk *drives[FDC_DRIVES] = {NULL, NULL};
 
 	find_drives(g, drives);
 	for (unsigned i = 0; i < FDC_DRIVES; i++) {
-		types[i] = drives[i] != NULL
-				   ? floppy_format_of(drives[i]->top->sectors * BLK_SECTOR)->type
-				   : 0;
+		types[i] = type_of(drives[i]);
 	}
 }
 
@@ -99,7 +107,6 @@ static enum hv_status put_on_bus(struct guest *g, struct fdc *fdc)
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
 {
 	struct fdc_config config = {
-		.vm = &g->vm,
 		.time = &g->vm.time,
 		.work = &g->vm.work,
 		.dma = &g->board->dma,

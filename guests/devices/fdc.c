@@ -315,7 +315,6 @@ static void fdc_reset(struct vdev *dev)
 	struct fdc *c = container_of(dev, struct fdc, dev);
 
 	lock_acquire(&dev->lock);
-	drop_command(c);
 	fdc_set_interrupt(c, false);
 	c->state = (struct fdc_state){.dsr = FDC_RATE_DEFAULT, .config = FDC_CONFIG_NO_FIFO};
 	drop_command(c);
@@ -371,10 +370,8 @@ void fdc_init(struct fdc *c, const struct fdc_config *cfg)
 {
 	*c = (struct fdc){
 		.dev.ops = &fdc_ops,
-		.vm = cfg->vm,
 		.dma = cfg->dma,
 		.irq = cfg->irq,
-		.vcpu_count = cfg->vcpu_count,
 		.buffer = cfg->buffer,
 	};
 	for (unsigned i = 0; i < FDC_DRIVES; i++) {

@@ -133,11 +133,9 @@ _Static_assert(sizeof(struct fdc_state) == 128, "no padding");
 
 struct fdc {
 	struct vdev dev; /* its lock covers all below but what is atomic */
-	struct vm *vm;
 	struct dma8237 *dma;
 	struct irq_line irq;
 	bool level; /* of the line */
-	unsigned vcpu_count;
 	struct vtimer timer;
 	struct fdc_state state;
 	struct floppy_drive drives[FDC_DRIVES];
@@ -170,10 +168,8 @@ struct fdc_saved {
 _Static_assert(sizeof(struct fdc_saved) == 1160, "no padding");
 
 struct fdc_config {
-	struct vm *vm;
 	struct vtime *time;
 	struct vwork_queue *work; /* of the VM */
-	unsigned vcpu_count;
 	struct dma8237 *dma;
 	struct irq_line irq;
 	/* Each of a size that floppy_format_of knows; NULL: no such drive. */

@@ -63,7 +63,6 @@ static inline void rig_power_on(struct blk_device *second)
 	const struct fdc_config cfg = {
 		.time = &rig.time,
 		.work = &rig_work,
-		.vcpu_count = 1,
 		.dma = &rig_dma,
 		.irq = rig_irq(&rig.line),
 		.media = {&rig_disk, second},
