@@ -84,6 +84,7 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
+GUESTS_SRCS += guests/devices/e1000_clock.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
@@ -189,6 +190,7 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_e1000_clock
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
