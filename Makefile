@@ -85,6 +85,7 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
+GUESTS_SRCS += guests/devices/e1000_clock.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 GUESTS_SRCS += guests/devices/dma8237.c
 GUESTS_SRCS += guests/devices/fdc.c guests/devices/fdc_command.c guests/devices/fdc_saved.c \
@@ -194,6 +195,7 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_e1000_clock
 UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
