@@ -8,7 +8,6 @@
  *
  * What goes where: tests/payloads/rt_wild.h.
  */
-#include "guests/layout.h"
 #include "hv/base/ahci_format.h"
 #include "hv/base/ata_format.h"
 #include "hv/base/bits.h"

@@ -7,7 +7,6 @@
  *
  * What goes where: tests/payloads/rt_wild.h.
  */
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "hv/base/nvme_format.h"
 #include "hv/base/str.h"
