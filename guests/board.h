@@ -64,7 +64,8 @@ struct board_config {
 	bool debug_exit;
 	bool test_device;
 	bool hpet;
-	bool firmware; /* the guest starts in one, which programs the chipset */
+	bool xapic_only; /* the local APICs have no x2APIC mode */
+	bool firmware;	 /* the guest starts in one, which programs the chipset */
 	const struct board_ops *ops;
 	void *ctx;
 };

@@ -36,6 +36,7 @@ struct svm_features {
 	bool pause_filter;
 	bool pause_threshold;
 	bool vgif;
+	bool avic;
 	bool rdtscp;
 	bool rdpru;
 	bool pages_1g;

@@ -870,6 +870,7 @@ static void the_machine_describes_itself(void **state)
 		"below         FakeFakeFake\r\n",
 		"backend       fake",
 		"  code in large pages yes, RDTSCP yes, INVPCID yes, pause filter ",
+		"  virtual interrupts no; not used: posted interrupts no, TSC scaling no\r\n",
 		"acpi          no\r\n",
 		"clock         TSC 2000000 kHz from hypervisor (measured 0 kHz), invariant no\r\n",
 		"local apic    x2APIC, timer by TSC deadline\r\n",

@@ -35,7 +35,8 @@ static void the_bare_minimum_is_enough(void **state)
 	assert_int_equal(f.phys_bits, 48);
 	assert_int_equal(f.signature, 0xa20f10);
 	assert_false(f.lbr || f.nrips || f.tsc_ratio || f.flush_by_asid || f.decode_assist);
-	assert_false(f.pause_filter || f.pause_threshold || f.vgif || f.rdtscp || f.rdpru);
+	assert_false(f.pause_filter || f.pause_threshold || f.vgif || f.avic || f.rdtscp ||
+		     f.rdpru);
 	assert_false(f.pages_1g);
 	assert_false(f.injects_twice || f.loses_paging || f.drops_shadow);
 	facts.below = 0x54474354; /* TCGT */
@@ -57,6 +58,7 @@ static void each_bit_is_one_feature(void **state)
 		{7, offsetof(struct svm_features, decode_assist)},
 		{10, offsetof(struct svm_features, pause_filter)},
 		{12, offsetof(struct svm_features, pause_threshold)},
+		{13, offsetof(struct svm_features, avic)},
 		{16, offsetof(struct svm_features, vgif)},
 	};
 
