@@ -71,6 +71,8 @@ BOCHS_MOV_SS = ("Bochs 2.7's CPUs lose breakpoints behind MOV SS, also where AMD
 
 BOCHS_SLOW_TSC = ("the test takes a timer for no faster than the TSC: Bochs' counts 50 MHz, the guests' APIC "
                   "timer 1 GHz")
+RYZEN_SPINS = {"bochs-svm": "more CPUs than the machine has wait for each other with interrupts off: Bochs' Ryzen "
+                            "cannot take the CPU from them (docs/platforms.md)"}
 MOVED_APIC = "a guest that moves its local APIC is stopped"
 
 
@@ -95,15 +97,15 @@ TESTS = (
     # ---- interrupt controllers and timers
     apic("x2apic", checks=44),
     apic("xapic", checks=37, keys=("x2apic = off",)),
-    Test("ioapic", cpus=4, checks=30),
+    Test("ioapic", cpus=4, checks=30, left_out=RYZEN_SPINS),
     Test("eventinj", checks=13),
     Test("tscdeadline_latency", left_out=nowhere("measures for ever; nothing to pass")),
     Test("tsc", checks=3),
     Test("tsc_adjust", checks=6),
-    Test("hpet_read_test", cpus=4, seconds=600, checks=2, keys=("hpet = on",)),
+    Test("hpet_read_test", cpus=4, seconds=600, checks=2, keys=("hpet = on",), left_out=RYZEN_SPINS),
     # ---- several CPUs
     Test("smptest", cpus=2, checks=1),
-    Test("smptest3", "smptest", cpus=3, checks=1),
+    Test("smptest3", "smptest", cpus=3, checks=1, left_out=RYZEN_SPINS),
     # ---- what exits cost; no checks, but each must end
     vmexit("cpuid"),
     vmexit("vmcall"),
