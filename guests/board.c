@@ -261,7 +261,7 @@ static void init_interrupts(struct board *b)
 	};
 	const struct pit_rest rest = {b->cfg.ops->rest, b->cfg.ops->rested, b->cfg.ctx};
 
-	apic_bus_init(&b->apic_bus, &apic_ops, b, true);
+	apic_bus_init(&b->apic_bus, &apic_ops, b, !b->cfg.xapic_only);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
 		lapic_init(&b->lapics[i], &b->apic_bus, b->cfg.time, i, i, i == 0);
 	}

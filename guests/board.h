@@ -67,6 +67,7 @@ struct board_config {
 	bool test_device;
 	bool hpet;
 	uint8_t floppies[2]; /* types of the drives as CMOS has them; 0: none */
+	bool xapic_only;     /* the local APICs have no x2APIC mode */
 	bool firmware;	     /* the guest starts in one, which programs the chipset */
 	const struct board_ops *ops;
 	void *ctx;

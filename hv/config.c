@@ -356,6 +356,15 @@ static void set_hyperv(struct config_parser *p, struct span value)
 	set_switch(p, value, &g->hyperv);
 }
 
+static void set_x2apic(struct config_parser *p, struct span value)
+{
+	struct guest_config *g = p->out;
+	bool offered = !g->xapic_only;
+
+	set_switch(p, value, &offered);
+	g->xapic_only = !offered;
+}
+
 static void set_hpet(struct config_parser *p, struct span value)
 {
 	static const char *const words[] = {
@@ -469,6 +478,7 @@ static const struct config_key guest_keys[] = {
 	{"balloon", set_balloon, false},
 	{"paravirt", set_paravirt, false},
 	{"hyperv", set_hyperv, false},
+	{"x2apic", set_x2apic, false},
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},

@@ -41,6 +41,7 @@
  *	test-device on | off (default): the ports and memory of guests/devices/test_device.h
  *	paravirt   on (default) | off
  *	hyperv	   on | off (default): Microsoft's interface; then paravirt is off
+ *	x2apic	   on (default) | off: the guest's local APICs are xAPICs for good
  *	disk	   an image, a partition or a disk of the machine, up to 8 times; hv/config_disk.h
  *	hpet	   auto (default): if it starts in firmware | on | off
  *	varstore   where UEFI variables are kept; hv/config_varstore.h
@@ -164,8 +165,9 @@ struct guest_config {
 	bool debug_exit;
 	bool test_device;
 	enum config_hpet hpet;
-	bool paravirt; /* the KVM interfaces are offered */
-	bool hyperv;   /* Microsoft's are, in their place */
+	bool paravirt;	 /* the KVM interfaces are offered */
+	bool hyperv;	 /* Microsoft's are, in their place */
+	bool xapic_only; /* no x2APIC */
 	enum guest_restart restart;
 	/* Indices into the tree's entries, or CONFIG_NO_ENTRY; the files are readable and not
 	 * empty. Without firmware there is a kernel. */

@@ -162,7 +162,8 @@ static void build_features(struct cpuid_table *t, const struct cpuid_config *c)
 	struct cpuid_regs *one = &t->basic[1];
 
 	one->ebx |= (uint32_t)c->vcpu_count << 16;
-	one->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE | LEAF1_ECX_HYPERVISOR;
+	one->ecx |= LEAF1_ECX_TSC_DEADLINE | LEAF1_ECX_HYPERVISOR;
+	one->ecx |= c->xapic_only ? 0 : LEAF1_ECX_X2APIC;
 	one->edx |= CPUID_FEATURES_EDX_APIC | (c->vcpu_count > 1 ? LEAF1_EDX_HTT : 0);
 	/* ARAT: the virtual LAPIC timer never stops. */
 	t->basic[6] = (struct cpuid_regs){.eax = B(2)};

@@ -72,6 +72,7 @@ struct cpuid_config {
 	bool paravirt;		 /* offer the KVM interfaces */
 	bool hyperv;		 /* offer Microsoft's in their place */
 	bool virtual_interrupts; /* the CPU works on the LAPIC's registers by itself */
+	bool xapic_only;	 /* no x2APIC */
 	uint64_t xcr0_supported; /* what the host saves and restores */
 	/* What the CPU has, and cannot give to a guest. */
 	bool no_rdtscp; /* nor RDPID */

@@ -219,6 +219,7 @@ static const struct cpuid_table *shown(const struct guest *g)
 		.tsc_hz = clock_hz(),
 		.apic_hz = LAPIC_TIMER_HZ,
 		.hyperv = g->config->hyperv,
+		.xapic_only = g->config->xapic_only,
 		.xcr0_supported = fpu_supported(),
 	};
 

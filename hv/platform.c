@@ -542,6 +542,9 @@ void platform_describe(void)
 	monitor_print("  code in large pages %s, RDTSCP %s, INVPCID %s, pause filter %s\n",
 		      b->small_code ? "no" : "yes", b->no_rdtscp ? "no" : "yes",
 		      b->no_invpcid ? "no" : "yes", b->pause_filter ? "yes" : "no");
+	monitor_print("  virtual interrupts %s; not used: posted interrupts %s, TSC scaling %s\n",
+		      b->virtual_interrupts ? "yes" : "no", b->posts_interrupts ? "yes" : "no",
+		      b->tsc_scaling ? "yes" : "no");
 	monitor_print("memory        %lu MiB, physical addresses of %u bits\n",
 		      stats.total * PAGE_SIZE >> 20, f->physical_bits);
 	monitor_print("acpi          %s\n", host.has_acpi ? "yes" : "no");

@@ -142,6 +142,17 @@ bool svm_window_is_open(const struct svm_vcpu *v)
 	return v->window_vector < VECTOR_FIRST_APIC || (uint64_t)v->window_vector >> 4 > tpr;
 }
 
+bool svm_window_prepare(struct svm_vcpu *v)
+{
+	if (svm_window_is_open(v)) {
+		return true;
+	}
+	if (svm_blocked(&v->vcpu, VCPU_EVENT_INTERRUPT) == VCPU_BLOCKED_SHADOW) {
+		svm_shadow_step(v);
+	}
+	return false;
+}
+
 bool svm_window_was_early(struct svm_vcpu *v)
 {
 	uint64_t ctl = v->vmcb->_int_ctl;

@@ -42,5 +42,7 @@ void svm_detour_begin(struct svm_vcpu *v);
 void svm_detour_end(struct svm_vcpu *v, struct svm_raw_exit *raw);
 /* Before an entry: true when the window that is wanted would open at once. */
 bool svm_window_is_open(const struct svm_vcpu *v);
+/* Before an entry with a window wanted: the same; else sees to it that a shadow holds. */
+bool svm_window_prepare(struct svm_vcpu *v);
 /* After a VINTR exit: true when it came although the TPR masks; corrects the next one. */
 bool svm_window_was_early(struct svm_vcpu *v);

@@ -21,6 +21,7 @@
 #define SVM_LOCK BIT32(2)
 #define SVM_NRIPS BIT32(3)
 #define SVM_TSC_RATIO BIT32(4)
+#define SVM_AVIC BIT32(13)
 #define SVM_FLUSH_BY_ASID BIT32(6)
 #define SVM_DECODE_ASSIST BIT32(7)
 #define SVM_PAUSE_FILTER BIT32(10)
@@ -82,12 +83,13 @@ const char *svm_features_judge(const struct svm_facts *facts, struct svm_feature
 		.pause_filter = (edx & SVM_PAUSE_FILTER) != 0,
 		.pause_threshold = (edx & SVM_PAUSE_THRESHOLD) != 0,
 		.vgif = (edx & SVM_VGIF) != 0,
+		.avic = (edx & SVM_AVIC) != 0,
 		.rdtscp = (facts->extended_edx & EDX_RDTSCP) != 0,
 		.rdpru = (facts->sizes_ebx & SIZES_RDPRU) != 0,
 		.pages_1g = (facts->extended_edx & EDX_PAGE_1G) != 0,
 		.injects_twice = facts->below == BELOW_TCG,
 		.loses_paging = facts->below == BELOW_TCG,
-		.loses_shadow = facts->below == BELOW_TCG,
+		.drops_shadow = facts->below == BELOW_TCG,
 	};
 	return NULL;
 }

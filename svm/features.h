@@ -36,12 +36,13 @@ struct svm_features {
 	bool pause_filter;
 	bool pause_threshold;
 	bool vgif;
+	bool avic;
 	bool rdtscp;
 	bool rdpru;
 	bool pages_1g;
 	bool injects_twice; /* QEMU's TCG: see svm/event.h */
 	bool loses_paging;  /* QEMU's TCG: see hold_lme in svm/vcpu.c */
-	bool loses_shadow;  /* QEMU's TCG: see svm/nmi.h */
+	bool drops_shadow;  /* QEMU's TCG: see svm/nmi.h */
 };
 
 #define SVM_VM_CR_SVMDIS (1ull << 4)

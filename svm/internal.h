@@ -52,6 +52,8 @@ struct svm_nmi {
 	uint64_t rip;  /* of the IRET, or of the instruction that is stepped */
 	uint64_t dr6;  /* before the step */
 	bool stepping; /* RFLAGS.TF is ours for this run */
+	bool shadow;   /* what is stepped is in an interrupt shadow */
+	bool watched;  /* svm_nmi_observe has to see the next exit */
 };
 
 struct svm_vcpu {
@@ -66,8 +68,9 @@ struct svm_vcpu {
 	uint64_t detour;	 /* EVENTINJ that goes as a virtual interrupt; 0: none */
 	int window_vector;	 /* -1: none wanted */
 	bool window_nmi;
-	bool flush;    /* before the next entry */
-	bool lme_held; /* the guest has EFER.LME set, the VMCB has not */
+	uint64_t shadow_rip; /* where an interrupt shadow was last; UINT64_MAX: elsewhere since */
+	bool flush;	     /* before the next entry */
+	bool lme_held;	     /* the guest has EFER.LME set, the VMCB has not */
 	/* This implementation opens an interrupt window at TPR == priority; see svm/event.h. */
 	bool tpr_inclusive;
 };

@@ -8,9 +8,16 @@
 /* DR6 bits that say why a #DB came: breakpoints 0-3, debug-register access, single step, task. */
 #define DR6_CAUSES (MASK(3, 0) | MASK(15, 13))
 
+static void set_stepping(struct svm_nmi *nmi, bool stepping)
+{
+	nmi->stepping = stepping;
+	nmi->watched = stepping || nmi->state != SVM_NMI_OPEN;
+}
+
 static void set_state(struct svm_nmi *nmi, struct vmcb *vmcb, enum svm_nmi_state state)
 {
 	nmi->state = state;
+	nmi->watched = nmi->stepping || state != SVM_NMI_OPEN;
 	vmcb_set_intercept(vmcb, SVM_INTERCEPT_IRET, state == SVM_NMI_BLOCKED);
 }
 
@@ -19,15 +26,23 @@ void svm_nmi_injected(struct svm_vcpu *v)
 	set_state(&v->nmi, v->vmcb, SVM_NMI_BLOCKED);
 }
 
-/* Not for a guest that traces itself: its own #DB exits. */
-static void begin_step(struct svm_vcpu *v)
+/* Where the guest has TF set itself, its own #DB exits. */
+static void begin_step(struct svm_vcpu *v, bool shadow)
 {
-	if ((v->vmcb->rflags & RFLAGS_TF) == 0) {
-		v->vmcb->rflags |= RFLAGS_TF;
-		v->nmi.stepping = true;
-		v->nmi.rip = v->vcpu.rip;
-		v->nmi.dr6 = v->vmcb->_dr6;
+	struct vmcb *vmcb = v->vmcb;
+
+	if ((vmcb->rflags & RFLAGS_TF) != 0) {
+		return;
 	}
+	if (shadow && svm.features.drops_shadow) {
+		/* It would come before the instruction. */
+		vmcb_set_int_ctl(vmcb, vmcb->_int_ctl & ~SVM_INT_V_IRQ);
+	}
+	vmcb->rflags |= RFLAGS_TF;
+	set_stepping(&v->nmi, true);
+	v->nmi.shadow = shadow;
+	v->nmi.rip = v->vcpu.rip;
+	v->nmi.dr6 = vmcb->_dr6;
 }
 
 bool svm_nmi_prepare(struct svm_vcpu *v)
@@ -47,37 +62,40 @@ bool svm_nmi_prepare(struct svm_vcpu *v)
 	if (v->nmi.state == SVM_NMI_OPEN && !shadow) {
 		return true;
 	}
-	begin_step(v);
+	begin_step(v, shadow);
 	return false;
 }
 
-void svm_shadow_prepare(struct svm_vcpu *v)
+void svm_shadow_step(struct svm_vcpu *v)
+{
+	if (svm.features.drops_shadow) {
+		begin_step(v, true);
+	}
+}
+
+void svm_shadow_observe(struct svm_vcpu *v)
 {
 	struct vmcb *vmcb = v->vmcb;
 
-	if (v->nmi.state == SVM_NMI_IRET || (vmcb->event_inj & SVM_EVENT_VALID) != 0) {
-		return;
-	}
-	if (!v->nmi.stepping) { /* else it is what an NMI waits for, too */
-		begin_step(v);
-	}
-	if (v->nmi.stepping) {
-		vmcb_set_int_ctl(vmcb, vmcb->_int_ctl & ~SVM_INT_V_IRQ);
+	if ((vmcb->int_state & SVM_INT_SHADOW) != 0) {
+		v->shadow_rip = vmcb->rip;
+	} else if (svm.features.drops_shadow && v->shadow_rip == vmcb->rip) {
+		vmcb->int_state |= SVM_INT_SHADOW;
+	} else {
+		v->shadow_rip = UINT64_MAX;
 	}
 }
 
 /* The run with our TF ended; `iret_done`: RFLAGS is what the IRET loaded. */
 static void end_step(struct svm_vcpu *v, struct svm_raw_exit *raw, bool iret_done)
 {
-	v->nmi.stepping = false;
+	set_stepping(&v->nmi, false);
+	svm_window_program(v, false);
 	if (!iret_done) {
 		v->vmcb->rflags &= ~RFLAGS_TF;
 	}
-	svm_window_program(v, false);
 	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB) {
-		/* QEMU's VMRUN does not take the shadow over: at its second exit it would be gone.
-		 */
-		if (v->nmi.state != SVM_NMI_IRET && raw->rip == v->nmi.rip) {
+		if (v->nmi.shadow && raw->rip == v->nmi.rip) {
 			v->vmcb->int_state |= SVM_INT_SHADOW;
 		}
 		return;

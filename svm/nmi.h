@@ -13,9 +13,10 @@
  * TF is ours for that one run only. A guest that pushes RFLAGS, or faults, in just that instruction
  * sees the flag on its stack.
  *
- * QEMU's VMRUN does not look at the VMCB's interrupt shadow: an interrupt would come between the
- * guest's STI and HLT, which then sleeps for good. There each entry with a shadow is such a step,
- * without the dummy interrupt of a window.
+ * The shadow behind STI and MOV SS is lost at QEMU's entries: its VMRUN does not read it from the
+ * VMCB. An event that waits for the end of a shadow would come at once, before the instruction; a
+ * HLT behind STI would then sleep on what was to keep it awake. There, interrupts too wait for a
+ * step to end, and a second exit at the same instruction finds the shadow again.
  *
  * Source: AMD APM volume 2 "NMI Support", "IRET Intercept".
  */
@@ -30,7 +31,10 @@ void svm_nmi_injected(struct svm_vcpu *v);
  * to enter; otherwise arranges for an exit when it opens.
  */
 bool svm_nmi_prepare(struct svm_vcpu *v);
-/* Before an entry with an interrupt shadow, where the CPU loses it (svm_features.loses_shadow). */
-void svm_shadow_prepare(struct svm_vcpu *v);
-/* After each exit; sets raw->nmi_window, and corrects raw->dr6, when our own step ended. */
+/* Before an entry in a shadow, when an interrupt waits for its end: has an exit come behind it. */
+void svm_shadow_step(struct svm_vcpu *v);
+/* After an exit by a physical interrupt: keeps or restores the shadow. */
+void svm_shadow_observe(struct svm_vcpu *v);
+/* After an exit with nmi.watched; sets raw->nmi_window, and corrects raw->dr6, when our own step
+ * ended. */
 void svm_nmi_observe(struct svm_vcpu *v, struct svm_raw_exit *raw);

@@ -128,6 +128,16 @@ static __attribute__((noinline)) void refused(struct svm_vcpu *v, uint64_t injec
 		  why != NULL ? why : "what it left of the VMCB breaks no rule of the manual");
 }
 
+/* Of the codes from INTR to VINTR those that tell about windows and shadows. */
+static __attribute__((noinline)) void interrupted(struct svm_vcpu *v, struct svm_raw_exit *raw)
+{
+	if (raw->code == SVM_EXIT_VINTR) {
+		raw->window_early = svm_window_was_early(v);
+	} else if (raw->code == SVM_EXIT_INTR) {
+		svm_shadow_observe(v);
+	}
+}
+
 void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct svm_vcpu *v = svm_vcpu(vcpu);
@@ -135,7 +145,7 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	uint64_t injected = v->vmcb->event_inj;
 
 	/* Before the NMI's preparations, which count on an entry. */
-	if (v->window_vector >= 0 && svm_window_is_open(v)) {
+	if (v->window_vector >= 0 && svm_window_prepare(v)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = VM_EXIT_INTERRUPT_WINDOW;
 		return;
@@ -144,9 +154,6 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = VM_EXIT_NMI_WINDOW;
 		return;
-	}
-	if ((v->vmcb->int_state & SVM_INT_SHADOW) != 0 && svm.features.loses_shadow) {
-		svm_shadow_prepare(v);
 	}
 	if (injected != 0 && svm.features.injects_twice) {
 		svm_detour_begin(v);
@@ -162,11 +169,11 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (v->detour != 0) {
 		svm_detour_end(v, raw);
 	}
-	if (v->nmi.state != SVM_NMI_OPEN || v->nmi.stepping) {
+	if (v->nmi.watched) {
 		svm_nmi_observe(v, raw);
 	}
-	if (raw->code == SVM_EXIT_VINTR) {
-		raw->window_early = svm_window_was_early(v);
+	if (raw->code - SVM_EXIT_INTR <= SVM_EXIT_VINTR - SVM_EXIT_INTR) {
+		interrupted(v, raw);
 	}
 	svm_decode(raw, exit);
 }

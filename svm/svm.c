@@ -89,8 +89,9 @@ const struct hv_backend *svm_probe(const struct hv_backend_policy *policy, const
 		.decode_assist = f->decode_assist,
 		.flush_by_tag = f->flush_by_asid,
 		.virtual_gif = f->vgif,
-		.tsc_scaling = f->tsc_ratio,
 		.pause_filter = f->pause_filter,
+		.posts_interrupts = f->avic,
+		.tsc_scaling = f->tsc_ratio,
 	};
 	return &backend;
 }

@@ -148,6 +148,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	v->detour = 0;
 	v->window_vector = -1;
 	v->window_nmi = false;
+	v->shadow_rip = UINT64_MAX;
 	v->flush = true;
 	vmcb->clean = 0;
 }

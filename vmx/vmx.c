@@ -138,6 +138,8 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		.flush_by_tag = c->invvpid_single,
 		.pause_filter = vmx_caps_has(c->proc2, VMX_PROC2_PAUSE_LOOP),
 		.virtual_interrupts = c->virtual_interrupts,
+		.posts_interrupts = (facts.pin >> 32 & VMX_PIN_POSTED_INTERRUPTS) != 0,
+		.tsc_scaling = (facts.proc2 >> 32 & VMX_PROC2_TSC_SCALING) != 0,
 		.no_rdtscp = !vmx_caps_has(c->proc2, VMX_PROC2_RDTSCP),
 		.no_invpcid = !vmx_caps_has(c->proc2, VMX_PROC2_INVPCID),
 	};

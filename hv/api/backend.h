@@ -101,9 +101,11 @@ struct hv_backend_info {
 	bool decode_assist;	   /* nested faults carry instruction bytes */
 	bool flush_by_tag;
 	bool virtual_gif;
-	bool tsc_scaling;
 	bool pause_filter;
 	bool virtual_interrupts; /* the CPU works on the LAPIC's registers by itself */
+	/* What the CPU could do and nothing uses; people are told. */
+	bool posts_interrupts; /* hands interrupts to a guest that runs */
+	bool tsc_scaling;
 	/* Instructions that CPUID shows and a guest cannot be given. */
 	bool no_rdtscp; /* nor RDPID */
 	bool no_invpcid;

@@ -85,6 +85,14 @@ MANY = Case(
     timeout=240, cpus="64,threads=2", memory="2G", linux=False,
     left_out=dict.fromkeys(BOCHS, "64 emulated CPUs take turns: the firmware alone takes minutes"))
 
+# APIC ids with gaps, as each socket's begin at a power of two.
+SPARSE = Case(
+    "sparse-cpus", stick(ALL, payload("heart", "heartbeat", keys={"pin": 5})),
+    [Expect(r"^info: CPUs: 6, from ACPI: 6 running, 0 failed", 120), READY, Expect(r"^heart\| beat 2 "),
+     Send("info cpus"), Expect(r"^  2 +2 +2 "), Expect(r"^  3 +4 +3 "), Expect(r"^  5 +6 +5 \w+ +\d+\.\d +[1-9]"), POWER_OFF],
+    timeout=120, cpus="6,sockets=2", linux=False,
+    left_out=dict.fromkeys(BOCHS, "Bochs numbers the processors of all sockets without gaps"))
+
 BUTTON = Case(
     "power-button", stick(ALL, linux("web")),
     [READY, Expect(r"^web\| web: Linux", LINUX_BOOT), Send("shutdown web"),
@@ -120,4 +128,5 @@ NAMED_MISSING = Case("named-missing", {"web/guest.conf": "memory = 16M\nkernel =
 def cases():
     linux_guest = {"guest": linux("web"), "alive": Expect(r"^web\| web: Linux", LINUX_BOOT)}
     bare_guest = {"guest": payload("heart", "heartbeat"), "alive": Expect(r"^heart\| beat 5 ")}
-    return [FAIR, BIG, *in_two_sizes(cpus, "cpus", linux_guest, bare_guest), MANY, TOP, BUTTON, KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]
+    return [FAIR, BIG, *in_two_sizes(cpus, "cpus", linux_guest, bare_guest), MANY, SPARSE, TOP, BUTTON,
+            KEYS, REFUSAL, SAME_NAME, NAMED_MISSING]

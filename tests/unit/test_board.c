@@ -335,6 +335,27 @@ static void a_taken_address_is_an_error(void **state)
 	assert_int_equal(board_init(board, &cfg), HV_E_EXISTS);
 }
 
+static void x2apic_is_there_unless_it_is_not_wanted(void **state)
+{
+	const uint64_t x2apic = MASK(11, 10);
+	struct board_config cfg = board->cfg;
+
+	(void)state;
+	assert_int_equal(lapic_msr_write(board_lapic(board, 1), LAPIC_MSR_APIC_BASE,
+					 LAYOUT_LAPIC_BASE | x2apic),
+			 LAPIC_MSR_OK);
+	board_fini(board);
+	bus_init(&pio, BUS_PIO);
+	bus_init(&mmio, BUS_MMIO);
+	saved_set_init(&saved);
+	memset(board, 0, board_size(CPUS, cfg.test_device));
+	cfg.xapic_only = true;
+	assert_int_equal(board_init(board, &cfg), HV_OK);
+	assert_int_equal(lapic_msr_write(board_lapic(board, 1), LAPIC_MSR_APIC_BASE,
+					 LAYOUT_LAPIC_BASE | x2apic),
+			 LAPIC_MSR_GP);
+}
+
 /* --- interrupts --- */
 
 /* ISA line `irq` at both controllers: bit `gsi` of the IOAPIC, input `irq` of the 8259s. */
@@ -891,6 +912,7 @@ int main(void)
 		TEST(without_serial_the_ports_are_empty),
 		TEST(test_devices_are_there_when_asked_for),
 		TEST(a_taken_address_is_an_error),
+		TEST(x2apic_is_there_unless_it_is_not_wanted),
 		TEST(the_test_device_pulls_lines),
 		TEST(isa_lines_reach_both_controllers),
 		TEST(the_timer_is_irq_0_and_gsi_2),

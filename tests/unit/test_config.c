@@ -105,6 +105,7 @@ static void test_defaults(void **state)
 	assert_false(guest.test_device);
 	assert_int_equal(guest.module_count, 0);
 	assert_true(guest.paravirt);
+	assert_false(guest.xapic_only);
 	assert_int_equal(guest.restart, GUEST_RESTART_NEVER);
 	assert_string_equal(guest.cmdline, "console=ttyS0");
 	assert_string_equal(paths[guest.kernel], "web/vmlinuz");
@@ -135,6 +136,7 @@ static void test_every_key(void **state)
 				     "rng = on\n"
 				     "balloon = on\n"
 				     "hpet = on\n"
+				     "x2apic = off\n"
 				     "paravirt = off"),
 			 HV_OK);
 	assert_string_equal(reports, "");
@@ -155,6 +157,7 @@ static void test_every_key(void **state)
 	assert_true(guest.rng);
 	assert_true(guest.balloon);
 	assert_false(guest.paravirt);
+	assert_true(guest.xapic_only);
 	assert_int_equal(guest.hpet, CONFIG_HPET_ON);
 	/* Microsoft's interface takes the place of KVM's. */
 	assert_false(guest.hyperv);
@@ -323,9 +326,8 @@ static void test_keys_that_are_not_ours(void **state)
 	refused("colour = red",
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd vga module memory "
 		"cpus "
-		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
-		"disk floppy "
-		"net varstore hpet firmware boot\n");
+		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv "
+		"x2apic debug-exit test-device disk floppy net varstore hpet firmware boot\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
 	refused("memory = 1G\ncpus = 1\nmemory = 2G",

@@ -451,6 +451,21 @@ static void unknown_leaves_are_zero_on_amd(void **state)
 	}
 }
 
+static void x2apic_is_there_unless_the_guest_is_to_have_none(void **state)
+{
+	const uint32_t x2apic = 1u << 21;
+
+	(void)state;
+	host_amd();
+	host(1, 0, 0x00a20f10, 0, 0, 0); /* the host's has none */
+	build();
+	assert_true((leaf(1, 0).ecx & x2apic) != 0);
+	config.xapic_only = true;
+	host(1, 0, 0x00a20f10, 0, ~0u, ~0u);
+	build();
+	assert_false((leaf(1, 0).ecx & x2apic) != 0);
+}
+
 static void unknown_leaves_repeat_the_last_basic_one_on_intel(void **state)
 {
 	static const uint32_t unknown[] = {0x17, 0x20, 0x3fffffff, 0x40000011, 0x80000009, ~0u};
@@ -714,6 +729,7 @@ int main(void)
 		cmocka_unit_test(compacted_components_are_aligned_where_asked),
 		cmocka_unit_test(without_xsavec_there_is_no_compacted_size),
 		cmocka_unit_test(unknown_leaves_are_zero_on_amd),
+		cmocka_unit_test(x2apic_is_there_unless_the_guest_is_to_have_none),
 		cmocka_unit_test(unknown_leaves_repeat_the_last_basic_one_on_intel),
 		cmocka_unit_test(amd_repeats_leaf_1),
 		cmocka_unit_test(intel_has_none_of_amds_bits),

@@ -866,10 +866,10 @@ static void the_machine_describes_itself(void **state)
 {
 	static const char *const lines[] = {
 		"cpu           ",
-		" (family 0x19 model 0x21 stepping 0)\r\n",
-		"below         FakeFakeFake\r\n",
+		" (family 0x19 model 0x21 stepping 0)\r\nbelow         FakeFakeFake\r\n",
 		"backend       fake",
 		"  code in large pages yes, RDTSCP yes, INVPCID yes, pause filter ",
+		"  virtual interrupts no; not used: posted interrupts no, TSC scaling no\r\n",
 		"acpi          no\r\n",
 		"clock         TSC 2000000 kHz from hypervisor (measured 0 kHz), invariant no\r\n",
 		"local apic    x2APIC, timer by TSC deadline\r\n",

@@ -35,12 +35,13 @@ static void the_bare_minimum_is_enough(void **state)
 	assert_int_equal(f.phys_bits, 48);
 	assert_int_equal(f.signature, 0xa20f10);
 	assert_false(f.lbr || f.nrips || f.tsc_ratio || f.flush_by_asid || f.decode_assist);
-	assert_false(f.pause_filter || f.pause_threshold || f.vgif || f.rdtscp || f.rdpru);
+	assert_false(f.pause_filter || f.pause_threshold || f.vgif || f.avic || f.rdtscp ||
+		     f.rdpru);
 	assert_false(f.pages_1g);
-	assert_false(f.injects_twice || f.loses_paging || f.loses_shadow);
+	assert_false(f.injects_twice || f.loses_paging || f.drops_shadow);
 	facts.below = 0x54474354; /* TCGT */
 	assert_null(svm_features_judge(&facts, &f));
-	assert_true(f.injects_twice && f.loses_paging && f.loses_shadow);
+	assert_true(f.injects_twice && f.loses_paging && f.drops_shadow);
 }
 
 /* One bit of EDX at a time gives one feature and no other. */
@@ -57,6 +58,7 @@ static void each_bit_is_one_feature(void **state)
 		{7, offsetof(struct svm_features, decode_assist)},
 		{10, offsetof(struct svm_features, pause_filter)},
 		{12, offsetof(struct svm_features, pause_threshold)},
+		{13, offsetof(struct svm_features, avic)},
 		{16, offsetof(struct svm_features, vgif)},
 	};
 
@@ -70,7 +72,7 @@ static void each_bit_is_one_feature(void **state)
 		facts.svm_edx |= 1u << table[i].bit;
 		assert_null(svm_features_judge(&facts, &f));
 		assert_memory_equal(&f, &expected,
-				    offsetof(struct svm_features, loses_paging) + sizeof(bool));
+				    offsetof(struct svm_features, drops_shadow) + sizeof(bool));
 	}
 }
 

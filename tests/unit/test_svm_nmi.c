@@ -196,6 +196,82 @@ static void loses_the_shadow(struct vcpu *vcpu, struct vmcb *vmcb)
 	vmcb->int_state = 0;
 }
 
+static void stands_still_in_a_shadow(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	vmcb->int_state = SVM_INT_SHADOW;
+}
+
+/* Nobody waited for its end at the first exit. */
+static void a_second_exit_finds_the_shadow_again(void **state)
+{
+	(void)state;
+	svm.features.drops_shadow = true;
+	rig.vcpu->rip = 0x500;
+	assert_int_equal(run(stands_still_in_a_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), VCPU_BLOCKED_SHADOW);
+	/* Elsewhere there is none, and there is none left when it comes by again. */
+	rig.vcpu->rip = 0x501;
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
+	rig.vcpu->rip = 0x500;
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
+}
+
+static void a_cpu_that_keeps_the_shadow_is_believed(void **state)
+{
+	(void)state;
+	rig.vcpu->rip = 0x500;
+	assert_int_equal(run(stands_still_in_a_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
+}
+
+static void wait_in_a_shadow(int vector, bool nmi)
+{
+	rig.backend->set_reg(rig.vcpu, VCPU_REG_RFLAGS, RFLAGS_IF);
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	rig.backend->set_windows(rig.vcpu, vector, nmi);
+}
+
+/* Its virtual interrupt would be taken before the instruction in the shadow. */
+static void an_interrupt_waits_for_a_dropped_shadow(void **state)
+{
+	(void)state;
+	svm.features.drops_shadow = true;
+	wait_in_a_shadow(0x31, false);
+	assert_int_equal(run(loses_the_shadow), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(fake_svm.entered._int_ctl & SVM_INT_V_IRQ, 0);
+	assert_int_equal(fake_svm.entered.rflags & RFLAGS_TF, RFLAGS_TF);
+	assert_true((v->vmcb->_int_ctl & SVM_INT_V_IRQ) != 0);
+	assert_int_equal(rig.backend->get_reg(rig.vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF, 0);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_INTERRUPT), VCPU_BLOCKED_SHADOW);
+	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_INTERRUPT), 0);
+	assert_int_equal(run(executes_nothing), VM_EXIT_INTERRUPT_WINDOW);
+}
+
+static void an_nmi_and_an_interrupt_wait_for_it_together(void **state)
+{
+	(void)state;
+	svm.features.drops_shadow = true;
+	wait_in_a_shadow(0x31, true);
+	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
+	assert_int_equal(fake_svm.entered._int_ctl & SVM_INT_V_IRQ, 0);
+	assert_true((v->vmcb->_int_ctl & SVM_INT_V_IRQ) != 0);
+}
+
+static void elsewhere_the_cpu_waits_for_the_end_of_the_shadow(void **state)
+{
+	(void)state;
+	wait_in_a_shadow(0x31, false);
+	assert_int_equal(run(executes_nothing), VM_EXIT_HOST_INTERRUPT);
+	assert_true((fake_svm.entered._int_ctl & SVM_INT_V_IRQ) != 0);
+	assert_int_equal(fake_svm.entered.rflags & RFLAGS_TF, 0);
+}
+
 /* QEMU's VMRUN enters without it. */
 static void a_shadow_lasts_until_its_instruction_is_over(void **state)
 {
@@ -206,66 +282,6 @@ static void a_shadow_lasts_until_its_instruction_is_over(void **state)
 	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), VCPU_BLOCKED_SHADOW);
 	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
 	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
-}
-
-static void reaches_hlt(struct vcpu *vcpu, struct vmcb *vmcb)
-{
-	(void)vcpu;
-	assert_int_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
-	assert_true((vmcb->rflags & RFLAGS_TF) != 0);
-	vmcb->int_state = 0;
-	vmcb->exit_code = SVM_EXIT_HLT;
-}
-
-static void is_interrupted(struct vcpu *vcpu, struct vmcb *vmcb)
-{
-	(void)vcpu;
-	assert_int_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
-	vmcb->int_state = 0;
-}
-
-static void opens_its_window(struct vcpu *vcpu, struct vmcb *vmcb)
-{
-	(void)vcpu;
-	assert_int_not_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
-	assert_int_equal(vmcb->rflags & RFLAGS_TF, 0);
-	vmcb->exit_code = SVM_EXIT_VINTR;
-}
-
-/* Between STI and HLT no interrupt may come, or the guest sleeps for good. */
-static void where_the_shadow_is_lost_it_is_stepped_over(void **state)
-{
-	(void)state;
-	svm.features.loses_shadow = true;
-	v->vmcb->rflags |= RFLAGS_IF;
-	v->vmcb->int_state = SVM_INT_SHADOW;
-	rig.backend->set_windows(rig.vcpu, 0x41, false);
-	assert_int_equal(run(is_interrupted), VM_EXIT_HOST_INTERRUPT);
-	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_INTERRUPT), VCPU_BLOCKED_SHADOW);
-	assert_int_equal(run(reaches_hlt), VM_EXIT_HLT);
-	assert_int_equal(rig.backend->get_reg(rig.vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF, 0);
-	assert_int_equal(rig.backend->clear_shadow(rig.vcpu) & RFLAGS_TF, 0);
-	assert_int_equal(run(executes_nothing), VM_EXIT_INTERRUPT_WINDOW);
-}
-
-/* What is stepped is any instruction; then the window is there again. */
-static void a_window_is_back_behind_the_step(void **state)
-{
-	(void)state;
-	svm.features.loses_shadow = true;
-	v->vmcb->int_state = SVM_INT_SHADOW; /* of MOV SS, interrupts off */
-	rig.backend->set_windows(rig.vcpu, 0x41, false);
-	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
-	assert_int_equal(run(opens_its_window), VM_EXIT_INTERRUPT_WINDOW);
-}
-
-/* Elsewhere the CPU keeps it. */
-static void a_shadow_that_is_kept_costs_no_step(void **state)
-{
-	(void)state;
-	v->vmcb->int_state = SVM_INT_SHADOW;
-	rig.backend->set_windows(rig.vcpu, 0x41, false);
-	assert_int_equal(run(opens_its_window), VM_EXIT_INTERRUPT_WINDOW);
 }
 
 /* Bochs' ryzen. */
@@ -354,9 +370,11 @@ int main(void)
 		WITH_VCPU(an_open_window_costs_no_entry),
 		WITH_VCPU(a_shadow_is_stepped_over),
 		WITH_VCPU(a_shadow_lasts_until_its_instruction_is_over),
-		WITH_VCPU(where_the_shadow_is_lost_it_is_stepped_over),
-		WITH_VCPU(a_window_is_back_behind_the_step),
-		WITH_VCPU(a_shadow_that_is_kept_costs_no_step),
+		WITH_VCPU(a_second_exit_finds_the_shadow_again),
+		WITH_VCPU(a_cpu_that_keeps_the_shadow_is_believed),
+		WITH_VCPU(an_interrupt_waits_for_a_dropped_shadow),
+		WITH_VCPU(an_nmi_and_an_interrupt_wait_for_it_together),
+		WITH_VCPU(elsewhere_the_cpu_waits_for_the_end_of_the_shadow),
 		WITH_VCPU(a_step_without_bs_is_ours_too),
 		WITH_VCPU(a_breakpoint_in_the_step_is_the_guests),
 		WITH_VCPU(a_guest_that_traces_itself_gets_its_trap),

@@ -51,7 +51,7 @@ static void info_tells_what_qemu_has(void **state)
 	assert_int_equal(info->tag_count, 15);
 	assert_true(info->virtual_gif);
 	assert_false(info->next_rip || info->decode_assist || info->flush_by_tag);
-	assert_false(info->tsc_scaling || info->pause_filter);
+	assert_false(info->posts_interrupts || info->tsc_scaling || info->pause_filter);
 }
 
 static void info_tells_what_bochs_has(void **state)
@@ -62,6 +62,21 @@ static void info_tells_what_bochs_has(void **state)
 	(void)state;
 	assert_true(info->next_rip && info->flush_by_tag && info->pause_filter);
 	assert_false(info->decode_assist || info->virtual_gif);
+}
+
+static void what_is_there_and_not_used_is_told(void **state)
+{
+	const char *why;
+	const struct hv_backend_info *info;
+
+	(void)state;
+	rig_cpu(RIG_TCG, 16);
+	fake_cpuid_set(0x8000000au, 0, (struct cpuid_regs){.ebx = 16, .edx = 1u | 1u << 4});
+	info = &svm_probe(&rig.policy, &why)->info;
+	assert_true(info->tsc_scaling && !info->posts_interrupts);
+	fake_cpuid_set(0x8000000au, 0, (struct cpuid_regs){.ebx = 16, .edx = 1u | 1u << 13});
+	info = &svm_probe(&rig.policy, &why)->info;
+	assert_true(info->posts_interrupts && !info->tsc_scaling);
 }
 
 static void large_pages_follow_the_cpu(void **state)
@@ -109,6 +124,7 @@ int main(void)
 		cmocka_unit_test(the_table_is_complete),
 		cmocka_unit_test(info_tells_what_qemu_has),
 		cmocka_unit_test(info_tells_what_bochs_has),
+		cmocka_unit_test(what_is_there_and_not_used_is_told),
 		cmocka_unit_test(large_pages_follow_the_cpu),
 		cmocka_unit_test(it_declines_with_a_sentence),
 		cmocka_unit_test(missing_leaves_are_not_read),

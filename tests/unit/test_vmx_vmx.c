@@ -53,6 +53,25 @@ static void machines(void **state)
 	info_of(&vmx_bochs, 3, true, true);
 }
 
+static void what_is_there_and_not_used_is_told(void **state)
+{
+	const struct hv_backend_info *info;
+
+	(void)state;
+	rig_cpu(&vmx_broadwell);
+	info = &vmx_probe(&rig.policy, &why)->info;
+	assert_false(info->posts_interrupts || info->tsc_scaling);
+	rig_cpu(&vmx_bochs);
+	info = &vmx_probe(&rig.policy, &why)->info;
+	assert_true(!info->posts_interrupts && info->tsc_scaling);
+	fake_msr_set(MSR_IA32_VMX_TRUE_PINBASED_CTLS, vmx_bochs.true_pin | 1ull << 39);
+	info = &vmx_probe(&rig.policy, &why)->info;
+	assert_true(info->posts_interrupts && info->tsc_scaling);
+	/* It stays off. */
+	assert_false(vmx_caps_has(vmx.caps.pin, VMX_PIN_POSTED_INTERRUPTS));
+	assert_false(vmx_caps_has(vmx.caps.proc2, VMX_PROC2_TSC_SCALING));
+}
+
 static void old_machines_are_refused(void **state)
 {
 	(void)state;
@@ -101,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cpu_without_vtx_is_left_alone),
 		cmocka_unit_test(machines),
+		cmocka_unit_test(what_is_there_and_not_used_is_told),
 		cmocka_unit_test(old_machines_are_refused),
 		cmocka_unit_test(firmware_may_have_locked_it_off),
 		cmocka_unit_test(every_entry_of_the_table_is_there),
