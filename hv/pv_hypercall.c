@@ -163,6 +163,8 @@ void pv_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
 	number = wide ? vcpu->gpr[GPR_RAX] : (uint32_t)vcpu->gpr[GPR_RAX];
 	if (number < HC_COUNT && calls[number] != NULL) {
 		result = known_call(vcpu, number, wide);
+	} else {
+		lacks_note(&vcpu->vm->lacks, "KVM", LACKS_CALL, (uint32_t)number);
 	}
 	vcpu->gpr[GPR_RAX] = wide ? (uint64_t)result : (uint32_t)result;
 }

@@ -49,6 +49,12 @@ static void refuse(struct ata_registers *r, struct ata_operation *op)
 	ata_abort(r);
 }
 
+void ata_lacks(struct ata_operation *op, enum lacks_kind kind, uint16_t what)
+{
+	op->lacks = kind;
+	op->lacked = (uint8_t)what;
+}
+
 void ata_set_signature(struct ata_registers *r, bool packet)
 {
 	uint32_t address = packet ? ATA_SIGNATURE_PACKET : ATA_SIGNATURE_DISK;
@@ -257,6 +263,7 @@ static void begin_log(struct ata_disk *d, struct ata_registers *r, struct ata_op
 		     (r->lba[0] == ATA_LOG_QUEUED_ERROR && d->cfg.queue_depth != 0);
 
 	if (!there || r->count != 1 || (r->lba[1] | r->lba[4]) != 0) {
+		ata_lacks(op, there ? LACKS_NOTHING : LACKS_LOG, r->lba[0]);
 		refuse(r, op);
 		return;
 	}
@@ -311,6 +318,7 @@ static void begin_smart(struct ata_disk *d, struct ata_registers *r, struct ata_
 	case ATA_SMART_STATUS:
 		break;
 	default:
+		ata_lacks(op, LACKS_SMART, what);
 		refuse(r, op);
 		break;
 	}
@@ -381,6 +389,7 @@ static void begin_set_features(struct ata_disk *d, struct ata_registers *r,
 	bool cache_off = (r->features & 0xffu) == ATA_FEATURE_CACHE_OFF;
 
 	if (!set_feature(d, r)) {
+		ata_lacks(op, LACKS_FEATURE, r->features);
 		refuse(r, op);
 	} else if (cache_off) {
 		/* What the cache holds is written first. */
@@ -503,6 +512,7 @@ void ata_execute(struct ata_disk *d, struct ata_registers *r, struct ata_operati
 	*op = (struct ata_operation){.action = ATA_DONE, .device = d->cfg.device};
 	if (c == NULL) {
 		/* NOP, too, has no other end. */
+		ata_lacks(op, r->command == ATA_NOP ? LACKS_NOTHING : LACKS_COMMAND, r->command);
 		ata_abort(r);
 		return;
 	}

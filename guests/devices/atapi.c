@@ -220,6 +220,7 @@ static uint32_t run_packet(struct atapi_drive *d, const uint8_t *p, struct ata_o
 		return attention;
 	}
 	if (c == NULL) {
+		ata_lacks(op, LACKS_PACKET, p[0]);
 		return ATAPI_SENSE_OPCODE;
 	}
 	if ((c->needs & NEEDS_MEDIUM) != 0 && !atapi_is_loaded(d)) {
@@ -294,13 +295,14 @@ static void begin_identify(struct ata_registers *r, struct ata_operation *op)
 	op->drq_bytes = ATA_PAGE_BYTES;
 }
 
-static void set_features(struct atapi_drive *d, struct ata_registers *r)
+static void set_features(struct atapi_drive *d, struct ata_registers *r, struct ata_operation *op)
 {
 	uint8_t multiword = d->state.multiword;
 	uint8_t ultra = d->state.ultra;
 
 	if ((r->features & 0xffu) != ATA_FEATURE_MODE ||
 	    !ata_select_mode(r->count & 0xffu, &multiword, &ultra)) {
+		ata_lacks(op, LACKS_FEATURE, r->features);
 		ata_abort(r);
 		return;
 	}
@@ -329,7 +331,7 @@ void atapi_execute(struct atapi_drive *d, struct ata_registers *r, struct ata_op
 		ata_abort(r);
 		break;
 	case ATA_SET_FEATURES:
-		set_features(d, r);
+		set_features(d, r, op);
 		break;
 	case ATA_CHECK_POWER:
 		r->count = ATA_POWER_ACTIVE;
@@ -343,6 +345,7 @@ void atapi_execute(struct atapi_drive *d, struct ata_registers *r, struct ata_op
 		ata_succeed(r);
 		break;
 	default:
+		ata_lacks(op, r->command == ATA_NOP ? LACKS_NOTHING : LACKS_COMMAND, r->command);
 		ata_abort(r);
 		break;
 	}

@@ -368,7 +368,8 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	uint8_t value;
 
 	if (addr == LAYOUT_RTC) {
-		return 0xff; /* the index is write-only */
+		vdev_lacks(dev, LACKS_READ, addr); /* the index is write-only */
+		return 0xff;
 	}
 	if (!is_clock(r)) {
 		return r->ram[r->index];

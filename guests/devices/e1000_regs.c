@@ -380,7 +380,7 @@ uint32_t e1000_read_register(struct e1000 *e, unsigned offset)
 	const struct row *row = find_row(e, reg);
 
 	if (row == NULL) {
-		pci_function_miss(&e->pci.function);
+		pci_device_lacks(&e->pci, LACKS_READ, offset);
 		return 0;
 	}
 	return row->read != NULL ? row->read(e, reg) : e1000_get(e, reg);
@@ -393,7 +393,7 @@ void e1000_write_register(struct e1000 *e, unsigned offset, uint32_t value)
 	uint32_t *stored;
 
 	if (row == NULL) {
-		pci_function_miss(&e->pci.function);
+		pci_device_lacks(&e->pci, LACKS_WRITE, offset);
 		return;
 	}
 	stored = e1000_reg(e, reg);

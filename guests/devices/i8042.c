@@ -219,7 +219,9 @@ static void do_command(struct i8042 *k, uint8_t command)
 		write_output_port(k, k->output_port | I8042_OUT_A20);
 		break;
 	default:
-		if (command >= CMD_PULSE && (command & I8042_OUT_RUN) == 0) {
+		if (command < CMD_PULSE) {
+			vdev_lacks(&k->dev, LACKS_COMMAND, command);
+		} else if ((command & I8042_OUT_RUN) == 0) {
 			k->wants_reset = true;
 		}
 		break;
@@ -271,7 +273,9 @@ static void write_mouse(struct i8042 *k, uint8_t value)
 {
 	if (k->cfg.mouse) {
 		set_mode(k, 0, I8042_MODE_MOUSE_OFF);
-		ps2_mouse_receive(&k->mouse, value);
+		if (!ps2_mouse_receive(&k->mouse, value)) {
+			vdev_lacks(&k->dev, LACKS_MOUSE, value);
+		}
 	} else {
 		k->answer = (struct i8042_byte){
 			.value = MOUSE_NO_ANSWER, .valid = true, .mouse = true, .timeout = true};
@@ -287,7 +291,9 @@ static void write_data(struct i8042 *k, uint8_t value)
 	switch (command) {
 	case 0:
 		set_mode(k, 0, I8042_MODE_KEYBOARD_OFF);
-		ps2_keyboard_receive(&k->keyboard, value);
+		if (!ps2_keyboard_receive(&k->keyboard, value)) {
+			vdev_lacks(&k->dev, LACKS_KEYBOARD, value);
+		}
 		break;
 	case CMD_WRITE_OUTPUT_PORT:
 		write_output_port(k, value);

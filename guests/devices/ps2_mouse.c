@@ -234,7 +234,7 @@ static bool is_command(uint8_t byte)
 	}
 }
 
-void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
+bool ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 {
 	/* A byte from the host ends whatever is on its way. */
 	m->reply_head = 0;
@@ -243,7 +243,7 @@ void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 	m->packet_count = 0;
 	if (m->wrap && byte != CMD_WRAP_OFF && byte != CMD_RESET) {
 		reply(m, byte);
-		return;
+		return true;
 	}
 	m->wrap = false;
 	if (m->command != 0) {
@@ -252,10 +252,12 @@ void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 		reply(m, m->last);
 	} else if (!is_command(byte)) {
 		reply(m, REPLY_NACK);
+		return false;
 	} else {
 		reply(m, REPLY_ACK);
 		do_command(m, byte);
 	}
+	return true;
 }
 
 bool ps2_mouse_send(struct ps2_mouse *m, uint8_t *byte)

@@ -436,6 +436,34 @@ static void test_init(void **state)
 	assert_int_equal(disk.cylinders, 1);
 }
 
+static void assert_lacks(enum lacks_kind kind, uint8_t what)
+{
+	assert_int_equal(op.lacks, kind);
+	assert_int_equal(op.lacked, what);
+}
+
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	execute(ATA_NOP);
+	assert_lacks(LACKS_NOTHING, 0);
+	execute(0xb1);
+	assert_lacks(LACKS_COMMAND, 0xb1);
+	regs.features = 0x1ef;
+	execute(ATA_SET_FEATURES);
+	assert_lacks(LACKS_FEATURE, 0xef);
+	regs.features = 0xee;
+	regs.lba[1] = 0x4f;
+	regs.lba[2] = 0xc2;
+	execute(ATA_SMART);
+	assert_lacks(LACKS_SMART, 0xee);
+	regs.lba[0] = 0x77;
+	execute(ATA_READ_LOG_EXT);
+	assert_lacks(LACKS_LOG, 0x77);
+	execute(ATA_IDENTIFY);
+	assert_lacks(LACKS_NOTHING, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +485,7 @@ int main(void)
 		cmocka_unit_test_setup(test_not_there, setup),
 		cmocka_unit_test_setup(test_signature, setup),
 		cmocka_unit_test_setup(test_init, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,6 +262,24 @@ static void test_identify(void **state)
 	assert_int_equal(regs.status, ATA_STATUS_DRDY | ATA_STATUS_DSC);
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	(void)send_code(0x00);
+	(void)send_code(0x00);
+	assert_int_equal(op.lacks, LACKS_NOTHING);
+	(void)send_code(0x04); /* FORMAT UNIT */
+	assert_int_equal(op.lacks, LACKS_PACKET);
+	assert_int_equal(op.lacked, 0x04);
+	execute(0x25);
+	assert_int_equal(op.lacks, LACKS_COMMAND);
+	assert_int_equal(op.lacked, 0x25);
+	regs.features = 0x77;
+	execute(ATA_SET_FEATURES);
+	assert_int_equal(op.lacks, LACKS_FEATURE);
+	assert_int_equal(op.lacked, 0x77);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +294,7 @@ int main(void)
 		cmocka_unit_test_setup(test_read_error, setup),
 		cmocka_unit_test_setup(test_ata_commands, setup),
 		cmocka_unit_test_setup(test_identify, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "guests/devices/i8042.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 static struct i8042 k;
@@ -518,6 +519,25 @@ static void what_no_driver_can_make_of_it_is_refused(void **state)
 #undef TAKES
 }
 
+static void what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	k.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	command(0xaa);
+	command(0xf1);
+	data(0xf2);
+	assert_int_equal(lacks_rig.total, 0);
+	command(0xb8);
+	assert_int_equal(lacks_told("8042", LACKS_COMMAND, 0xb8), 1);
+	data(0xef);
+	assert_int_equal(lacks_told("8042", LACKS_KEYBOARD, 0xef), 1);
+	k.cfg.mouse = true;
+	command(0xd4);
+	data(0xe1);
+	assert_int_equal(lacks_told("8042", LACKS_MOUSE, 0xe1), 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -545,6 +565,7 @@ int main(void)
 		T(reset_returns_to_power_on),
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,6 +58,10 @@ static void numbers_nobody_knows(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
 		assert_int_equal((int64_t)call(none[i], 0, 0, 0, 0), -1000);
 	}
+	assert_int_equal(g->vm.lacks.total, ARRAY_SIZE(none));
+	assert_string_equal(g->vm.lacks.list[0].device, "KVM");
+	assert_int_equal(g->vm.lacks.list[1].what, 2);
+	assert_int_equal(g->vm.lacks.list[1].kind, LACKS_CALL);
 }
 
 static void user_mode_has_none(void **state)
