@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the commands of an ATA disk ask for. Source: ATA/ATAPI-6 (T13/1410D) and ACS-3, "Command
- * descriptions". */
+/* What the commands of an ATA disk ask for. Sources: ATA/ATAPI-6 (T13/1410D) and ACS-3, "Command
+ * descriptions"; for those of before ATA-3 (T13/2008D). */
 #include "guests/devices/ata.h"
 
 #include "hv/base/bits.h"
@@ -495,6 +495,26 @@ static const struct command commands[] = {
 	{ATA_SET_FEATURES, BITS_28, ATA_NO_DATA, ATA_DONE, begin_set_features},
 };
 
+/*
+ * The code of now for what hosts of before ATA-4 say: a step rate in the lower digit, power
+ * management in other places.
+ */
+static uint8_t code_of_now(uint8_t code)
+{
+	uint8_t high = code & 0xf0u;
+
+	if (high == ATA_RECALIBRATE || high == ATA_SEEK) {
+		return high;
+	}
+	if (code >= ATA_OLD_STANDBY_NOW && code <= ATA_OLD_SLEEP) {
+		unsigned which = code - ATA_OLD_STANDBY_NOW;
+
+		return (uint8_t)(ATA_STANDBY_NOW + which +
+				 (ATA_STANDBY_NOW + which > ATA_IDLE ? 1 : 0));
+	}
+	return code;
+}
+
 static const struct command *find_command(uint8_t code)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -507,7 +527,7 @@ static const struct command *find_command(uint8_t code)
 
 void ata_execute(struct ata_disk *d, struct ata_registers *r, struct ata_operation *op)
 {
-	const struct command *c = find_command(r->command);
+	const struct command *c = find_command(code_of_now(r->command));
 
 	*op = (struct ata_operation){.action = ATA_DONE, .device = d->cfg.device};
 	if (c == NULL) {

@@ -28,7 +28,7 @@ struct ps2_mouse {
 	uint8_t id;	  /* 0, 3 with a wheel, 4 with five buttons */
 	uint8_t rates[3]; /* set last, the latest one first */
 	uint8_t resolution;
-	bool twice;	/* scaling 2:1, shown by Status Request */
+	bool twice;	/* scaling 2:1 of what is sent without being asked for */
 	bool remote;	/* movement only when asked for */
 	bool wrap;	/* bytes come back as they are */
 	bool reporting; /* movement is sent as it happens */

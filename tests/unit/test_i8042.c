@@ -344,6 +344,27 @@ static void mouse_port_switches(void **state)
 	assert_int_equal(mode() & I8042_MODE_MOUSE_OFF, I8042_MODE_MOUSE_OFF);
 }
 
+static void the_status_can_show_the_input_port(void **state)
+{
+	(void)state;
+	command(0xc1);
+	assert_int_equal(status() >> 4, 0);
+	assert_int_equal(status() & 0x0f, I8042_STATUS_SYSTEM | I8042_STATUS_COMMAND);
+	command(0xc2);
+	assert_int_equal(status() >> 4, 8); /* not locked */
+	data(0xf4);
+	assert_int_equal(status() & 0xf0, I8042_STATUS_UNLOCKED);
+	assert_int_equal(answer(), 0xfa);
+}
+
+static void no_password_is_set(void **state)
+{
+	(void)state;
+	command(0xa4);
+	assert_int_equal(answer(), 0xf1);
+	assert_no_more();
+}
+
 static void status_tells_the_last_port(void **state)
 {
 	(void)state;
@@ -513,7 +534,9 @@ static void what_no_driver_can_make_of_it_is_refused(void **state)
 	assert_false(TAKES(answer.mouse, 2));
 	assert_false(TAKES(released, 2));
 	assert_false(TAKES(port_a, 4));
-	assert_false(TAKES(zero[2], 1));
+	assert_false(TAKES(zero[1], 1));
+	assert_false(TAKES(polled, 0xc0));
+	assert_true(TAKES(polled, 0xc2));
 	assert_false(TAKES(keyboard.set, 0));
 	assert_false(TAKES(mouse.id, 1));
 #undef TAKES
@@ -556,6 +579,8 @@ int main(void)
 		T(controller_memory),
 		T(mouse_port_switches),
 		T(status_tells_the_last_port),
+		T(the_status_can_show_the_input_port),
+		T(no_password_is_set),
 		T(commands_replace_each_other),
 		T(reset_pulses),
 		T(port_a_resets_on_a_rising_bit),
