@@ -18,6 +18,7 @@ HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
 HV_BASE_SRCS += hv/base/png.c
 HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
+	hv/cpu/rep_movs.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/release.c \
@@ -191,6 +192,7 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.

@@ -58,10 +58,6 @@ static void numbers_nobody_knows(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
 		assert_int_equal((int64_t)call(none[i], 0, 0, 0, 0), -1000);
 	}
-	assert_int_equal(g->vm.lacks.total, ARRAY_SIZE(none));
-	assert_string_equal(g->vm.lacks.list[0].device, "KVM");
-	assert_int_equal(g->vm.lacks.list[1].what, 2);
-	assert_int_equal(g->vm.lacks.list[1].kind, LACKS_CALL);
 }
 
 static void user_mode_has_none(void **state)
@@ -193,7 +189,7 @@ static void the_clock_pair_is_of_one_moment(void **state)
 	assert_int_equal((int64_t)call(9, ~0ull, 0, 0, 0), -14);
 }
 
-/* Only the low halves count, of arguments and result. */
+/* Only the low halves count, of arguments, result and number. */
 static void narrow_code_has_narrow_calls(void **state)
 {
 	(void)state;
@@ -205,7 +201,9 @@ static void narrow_code_has_narrow_calls(void **state)
 	assert_int_equal(call(10, 0, 0x6, UINT32_MAX - 31, 0x42), 0);
 	assert_int_equal(call(10, 0x4, 0, 0, 0x42), 1);
 	assert_true(got(2, 0x42));
-	assert_int_equal(call(99, 0, 0, 0, 0), (uint32_t)-1000);
+	assert_int_equal(call(BIT(40) | 10, 10, 0, 2, BIT(18) | 0x41), (uint32_t)-22);
+	/* The upper half of this one is not for 32-bit code. */
+	assert_int_equal((uint32_t)call(99, 0, 0, 0, 0), (uint32_t)-1000);
 }
 
 int main(void)
