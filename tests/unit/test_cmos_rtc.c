@@ -10,7 +10,6 @@
 
 #include "guests/devices/cmos_rtc.h"
 #include "tests/fakes/device_rig.h"
-#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 #define HZ 2345678901ull /* no multiple of 32,768 */
@@ -672,14 +671,6 @@ static void the_wall_clock_can_be_set_later(void **state)
 	assert_int_equal(get(0x15), 0x80); /* 640 KiB, as before */
 }
 
-static void the_index_is_not_read(void **state)
-{
-	(void)state;
-	rtc.dev.lacks = &lacks_rig;
-	assert_int_equal(rig_in(&rtc.dev, 0x70), 0xff);
-	assert_int_equal(lacks_told("RTC", LACKS_READ, 0x70), 1);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -714,7 +705,6 @@ int main(void)
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 		cmocka_unit_test_setup(the_wall_clock_can_be_set_later, setup),
-		cmocka_unit_test_setup(the_index_is_not_read, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
