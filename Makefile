@@ -115,7 +115,7 @@ ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm
 OFFSETS_SRCS := hv/cpu/ap_offsets.c hv/api/vcpu_offsets.c vmx/vmx_offsets.c
 BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
 	boot/pages.c
-BOOT_ASM_SRCS := boot/enter.S
+BOOT_ASM_SRCS := boot/enter.S hv/cpu/mem.S
 # Parts of boot/ without <efi.h>, linked into unit tests too.
 BOOT_PURE_SRCS := boot/cpu_facts.c boot/elf.c boot/memmap.c boot/paging.c boot/path.c boot/preflight.c \
 	boot/serial.c
@@ -321,10 +321,12 @@ $(O)/efi/boot/hv_blob.o: boot/hv_blob.S $(O)/hv.stripped
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -DHV_BLOB='"$(O)/hv.stripped"' -c -o $@ $<
 
+# libefi has memcpy and memset as well, in a file with what is needed of it, and takes a step a byte.
 $(O)/boot.so: $(BOOT_OBJS)
 	$(call say,LD,$@)
 	$(Q)ld -nostdlib -z defs -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
-		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi
+		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi \
+		--allow-multiple-definition
 
 $(O)/BOOTX64.EFI: $(O)/boot.so
 	$(call say,EFI,$@)
