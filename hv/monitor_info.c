@@ -259,9 +259,12 @@ static void make_key(const char *name, char *key, size_t cap)
 	size_t n = 0;
 
 	for (; name[n] != '\0' && n + 1 < cap; n++) {
-		char c = name[n];
-
-		key[n] = c == ' ' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		key[n] = name[n];
+		if (name[n] == ' ') {
+			key[n] = '-';
+		} else if (name[n] >= 'A' && name[n] <= 'Z') {
+			key[n] |= 'a' - 'A';
+		}
 	}
 	key[n] = '\0';
 }
