@@ -86,6 +86,7 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
+GUESTS_SRCS += guests/devices/e1000_clock.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
 GUESTS_SRCS += guests/devices/dma8237.c
 GUESTS_SRCS += guests/devices/fdc.c guests/devices/fdc_command.c guests/devices/fdc_saved.c \
@@ -196,6 +197,7 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_e1000_clock
 UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
@@ -534,6 +536,8 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
+PAYLOAD_SRCS += tests/payloads/ahci_hostile.c tests/payloads/ide_hostile.c tests/payloads/nvme_hostile.c \
+	tests/payloads/rt_wild.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
@@ -752,7 +756,9 @@ check: ## build with both compilers, guests' programs, unit and short fuzz tests
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES) ## boot every case of tests/system on emulated machines
+.PHONY: cases
+cases: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES) ## build what tests/system/run needs
+system: cases ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -766,7 +772,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES)
+	$(Q)$(MAKE) --no-print-directory $(JOBS) cases
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

@@ -39,6 +39,12 @@ static void save_irq(const struct e1000_irq *irq, struct e1000_irq_saved *out)
 	memcpy(out->again, irq->again, sizeof(out->again));
 }
 
+static void save_clock(const struct e1000_clock *c, struct e1000_clock_saved *out)
+{
+	*out = (struct e1000_clock_saved){.time = c->time, .since = c->since, .high = c->high};
+	memcpy(out->reg, c->reg, sizeof(out->reg));
+}
+
 static void save(void *dev, void *out)
 {
 	struct e1000 *e = dev;
@@ -49,6 +55,7 @@ static void save(void *dev, void *out)
 	memcpy(saved->phy, e->state.phy, sizeof(saved->phy));
 	saved->rom = save_rom(&e->state.rom);
 	save_irq(&e->state.irq, &saved->irq);
+	save_clock(&e->state.clock, &saved->clock);
 	for (unsigned i = 0; i < E1000_TX_QUEUES; i++) {
 		memcpy(saved->tx[i].context, e->state.tx[i].context, sizeof(saved->tx[i].context));
 		saved->tx[i].begun = e->state.tx[i].begun;
@@ -155,6 +162,12 @@ static void load_irq(struct e1000 *e, const struct e1000_irq_saved *in)
 	vtimer_arm(&e->timer, in->armed);
 }
 
+static void load_clock(struct e1000_clock *c, const struct e1000_clock_saved *in)
+{
+	*c = (struct e1000_clock){.time = in->time, .since = in->since, .high = in->high};
+	memcpy(c->reg, in->reg, sizeof(c->reg));
+}
+
 static void load_transmit(struct e1000 *e, const struct e1000_saved *in)
 {
 	e1000_reset_transmit(e);
@@ -177,6 +190,7 @@ static void load(void *dev, const void *in)
 	memcpy(e->state.phy, saved->phy, sizeof(e->state.phy));
 	load_rom(&e->state.rom, &saved->rom);
 	load_irq(e, &saved->irq);
+	load_clock(&e->state.clock, &saved->clock);
 	load_transmit(e, saved);
 	e->state.io_address = saved->io_address;
 	e->state.link = saved->link != 0;

@@ -403,6 +403,41 @@ static void test_named_files(void **state)
 		"web/guest.conf:2: initrd: \"web/initrd.img\" could not be read: read error\n");
 }
 
+static void test_similar_names(void **state)
+{
+	(void)state;
+	refused("kernel = vmlinux",
+		"web/guest.conf:1: kernel: there is no file \"web/vmlinux\" below "
+		"\\bulkhead; did you mean \"vmlinuz\"?\n");
+	refused("kernel = /shared/vmlinux", "web/guest.conf:1: kernel: there is no file "
+					    "\"shared/vmlinux\" below \\bulkhead; did you mean "
+					    "\"vmlinuz\"?\n");
+	/* Not one of another folder, and not one that has nothing in common. */
+	refused("kernel = bzImage-6.2", "web/guest.conf:1: kernel: there is no file "
+					"\"web/bzImage-6.2\" below \\bulkhead\n");
+	refused("kernel = x",
+		"web/guest.conf:1: kernel: there is no file \"web/x\" below \\bulkhead\n");
+}
+
+/* A configuration under another name would be passed over without a word. */
+static void test_misnamed_configurations(void **state)
+{
+	(void)state;
+	TREE("bulkhead.conf.txt", "a/vmlinuz", "a/guest.conf.txt", "b/vmlinuz", "b/guest.cfg",
+	     "c/vmlinuz", "c/guest.conf", "c/guest.conf.old", "d/vmlinuz", "d/guest.img",
+	     "d/guest.conf/x");
+	assert_int_equal(load("a", ""), HV_E_INVALID);
+	assert_string_equal(reports, "a/: \"guest.conf.txt\" is not read: the configuration's name "
+				     "is guest.conf\n");
+	assert_int_equal(load("b", ""), HV_E_INVALID);
+	assert_non_null(strstr(reports, "b/: \"guest.cfg\" is not read"));
+	assert_int_equal(load("c", "memory = 16M"), HV_OK);
+	assert_int_equal(load("d", ""), HV_OK);
+	assert_int_equal(parse(""), HV_E_INVALID);
+	assert_string_equal(reports, "bulkhead.conf: \"bulkhead.conf.txt\" is not read: the "
+				     "configuration's name is bulkhead.conf\n");
+}
+
 /* ---------------------------------------------------------------- folders */
 
 static void test_folders_without_a_kernel(void **state)
@@ -504,10 +539,10 @@ static void test_machine_errors_keep_defaults(void **state)
 		reports,
 		"bulkhead.conf:1: log: found \"loud\"; allowed: error, warn, info, debug\n"
 		"bulkhead.conf:2: when-idle: found \"sleep\"; allowed: stay, poweroff\n"
-		"bulkhead.conf:3: console: found \"mail\"; allowed: names of guests, which are the "
-		"folders' names\n"
-		"bulkhead.conf:4: autostart: found \"x\"; allowed: names of guests, which are the "
-		"folders' names\n"
+		"bulkhead.conf:3: console: found \"mail\"; allowed: monitor, all, or a guest: web db "
+		"shared\n"
+		"bulkhead.conf:4: autostart: found \"x\"; allowed: all, none, or guests with blanks "
+		"between: web db shared\n"
 		"bulkhead.conf:5: memory: this key belongs into a guest's guest.conf\n"
 		"bulkhead.conf:6: autostrat: unknown key; did you mean \"autostart\"?\n"
 		"bulkhead.conf:7: smt: found \"off\"; allowed: private, shared\n");
@@ -550,6 +585,8 @@ int main(void)
 		cmocka_unit_test_setup(test_rubbish_gives_one_error, setup),
 		cmocka_unit_test_setup(test_cmdline_length, setup),
 		cmocka_unit_test_setup(test_named_files, setup),
+		cmocka_unit_test_setup(test_similar_names, setup),
+		cmocka_unit_test_setup(test_misnamed_configurations, setup),
 		cmocka_unit_test_setup(test_folders_without_a_kernel, setup),
 		cmocka_unit_test_setup(test_folder_names, setup),
 		cmocka_unit_test_setup(test_unreadable_guest_conf, setup),
