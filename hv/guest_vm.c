@@ -301,6 +301,9 @@ static enum hv_status create_vm(struct guest *g)
 	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);
 	bus_init(&vm->mmio, BUS_MMIO);
+	vm->lacks = (struct lacks){.total = 0};
+	vm->pio.lacks = &vm->lacks;
+	vm->mmio.lacks = &vm->lacks;
 	status = gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
 			     the_backend->info.stage2_max_level);
 	if (status != HV_OK) {

@@ -126,6 +126,8 @@ static enum hv_call_status perform(struct hyperv_call *call, bool wide)
 	enum hv_call_status status;
 
 	if (rule == NULL) {
+		lacks_note(&call->vcpu->vm->lacks, "Hyper-V", LACKS_CALL,
+			   (uint32_t)bits_get(call->control, HV_CONTROL_CODE));
 		return HV_CALL_INVALID_CODE;
 	}
 	call->rep_count = (unsigned)bits_get(call->control, HV_CONTROL_REP_COUNT);

@@ -253,6 +253,38 @@ static void stats_missed(const char *key, const struct missed *m)
 	}
 }
 
+/* A model's name as a part of a key: "IDE channel" becomes "ide-channel". */
+static void make_key(const char *name, char *key, size_t cap)
+{
+	size_t n = 0;
+
+	for (; name[n] != '\0' && n + 1 < cap; n++) {
+		key[n] = name[n];
+		if (name[n] == ' ') {
+			key[n] = '-';
+		} else if (name[n] >= 'A' && name[n] <= 'Z') {
+			key[n] |= 'a' - 'A';
+		}
+	}
+	key[n] = '\0';
+}
+
+/* What its device models were asked for and do not have. */
+static void stats_lacks(struct guest *g)
+{
+	static struct lack list[LACKS_MAX]; /* whoever holds the baton has it */
+	unsigned count;
+	uint64_t total = lacks_copy(&g->vm.lacks, list, &count);
+	char device[VM_NAME_MAX];
+
+	monitor_print("missed %lu\n", total);
+	for (unsigned i = 0; i < count; i++) {
+		make_key(list[i].device, device, sizeof(device));
+		monitor_print("missed.%s.%s.0x%x %lu\n", device, lacks_kind_name(list[i].kind),
+			      list[i].what, list[i].count);
+	}
+}
+
 static void stats_past(const struct guest_past *past)
 {
 	uint64_t sum = 0;
@@ -298,6 +330,7 @@ void monitor_stats(struct span args)
 	stats_missed("unknown_msrs", &g->unknown_msrs);
 	stats_missed("unclaimed_ports", &g->vm.pio.unclaimed);
 	stats_missed("unclaimed_mmio", &g->vm.mmio.unclaimed);
+	stats_lacks(g);
 	stats_group(g);
 	monitor_stats_nics(g);
 	monitor_stats_balloon(g);

@@ -170,6 +170,16 @@ static uint16_t read_word(const struct acpi_pm *p, uint64_t offset)
 	}
 }
 
+/* An access of a byte, to what is no register. */
+static void note(const struct acpi_pm *p, uint64_t offset, enum lacks_kind kind)
+{
+	if ((offset >= PM1_CNT + 4 && offset < PM_TMR) ||
+	    (offset >= PM_TMR + 4 && offset < GPE0_STS) ||
+	    (offset >= GPE0_STS + ACPI_PM_GPE0_BYTES && offset < SMI_EN) || offset >= SMI_EN + 4) {
+		vdev_lacks(&p->dev, kind, offset);
+	}
+}
+
 static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 {
 	const struct acpi_pm *p = to_pm(dev);
@@ -178,6 +188,7 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	if (addr == LAYOUT_RESET_PORT) {
 		return p->reset_control;
 	}
+	note(p, offset, LACKS_READ);
 	return (uint8_t)(read_word(p, offset & ~1ull) >> (offset & 1) * 8);
 }
 
@@ -252,6 +263,7 @@ static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 		write_reset(p, value);
 		return;
 	}
+	note(p, offset, LACKS_WRITE);
 	write_masked(p, offset & ~1ull, (uint16_t)(value << shift), (uint16_t)(0xffu << shift));
 }
 

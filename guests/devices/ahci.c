@@ -123,7 +123,10 @@ static uint32_t read_host(struct ahci_hba *h, unsigned reg)
 	case AHCI_VS:
 		value = AHCI_VS_1_3_1;
 		break;
+	case AHCI_CAP2: /* nothing of what it tells of */
+		break;
 	default:
+		pci_device_lacks(&h->pci, LACKS_READ, reg);
 		break;
 	}
 	lock_release(&h->lock);
@@ -151,9 +154,20 @@ static void clear_events(struct ahci_hba *h, uint32_t ones)
 	update_interrupt(h, (before & ones) != 0);
 }
 
+/* Those that are read-only take any write. */
+static bool is_host_register(unsigned reg)
+{
+	return reg <= AHCI_VS || reg == AHCI_CAP2;
+}
+
 static void write_host(struct ahci_hba *h, unsigned reg, uint32_t value, uint32_t mask)
 {
 	uint32_t ones = value & mask;
+
+	if (!is_host_register(reg)) {
+		pci_device_lacks(&h->pci, LACKS_WRITE, reg);
+		return;
+	}
 
 	if (reg == AHCI_GHC && (ones & AHCI_GHC_HR) != 0) {
 		reset_host(h, false);
@@ -178,7 +192,11 @@ static uint32_t read_memory(struct ahci_hba *h, unsigned offset)
 	if (offset < AHCI_PORTS) {
 		return read_host(h, offset);
 	}
-	return unit < h->unit_count ? ahci_unit_read(h->units[unit], offset % AHCI_PORT_SIZE) : 0;
+	if (unit >= h->unit_count) {
+		pci_device_lacks(&h->pci, LACKS_READ, offset);
+		return 0;
+	}
+	return ahci_unit_read(h->units[unit], offset % AHCI_PORT_SIZE);
 }
 
 static void write_memory(struct ahci_hba *h, unsigned offset, uint32_t value, uint32_t mask)
@@ -189,6 +207,8 @@ static void write_memory(struct ahci_hba *h, unsigned offset, uint32_t value, ui
 		write_host(h, offset, value, mask);
 	} else if (unit < h->unit_count) {
 		ahci_unit_write(h->units[unit], offset % AHCI_PORT_SIZE, value, mask);
+	} else {
+		pci_device_lacks(&h->pci, LACKS_WRITE, offset);
 	}
 }
 

@@ -144,6 +144,9 @@ static void execute(struct ahci_unit *u, struct ahci_command *c)
 			atapi_packet(&u->drive, &c->registers, c->packet, &c->op);
 		}
 	}
+	if (c->op.lacks != LACKS_NOTHING) {
+		pci_device_lacks(&u->hba->pci, c->op.lacks, c->op.lacked);
+	}
 }
 
 /* The device lets go of the command's slot; SActive tells of it from now on. */

@@ -203,10 +203,19 @@ static uint32_t read_register(const struct ahci_unit *u, unsigned reg)
 	}
 }
 
+/* What belongs to a port multiplier, FIS-based switching and device sleep is not here. */
+static void note(const struct ahci_unit *u, unsigned reg, enum lacks_kind kind)
+{
+	if (reg > AHCI_PXCI || reg == AHCI_PXRESERVED) {
+		pci_device_lacks(&u->hba->pci, kind, reg);
+	}
+}
+
 uint32_t ahci_unit_read(struct ahci_unit *u, unsigned reg)
 {
 	uint32_t value;
 
+	note(u, reg, LACKS_READ);
 	lock_acquire(&u->lock);
 	value = read_register(u, reg);
 	lock_release(&u->lock);
@@ -261,6 +270,7 @@ void ahci_unit_write(struct ahci_unit *u, unsigned reg, uint32_t value, uint32_t
 {
 	uint32_t ones = value & mask;
 
+	note(u, reg, LACKS_WRITE);
 	lock_acquire(&u->lock);
 	write_register(u, reg, (read_register(u, reg) & ~mask) | ones, ones);
 	ahci_run(u, BLK_RUN_BYTES);

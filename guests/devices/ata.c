@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the commands of an ATA disk ask for. Source: ATA/ATAPI-6 (T13/1410D) and ACS-3, "Command
- * descriptions". */
+/* What the commands of an ATA disk ask for. Sources: ATA/ATAPI-6 (T13/1410D) and ACS-3, "Command
+ * descriptions"; for those of before ATA-3 (T13/2008D). */
 #include "guests/devices/ata.h"
 
 #include "hv/base/bits.h"
@@ -47,6 +47,12 @@ static void refuse(struct ata_registers *r, struct ata_operation *op)
 	op->action = ATA_DONE;
 	op->protocol = ATA_NO_DATA;
 	ata_abort(r);
+}
+
+void ata_lacks(struct ata_operation *op, enum lacks_kind kind, uint16_t what)
+{
+	op->lacks = kind;
+	op->lacked = (uint8_t)what;
 }
 
 void ata_set_signature(struct ata_registers *r, bool packet)
@@ -257,6 +263,7 @@ static void begin_log(struct ata_disk *d, struct ata_registers *r, struct ata_op
 		     (r->lba[0] == ATA_LOG_QUEUED_ERROR && d->cfg.queue_depth != 0);
 
 	if (!there || r->count != 1 || (r->lba[1] | r->lba[4]) != 0) {
+		ata_lacks(op, there ? LACKS_NOTHING : LACKS_LOG, r->lba[0]);
 		refuse(r, op);
 		return;
 	}
@@ -311,6 +318,7 @@ static void begin_smart(struct ata_disk *d, struct ata_registers *r, struct ata_
 	case ATA_SMART_STATUS:
 		break;
 	default:
+		ata_lacks(op, LACKS_SMART, what);
 		refuse(r, op);
 		break;
 	}
@@ -381,6 +389,7 @@ static void begin_set_features(struct ata_disk *d, struct ata_registers *r,
 	bool cache_off = (r->features & 0xffu) == ATA_FEATURE_CACHE_OFF;
 
 	if (!set_feature(d, r)) {
+		ata_lacks(op, LACKS_FEATURE, r->features);
 		refuse(r, op);
 	} else if (cache_off) {
 		/* What the cache holds is written first. */
@@ -486,6 +495,26 @@ static const struct command commands[] = {
 	{ATA_SET_FEATURES, BITS_28, ATA_NO_DATA, ATA_DONE, begin_set_features},
 };
 
+/*
+ * The code of now for what hosts of before ATA-4 say: a step rate in the lower digit, power
+ * management in other places.
+ */
+static uint8_t code_of_now(uint8_t code)
+{
+	uint8_t high = code & 0xf0u;
+
+	if (high == ATA_RECALIBRATE || high == ATA_SEEK) {
+		return high;
+	}
+	if (code >= ATA_OLD_STANDBY_NOW && code <= ATA_OLD_SLEEP) {
+		unsigned which = code - ATA_OLD_STANDBY_NOW;
+
+		return (uint8_t)(ATA_STANDBY_NOW + which +
+				 (ATA_STANDBY_NOW + which > ATA_IDLE ? 1 : 0));
+	}
+	return code;
+}
+
 static const struct command *find_command(uint8_t code)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -498,11 +527,12 @@ static const struct command *find_command(uint8_t code)
 
 void ata_execute(struct ata_disk *d, struct ata_registers *r, struct ata_operation *op)
 {
-	const struct command *c = find_command(r->command);
+	const struct command *c = find_command(code_of_now(r->command));
 
 	*op = (struct ata_operation){.action = ATA_DONE, .device = d->cfg.device};
 	if (c == NULL) {
 		/* NOP, too, has no other end. */
+		ata_lacks(op, r->command == ATA_NOP ? LACKS_NOTHING : LACKS_COMMAND, r->command);
 		ata_abort(r);
 		return;
 	}

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "hv/api/blk.h"
+#include "hv/api/lacks.h"
 #include "hv/base/ata_format.h"
 #include "hv/base/status.h"
 
@@ -76,6 +77,9 @@ struct ata_operation {
 	uint8_t tag;		   /* of a queued command */
 	enum ata_page_kind page;
 	uint8_t log; /* of the two pages of logs */
+	/* What the host asked for and the device does not have. */
+	enum lacks_kind lacks;
+	uint8_t lacked;
 };
 
 /* What READ LOG tells of the queued command that failed last. */
@@ -148,6 +152,8 @@ bool ata_trim_range(const struct ata_disk *d, const uint8_t *ranges, unsigned in
 
 /* Registers after a reset, of whatever kind, or after EXECUTE DEVICE DIAGNOSTIC. */
 void ata_set_signature(struct ata_registers *r, bool packet);
+/* Says that the device does not have what the host asked for; the low byte of `what` names it. */
+void ata_lacks(struct ata_operation *op, enum lacks_kind kind, uint16_t what);
 /* Ends a command that is not there, or cannot be. */
 void ata_abort(struct ata_registers *r);
 /* Ends a command without an error. */

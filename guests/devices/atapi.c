@@ -103,7 +103,8 @@ static uint32_t do_read_12(struct atapi_drive *d, const uint8_t *p, struct ata_o
 }
 
 /* Sectors as they lie on the medium are not kept: there is the user's part of them alone. */
-static uint32_t do_read_cd(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
+static uint32_t read_parts(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op,
+			   uint32_t block, uint32_t count)
 {
 	uint8_t parts = p[9] & PARTS_MAIN;
 
@@ -114,7 +115,24 @@ static uint32_t do_read_cd(struct atapi_drive *d, const uint8_t *p, struct ata_o
 	if (parts == PARTS_NONE) {
 		return ATAPI_SENSE_NONE;
 	}
-	return read_blocks(d, op, get_u32(p + 2), get_u32(p + 5) & 0xffffff);
+	return read_blocks(d, op, block, count);
+}
+
+static uint32_t do_read_cd(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
+{
+	return read_parts(d, p, op, get_u32(p + 2), get_u32(p + 5) & 0xffffff);
+}
+
+/* From one address up to another, which is not read any more. */
+static uint32_t do_read_cd_msf(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
+{
+	uint32_t first = atapi_frames(p + 3);
+	uint32_t end = atapi_frames(p + 6);
+
+	if (first < ATAPI_LEAD_IN_FRAMES || end < first) {
+		return ATAPI_SENSE_ADDRESS;
+	}
+	return read_parts(d, p, op, first - ATAPI_LEAD_IN_FRAMES, end - first);
 }
 
 static uint32_t do_seek(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
@@ -195,6 +213,7 @@ static const struct packet_command packets[] = {
 	{0x2b, NEEDS_MEDIUM, do_seek},
 	{0x2f, NEEDS_MEDIUM, do_verify},
 	{0x35, NEEDS_MEDIUM, do_nothing}, /* SYNCHRONIZE CACHE */
+	{0x42, NEEDS_MEDIUM, atapi_read_sub_channel},
 	{0x43, NEEDS_MEDIUM, atapi_read_toc},
 	{0x46, TELLS_NO_ATTENTION, atapi_get_configuration},
 	{0x4a, TELLS_NO_ATTENTION, atapi_get_event},
@@ -202,6 +221,8 @@ static const struct packet_command packets[] = {
 	{0x52, NEEDS_MEDIUM, atapi_track_information},
 	{0x5a, NEEDS_NOTHING, atapi_mode_sense_10},
 	{0xa8, NEEDS_MEDIUM, do_read_12},
+	{0xad, NEEDS_MEDIUM, atapi_disc_structure},
+	{0xb9, NEEDS_MEDIUM, do_read_cd_msf},
 	{0xbb, NEEDS_NOTHING, do_nothing}, /* SET CD SPEED */
 	{0xbd, NEEDS_NOTHING, atapi_mechanism_status},
 	{0xbe, NEEDS_MEDIUM, do_read_cd},
@@ -220,6 +241,7 @@ static uint32_t run_packet(struct atapi_drive *d, const uint8_t *p, struct ata_o
 		return attention;
 	}
 	if (c == NULL) {
+		ata_lacks(op, LACKS_PACKET, p[0]);
 		return ATAPI_SENSE_OPCODE;
 	}
 	if ((c->needs & NEEDS_MEDIUM) != 0 && !atapi_is_loaded(d)) {
@@ -294,13 +316,14 @@ static void begin_identify(struct ata_registers *r, struct ata_operation *op)
 	op->drq_bytes = ATA_PAGE_BYTES;
 }
 
-static void set_features(struct atapi_drive *d, struct ata_registers *r)
+static void set_features(struct atapi_drive *d, struct ata_registers *r, struct ata_operation *op)
 {
 	uint8_t multiword = d->state.multiword;
 	uint8_t ultra = d->state.ultra;
 
 	if ((r->features & 0xffu) != ATA_FEATURE_MODE ||
 	    !ata_select_mode(r->count & 0xffu, &multiword, &ultra)) {
+		ata_lacks(op, LACKS_FEATURE, r->features);
 		ata_abort(r);
 		return;
 	}
@@ -329,7 +352,7 @@ void atapi_execute(struct atapi_drive *d, struct ata_registers *r, struct ata_op
 		ata_abort(r);
 		break;
 	case ATA_SET_FEATURES:
-		set_features(d, r);
+		set_features(d, r, op);
 		break;
 	case ATA_CHECK_POWER:
 		r->count = ATA_POWER_ACTIVE;
@@ -343,6 +366,7 @@ void atapi_execute(struct atapi_drive *d, struct ata_registers *r, struct ata_op
 		ata_succeed(r);
 		break;
 	default:
+		ata_lacks(op, r->command == ATA_NOP ? LACKS_NOTHING : LACKS_COMMAND, r->command);
 		ata_abort(r);
 		break;
 	}

@@ -19,14 +19,17 @@
 #define TYPE_CD_DVD 0x05u
 #define REMOVABLE 0x80u
 
-/* Addresses as minute, second, frame: a second has 75 frames, and the disc begins after two. */
 #define FRAMES 75u
 #define SECONDS 60u
-#define LEAD_IN_FRAMES 150u
 #define MSF 0x02u
 
+/* READ TOC/PMA/ATIP. */
 #define TOC_TRACKS 0u
 #define TOC_SESSIONS 1u
+#define TOC_FULL 2u
+#define POINT_FIRST_TRACK 0xa0u
+#define POINT_LAST_TRACK 0xa1u
+#define POINT_LEAD_OUT 0xa2u
 #define TRACK_LEAD_OUT 0xaau
 #define TRACK_DATA 0x14u /* digital, may not be copied; position in the Q sub-channel */
 
@@ -47,9 +50,21 @@
 #define MEDIA_PRESENT 0x02u
 #define MEDIA_TRAY_OPEN 0x01u
 
+/* READ SUB-CHANNEL. */
+#define SUB_Q 0x40u
+#define SUB_POSITION 1u
+#define SUB_CATALOGUE 2u
+#define SUB_RECORDING 3u
+
+/* READ DISC STRUCTURE. */
+#define STRUCTURE_COPYRIGHT 0x01u
+
 /* MODE SENSE. */
 #define PAGE_ERROR_RECOVERY 0x01u
+#define PAGE_CD 0x0du
 #define PAGE_AUDIO 0x0eu
+#define PAGE_POWER 0x1au
+#define PAGE_TIMEOUT 0x1du
 #define PAGE_CAPABILITIES 0x2au
 #define PAGES_ALL 0x3fu
 #define PAGE_CODE 0x3fu
@@ -87,6 +102,14 @@ static uint8_t *begin_reply(struct atapi_drive *d, uint32_t bytes, uint32_t allo
 	memset(d->reply, 0, sizeof(d->reply));
 	d->reply_bytes = (uint32_t)min_u64(bytes, allowed);
 	return d->reply;
+}
+
+static uint32_t profile(const struct atapi_drive *d)
+{
+	if (!atapi_is_loaded(d)) {
+		return PROFILE_NONE;
+	}
+	return atapi_blocks(d) > CD_BLOCKS_MAX ? PROFILE_DVD : PROFILE_CD;
 }
 
 /* ---- any device has these ---- */
@@ -138,49 +161,36 @@ uint32_t atapi_inquiry(struct atapi_drive *d, const uint8_t *p, struct ata_opera
 
 /* ---- MODE SENSE ---- */
 
-static uint8_t *put_error_recovery(uint8_t *p)
-{
-	p[0] = PAGE_ERROR_RECOVERY;
-	p[1] = 0x0a;
-	p[3] = 5; /* retries */
-	return p + 12;
-}
-
-/* No analogue output: all four ports are silent. */
-static uint8_t *put_audio(uint8_t *p)
-{
-	p[0] = PAGE_AUDIO;
-	p[1] = 0x0e;
-	p[2] = 0x04; /* immediate */
-	return p + 16;
-}
-
-static uint8_t *put_capabilities(const struct atapi_drive *d, uint8_t *p)
-{
-	p[0] = PAGE_CAPABILITIES;
-	p[1] = 0x12;
-	p[2] = 0x3b;		 /* reads CD-R, CD-RW, CD-R of method 2, DVD-ROM, DVD-R */
-	p[4] = 0x70;		 /* mode 2 form 1 and 2, several sessions */
-	p[LOCK_STATE_AT] = 0x29; /* a tray; can eject and lock */
-	if (d->state.locked) {
-		p[LOCK_STATE_AT] |= LOCK_STATE;
-	}
-	put_u16(p + 8, 0x1b90);	 /* kB/s at most: 40 times an audio CD */
-	put_u16(p + 12, 512);	 /* kB of buffer */
-	put_u16(p + 14, 0x1b90); /* kB/s at present */
-	return p + 20;
-}
+/* Code, length behind these two, and what follows; in the order in which all are sent. */
+static const uint8_t pages[][20] = {
+	{PAGE_ERROR_RECOVERY, 10, 0, 5 /* retries */},
+	{PAGE_CD, 6, 0, 0, 0, SECONDS, 0, FRAMES},
+	/* Immediate; no analogue output: all four ports are silent. */
+	{PAGE_AUDIO, 14, 0x04},
+	{PAGE_POWER, 10},
+	/* A command takes 20 s at most, of either group: so long may the machine's disk. */
+	{PAGE_TIMEOUT, 8, 0, 0, 0, 0, 0, 20, 0, 20},
+	/*
+	 * Reads CD-R, CD-RW, CD-R of method 2, DVD-ROM, DVD-R; mode 2 form 1 and 2, several
+	 * sessions; a tray, can eject and lock; 7056 kB/s at most, 40 times an audio CD, and at
+	 * present; 512 kB of buffer.
+	 */
+	{PAGE_CAPABILITIES, 18, 0x3b, 0, 0x70, 0, 0x29, 0, 0x1b, 0x90, 0, 0, 2, 0, 0x1b, 0x90},
+};
 
 static uint8_t *put_pages(const struct atapi_drive *d, unsigned code, uint8_t *p)
 {
-	if (code == PAGE_ERROR_RECOVERY || code == PAGES_ALL) {
-		p = put_error_recovery(p);
-	}
-	if (code == PAGE_AUDIO || code == PAGES_ALL) {
-		p = put_audio(p);
-	}
-	if (code == PAGE_CAPABILITIES || code == PAGES_ALL) {
-		p = put_capabilities(d, p);
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		const uint8_t *page = pages[i];
+
+		if (code != page[0] && code != PAGES_ALL) {
+			continue;
+		}
+		memcpy(p, page, 2u + page[1]);
+		if (page[0] == PAGE_CAPABILITIES && d->state.locked) {
+			p[LOCK_STATE_AT] |= LOCK_STATE;
+		}
+		p += 2 + page[1];
 	}
 	return p;
 }
@@ -259,9 +269,14 @@ uint32_t atapi_read_capacity(struct atapi_drive *d, const uint8_t *p, struct ata
 	return ATAPI_SENSE_NONE;
 }
 
+uint32_t atapi_frames(const uint8_t *msf)
+{
+	return (msf[0] * SECONDS + msf[1]) * FRAMES + msf[2];
+}
+
 static void put_address(uint8_t *p, uint32_t block, bool msf)
 {
-	uint32_t frames = block + LEAD_IN_FRAMES;
+	uint32_t frames = block + ATAPI_LEAD_IN_FRAMES;
 
 	if (!msf) {
 		put_u32(p, block);
@@ -282,6 +297,41 @@ static uint8_t *put_track(uint8_t *p, uint8_t track, uint32_t block, bool msf)
 	return p + 8;
 }
 
+/* An entry of the lead-in: the point, and what it says. */
+static uint8_t *put_point(uint8_t *p, uint8_t point, uint8_t minute, uint8_t second, uint8_t frame)
+{
+	memset(p, 0, 11);
+	p[0] = 1; /* session */
+	p[1] = TRACK_DATA;
+	p[3] = point;
+	p[8] = minute;
+	p[9] = second;
+	p[10] = frame;
+	return p + 11;
+}
+
+/* "Raw TOC", which discs other than CDs do not have. */
+static uint8_t *put_points(const struct atapi_drive *d, uint8_t *p)
+{
+	uint8_t address[4];
+
+	p = put_point(p, POINT_FIRST_TRACK, 1, 0, 0);
+	p = put_point(p, POINT_LAST_TRACK, 1, 0, 0);
+	put_address(address, atapi_blocks(d), true);
+	p = put_point(p, POINT_LEAD_OUT, address[1], address[2], address[3]);
+	put_address(address, 0, true);
+	return put_point(p, 1, address[1], address[2], address[3]);
+}
+
+static uint8_t *put_tracks(const struct atapi_drive *d, uint8_t *p, unsigned format, uint8_t first,
+			   bool msf)
+{
+	if (format == TOC_SESSIONS || first <= 1) {
+		p = put_track(p, 1, 0, msf);
+	}
+	return format == TOC_TRACKS ? put_track(p, TRACK_LEAD_OUT, atapi_blocks(d), msf) : p;
+}
+
 /* One session with one track, and the lead-out behind it. */
 uint32_t atapi_read_toc(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
@@ -293,22 +343,57 @@ uint32_t atapi_read_toc(struct atapi_drive *d, const uint8_t *p, struct ata_oper
 	uint8_t *end;
 
 	(void)op;
-	if (format > TOC_SESSIONS ||
+	if (format > TOC_FULL || (format == TOC_FULL && profile(d) != PROFILE_CD) ||
 	    (format == TOC_TRACKS && first > 1 && first != TRACK_LEAD_OUT)) {
 		return ATAPI_SENSE_FIELD;
 	}
 	reply = begin_reply(d, sizeof(d->reply), get_u16(p + 7));
 	reply[2] = 1;
 	reply[3] = 1;
-	end = reply + 4;
-	if (format == TOC_SESSIONS || first <= 1) {
-		end = put_track(end, 1, 0, msf);
-	}
-	if (format == TOC_TRACKS) {
-		end = put_track(end, TRACK_LEAD_OUT, atapi_blocks(d), msf);
-	}
+	end = format == TOC_FULL ? put_points(d, reply + 4)
+				 : put_tracks(d, reply + 4, format, first, msf);
 	put_u16(reply, (uint32_t)(end - reply) - 2);
 	d->reply_bytes = (uint32_t)min_u64((uint64_t)(end - reply), d->reply_bytes);
+	return ATAPI_SENSE_NONE;
+}
+
+/* Nothing plays, at the disc's first sector; it has no catalogue number and no recording code. */
+uint32_t atapi_read_sub_channel(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
+{
+	bool msf = (p[1] & MSF) != 0;
+	bool wanted = (p[2] & SUB_Q) != 0;
+	uint8_t format = p[3];
+	uint32_t bytes = !wanted ? 0 : format == SUB_POSITION ? 12 : 20;
+	uint8_t *reply;
+
+	(void)op;
+	if (wanted && (format < SUB_POSITION || format > SUB_RECORDING)) {
+		return ATAPI_SENSE_FIELD;
+	}
+	reply = begin_reply(d, 4 + bytes, get_u16(p + 7));
+	put_u16(reply + 2, bytes);
+	if (wanted) {
+		reply[4] = format;
+	}
+	if (wanted && format != SUB_CATALOGUE) {
+		reply[5] = TRACK_DATA;
+		reply[6] = 1; /* track */
+	}
+	if (wanted && format == SUB_POSITION) {
+		reply[7] = 1; /* index */
+		put_address(reply + 8, 0, msf);
+	}
+	return ATAPI_SENSE_NONE;
+}
+
+/* Of a DVD, and of that alone whether it is protected. */
+uint32_t atapi_disc_structure(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
+{
+	(void)op;
+	if (profile(d) != PROFILE_DVD || p[7] != STRUCTURE_COPYRIGHT) {
+		return ATAPI_SENSE_FIELD;
+	}
+	put_u16(begin_reply(d, 8, get_u16(p + 8)), 6);
 	return ATAPI_SENSE_NONE;
 }
 
@@ -374,14 +459,6 @@ uint32_t atapi_get_event(struct atapi_drive *d, const uint8_t *p, struct ata_ope
 		d->state.event = ATAPI_EVENT_NONE;
 	}
 	return ATAPI_SENSE_NONE;
-}
-
-static uint32_t profile(const struct atapi_drive *d)
-{
-	if (!atapi_is_loaded(d)) {
-		return PROFILE_NONE;
-	}
-	return atapi_blocks(d) > CD_BLOCKS_MAX ? PROFILE_DVD : PROFILE_CD;
 }
 
 /* Descriptors that are the same for every medium: code, flags, length, data. */

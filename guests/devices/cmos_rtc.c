@@ -370,7 +370,7 @@ static uint8_t read_byte(struct vdev *dev, uint64_t addr)
 	uint8_t value;
 
 	if (addr == LAYOUT_RTC) {
-		return 0xff; /* the index is write-only */
+		return 0xff; /* the index is write-only: OVMF looks at it all the same, often */
 	}
 	if (!is_clock(r)) {
 		return r->ram[r->index];

@@ -384,7 +384,7 @@ uint32_t e1000_read_register(struct e1000 *e, unsigned offset)
 		return e1000_clock_read(e, offset);
 	}
 	if (row == NULL) {
-		pci_function_miss(&e->pci.function);
+		pci_device_lacks(&e->pci, LACKS_READ, offset);
 		return 0;
 	}
 	return row->read != NULL ? row->read(e, reg) : e1000_get(e, reg);
@@ -401,7 +401,7 @@ void e1000_write_register(struct e1000 *e, unsigned offset, uint32_t value)
 		return;
 	}
 	if (row == NULL) {
-		pci_function_miss(&e->pci.function);
+		pci_device_lacks(&e->pci, LACKS_WRITE, offset);
 		return;
 	}
 	stored = e1000_reg(e, reg);

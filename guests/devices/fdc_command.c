@@ -396,6 +396,7 @@ void fdc_take_byte(struct fdc *c, uint8_t value)
 	s->command[s->command_count++] = value;
 	command = find(s->command[0]);
 	if (command == NULL) {
+		vdev_lacks(&c->dev, LACKS_COMMAND, value);
 		invalid(c);
 	} else if (s->command_count >= command->count) {
 		command->start(c);

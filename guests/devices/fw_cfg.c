@@ -83,7 +83,9 @@ static void select_item(struct fw_cfg *f, uint16_t key)
 	f->state.key = key & KEY_MASK;
 	f->state.offset = 0;
 	item = find(f, f->state.key);
-	if (item != NULL && item->selected != NULL) {
+	if (item == NULL) {
+		vdev_lacks(&f->dev, LACKS_INDEX, f->state.key);
+	} else if (item->selected != NULL) {
 		item->selected(item->ctx);
 	}
 }

@@ -411,7 +411,7 @@ static uint64_t hpet_read(struct vdev *dev, const struct vdev_access *a)
 	uint64_t value;
 
 	if (!is_register(align_down(a->offset, 8))) {
-		vdev_miss(a);
+		vdev_lacks(dev, LACKS_READ, a->offset);
 	}
 	if (!is_proper(a)) {
 		return 0;
@@ -428,7 +428,7 @@ static void hpet_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 	unsigned shift = 8 * (unsigned)(a->offset % 8);
 
 	if (!is_register(align_down(a->offset, 8))) {
-		vdev_miss(a);
+		vdev_lacks(dev, LACKS_WRITE, a->offset);
 	}
 	if (!is_proper(a)) {
 		return;

@@ -18,6 +18,7 @@
 #define CMD_READ_RAM 0x20u  /* .. 0x3f */
 #define CMD_WRITE_RAM 0x60u /* .. 0x7f */
 #define RAM_INDEX 0x1fu
+#define CMD_PASSWORD_TEST 0xa4u
 #define CMD_MOUSE_OFF 0xa7u
 #define CMD_MOUSE_ON 0xa8u
 #define CMD_MOUSE_TEST 0xa9u
@@ -26,6 +27,8 @@
 #define CMD_KEYBOARD_OFF 0xadu
 #define CMD_KEYBOARD_ON 0xaeu
 #define CMD_READ_INPUT_PORT 0xc0u
+#define CMD_POLL_INPUT_LOW 0xc1u  /* bits 3:0 of the input port show in bits 7:4 of the status */
+#define CMD_POLL_INPUT_HIGH 0xc2u /* bits 7:4 */
 #define CMD_READ_OUTPUT_PORT 0xd0u
 #define CMD_WRITE_OUTPUT_PORT 0xd1u
 #define CMD_KEYBOARD_LOOP 0xd2u
@@ -37,6 +40,7 @@
 #define CMD_PULSE 0xf0u /* .. 0xff: output port bits that are 0 in the low four go low */
 
 #define SELF_TEST_PASSED 0x55u
+#define PASSWORD_NONE 0xf1u
 #define KEYBOARD_TEST_PASSED 0x00u
 #define MOUSE_TEST_PASSED 0x00u
 #define MOUSE_TEST_CLOCK_LOW 0x01u /* the mouse port's clock line is stuck */
@@ -131,6 +135,17 @@ static uint8_t read_data(struct i8042 *k)
 	return k->output.value;
 }
 
+/* What "Poll Input Port" shows in the place of the upper half. */
+static uint8_t show_input_port(uint8_t status, uint8_t command)
+{
+	uint8_t port = INPUT_PORT_UNLOCKED;
+
+	if (command == CMD_POLL_INPUT_LOW) {
+		port = (uint8_t)(port << 4);
+	}
+	return (status & 0x0fu) | (port & 0xf0u);
+}
+
 static uint8_t read_status(const struct i8042 *k)
 {
 	uint8_t status = I8042_STATUS_UNLOCKED;
@@ -142,7 +157,7 @@ static uint8_t read_status(const struct i8042 *k)
 		status |= k->output.mouse ? I8042_STATUS_MOUSE : 0;
 		status |= k->output.timeout ? I8042_STATUS_TIMEOUT : 0;
 	}
-	return status;
+	return k->polled != 0 ? show_input_port(status, k->polled) : status;
 }
 
 /* ---- reset and A20 ---- */
@@ -219,7 +234,9 @@ static void do_command(struct i8042 *k, uint8_t command)
 		write_output_port(k, k->output_port | I8042_OUT_A20);
 		break;
 	default:
-		if (command >= CMD_PULSE && (command & I8042_OUT_RUN) == 0) {
+		if (command < CMD_PULSE) {
+			vdev_lacks(&k->dev, LACKS_COMMAND, command);
+		} else if ((command & I8042_OUT_RUN) == 0) {
 			k->wants_reset = true;
 		}
 		break;
@@ -230,6 +247,9 @@ static void write_command(struct i8042 *k, uint8_t command)
 {
 	k->command = 0;
 	switch (command) {
+	case CMD_PASSWORD_TEST:
+		answer(k, PASSWORD_NONE);
+		break;
 	case CMD_MOUSE_TEST:
 		answer(k, (uint8_t)(k->cfg.mouse ? MOUSE_TEST_PASSED : MOUSE_TEST_CLOCK_LOW));
 		break;
@@ -248,6 +268,10 @@ static void write_command(struct i8042 *k, uint8_t command)
 		break;
 	case CMD_TEST_INPUTS:
 		answer(k, 0);
+		break;
+	case CMD_POLL_INPUT_LOW:
+	case CMD_POLL_INPUT_HIGH:
+		k->polled = command;
 		break;
 	case CMD_WRITE_OUTPUT_PORT:
 	case CMD_KEYBOARD_LOOP:
@@ -271,7 +295,9 @@ static void write_mouse(struct i8042 *k, uint8_t value)
 {
 	if (k->cfg.mouse) {
 		set_mode(k, 0, I8042_MODE_MOUSE_OFF);
-		ps2_mouse_receive(&k->mouse, value);
+		if (!ps2_mouse_receive(&k->mouse, value)) {
+			vdev_lacks(&k->dev, LACKS_MOUSE, value);
+		}
 	} else {
 		k->answer = (struct i8042_byte){
 			.value = MOUSE_NO_ANSWER, .valid = true, .mouse = true, .timeout = true};
@@ -287,7 +313,9 @@ static void write_data(struct i8042 *k, uint8_t value)
 	switch (command) {
 	case 0:
 		set_mode(k, 0, I8042_MODE_KEYBOARD_OFF);
-		ps2_keyboard_receive(&k->keyboard, value);
+		if (!ps2_keyboard_receive(&k->keyboard, value)) {
+			vdev_lacks(&k->dev, LACKS_KEYBOARD, value);
+		}
 		break;
 	case CMD_WRITE_OUTPUT_PORT:
 		write_output_port(k, value);
@@ -332,10 +360,12 @@ static void write_byte(struct vdev *dev, uint64_t addr, uint8_t value)
 	switch (addr) {
 	case LAYOUT_I8042_DATA:
 		k->command_written = false;
+		k->polled = 0;
 		write_data(k, value);
 		break;
 	case LAYOUT_I8042_STATUS:
 		k->command_written = true;
+		k->polled = 0;
 		write_command(k, value);
 		break;
 	case I8042_PORT_A:
@@ -388,6 +418,7 @@ static void power_on(struct i8042 *k)
 		    I8042_MODE_TRANSLATE;
 	k->command = 0;
 	k->command_written = false;
+	k->polled = 0;
 	k->output = (struct i8042_byte){0};
 	k->answer = (struct i8042_byte){0};
 	k->released = false;
@@ -443,6 +474,7 @@ static void save(void *dev, void *out)
 	save_byte(&k->answer, &saved->answer);
 	saved->command = k->command;
 	saved->command_written = k->command_written;
+	saved->polled = k->polled;
 	saved->released = k->released;
 	saved->output_port = k->output_port;
 	saved->port_a = k->port_a;
@@ -470,6 +502,10 @@ static const char *check(void *dev, const void *in)
 	if (saved->command != 0 && !takes_data(saved->command)) {
 		return "it waits for the data of no command";
 	}
+	if (saved->polled != 0 && saved->polled != CMD_POLL_INPUT_LOW &&
+	    saved->polled != CMD_POLL_INPUT_HIGH) {
+		return "no command shows the input port so";
+	}
 	if (!byte_is_sound(&saved->output) || !byte_is_sound(&saved->answer) ||
 	    !saved_is_bool(saved->command_written) || !saved_is_bool(saved->released) ||
 	    (saved->port_a & ~(I8042_A_RESET | I8042_A_A20)) != 0 ||
@@ -492,6 +528,7 @@ static void load(void *dev, const void *in)
 	load_byte(&k->answer, &saved->answer);
 	k->command = saved->command;
 	k->command_written = saved->command_written != 0;
+	k->polled = saved->polled;
 	k->released = saved->released != 0;
 	k->output_port = saved->output_port;
 	k->port_a = saved->port_a;

@@ -67,6 +67,7 @@ struct i8042 {
 	uint8_t ram[I8042_RAM];
 	uint8_t command;	  /* the one whose data byte comes next at port 0x60; 0: none */
 	bool command_written;	  /* I8042_STATUS_COMMAND */
+	uint8_t polled;		  /* the command by which the status shows the input port; 0 */
 	struct i8042_byte output; /* what port 0x60 holds */
 	struct i8042_byte answer; /* the controller's own, waiting for the output buffer */
 	bool released;		  /* translation has seen a break prefix */
@@ -78,7 +79,7 @@ struct i8042 {
 	struct saved_device saved;
 };
 
-#define I8042_SAVED_VERSION 1u
+#define I8042_SAVED_VERSION 2u
 struct i8042_byte_saved {
 	uint8_t value;
 	uint8_t valid;
@@ -98,7 +99,8 @@ struct i8042_saved {
 	uint8_t released;
 	uint8_t output_port;
 	uint8_t port_a;
-	uint8_t zero[3];
+	uint8_t polled;
+	uint8_t zero[2];
 };
 _Static_assert(sizeof(struct i8042_saved) == 120, "no padding");
 

@@ -26,6 +26,14 @@ static struct ide *to_ide(struct pci_device *d)
 
 /* ---- bus master registers ---- */
 
+/* Two bytes of each channel's are nobody's. */
+static void note(const struct ide *ide, uint64_t at, enum lacks_kind kind)
+{
+	if (!ide_master_has(at % IDE_BUS_MASTER_PORTS)) {
+		pci_device_lacks(&ide->pci, kind, at);
+	}
+}
+
 static uint64_t bar_read(struct pci_device *d, unsigned bar, uint64_t offset, unsigned size)
 {
 	struct ide *ide = to_ide(d);
@@ -36,6 +44,7 @@ static uint64_t bar_read(struct pci_device *d, unsigned bar, uint64_t offset, un
 		uint64_t at = offset + i;
 		struct ide_channel *c = &ide->channels[at / IDE_BUS_MASTER_PORTS];
 
+		note(ide, at, LACKS_READ);
 		lock_acquire(&c->dev.lock);
 		value |= (uint64_t)ide_master_read(c, at % IDE_BUS_MASTER_PORTS) << (8 * i);
 		lock_release(&c->dev.lock);
@@ -53,6 +62,7 @@ static void bar_write(struct pci_device *d, unsigned bar, uint64_t offset, unsig
 		uint64_t at = offset + i;
 		struct ide_channel *c = &ide->channels[at / IDE_BUS_MASTER_PORTS];
 
+		note(ide, at, LACKS_WRITE);
 		lock_acquire(&c->dev.lock);
 		ide_master_write(c, at % IDE_BUS_MASTER_PORTS, (uint8_t)(value >> (8 * i)));
 		lock_release(&c->dev.lock);

@@ -116,6 +116,11 @@ void ide_master_done(struct ide_channel *c)
 
 /* ---- registers ---- */
 
+bool ide_master_has(unsigned reg)
+{
+	return reg == COMMAND || reg == STATUS || reg >= TABLE;
+}
+
 uint8_t ide_master_read(const struct ide_channel *c, unsigned reg)
 {
 	switch (reg) {

@@ -127,6 +127,9 @@ void ide_complete(struct ide_channel *c, enum hv_status status, uint64_t sector)
 /* What is left of a command that was executed. */
 static void begin_work(struct ide_channel *c)
 {
+	if (c->op.lacks != LACKS_NOTHING) {
+		pci_device_lacks(&c->ide->pci, c->op.lacks, c->op.lacked);
+	}
 	begin_progress(c);
 	if (c->op.action == ATA_DONE) {
 		c->phase = IDE_IDLE;

@@ -48,5 +48,7 @@ uint32_t ide_master_move(struct ide_channel *c, uint8_t *buffer, uint32_t bytes,
 			 uint32_t *spent);
 /* The device has no more data. */
 void ide_master_done(struct ide_channel *c);
+/* Whether there is such a register; others read 0. */
+bool ide_master_has(unsigned reg);
 uint8_t ide_master_read(const struct ide_channel *c, unsigned reg);
 void ide_master_write(struct ide_channel *c, unsigned reg, uint8_t value);

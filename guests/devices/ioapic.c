@@ -194,15 +194,19 @@ static void window_write(struct ioapic *io, uint32_t value)
 	}
 }
 
-/* The register that the access is to, or in the window the one that is selected. */
-static bool is_register(const struct ioapic *io, uint64_t reg)
+/* Notes an access to what is no register, or in the window to one that is not there. */
+static void note(const struct ioapic *io, const struct vdev_access *a, enum lacks_kind kind)
 {
+	uint64_t reg = a->offset & ~0xfull;
 	unsigned pin;
 	unsigned shift;
 
-	return reg == IOAPIC_REGSEL || reg == IOAPIC_EOI ||
-	       (reg == IOAPIC_WIN &&
-		(io->select <= INDEX_ARBITRATION || entry_half(io->select, &pin, &shift)));
+	if (reg != IOAPIC_REGSEL && reg != IOAPIC_EOI && reg != IOAPIC_WIN) {
+		vdev_lacks(&io->dev, kind, a->offset);
+	} else if (reg == IOAPIC_WIN && io->select > INDEX_ARBITRATION &&
+		   !entry_half(io->select, &pin, &shift)) {
+		vdev_lacks(&io->dev, LACKS_INDEX, io->select);
+	}
 }
 
 static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
@@ -212,9 +216,7 @@ static uint64_t ioapic_read(struct vdev *dev, const struct vdev_access *a)
 	uint32_t value = 0;
 
 	lock_acquire(&dev->lock);
-	if (!is_register(io, a->offset & ~0xfull)) {
-		vdev_miss(a);
-	}
+	note(io, a, LACKS_READ);
 	if ((a->offset & ~0xfull) == IOAPIC_REGSEL) {
 		value = io->select;
 	} else if ((a->offset & ~0xfull) == IOAPIC_WIN) {
@@ -230,9 +232,7 @@ static void ioapic_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 	struct ioapic *io = container_of(dev, struct ioapic, dev);
 
 	lock_acquire(&dev->lock);
-	if (!is_register(io, a->offset & ~0xfull)) {
-		vdev_miss(a);
-	}
+	note(io, a, LACKS_WRITE);
 	switch (a->offset) {
 	case IOAPIC_REGSEL:
 		io->select = value & 0xff;

@@ -310,6 +310,7 @@ uint32_t lapic_mmio_read(struct lapic *l, uint32_t offset)
 	if (reg < REG_COUNT && (rule_of(reg)->access & RX) != 0) {
 		value = lapic_read_locked(l, reg);
 	} else if (reg != REG_EOI) {
+		vdev_lacks(&l->bus->dev, LACKS_READ, offset);
 		lapic_error_locked(l, ESR_ILLEGAL_REGISTER);
 	}
 	lock_release(&l->lock);
@@ -325,6 +326,7 @@ void lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value)
 		return;
 	}
 	if (reg >= REG_COUNT || (rule_of(reg)->access & (RX | WX)) == 0) {
+		vdev_lacks(&l->bus->dev, LACKS_WRITE, offset);
 		raise_error(l, ESR_ILLEGAL_REGISTER);
 		return;
 	}

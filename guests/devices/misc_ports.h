@@ -2,7 +2,8 @@
 /*
  * Ports that old software writes without expecting much: the POST and delay port 0x80, a plain
  * latch, and the coprocessor's 0xf0 and 0xf1, which clear an error interrupt that no guest can
- * raise here (CR0.NE = 0 error reporting is not modelled).
+ * raise here (CR0.NE = 0 error reporting is not modelled). Source: IBM Personal Computer AT
+ * Technical Reference, "I/O Address Map", "Coprocessor".
  */
 #pragma once
 

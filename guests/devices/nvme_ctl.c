@@ -175,13 +175,21 @@ static uint64_t capabilities(void)
 	return bits_set(cap, NVME_CAP_TO, TIMEOUT_UNITS);
 }
 
+/* Also those that say, by zeros, that there is no memory buffer and no boot partition. */
+static bool is_register(uint64_t offset)
+{
+	return offset < REGISTERS_BYTES && (offset < NVME_CC + 4 || offset >= NVME_CSTS) &&
+	       align_down(offset, 4) != NVME_NSSR;
+}
+
 static uint64_t read_registers(struct nvme_ctl *c, uint64_t offset, unsigned size)
 {
 	const struct nvme_ctl_state *s = &c->state;
 	uint8_t bytes[REGISTERS_BYTES] = {0};
 	uint64_t value = 0;
 
-	if (offset >= sizeof(bytes)) {
+	if (!is_register(offset)) {
+		pci_device_lacks(&c->pci, LACKS_READ, offset);
 		return 0;
 	}
 	nvme_ctl_put(bytes, NVME_CAP, capabilities(), 8);
@@ -247,6 +255,10 @@ static void write_place(struct nvme_ctl *c, uint64_t offset, uint32_t value)
 
 static void write_register(struct nvme_ctl *c, uint64_t offset, uint32_t value)
 {
+	if (!is_register(offset)) {
+		pci_device_lacks(&c->pci, LACKS_WRITE, offset);
+		return;
+	}
 	switch (offset) {
 	case NVME_INTMS:
 		atomic_fetch_or(&c->state.intms, value);

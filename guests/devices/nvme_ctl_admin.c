@@ -242,6 +242,7 @@ static uint16_t execute(struct nvme_ctl *c, const struct nvme_command *command, 
 	case NVME_ADMIN_DOORBELL_BUFFERS:
 		return set_doorbell_buffers(c, command);
 	default:
+		pci_device_lacks(&c->pci, LACKS_COMMAND, command->opcode);
 		return no(NVME_SC_BAD_OPCODE);
 	}
 }

@@ -116,6 +116,7 @@ uint16_t nvme_ctl_get_feature(struct nvme_ctl *c, const struct nvme_command *com
 	uint32_t id = command->dw10 & FEATURE_ID;
 
 	if (!exists(id)) {
+		pci_device_lacks(&c->pci, LACKS_FEATURE, id);
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
 	switch (bits_get(command->dw10, SELECT)) {
@@ -192,6 +193,7 @@ uint16_t nvme_ctl_set_feature(struct nvme_ctl *c, const struct nvme_command *com
 	uint32_t id = command->dw10 & FEATURE_ID;
 
 	if (!exists(id)) {
+		pci_device_lacks(&c->pci, LACKS_FEATURE, id);
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
 	if ((command->dw10 & NVME_FEATURE_SAVE) != 0) {

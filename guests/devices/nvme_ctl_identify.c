@@ -150,6 +150,7 @@ uint16_t nvme_ctl_identify(struct nvme_ctl *c, const struct nvme_command *comman
 		}
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	default:
+		pci_device_lacks(&c->pci, LACKS_IDENTIFY, command->dw10 & 0xffu);
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
 	if (!valid) {

@@ -215,6 +215,7 @@ static uint16_t begin(struct nvme_ctl_command *cmd, const struct nvme_command *e
 	case NVME_DSM:
 		return begin_management(cmd, e);
 	default:
+		pci_device_lacks(&cmd->queue->ctl->pci, LACKS_REQUEST, e->opcode);
 		return NVME_SC_BAD_OPCODE | NVME_SC_DNR;
 	}
 }

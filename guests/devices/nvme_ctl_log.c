@@ -101,6 +101,7 @@ uint16_t nvme_ctl_get_log(struct nvme_ctl *c, const struct nvme_command *command
 	uint16_t status;
 
 	if (size == 0) {
+		pci_device_lacks(&c->pci, LACKS_LOG, id);
 		return NVME_SC_LOG_PAGE | NVME_SC_DNR;
 	}
 	if (offset >= size || !is_aligned(offset, 4) || dwords * 4 > NVME_CTL_TRANSFER_MAX) {

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,8 +70,6 @@ struct pci_function {
 	uint16_t capability_last; /* where the next one is linked from */
 	uint16_t window; /* const: a register of PCI_WINDOW_BYTES that stands for others, or 0 */
 	bool quiet;	 /* decodes no BAR, whatever the command register says */
-	/* By pci_function_miss, until the access is counted; needs no lock. */
-	_Atomic bool missed;
 };
 
 struct pci_identity {
@@ -121,12 +118,6 @@ void pci_function_set_pin(struct pci_function *f, uint8_t pin);
  */
 enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, unsigned size,
 					   unsigned *at) HV_MUST_CHECK;
-
-/* Said from bar_read and bar_write: there is no such register. `stats` lists the access. */
-static inline void pci_function_miss(struct pci_function *f)
-{
-	atomic_store_explicit(&f->missed, true, memory_order_relaxed);
-}
 
 /* A device's own change of a register while the guest runs. */
 void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value);

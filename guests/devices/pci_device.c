@@ -13,6 +13,7 @@
 
 #define COMMAND_PARITY 0x0040u
 #define COMMAND_SERR 0x0100u
+#define LATENCY_WRITABLE 0xf8u
 
 /* PCI Express capability, version 2. */
 #define EXPRESS_SIZE 0x3cu
@@ -592,6 +593,16 @@ static enum hv_status add_capabilities(struct pci_device *d, const struct pci_de
 	return status;
 }
 
+/*
+ * Two registers of masters that systems set and look at, for a bus that takes no time here:
+ * "Cacheline Size", which PCI Express has as well, and "Latency Timer", in units of 8 clocks.
+ */
+static void define_bus_timing(struct pci_device *d, bool express)
+{
+	pci_function_define(&d->function, PCI_CACHE_LINE, 1, 0, 0xff);
+	pci_function_define(&d->function, PCI_LATENCY, 1, 0, express ? 0 : LATENCY_WRITABLE);
+}
+
 enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_config *cfg)
 {
 	if (cfg->msix_count > PCI_MSIX_VECTORS_MAX) {
@@ -609,6 +620,7 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 			  cfg->express ? &d->extended : NULL);
 	pci_function_define(&d->function, PCI_COMMAND, 2, 0,
 			    PCI_COMMAND_MASTER | COMMAND_PARITY | COMMAND_SERR);
+	define_bus_timing(d, cfg->express);
 	if (cfg->intx) {
 		d->intx = cfg->intx_line;
 		pci_function_set_pin(&d->function, 1);

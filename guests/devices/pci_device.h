@@ -159,6 +159,12 @@ void pci_device_msix(struct pci_device *d, unsigned vector);
  */
 void pci_device_intx(struct pci_device *d, bool level);
 
+/* The model has no such register, command …: as vdev_lacks. With any of its locks held. */
+static inline void pci_device_lacks(const struct pci_device *d, enum lacks_kind kind, uint64_t what)
+{
+	lacks_note(d->host->dev.lacks, d->ops->name, kind, (uint32_t)what);
+}
+
 /* Saved state: a part of the struct of each model that embeds a pci_device. */
 struct pci_device_saved {
 	struct pci_function_saved function;

@@ -129,25 +129,12 @@ static bool is_ecam(const struct pci_window *w, const struct vdev_access *a,
 	return is;
 }
 
-/*
- * Nothing is locked around a model, so with several vCPUs in one of them the miss of one may be
- * noted at the other's address.
- */
-static void pass_on_miss(struct pci_function *f, const struct vdev_access *a)
-{
-	if (atomic_load_explicit(&f->missed, memory_order_relaxed)) {
-		atomic_store_explicit(&f->missed, false, memory_order_relaxed);
-		vdev_miss(a);
-	}
-}
-
 static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 {
 	struct vdev *host = &to_window(dev)->host->dev;
 	struct vdev_access there;
 	struct pci_window_hint at;
 	uint64_t offset;
-	uint64_t value;
 
 	if (is_ecam(to_window(dev), a, &there)) {
 		return host->ops->read(host, &there);
@@ -155,9 +142,7 @@ static uint64_t window_read(struct vdev *dev, const struct vdev_access *a)
 	if (!claim(to_window(dev), a, &at, &offset)) {
 		return ~0ull;
 	}
-	value = at.function->ops->bar_read(at.function, at.bar, offset, a->size);
-	pass_on_miss(at.function, a);
-	return value;
+	return at.function->ops->bar_read(at.function, at.bar, offset, a->size);
 }
 
 static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t value)
@@ -171,7 +156,6 @@ static void window_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 		host->ops->write(host, &there, value);
 	} else if (claim(to_window(dev), a, &at, &offset)) {
 		at.function->ops->bar_write(at.function, at.bar, offset, a->size, value);
-		pass_on_miss(at.function, a);
 	}
 }
 

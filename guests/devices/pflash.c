@@ -323,7 +323,10 @@ static void command(struct pflash *f, uint32_t offset, uint8_t value)
 		set_mode(f, PFLASH_ARRAY);
 		break;
 	case CMD_READ_ARRAY:
+		set_mode(f, PFLASH_ARRAY);
+		break;
 	default:
+		vdev_lacks(&f->dev, LACKS_COMMAND, value);
 		set_mode(f, PFLASH_ARRAY);
 		break;
 	}

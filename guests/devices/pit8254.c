@@ -201,9 +201,11 @@ static uint8_t read_port(struct vdev *dev, uint64_t port)
 	if (port == PIT_GATE_PORT) {
 		return read_port_b(p, now);
 	}
-	/* The control word cannot be read. */
-	return port - PIT_PORT < PIT_CHANNELS ? pit_channel_read(&p->channels[port - PIT_PORT], now)
-					      : 0xff;
+	if (port - PIT_PORT >= PIT_CHANNELS) {
+		vdev_lacks(dev, LACKS_READ, port); /* the control word cannot be read */
+		return 0xff;
+	}
+	return pit_channel_read(&p->channels[port - PIT_PORT], now);
 }
 
 static void write_port(struct vdev *dev, uint64_t port, uint8_t value)

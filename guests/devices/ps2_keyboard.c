@@ -76,15 +76,16 @@ static void take_argument(struct ps2_keyboard *k, uint8_t byte)
 	}
 }
 
-static void take_command(struct ps2_keyboard *k, uint8_t command)
+/* False: there is no such command. */
+static bool take_command(struct ps2_keyboard *k, uint8_t command)
 {
 	switch (command) {
 	case CMD_ECHO:
 		reply(k, CMD_ECHO);
-		return;
+		return true;
 	case CMD_RESEND:
 		reply(k, k->last);
-		return;
+		return true;
 	case CMD_LEDS:
 	case CMD_SET:
 	case CMD_TYPEMATIC:
@@ -109,7 +110,7 @@ static void take_command(struct ps2_keyboard *k, uint8_t command)
 		} else if (command != CMD_IDENTIFY &&
 			   (command < CMD_ALL_FIRST || command > CMD_ALL_LAST)) {
 			reply(k, REPLY_RESEND);
-			return;
+			return false;
 		}
 		break;
 	}
@@ -120,19 +121,20 @@ static void take_command(struct ps2_keyboard *k, uint8_t command)
 	} else if (command == CMD_RESET) {
 		reply(k, REPLY_TEST_PASSED);
 	}
+	return true;
 }
 
-void ps2_keyboard_receive(struct ps2_keyboard *k, uint8_t byte)
+bool ps2_keyboard_receive(struct ps2_keyboard *k, uint8_t byte)
 {
 	/* A byte from the host ends whatever reply is on its way. */
 	k->reply_head = 0;
 	k->reply_count = 0;
 	if (k->command != 0 && byte < CMD_FIRST) {
 		take_argument(k, byte);
-		return;
+		return true;
 	}
 	k->command = 0;
-	take_command(k, byte);
+	return take_command(k, byte);
 }
 
 bool ps2_keyboard_send(struct ps2_keyboard *k, uint8_t *byte)

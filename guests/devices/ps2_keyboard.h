@@ -37,8 +37,8 @@ _Static_assert(sizeof(struct ps2_keyboard_saved) == 32, "no padding");
 
 /* As after power-on, self-test reported and taken. */
 void ps2_keyboard_init(struct ps2_keyboard *k);
-/* A byte from the host: a command or an argument. */
-void ps2_keyboard_receive(struct ps2_keyboard *k, uint8_t byte);
+/* A byte from the host: a command or an argument. False: it is a command that there is not. */
+bool ps2_keyboard_receive(struct ps2_keyboard *k, uint8_t byte);
 /* The next byte to the host; false when there is none. */
 bool ps2_keyboard_send(struct ps2_keyboard *k, uint8_t *byte);
 /*

@@ -93,11 +93,30 @@ static int32_t take(int32_t *held, int32_t low, int32_t high)
 	return part;
 }
 
-/* A packet of what was not reported, which may be nothing. */
-static void make_packet(struct ps2_mouse *m)
+/* "Set Scaling 2:1": what a count of movement becomes. */
+static int32_t scale(int32_t count)
 {
-	int32_t x = take(&m->x, MOVE_MIN, MOVE_MAX);
-	int32_t y = take(&m->y, MOVE_MIN, MOVE_MAX);
+	static const uint8_t small[] = {0, 1, 1, 3, 6, 9};
+	int32_t size = count < 0 ? -count : count;
+	int32_t scaled = size < (int32_t)ARRAY_SIZE(small) ? small[size] : 2 * size;
+
+	return count < 0 ? -scaled : scaled;
+}
+
+/* Takes as much of a movement as a packet holds. */
+static int32_t take_move(int32_t *held, bool twice)
+{
+	if (!twice) {
+		return take(held, MOVE_MIN, MOVE_MAX);
+	}
+	return scale(take(held, MOVE_MIN / 2, MOVE_MAX / 2));
+}
+
+/* A packet of what was not reported, which may be nothing. */
+static void make_packet(struct ps2_mouse *m, bool twice)
+{
+	int32_t x = take_move(&m->x, twice);
+	int32_t y = take_move(&m->y, twice);
 	int32_t wheel = take(&m->wheel, WHEEL_MIN, WHEEL_MAX);
 
 	m->packet_head = 0;
@@ -125,7 +144,8 @@ void ps2_mouse_move(struct ps2_mouse *m, const struct ps2_movement *by)
 	m->y = clamp(m->y + clamp(by->y, -HELD_MAX, HELD_MAX), -HELD_MAX, HELD_MAX);
 	m->wheel = clamp(m->wheel + clamp(by->wheel, -HELD_MAX, HELD_MAX), -HELD_MAX, HELD_MAX);
 	m->buttons = by->buttons;
-	if (!m->reporting) {
+	/* In remote mode it counts whether reporting is on or not. */
+	if (!m->reporting && !m->remote) {
 		m->x = 0;
 		m->y = 0;
 		m->wheel = 0;
@@ -193,8 +213,8 @@ static void do_command(struct ps2_mouse *m, uint8_t command)
 	case CMD_REMOTE:
 		m->remote = command == CMD_REMOTE;
 		break;
-	case CMD_READ:
-		make_packet(m);
+	case CMD_READ: /* what is asked for is not scaled */
+		make_packet(m, false);
 		break;
 	case CMD_WRAP_ON:
 		m->wrap = true;
@@ -234,7 +254,7 @@ static bool is_command(uint8_t byte)
 	}
 }
 
-void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
+bool ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 {
 	/* A byte from the host ends whatever is on its way. */
 	m->reply_head = 0;
@@ -243,7 +263,7 @@ void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 	m->packet_count = 0;
 	if (m->wrap && byte != CMD_WRAP_OFF && byte != CMD_RESET) {
 		reply(m, byte);
-		return;
+		return true;
 	}
 	m->wrap = false;
 	if (m->command != 0) {
@@ -252,10 +272,12 @@ void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte)
 		reply(m, m->last);
 	} else if (!is_command(byte)) {
 		reply(m, REPLY_NACK);
+		return false;
 	} else {
 		reply(m, REPLY_ACK);
 		do_command(m, byte);
 	}
+	return true;
 }
 
 bool ps2_mouse_send(struct ps2_mouse *m, uint8_t *byte)
@@ -268,7 +290,7 @@ bool ps2_mouse_send(struct ps2_mouse *m, uint8_t *byte)
 		return true;
 	}
 	if (m->packet_head >= m->packet_count && stream && has_news(m)) {
-		make_packet(m);
+		make_packet(m, m->twice);
 	}
 	if (m->packet_head >= m->packet_count) {
 		return false;

@@ -28,7 +28,7 @@ struct ps2_mouse {
 	uint8_t id;	  /* 0, 3 with a wheel, 4 with five buttons */
 	uint8_t rates[3]; /* set last, the latest one first */
 	uint8_t resolution;
-	bool twice;	/* scaling 2:1, shown by Status Request */
+	bool twice;	/* scaling 2:1 of what is sent without being asked for */
 	bool remote;	/* movement only when asked for */
 	bool wrap;	/* bytes come back as they are */
 	bool reporting; /* movement is sent as it happens */
@@ -55,8 +55,8 @@ _Static_assert(sizeof(struct ps2_mouse_saved) == 40, "no padding");
 
 /* As after power-on, self-test reported and taken. */
 void ps2_mouse_init(struct ps2_mouse *m);
-/* A byte from the host: a command or an argument. */
-void ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte);
+/* A byte from the host: a command or an argument. False: it is a command that there is not. */
+bool ps2_mouse_receive(struct ps2_mouse *m, uint8_t byte);
 /* The next byte to the host; false when there is none. */
 bool ps2_mouse_send(struct ps2_mouse *m, uint8_t *byte);
 

@@ -76,9 +76,34 @@ static void bar_changed(struct pci_device *d, unsigned bar)
 
 /* ---- registers ---- */
 
+static void note(const struct vga *v, uint16_t port, bool write)
+{
+	uint32_t what;
+	enum lacks_kind kind = vga_regs_lack(&v->state, port, write, &what);
+
+	if (kind != LACKS_NOTHING) {
+		vdev_lacks(&v->dev, kind, what);
+	}
+}
+
 static uint8_t read_port(struct vga *v, uint16_t port)
 {
+	note(v, port, false);
 	return vga_regs_read(&v->state, port, vtime_now_ns(v->cfg.time));
+}
+
+static void write_port(struct vga *v, uint16_t port, uint8_t value)
+{
+	note(v, port, true);
+	vga_regs_write(&v->state, port, value);
+}
+
+static void note_dispi(const struct vga *v)
+{
+	if (v->state.dispi_index >= VGA_DISPI_COUNT) {
+		vdev_lacks(&v->dev, LACKS_INDEX,
+			   (uint64_t)VGA_DISPI_PORT_DATA << 16 | v->state.dispi_index);
+	}
 }
 
 static uint64_t read_dispi_port(const struct vga *v, uint64_t port)
@@ -86,6 +111,7 @@ static uint64_t read_dispi_port(const struct vga *v, uint64_t port)
 	if (port == VGA_DISPI_PORT_INDEX) {
 		return v->state.dispi_index;
 	}
+	note_dispi(v);
 	return vga_dispi_read(&v->state, &v->cfg.memory, v->state.dispi_index);
 }
 
@@ -94,6 +120,7 @@ static void write_dispi_port(struct vga *v, uint64_t port, uint16_t value)
 	if (port == VGA_DISPI_PORT_INDEX) {
 		v->state.dispi_index = value;
 	} else {
+		note_dispi(v);
 		vga_dispi_write(&v->state, &v->cfg.memory, v->state.dispi_index, value);
 	}
 }
@@ -143,7 +170,7 @@ static void write_window(struct vga *v, const struct vdev_access *a, uint64_t va
 static void write_ports(struct vga *v, const struct vdev_access *a, uint64_t value)
 {
 	for (unsigned i = 0; i < a->size; i++) {
-		vga_regs_write(&v->state, (uint16_t)(a->addr + i), (uint8_t)(value >> (i * 8)));
+		write_port(v, (uint16_t)(a->addr + i), (uint8_t)(value >> (i * 8)));
 	}
 }
 
@@ -225,8 +252,8 @@ static uint64_t read_mmio(struct vga *v, uint64_t offset, unsigned size)
 static void write_mmio_ports(struct vga *v, uint64_t offset, unsigned size, uint64_t value)
 {
 	for (unsigned i = 0; i < size && offset + i - MMIO_VGA < MMIO_VGA_BYTES; i++) {
-		vga_regs_write(&v->state, (uint16_t)(offset + i - MMIO_VGA + MMIO_VGA_PORT),
-			       (uint8_t)(value >> (i * 8)));
+		write_port(v, (uint16_t)(offset + i - MMIO_VGA + MMIO_VGA_PORT),
+			   (uint8_t)(value >> (i * 8)));
 	}
 }
 

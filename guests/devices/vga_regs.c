@@ -291,6 +291,57 @@ void vga_regs_write(struct vga_state *s, uint16_t port, uint8_t value)
 	}
 }
 
+/* ---- what is not there ---- */
+
+static bool has_crtc(unsigned index)
+{
+	return index < VGA_CRTC_COUNT || index == VGA_CRTC_LATCH || index == VGA_CRTC_FLIP_FLOP;
+}
+
+/* The register behind a data port; -1: it is there, or this is no data port. */
+static int missing_register(const struct vga_state *s, uint16_t port, bool write)
+{
+	unsigned attribute = s->attribute_index & VGA_ATTR_INDEX;
+	bool data =
+		write ? port == PORT_ATTRIBUTE && s->attribute_data : port == PORT_ATTRIBUTE_READ;
+
+	if (data) {
+		return attribute > VGA_ATTR_COLOUR_SELECT ? (int)attribute : -1;
+	}
+	if (port == PORT_SEQUENCER) {
+		return sequencer_mask[s->sequencer_index] == 0 ? s->sequencer_index : -1;
+	}
+	if (port == PORT_GRAPHICS) {
+		return graphics_mask[s->graphics_index] == 0 ? s->graphics_index : -1;
+	}
+	return port == group(s) + CRTC_DATA && !has_crtc(s->crtc_index) ? s->crtc_index : -1;
+}
+
+static bool has_port(const struct vga_state *s, uint16_t port, bool write)
+{
+	if ((port & 0xfff0u) == PORT_ATTRIBUTE) {
+		/* A bit for each: some are for reading, some for writing alone. */
+		return ((write ? 0xc3fdu : 0xd7ffu) >> (port & 0xfu) & 1) != 0;
+	}
+	return port == group(s) + CRTC_INDEX || port == group(s) + CRTC_DATA ||
+	       port == group(s) + STATUS_1;
+}
+
+enum lacks_kind vga_regs_lack(const struct vga_state *s, uint16_t port, bool write, uint32_t *what)
+{
+	int index = missing_register(s, port, write);
+
+	*what = port;
+	if (!has_port(s, port, write)) {
+		return write ? LACKS_WRITE : LACKS_READ;
+	}
+	if (index < 0) {
+		return LACKS_NOTHING;
+	}
+	*what = (uint32_t)port << 16 | (uint32_t)index;
+	return LACKS_INDEX;
+}
+
 /* ---- saved state ---- */
 
 static bool indices_are_sound(const struct vga_state *s)

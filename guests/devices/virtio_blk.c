@@ -208,6 +208,7 @@ static void begin(struct virtio_blk_queue *q, struct virtio_blk_request *r,
 		begin_range(q, r, VIRTIO_BLK_F_WRITE_ZEROES, WRITE_ZEROES_UNMAP);
 		break;
 	default:
+		pci_device_lacks(&q->disk->transport.pci, LACKS_COMMAND, h->type);
 		r->status = HV_E_UNSUPPORTED;
 		break;
 	}

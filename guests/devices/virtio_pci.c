@@ -382,11 +382,24 @@ static uint64_t read_bytes(const void *bytes, unsigned limit, uint64_t offset, u
 	return value;
 }
 
+/* Notes an access to what lies in none of the structures. */
+static void note(const struct virtio_pci *d, uint64_t offset, enum lacks_kind kind)
+{
+	bool there = offset < sizeof(struct virtio_pci_common) ||
+		     (offset >= VIRTIO_PCI_REGS_DEVICE &&
+		      offset < VIRTIO_PCI_REGS_DEVICE + d->config_size);
+
+	if (!there) {
+		pci_device_lacks(&d->pci, kind, offset);
+	}
+}
+
 static uint64_t regs_read(struct virtio_pci *d, uint64_t offset, unsigned size)
 {
 	struct virtio_pci_common common;
 	uint64_t value;
 
+	note(d, offset, LACKS_READ);
 	lock_acquire(&d->lock);
 	if (offset < VIRTIO_PCI_REGS_DEVICE) {
 		fill_common(d, &common);
@@ -401,6 +414,7 @@ static uint64_t regs_read(struct virtio_pci *d, uint64_t offset, unsigned size)
 
 static void regs_write(struct virtio_pci *d, uint64_t offset, unsigned size, uint64_t value)
 {
+	note(d, offset, LACKS_WRITE);
 	lock_acquire(&d->lock);
 	if (offset < sizeof(struct virtio_pci_common)) {
 		write_common(d, WRITE_OF((unsigned)offset, size), value);

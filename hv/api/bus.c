@@ -51,6 +51,7 @@ enum hv_status bus_register(struct bus *b, uint64_t base, uint64_t size, struct 
 	}
 	b->ranges[at] = (struct bus_range){.base = base, .size = size, .dev = dev};
 	b->count++;
+	dev->lacks = b->lacks;
 	return HV_OK;
 }
 

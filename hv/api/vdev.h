@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/api/lacks.h"
 #include "hv/api/missed.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
@@ -25,14 +26,11 @@ struct vdev_access {
 	uint64_t offset; /* from the start of the range that was registered */
 	unsigned size;
 	unsigned vcpu; /* index of the vCPU that makes the access */
-	/*
-	 * Set by a device that stands for others when none of them answers, and by one that has no
-	 * such register (vdev_miss). May be NULL.
-	 */
+	/* Set by a device that stands for others when none of them answers. May be NULL. */
 	bool *nobody;
 };
 
-/* There is no such register: the access is counted, and listed by `stats`. */
+/* No device is there: the access is counted, and listed by `stats`. */
 static inline void vdev_miss(const struct vdev_access *a)
 {
 	if (a->nobody != NULL) {
@@ -64,7 +62,14 @@ struct vdev_ops {
 struct vdev {
 	const struct vdev_ops *ops;
 	struct spinlock lock; /* covers the model's state; taken by its own read/write/reset */
+	struct lacks *lacks;  /* of its VM; NULL: it is on no bus */
 };
+
+/* The model has no such register, command …: it is counted, and listed by `stats`. */
+static inline void vdev_lacks(const struct vdev *dev, enum lacks_kind kind, uint64_t what)
+{
+	lacks_note(dev->lacks, dev->ops->name, kind, (uint32_t)what);
+}
 
 /* An interrupt line: what a device pulls. `set` must be idempotent per level. */
 struct irq_line {
@@ -94,7 +99,8 @@ struct bus {
 	unsigned count;
 	struct bus_range ranges[BUS_RANGES_MAX];
 	unsigned hot;		 /* the range found last, looked at first */
-	struct missed unclaimed; /* accesses that no device claimed, or has a register for */
+	struct missed unclaimed; /* accesses that no device claimed */
+	struct lacks *lacks;	 /* of its devices; set before they are registered; may be NULL */
 };
 
 void bus_init(struct bus *b, enum bus_space space);

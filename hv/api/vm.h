@@ -22,6 +22,7 @@
  *	the LAPIC of a vCPU	no two at once
  *	vtime			what is armed in a VM
  *	a VM's deferred work	nothing is taken under it
+ *	what a VM lacks		hv/api/lacks.h; nothing is taken under it
  *	a layer of a disk	hv/blk/: no two at once, not held while a request goes down; then
  *				the machine's disk
  *	a guest's `ending`	hv/guest.c; nothing is taken under it
@@ -209,6 +210,7 @@ struct vm {
 	struct vtime time;
 	struct bus pio;
 	struct bus mmio;
+	struct lacks lacks;	 /* what its device models do not have */
 	struct vwork_queue work; /* of its device models */
 	struct saved_set saved;	 /* the same; set up before the VM runs */
 	unsigned vcpu_count;

@@ -52,6 +52,7 @@
 #define AHCI_PXIS 0x10u
 #define AHCI_PXIE 0x14u
 #define AHCI_PXCMD 0x18u
+#define AHCI_PXRESERVED 0x1cu
 #define AHCI_PXTFD 0x20u
 #define AHCI_PXSIG 0x24u
 #define AHCI_PXSSTS 0x28u

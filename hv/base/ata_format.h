@@ -73,6 +73,9 @@
 #define ATA_SEEK 0x70u
 #define ATA_DIAGNOSTIC 0x90u
 #define ATA_INIT_PARAMETERS 0x91u
+/* Power management before ATA-4: six commands, now E0h to E3h, E5h and E6h. */
+#define ATA_OLD_STANDBY_NOW 0x94u
+#define ATA_OLD_SLEEP 0x99u
 #define ATA_PACKET 0xa0u
 #define ATA_IDENTIFY_PACKET 0xa1u
 #define ATA_SMART 0xb0u

@@ -22,6 +22,7 @@
 #define NVME_INTMC 0x10u
 #define NVME_CC 0x14u
 #define NVME_CSTS 0x1cu
+#define NVME_NSSR 0x20u
 #define NVME_AQA 0x24u
 #define NVME_ASQ 0x28u
 #define NVME_ACQ 0x30u

@@ -18,6 +18,8 @@
 #define PCI_STATUS 0x06u
 #define PCI_REVISION 0x08u /* as 32 bits: the class above it */
 #define PCI_CLASS 0x09u	   /* three bytes */
+#define PCI_CACHE_LINE 0x0cu
+#define PCI_LATENCY 0x0du
 #define PCI_HEADER_TYPE 0x0eu
 #define PCI_BAR0 0x10u
 #define PCI_SUBSYSTEM_VENDOR 0x2cu

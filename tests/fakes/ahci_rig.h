@@ -15,6 +15,7 @@
 #include "hv/base/bits.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
 #define RIG_DEVFN 0xfau
@@ -242,6 +243,7 @@ static inline struct ahci_config rig_config(unsigned unit_count)
 	rig_messages = 0;
 	rig_asked = false;
 	pci_host_init(&rig_host, &host);
+	rig_host.dev.lacks = &lacks_rig;
 	vwork_queue_init(&rig_work, rig_ask, NULL);
 	return cfg;
 }

@@ -11,6 +11,7 @@
 #include "hv/api/gmem.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 
 #define RIG_DEVFN 0x18u
 /* RAM does not begin at 0, so that a lost base shows. */
@@ -100,6 +101,7 @@ static inline enum hv_status rig_ide(struct ide_config *cfg)
 		cfg->buffers[i] = rig_buffers[i];
 	}
 	pci_host_init(&rig_host, &host);
+	rig_host.dev.lacks = &lacks_rig;
 	vwork_queue_init(&rig_work, rig_ask, NULL);
 	rig_asked = false;
 	return ide_init(&ide, cfg);

@@ -10,6 +10,7 @@
 #include "hv/base/bits.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
 #define DRIVER_QUEUES 2u
@@ -153,6 +154,7 @@ static inline enum hv_status driver_make(unsigned queue_count)
 		cfg.buffers[i] = nvme_buffers[i];
 	}
 	pci_host_init(&nvme_host, &host);
+	nvme_host.dev.lacks = &lacks_rig;
 	vwork_queue_init(&nvme_work, driver_ask, NULL);
 	return nvme_ctl_init(&nvme, &cfg);
 }

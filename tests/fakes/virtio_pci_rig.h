@@ -9,6 +9,7 @@
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
 #define RIG_DEVFN 0x18u
@@ -36,6 +37,7 @@ static inline struct virtio_pci_wiring rig_wiring(void)
 	memset(rig_messages, 0, sizeof(rig_messages));
 	memset(rig_queues, 0, sizeof(rig_queues));
 	pci_host_init(&rig_host, &host);
+	rig_host.dev.lacks = &lacks_rig;
 	return (struct virtio_pci_wiring){
 		.guest = "rig",
 		.place = {.host = &rig_host,

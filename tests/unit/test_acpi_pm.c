@@ -8,6 +8,7 @@
 
 #include "guests/devices/acpi_pm.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 #define HZ 2400000000ull
@@ -530,6 +531,23 @@ static void what_no_program_can_make_of_it_is_refused(void **state)
 	assert_true(timer_queue_next(&rig.queue) > fake_tsc);
 }
 
+static void what_is_not_there_is_told(void **state)
+{
+	static const uint16_t there[] = {0x600, 0x602, 0x604, 0x608, 0x60a, 0x620, 0x622, 0x630};
+
+	(void)state;
+	pm.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	for (unsigned i = 0; i < sizeof(there) / sizeof(*there); i++) {
+		(void)in16(there[i]);
+	}
+	assert_int_equal(lacks_rig.total, 0);
+	(void)rig_in(&pm.dev, 0x634);
+	assert_int_equal(lacks_told("ACPI PM", LACKS_READ, 0x34), 1);
+	rig_out(&pm.dev, 0x660, 1); /* TCO_RLD */
+	assert_int_equal(lacks_told("ACPI PM", LACKS_WRITE, 0x60), 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -558,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(a_sleep_is_loaded, setup),
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

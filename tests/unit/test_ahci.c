@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/fakes/ahci_rig.h"
+#include "tests/fakes/lacks_rig.h"
 
 static int setup(void **state)
 {
@@ -212,6 +213,36 @@ static void the_end(void **state)
 	assert_int_equal(rig_get(RIG_DATA, 4), 0);
 }
 
+static void what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	for (unsigned reg = AHCI_CAP; reg <= AHCI_VS; reg += 4) {
+		(void)rig_host_read(reg);
+	}
+	(void)rig_host_read(AHCI_CAP2);
+	for (unsigned reg = AHCI_PXCLB; reg <= AHCI_PXCI; reg += 4) {
+		if (reg != AHCI_PXRESERVED) {
+			(void)rig_port_read(1, reg);
+		}
+	}
+	assert_int_equal(lacks_rig.total, 0);
+	(void)rig_host_read(AHCI_BOHC);
+	(void)rig_host_read(AHCI_BOHC);
+	assert_int_equal(lacks_told("AHCI", LACKS_READ, AHCI_BOHC), 2);
+	rig_host_write(0x14, 1); /* CCC_CTL */
+	assert_int_equal(lacks_told("AHCI", LACKS_WRITE, 0x14), 1);
+	(void)rig_port_read(2, AHCI_PXSSTS);
+	assert_int_equal(lacks_told("AHCI", LACKS_READ, 0x228), 1);
+	rig_port_write(2, AHCI_PXCMD, 0);
+	assert_int_equal(lacks_told("AHCI", LACKS_WRITE, 0x218), 1);
+	/* PxFBS, as an offset in the port. */
+	(void)rig_port_read(0, 0x40);
+	assert_int_equal(lacks_told("AHCI", LACKS_READ, 0x40), 1);
+	rig_port_write(0, 0x44, 0);
+	assert_int_equal(lacks_told("AHCI", LACKS_WRITE, 0x44), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup(accesses_of_any_size, setup),
 		cmocka_unit_test_setup(by_index_and_data, setup),
 		cmocka_unit_test_setup(the_end, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

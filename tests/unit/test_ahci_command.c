@@ -445,6 +445,7 @@ static void put_packet(const uint8_t *packet, size_t n, uint32_t bytes)
 static void a_drive(void **state)
 {
 	static const uint8_t ready[] = {0x00};
+	static const uint8_t format[] = {0x04};
 	static const uint8_t read_10[] = {0x28, 0, 0, 0, 0, 3, 0, 0, 2};
 	const struct rig_command identify = {.command = ATA_IDENTIFY_PACKET};
 	struct ahci_config cfg = rig_config(RIG_UNITS);
@@ -460,6 +461,11 @@ static void a_drive(void **state)
 	rig_take_events(1);
 	put_packet(ready, 1, 2048);
 	assert_int_equal(rig_take_events(1), AHCI_PXIS_DHRS | AHCI_PXIS_TFES);
+	rig_stop(1);
+	rig_start(1);
+	put_packet(format, 1, 2048);
+	assert_int_equal(lacks_told("AHCI", LACKS_PACKET, 0x04), 1);
+	rig_take_events(1);
 	rig_stop(1);
 	rig_start(1);
 	put_packet(read_10, sizeof(read_10), 4096);

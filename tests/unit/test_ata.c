@@ -371,6 +371,42 @@ static void test_power(void **state)
 	assert_int_equal(regs.count, ATA_POWER_ACTIVE);
 }
 
+/* As the BIOSes and systems of before ATA-4 speak. */
+static void test_old_codes(void **state)
+{
+	static const uint8_t now[] = {ATA_STANDBY_NOW, ATA_IDLE_NOW,	ATA_STANDBY,
+				      ATA_IDLE,	       ATA_CHECK_POWER, ATA_SLEEP};
+
+	(void)state;
+	for (uint8_t i = 0; i < ARRAY_SIZE(now); i++) {
+		struct ata_operation op_now;
+
+		execute(now[i]);
+		op_now = op;
+		execute((uint8_t)(0x94 + i));
+		assert_int_equal(op.action, op_now.action);
+		assert_int_equal(regs.error, 0);
+	}
+	execute(0x94);
+	execute(0x98);
+	assert_int_equal(regs.count, ATA_POWER_STANDBY);
+	execute(0x97);
+	execute(0x98);
+	assert_int_equal(regs.count, ATA_POWER_ACTIVE);
+	execute(0x93);
+	assert_done(ATA_ERROR_ABRT);
+	execute(0x9a);
+	assert_done(ATA_ERROR_ABRT);
+	execute(0x1f); /* recalibrate, in steps of so many milliseconds */
+	assert_done(0);
+	regs = (struct ata_registers){.lba = {1}};
+	execute(0x7a);
+	assert_done(0);
+	regs = (struct ata_registers){.lba = {0}}; /* no sector has that number */
+	execute(0x7a);
+	assert_done(ATA_ERROR_IDNF);
+}
+
 static void test_errors_have_an_address(void **state)
 {
 	(void)state;
@@ -436,6 +472,34 @@ static void test_init(void **state)
 	assert_int_equal(disk.cylinders, 1);
 }
 
+static void assert_lacks(enum lacks_kind kind, uint8_t what)
+{
+	assert_int_equal(op.lacks, kind);
+	assert_int_equal(op.lacked, what);
+}
+
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	execute(ATA_NOP);
+	assert_lacks(LACKS_NOTHING, 0);
+	execute(0xb1);
+	assert_lacks(LACKS_COMMAND, 0xb1);
+	regs.features = 0x1ef;
+	execute(ATA_SET_FEATURES);
+	assert_lacks(LACKS_FEATURE, 0xef);
+	regs.features = 0xee;
+	regs.lba[1] = 0x4f;
+	regs.lba[2] = 0xc2;
+	execute(ATA_SMART);
+	assert_lacks(LACKS_SMART, 0xee);
+	regs.lba[0] = 0x77;
+	execute(ATA_READ_LOG_EXT);
+	assert_lacks(LACKS_LOG, 0x77);
+	execute(ATA_IDENTIFY);
+	assert_lacks(LACKS_NOTHING, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,10 +517,12 @@ int main(void)
 		cmocka_unit_test_setup(test_trim, setup),
 		cmocka_unit_test_setup(test_smart, setup),
 		cmocka_unit_test_setup(test_power, setup),
+		cmocka_unit_test_setup(test_old_codes, setup),
 		cmocka_unit_test_setup(test_errors_have_an_address, setup),
 		cmocka_unit_test_setup(test_not_there, setup),
 		cmocka_unit_test_setup(test_signature, setup),
 		cmocka_unit_test_setup(test_init, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,30 @@ static void test_raw_sectors_are_not_there(void **state)
 	assert_int_equal(op.action, ATA_DONE);
 }
 
+/* By minute, second, frame: from block 25 up to 75, which is not read. */
+static void test_read_by_time(void **state)
+{
+	uint8_t read[12] = {0xb9, 0, 0, 0, 2, 25, 0, 3, 0, 0x10};
+
+	(void)state;
+	assert_int_equal(send(read), 0);
+	assert_int_equal(op.action, ATA_DO_READ);
+	assert_int_equal(op.sector, 25 * 4);
+	assert_int_equal(op.bytes, 50 * ATAPI_BLOCK);
+	read[4] = 3; /* from the end on: nothing */
+	read[5] = 0;
+	assert_int_equal(send(read), 0);
+	assert_int_equal(op.action, ATA_DONE);
+	read[5] = 1; /* backwards */
+	assert_int_equal(send(read), 5);
+	assert_int_equal(drive.state.sense, ATAPI_SENSE_ADDRESS);
+	read[4] = 1; /* before the disc begins */
+	assert_int_equal(send(read), 5);
+	read[4] = 2;
+	read[6] = 79; /* past its end */
+	assert_int_equal(send(read), 5);
+}
+
 static void test_byte_count(void **state)
 {
 	static const struct {
@@ -262,12 +286,31 @@ static void test_identify(void **state)
 	assert_int_equal(regs.status, ATA_STATUS_DRDY | ATA_STATUS_DSC);
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	(void)send_code(0x00);
+	(void)send_code(0x00);
+	assert_int_equal(op.lacks, LACKS_NOTHING);
+	(void)send_code(0x04); /* FORMAT UNIT */
+	assert_int_equal(op.lacks, LACKS_PACKET);
+	assert_int_equal(op.lacked, 0x04);
+	execute(0x25);
+	assert_int_equal(op.lacks, LACKS_COMMAND);
+	assert_int_equal(op.lacked, 0x25);
+	regs.features = 0x77;
+	execute(ATA_SET_FEATURES);
+	assert_int_equal(op.lacks, LACKS_FEATURE);
+	assert_int_equal(op.lacked, 0x77);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_read, setup),
 		cmocka_unit_test_setup(test_read_past_the_end, setup),
 		cmocka_unit_test_setup(test_raw_sectors_are_not_there, setup),
+		cmocka_unit_test_setup(test_read_by_time, setup),
 		cmocka_unit_test_setup(test_byte_count, setup),
 		cmocka_unit_test_setup(test_no_medium, setup),
 		cmocka_unit_test_setup(test_tray, setup),
@@ -276,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup(test_read_error, setup),
 		cmocka_unit_test_setup(test_ata_commands, setup),
 		cmocka_unit_test_setup(test_identify, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

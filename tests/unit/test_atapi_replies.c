@@ -116,6 +116,58 @@ static void test_toc(void **state)
 	assert_int_equal(ask(toc), 5);
 }
 
+static void test_full_toc(void **state)
+{
+	const uint8_t toc[12] = {0x43, 0, 2, 0, 0, 0, 1, 0, 255};
+
+	(void)state;
+	assert_int_equal(ask(toc), 0);
+	assert_int_equal(op.bytes, 4 + 4 * 11);
+	assert_memory_equal(reply, "\0\x2e\1\1", 4);
+	assert_memory_equal(reply + 4, "\1\x14\0\xa0\0\0\0\0\1\0\0", 11);
+	assert_memory_equal(reply + 15, "\1\x14\0\xa1\0\0\0\0\1\0\0", 11);
+	assert_memory_equal(reply + 26, "\1\x14\0\xa2\0\0\0\0\0\x0f\x19", 11);
+	assert_memory_equal(reply + 37, "\1\x14\0\1\0\0\0\0\0\2\0", 11);
+	medium.sectors = 4 * 400000; /* a DVD has none */
+	assert_int_equal(ask(toc), 5);
+}
+
+static void test_sub_channel(void **state)
+{
+	uint8_t sub[12] = {0x42, 2, 0x40, 1, 0, 0, 0, 0, 255};
+
+	(void)state;
+	assert_int_equal(ask(sub), 0);
+	assert_int_equal(op.bytes, 16);
+	assert_memory_equal(reply, "\0\0\0\x0c\1\x14\1\1\0\0\2\0\0\0\0\0", 16);
+	sub[3] = 2;
+	assert_int_equal(ask(sub), 0);
+	assert_int_equal(op.bytes, 24);
+	assert_memory_equal(reply, "\0\0\0\x14\2\0\0\0\0", 9);
+	sub[3] = 4;
+	assert_int_equal(ask(sub), 5);
+	sub[2] = 0; /* the head alone, whatever the format */
+	assert_int_equal(ask(sub), 0);
+	assert_int_equal(op.bytes, 4);
+	assert_int_equal(at16(2), 0);
+	drive.state.tray_open = true;
+	assert_int_equal(ask(sub), 2);
+}
+
+static void test_protection_of_a_dvd(void **state)
+{
+	const uint8_t ask_it[12] = {0xad, 0, 0, 0, 0, 0, 0, 1, 0, 8};
+	const uint8_t other[12] = {0xad, 0, 0, 0, 0, 0, 0, 5, 0, 8};
+
+	(void)state;
+	assert_int_equal(ask(ask_it), 5);
+	medium.sectors = 4 * 400000;
+	assert_int_equal(ask(ask_it), 0);
+	assert_int_equal(op.bytes, 8);
+	assert_memory_equal(reply, "\0\6\0\0\0\0\0\0", 8);
+	assert_int_equal(ask(other), 5);
+}
+
 static void test_configuration(void **state)
 {
 	uint8_t get[12] = {0x46, 0, 0, 0, 0, 0, 0, 1, 0};
@@ -182,12 +234,27 @@ static void test_mode_sense(void **state)
 	assert_int_equal(reply[8 + 6], 0x2b);
 	sense[2] = 0x3f;
 	assert_int_equal(ask(sense), 0);
-	assert_int_equal(op.bytes, 8 + 12 + 16 + 20);
+	assert_int_equal(op.bytes, 8 + 12 + 8 + 16 + 12 + 10 + 20);
+	assert_int_equal(reply[8 + 20 + 2], 0x04);
+	assert_int_equal(reply[8 + 58 + 6], 0x2b);
 	sense[2] = 0x40 | 0x3f; /* what can be changed */
 	assert_int_equal(ask(sense), 0);
-	assert_int_equal(reply[8 + 12], 0x0e);
-	assert_int_equal(reply[8 + 12 + 2], 0);
-	assert_int_equal(reply[8 + 12 + 16 + 6], 0);
+	assert_int_equal(reply[8 + 20], 0x0e);
+	assert_int_equal(reply[8 + 20 + 2], 0);
+	assert_int_equal(reply[8 + 58], 0x2a);
+	assert_int_equal(reply[8 + 58 + 6], 0);
+	sense[2] = 0x0d; /* 60 seconds, 75 frames */
+	assert_int_equal(ask(sense), 0);
+	assert_int_equal(op.bytes, 16);
+	assert_memory_equal(reply + 8, "\x0d\6\0\0\0\x3c\0\x4b", 8);
+	/* What the features of power management and timeout come with. */
+	sense[2] = 0x1a;
+	assert_int_equal(ask(sense), 0);
+	assert_memory_equal(reply + 8, "\x1a\x0a", 2);
+	sense[2] = 0x1d;
+	assert_int_equal(ask(sense), 0);
+	assert_memory_equal(reply + 8, "\x1d\x08", 2);
+	assert_int_equal(op.bytes, 18);
 	sense[2] = 0xc0 | 0x2a;
 	assert_int_equal(ask(sense), 5);
 	assert_int_equal(drive.state.sense, ATAPI_SENSE_SAVING);
@@ -226,6 +293,9 @@ int main(void)
 		cmocka_unit_test_setup(test_inquiry, setup),
 		cmocka_unit_test_setup(test_capacity, setup),
 		cmocka_unit_test_setup(test_toc, setup),
+		cmocka_unit_test_setup(test_full_toc, setup),
+		cmocka_unit_test_setup(test_sub_channel, setup),
+		cmocka_unit_test_setup(test_protection_of_a_dvd, setup),
 		cmocka_unit_test_setup(test_configuration, setup),
 		cmocka_unit_test_setup(test_events, setup),
 		cmocka_unit_test_setup(test_mode_sense, setup),

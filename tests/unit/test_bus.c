@@ -158,6 +158,22 @@ static void what_a_device_passes_on_may_find_nobody(void **state)
 	assert_int_equal(bus.unclaimed.total, 2);
 }
 
+static void devices_tell_what_they_lack(void **state)
+{
+	static struct lacks lacks;
+	struct echo on_bus = {.dev = {.ops = a.dev.ops}};
+
+	(void)state;
+	bus_init(&bus, BUS_MMIO);
+	bus.lacks = &lacks;
+	vdev_lacks(&on_bus.dev, LACKS_READ, 4); /* on no bus: nobody is told */
+	assert_int_equal(bus_register(&bus, 0x1000, 0x10, &on_bus.dev), HV_OK);
+	vdev_lacks(&on_bus.dev, LACKS_READ, 8);
+	assert_int_equal(lacks.total, 1);
+	assert_string_equal(lacks.list[0].device, a.dev.ops->name);
+	assert_int_equal(lacks.list[0].what, 8);
+}
+
 static unsigned strings;
 
 static void fast_read(struct vdev *dev, const struct vdev_access *at, void *data, unsigned count)
@@ -220,6 +236,7 @@ int main(void)
 		cmocka_unit_test(accesses_reach_the_owner),
 		cmocka_unit_test(unclaimed_reads_all_ones),
 		cmocka_unit_test(what_a_device_passes_on_may_find_nobody),
+		cmocka_unit_test(devices_tell_what_they_lack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/fakes/fdc_rig.h"
+#include "tests/fakes/lacks_rig.h"
 
 static int setup(void **state)
 {
@@ -39,12 +40,16 @@ static void what_is_no_command_is_refused(void **state)
 	static const uint8_t bytes[] = {0x00, 0x01, 0x0b, 0x15, 0x1a, 0x1f, 0x43, 0x88, 0xcd};
 
 	(void)state;
+	fdc.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
 	for (size_t i = 0; i < sizeof(bytes); i++) {
 		RIG_COMMAND(bytes[i]);
 		assert_int_equal(answer(), 0x80);
 	}
 	RIG_COMMAND(0x08);
 	assert_int_equal(answer(), 0x80);
+	assert_true(lacks_rig.total > 0);
+	assert_int_equal(lacks_rig.list[0].kind, LACKS_COMMAND);
 }
 
 static void it_says_what_it_is(void **state)

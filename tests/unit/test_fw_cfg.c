@@ -11,6 +11,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
@@ -321,6 +322,17 @@ static void a_transfer_is_not_quiet(void **state)
 	assert_true(cfg.saved.ops->quiet(&cfg));
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	cfg.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	select_key(FW_CFG_ID);
+	assert_int_equal(lacks_rig.total, 0);
+	select_key(0x1234);
+	assert_int_equal(lacks_told("fw_cfg", LACKS_INDEX, 0x1234), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup(test_on_select, setup),
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(a_transfer_is_not_quiet, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,10 @@ static void codes_nobody_knows(void **state)
 		assert_int_equal(call(none[i], 0, 0), HV_CALL_INVALID_CODE);
 		assert_int_equal(call(none[i] | FAST, 0, 0), HV_CALL_INVALID_CODE);
 	}
+	assert_int_equal(g->vm.lacks.total, 2 * ARRAY_SIZE(none));
+	assert_string_equal(g->vm.lacks.list[2].device, "Hyper-V");
+	assert_int_equal(g->vm.lacks.list[2].what, 4);
+	assert_int_equal(g->vm.lacks.list[2].count, 2);
 }
 
 /* #UD, and RIP stays: from user mode, real mode, and before the page is there. */

@@ -8,6 +8,7 @@
 
 #include "guests/devices/i8042.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 static struct i8042 k;
@@ -343,6 +344,27 @@ static void mouse_port_switches(void **state)
 	assert_int_equal(mode() & I8042_MODE_MOUSE_OFF, I8042_MODE_MOUSE_OFF);
 }
 
+static void the_status_can_show_the_input_port(void **state)
+{
+	(void)state;
+	command(0xc1);
+	assert_int_equal(status() >> 4, 0);
+	assert_int_equal(status() & 0x0f, I8042_STATUS_SYSTEM | I8042_STATUS_COMMAND);
+	command(0xc2);
+	assert_int_equal(status() >> 4, 8); /* not locked */
+	data(0xf4);
+	assert_int_equal(status() & 0xf0, I8042_STATUS_UNLOCKED);
+	assert_int_equal(answer(), 0xfa);
+}
+
+static void no_password_is_set(void **state)
+{
+	(void)state;
+	command(0xa4);
+	assert_int_equal(answer(), 0xf1);
+	assert_no_more();
+}
+
 static void status_tells_the_last_port(void **state)
 {
 	(void)state;
@@ -512,10 +534,31 @@ static void what_no_driver_can_make_of_it_is_refused(void **state)
 	assert_false(TAKES(answer.mouse, 2));
 	assert_false(TAKES(released, 2));
 	assert_false(TAKES(port_a, 4));
-	assert_false(TAKES(zero[2], 1));
+	assert_false(TAKES(zero[1], 1));
+	assert_false(TAKES(polled, 0xc0));
+	assert_true(TAKES(polled, 0xc2));
 	assert_false(TAKES(keyboard.set, 0));
 	assert_false(TAKES(mouse.id, 1));
 #undef TAKES
+}
+
+static void what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	k.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	command(0xaa);
+	command(0xf1);
+	data(0xf2);
+	assert_int_equal(lacks_rig.total, 0);
+	command(0xb8);
+	assert_int_equal(lacks_told("8042", LACKS_COMMAND, 0xb8), 1);
+	data(0xef);
+	assert_int_equal(lacks_told("8042", LACKS_KEYBOARD, 0xef), 1);
+	k.cfg.mouse = true;
+	command(0xd4);
+	data(0xe1);
+	assert_int_equal(lacks_told("8042", LACKS_MOUSE, 0xe1), 1);
 }
 
 int main(void)
@@ -536,6 +579,8 @@ int main(void)
 		T(controller_memory),
 		T(mouse_port_switches),
 		T(status_tells_the_last_port),
+		T(the_status_can_show_the_input_port),
+		T(no_password_is_set),
 		T(commands_replace_each_other),
 		T(reset_pulses),
 		T(port_a_resets_on_a_rising_bit),
@@ -545,6 +590,7 @@ int main(void)
 		T(reset_returns_to_power_on),
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(what_no_driver_can_make_of_it_is_refused, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,8 @@ static void test_registers(void **state)
 {
 	(void)state;
 	assert_int_equal(rig_master_read(0, 1), 0);
+	(void)rig_master_read(9, 1);
+	assert_int_equal(lacks_told("IDE", LACKS_READ, 9), 1);
 	rig_master_write(4, 4, 0xffffffff);
 	assert_int_equal(rig_master_read(4, 4), 0xfffffffc);
 	rig_master_write(5, 1, 0x12);

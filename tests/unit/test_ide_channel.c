@@ -121,6 +121,8 @@ static void test_errors(void **state)
 	rig_command(0, ATA_FLUSH, 0, 0);
 	assert_int_equal(rig_status(0), READY);
 	assert_int_equal(rig_disk_seen[BLK_FLUSH], 1);
+	rig_command(0, 0xb1, 0, 0); /* DEVICE CONFIGURATION */
+	assert_int_equal(lacks_told("IDE", LACKS_COMMAND, 0xb1), 1);
 }
 
 static void test_previous_contents(void **state)
@@ -262,6 +264,7 @@ static void test_packets(void **state)
 {
 	const uint8_t ready[12] = {0x00};
 	const uint8_t sense[12] = {0x03, 0, 0, 0, 18};
+	const uint8_t unknown[12] = {0x04};
 	const uint8_t read[12] = {0x28, 0, 0, 0, 0, 10, 0, 0, 3};
 
 	(void)state;
@@ -279,6 +282,9 @@ static void test_packets(void **state)
 	assert_int_equal(rig_lines[1].rises, 3); /* a status phase of its own */
 	assert_int_equal(rig_read_at(1, 2, 1), ATA_REASON_IO | ATA_REASON_CD);
 	assert_int_equal(rig_status(1), READY);
+	send_packet(unknown, 0);
+	assert_int_equal(lacks_told("IDE", LACKS_PACKET, 0x04), 1);
+	rig_lines[1].rises = 3;
 	send_packet(read, 4096);
 	assert_int_equal(rig_read_at(1, 5, 1), 0x10);
 	(void)rig_status(1);

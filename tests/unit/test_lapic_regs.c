@@ -9,6 +9,7 @@
 #include "guests/devices/lapic.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/apic_rig.h"
+#include "tests/fakes/lacks_rig.h"
 
 #define BASE_XAPIC 0xfee00900ull
 #define BASE_X2APIC 0xfee00d00ull
@@ -417,6 +418,20 @@ static void test_illegal_vectors_are_not_sent(void **state)
 #define T(name) cmocka_unit_test_setup(name, setup)
 #define T2(name) cmocka_unit_test_setup(name, setup_x2apic)
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	r.bus.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)apic_rig_read(&r, 0, APIC_VERSION);
+	apic_rig_write(&r, 0, APIC_VERSION, 0);
+	assert_int_equal(lacks_rig.total, 0);
+	(void)apic_rig_read(&r, 0, 0x400);
+	assert_int_equal(lacks_told("LAPIC", LACKS_READ, 0x400), 1);
+	apic_rig_write(&r, 0, 0x2f0, 0); /* the entry for corrected machine checks */
+	assert_int_equal(lacks_told("LAPIC", LACKS_WRITE, 0x2f0), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +454,7 @@ int main(void)
 		T(test_init_and_startup),
 		T(test_other_delivery_modes),
 		T(test_illegal_vectors_are_not_sent),
+		T(test_what_is_not_there_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,6 +277,8 @@ static void every_line_is_a_key_and_a_value(void **state)
 	g->tasks[0].entity.run_ticks = VM_RIG_HZ;
 	g->tasks[0].entity.wait_ticks = VM_RIG_HZ / 2;
 	missed_note(&g->unknown_msrs, 0x1a4);
+	lacks_note(&g->vm.lacks, "ACPI PM", LACKS_READ, 0x34);
+	lacks_note(&g->vm.lacks, "ACPI PM", LACKS_READ, 0x34);
 	assert_false(bus_write(&g->vm.pio, 0x5555, 1, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
 	assert_false(bus_write(&g->vm.mmio, 0xd0000000, 4, 0, 0));
@@ -293,6 +295,8 @@ static void every_line_is_a_key_and_a_value(void **state)
 	stats_has("unclaimed_ports.0x5555 1");
 	stats_has("unclaimed_mmio 2");
 	stats_has("unclaimed_mmio.0xd0000000 2");
+	stats_has("missed 2");
+	stats_has("missed.acpi-pm.read.0x34 2");
 	stats_has("vcpu0.exits 30");
 	stats_has("vcpu0.exits.cpuid 10");
 	stats_has("vcpu0.exits.nested-fault 20");

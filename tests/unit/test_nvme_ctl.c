@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 static int setup(void **state)
@@ -189,6 +190,22 @@ static void test_init(void **state)
 	nvme_ctl_fini(&nvme);
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)driver_read(NVME_CSTS, 4);
+	(void)driver_read(NVME_ACQ, 8);
+	(void)driver_read(0x38, 8); /* CMBLOC, CMBSZ: none, which they say */
+	assert_int_equal(lacks_rig.total, 0);
+	(void)driver_read(NVME_NSSR, 4);
+	assert_int_equal(lacks_told("nvme", LACKS_READ, NVME_NSSR), 1);
+	driver_write(NVME_NSSR, 4, 0x4e564d65);
+	assert_int_equal(lacks_told("nvme", LACKS_WRITE, NVME_NSSR), 1);
+	(void)driver_read(0xe00, 4); /* PMRCAP */
+	assert_int_equal(lacks_told("nvme", LACKS_READ, 0xe00), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +216,7 @@ int main(void)
 		cmocka_unit_test_setup(test_function_reset, setup),
 		cmocka_unit_test_setup(test_shutdown, setup),
 		cmocka_unit_test_setup(test_init, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
@@ -186,6 +187,14 @@ static void test_many_at_once(void **state)
 	driver_all_free();
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)driver_admin((struct nvme_command){.opcode = 0x0d});
+	assert_int_equal(lacks_told("nvme", LACKS_COMMAND, 0x0d), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup(test_other_commands, setup),
 		cmocka_unit_test_setup(test_doorbell_buffers, setup),
 		cmocka_unit_test_setup(test_many_at_once, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
@@ -139,6 +140,17 @@ static void test_refused(void **state)
 	assert_int_equal(v, 0xffff);
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	uint32_t v;
+
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)get(0x7f, 0, 0, &v);
+	(void)set(0x7f, 0, &v);
+	assert_int_equal(lacks_told("nvme", LACKS_FEATURE, 0x7f), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +158,7 @@ int main(void)
 		cmocka_unit_test_setup(test_queues, setup),
 		cmocka_unit_test_setup(test_vectors, setup),
 		cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

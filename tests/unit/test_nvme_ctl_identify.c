@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
@@ -129,6 +130,14 @@ static void test_refused(void **state)
 			 DNR(NVME_SC_BAD_FIELD));
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)identify(0x7f, 1);
+	assert_int_equal(lacks_told("nvme", LACKS_IDENTIFY, 0x7f), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +146,7 @@ int main(void)
 		cmocka_unit_test_setup(test_identifier, setup),
 		cmocka_unit_test_setup(test_lists, setup),
 		cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

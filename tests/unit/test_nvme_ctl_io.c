@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
@@ -398,6 +399,14 @@ static void test_bus_master_off(void **state)
 	driver_all_free();
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)driver_do(1, (struct nvme_command){.opcode = 0x0d, .nsid = 1}, NULL);
+	assert_int_equal(lacks_told("nvme", LACKS_REQUEST, 0x0d), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup(test_enough_for_now, setup),
 		cmocka_unit_test_setup(test_delete_while_open, setup),
 		cmocka_unit_test_setup(test_bus_master_off, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
@@ -149,6 +150,14 @@ static void test_events(void **state)
 	assert_true(driver_take(0, &a));
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)get_log(0x7f, 16, 0);
+	assert_int_equal(lacks_told("nvme", LACKS_LOG, 0x7f), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +166,7 @@ int main(void)
 		cmocka_unit_test_setup(test_firmware, setup),
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_events, setup),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

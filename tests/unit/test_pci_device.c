@@ -209,6 +209,9 @@ static void only_the_bits_of_the_command_register_that_mean_something_stick(void
 	put(PCI_COMMAND, 2, 0xffff);
 	assert_int_equal(get(PCI_COMMAND, 2),
 			 PCI_COMMAND_INTX_OFF | 0x140 | PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	/* PCI Express keeps a cache line size and has no latency timer. */
+	put(PCI_CACHE_LINE, 2, 0x4010);
+	assert_int_equal(get(PCI_CACHE_LINE, 2), 0x0010);
 }
 
 static void bus_mastering_is_published(void **state)
@@ -284,6 +287,8 @@ static void a_conventional_function_is_reset_as_well(void **state)
 	assert_int_equal(get(at + 2, 4), 0x0306); /* length, both features, control */
 	assert_int_equal(get(0x100, 4), 0xffffffff);
 	assert_int_equal(get(capability(0x11) + 2, 2), VECTORS - 1);
+	put(PCI_CACHE_LINE, 2, 0xff10);
+	assert_int_equal(get(PCI_CACHE_LINE, 2), 0xf810);
 	put(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 	put(at + 4, 1, 0xfe);
 	assert_int_equal(resets, 0);
@@ -291,6 +296,7 @@ static void a_conventional_function_is_reset_as_well(void **state)
 	assert_int_equal(resets, 1);
 	assert_int_equal(get(at + 4, 2), 0);
 	assert_int_equal(get(PCI_COMMAND, 2), 0);
+	assert_int_equal(get(PCI_CACHE_LINE, 2), 0);
 }
 
 /* ---- BARs ---- */

@@ -25,7 +25,6 @@ static struct pci_function *seen;
 static unsigned seen_bar;
 static uint64_t seen_offset;
 static uint64_t seen_value;
-static bool no_register;
 
 static void note(struct pci_function *f, unsigned bar, uint64_t offset)
 {
@@ -35,9 +34,6 @@ static void note(struct pci_function *f, unsigned bar, uint64_t offset)
 	seen = f;
 	seen_bar = bar;
 	seen_offset = offset;
-	if (no_register) {
-		pci_function_miss(f);
-	}
 }
 
 static uint64_t bar_read(struct pci_function *f, unsigned bar, uint64_t offset, unsigned size)
@@ -286,27 +282,6 @@ static void host_put(uint32_t reg, uint32_t value)
 }
 
 /* Under firmware: ECAM is where PCIEXBAR says, and nowhere before that. */
-static void what_a_model_has_no_register_for_is_told(void **state)
-{
-	bool nobody = false;
-	struct vdev_access a = {
-		.space = BUS_MMIO, .addr = 0xc0001000, .size = 4, .nobody = &nobody};
-
-	(void)state;
-	put(0x10, PCI_BAR0 + 4, 0xc0001000);
-	put(0x10, PCI_COMMAND, PCI_COMMAND_MEMORY);
-	no_register = true;
-	assert_int_equal(window.dev.ops->read(&window.dev, &a), 4);
-	assert_true(nobody);
-	nobody = false;
-	window.dev.ops->write(&window.dev, &a, 1);
-	assert_true(nobody);
-	no_register = false;
-	nobody = false;
-	(void)window.dev.ops->read(&window.dev, &a);
-	assert_false(nobody);
-}
-
 static void ecam_follows_its_register(void **state)
 {
 	const struct pci_host_config cfg = {.ecam_base = LAYOUT_ECAM_BASE, .firmware = true};
@@ -365,7 +340,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(each_bar_answers_where_it_lies, setup),
-		cmocka_unit_test_setup(what_a_model_has_no_register_for_is_told, setup),
 		cmocka_unit_test_setup(spaces_are_apart, setup),
 		cmocka_unit_test_setup(bars_are_decoded_only_when_enabled, setup),
 		cmocka_unit_test_setup(a_bar_that_moves_takes_its_accesses_along, setup),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "guests/devices/pflash.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 #define BLOCKS 5u
@@ -420,6 +421,18 @@ static void what_no_program_can_make_of_it_is_refused(void **state)
 #undef TAKES
 }
 
+static void what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	f.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	CYCLES(0, 0x70, 0x50, 0x90, 0xff);
+	assert_int_equal(lacks_rig.total, 0);
+	CYCLES(0, 0xb8);
+	assert_int_equal(lacks_told("flash", LACKS_COMMAND, 0xb8), 1);
+	assert_true(shown);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup(a_reset_forgets_a_command, setup),
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include "guests/devices/pit8254.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 #define HZ 2899999999ull
@@ -638,6 +639,14 @@ static void test_takes_what_it_saves(void **state)
 	load_and_run(saved);
 }
 
+static void test_control_word_is_not_read(void **state)
+{
+	(void)state;
+	pit.dev.lacks = &lacks_rig;
+	assert_int_equal(in(CONTROL), 0xff);
+	assert_int_equal(lacks_told("8254", LACKS_READ, CONTROL), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -667,6 +676,7 @@ int main(void)
 		cmocka_unit_test_setup(test_saved_and_loaded, setup),
 		cmocka_unit_test_setup(test_checks_what_it_loads, setup),
 		cmocka_unit_test_setup(test_takes_what_it_saves, setup),
+		cmocka_unit_test_setup(test_control_word_is_not_read, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

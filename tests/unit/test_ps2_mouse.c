@@ -162,6 +162,42 @@ static void it_waits_to_be_asked_in_remote_mode(void **state)
 	EXPECT_BYTES(0x08, 1, 0);
 }
 
+static void remote_mode_needs_no_reporting(void **state)
+{
+	(void)state;
+	told(0xf0);
+	move(4, 0, 0, 0);
+	move(0, -2, 0, 0);
+	say(0xeb);
+	EXPECT_BYTES(0xfa, 0x28, 4, 0xfe);
+}
+
+static void scaling_doubles_what_is_not_small(void **state)
+{
+	static const int counts[][2] = {{1, 1}, {2, 1},	 {3, 3},     {4, 6},
+					{5, 9}, {6, 12}, {127, 254}, {-4, -6}};
+
+	(void)state;
+	told(0xe7);
+	told(0xf4);
+	for (unsigned i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		uint8_t head = counts[i][1] < 0 ? 0x18 : 0x08;
+
+		move(counts[i][0], 0, 0, 0);
+		EXPECT_BYTES(head, (uint8_t)counts[i][1], 0);
+	}
+	move(128, 0, 0, 0); /* more than a packet holds */
+	EXPECT_BYTES(0x08, 254, 0, 0x08, 1, 0);
+	told(0xf5); /* what is asked for is not scaled */
+	told(0xf4);
+	move(9, 0, 0, 0);
+	say(0xeb);
+	EXPECT_BYTES(0xfa, 0x08, 9, 0);
+	told(0xe6);
+	move(9, 0, 0, 0);
+	EXPECT_BYTES(0x08, 9, 0);
+}
+
 static void bytes_come_back_in_wrap_mode(void **state)
 {
 	(void)state;
@@ -251,6 +287,8 @@ int main(void)
 		cmocka_unit_test_setup(movement_is_sent_while_it_is_wanted, setup),
 		cmocka_unit_test_setup(rates_in_a_row_bring_the_wheel, setup),
 		cmocka_unit_test_setup(it_waits_to_be_asked_in_remote_mode, setup),
+		cmocka_unit_test_setup(remote_mode_needs_no_reporting, setup),
+		cmocka_unit_test_setup(scaling_doubles_what_is_not_small, setup),
 		cmocka_unit_test_setup(bytes_come_back_in_wrap_mode, setup),
 		cmocka_unit_test_setup(a_command_ends_a_packet, setup),
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),

@@ -15,6 +15,7 @@
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
 #define MEMORY 0x100000u
@@ -274,6 +275,21 @@ static void a_loaded_one_shows_what_it_showed(void **state)
 #undef TAKES
 }
 
+static void what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	v.dev.lacks = &lacks_rig;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)rig_read(&v.dev, BUS_PIO, 0x3cc, 1);
+	assert_int_equal(lacks_rig.total, 0);
+	(void)rig_read(&v.dev, BUS_PIO, 0x3cb, 1);
+	assert_int_equal(lacks_told("VGA", LACKS_READ, 0x3cb), 1);
+	out16(0x3c4, 0x1206); /* how another chip is unlocked */
+	assert_int_equal(lacks_told("VGA", LACKS_INDEX, 0x3c50006), 1);
+	dispi(0x20, 1);
+	assert_int_equal(lacks_told("VGA", LACKS_INDEX, 0x1cf0020), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup(registers_are_memory_mapped_too, setup),
 		cmocka_unit_test_setup(retrace_follows_guest_time, setup),
 		cmocka_unit_test_setup(a_loaded_one_shows_what_it_showed, setup),
+		cmocka_unit_test_setup(what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

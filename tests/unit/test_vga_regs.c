@@ -187,6 +187,55 @@ static void the_latch_can_be_read(void **state)
 	}
 }
 
+static enum lacks_kind lack(uint16_t port, bool write, uint32_t *what)
+{
+	return vga_regs_lack(&s, port, write, what);
+}
+
+static void what_is_not_there(void **state)
+{
+	uint32_t what;
+
+	(void)state;
+	for (uint16_t port = 0x3c0; port <= 0x3cf; port++) {
+		bool read = port != 0x3cb && port != 0x3cd;
+		bool write = read && port != 0x3c1 && port != 0x3ca && port != 0x3cc;
+
+		assert_int_equal(lack(port, false, &what), read ? LACKS_NOTHING : LACKS_READ);
+		assert_int_equal(lack(port, true, &what), write ? LACKS_NOTHING : LACKS_WRITE);
+		assert_int_equal(what, port);
+	}
+	/* The group that is not there now. */
+	assert_int_equal(lack(0x3d4, true, &what), LACKS_NOTHING);
+	assert_int_equal(lack(0x3b4, true, &what), LACKS_WRITE);
+	assert_int_equal(lack(0x3da, false, &what), LACKS_NOTHING);
+	assert_int_equal(lack(0x3d8, true, &what), LACKS_WRITE);
+}
+
+static void registers_that_are_not_there(void **state)
+{
+	uint32_t what;
+
+	(void)state;
+	out(0x3d4, 0x18);
+	assert_int_equal(lack(0x3d5, true, &what), LACKS_NOTHING);
+	out(0x3d4, 0x19);
+	assert_int_equal(lack(0x3d5, true, &what), LACKS_INDEX);
+	assert_int_equal(what, 0x3d50019);
+	out(0x3d4, VGA_CRTC_LATCH);
+	assert_int_equal(lack(0x3d5, false, &what), LACKS_NOTHING);
+	out(0x3ce, 9);
+	assert_int_equal(lack(0x3cf, false, &what), LACKS_INDEX);
+	assert_int_equal(what, 0x3cf0009);
+	(void)in(0x3da);
+	out(0x3c0, 0x15);
+	assert_int_equal(lack(0x3c1, false, &what), LACKS_INDEX);
+	assert_int_equal(lack(0x3c0, true, &what), LACKS_INDEX);
+	assert_int_equal(what, 0x3c00015);
+	(void)in(0x3da);
+	assert_int_equal(lack(0x3c0, true, &what), LACKS_NOTHING); /* an index comes next */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +246,8 @@ int main(void)
 		cmocka_unit_test_setup(colours_go_by_threes, setup),
 		cmocka_unit_test_setup(retrace_comes_and_goes, setup),
 		cmocka_unit_test_setup(the_latch_can_be_read, setup),
+		cmocka_unit_test_setup(what_is_not_there, setup),
+		cmocka_unit_test_setup(registers_that_are_not_there, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,7 @@ static void test_other_requests(void **state)
 	once(VIRTIO_BLK_T_GET_ID, 0, 30, 20, VIRTIO_BLK_S_OK);
 	once(VIRTIO_BLK_T_GET_ID, 0, 2, 3, VIRTIO_BLK_S_OK);
 	once(3, 0, 512, 1, VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(lacks_told("virtio-blk", LACKS_COMMAND, 3), 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
 		rig_put(DATA, ranges[i].sector, 8);
 		rig_put(DATA + 8, ranges[i].count, 4);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/virtio_pci_rig.h"
 
 #define QUEUES 3u
@@ -456,6 +457,19 @@ static void test_taken(void **state)
 	assert_int_equal(virtio_pci_init(&dev, &cfg, &w), HV_E_EXISTS);
 }
 
+static void test_what_is_not_there_is_told(void **state)
+{
+	(void)state;
+	lacks_rig = (struct lacks){.total = 0};
+	(void)dev.pci_ops.bar_read(&dev.pci, VIRTIO_PCI_BAR_REGS, 0x3e, 2);
+	(void)dev.pci_ops.bar_read(&dev.pci, VIRTIO_PCI_BAR_REGS, 0x10b, 1);
+	assert_int_equal(lacks_rig.total, 0);
+	(void)dev.pci_ops.bar_read(&dev.pci, VIRTIO_PCI_BAR_REGS, 0x40, 2);
+	assert_int_equal(lacks_told("virtio-test", LACKS_READ, 0x40), 1);
+	dev.pci_ops.bar_write(&dev.pci, VIRTIO_PCI_BAR_REGS, 0x10c, 4, 1);
+	assert_int_equal(lacks_told("virtio-test", LACKS_WRITE, 0x10c), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +488,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reset_of_machine, setup),
 		cmocka_unit_test_setup(test_config, setup),
 		cmocka_unit_test(test_taken),
+		cmocka_unit_test_setup(test_what_is_not_there_is_told, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
