@@ -20,8 +20,8 @@ struct guest_rom {
 };
 
 /*
- * Moves a view, and has the vCPUs forget where it was. Where memory cannot be shown, as it is not
- * among BARs only, accesses stay emulated. On any CPU.
+ * Moves a view; no vCPU sees it any more where it was (guest_flush). Where memory cannot be shown,
+ * as it is not among BARs only, accesses stay emulated.
  */
 void guest_devmem_show(struct guest *g, unsigned view, const struct gspace_view *wanted);
 /*

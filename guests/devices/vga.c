@@ -49,11 +49,33 @@ static void show(const struct vga *v, enum vga_view view, uint64_t address, uint
 	}
 }
 
-/* After a change of registers: most change nothing here. Lock held. */
+/* Host's lock held. */
+static void show_framebuffer(const struct vga *v)
+{
+	const struct pci_bar *b = &v->pci.function.bars[BAR_MEMORY];
+	bool shown = b->mapped && !atomic_load(&v->clearing);
+
+	show(v, VGA_VIEW_FRAMEBUFFER, b->address, 0, shown ? v->cfg.memory.size : 0);
+}
+
+/* Lock held; it goes before the host's. */
+static void update_framebuffer(struct vga *v)
+{
+	bool clearing = vga_clear_pending(&v->clear);
+
+	if (atomic_exchange(&v->clearing, clearing) != clearing) {
+		lock_acquire(&v->cfg.host->dev.lock);
+		show_framebuffer(v);
+		lock_release(&v->cfg.host->dev.lock);
+	}
+}
+
+/* Lock held. */
 static void update_window(struct vga *v)
 {
 	uint32_t at = 0;
-	bool linear = vga_window_linear(&v->state, &v->cfg.memory, &at);
+	bool linear =
+		!vga_clear_pending(&v->clear) && vga_window_linear(&v->state, &v->cfg.memory, &at);
 
 	if (linear == v->window_shown && (!linear || at == v->window_at)) {
 		return;
@@ -63,14 +85,41 @@ static void update_window(struct vga *v)
 	show(v, VGA_VIEW_WINDOW, LAYOUT_VIDEO_BASE, at, linear ? VGA_WINDOW_BANK : 0);
 }
 
+/* After a change of registers: most change nothing here. Lock held. */
+static void update_views(struct vga *v)
+{
+	vga_clear_some(&v->clear, &v->cfg.memory);
+	update_framebuffer(v);
+	update_window(v);
+}
+
 /* Host's lock held. */
 static void bar_changed(struct pci_device *d, unsigned bar)
 {
-	const struct vga *v = pci_to_vga(d);
-	const struct pci_bar *b = &d->function.bars[bar];
-
 	if (bar == BAR_MEMORY) {
-		show(v, VGA_VIEW_FRAMEBUFFER, b->address, 0, b->mapped ? v->cfg.memory.size : 0);
+		show_framebuffer(pci_to_vga(d));
+	}
+}
+
+/* Before an emulated access to video memory. Lock held. */
+static void settle(struct vga *v, uint32_t at, uint32_t bytes)
+{
+	if (vga_clear_pending(&v->clear)) {
+		vga_clear_range(&v->clear, &v->cfg.memory, at, bytes);
+		update_views(v);
+	}
+}
+
+/* The same for one through the window: all that it reaches at present. Lock held. */
+static void settle_window(struct vga *v)
+{
+	uint32_t bank = v->state.dispi[VGA_DISPI_BANK] * VGA_WINDOW_BANK;
+
+	if (vga_dispi_packed(&v->state)) {
+		settle(v, bank, VGA_WINDOW_BANK);
+	} else {
+		settle(v, bank * VGA_PLANES & (v->cfg.memory.size - 1),
+		       VGA_WINDOW_BANK * VGA_PLANES);
 	}
 }
 
@@ -89,12 +138,19 @@ static uint64_t read_dispi_port(const struct vga *v, uint64_t port)
 	return vga_dispi_read(&v->state, &v->cfg.memory, v->state.dispi_index);
 }
 
+static void write_dispi(struct vga *v, unsigned index, uint16_t value)
+{
+	uint32_t bytes = vga_dispi_write(&v->state, &v->cfg.memory, index, value);
+
+	vga_clear_begin(&v->clear, &v->cfg.memory, bytes);
+}
+
 static void write_dispi_port(struct vga *v, uint64_t port, uint16_t value)
 {
 	if (port == VGA_DISPI_PORT_INDEX) {
 		v->state.dispi_index = value;
 	} else {
-		vga_dispi_write(&v->state, &v->cfg.memory, v->state.dispi_index, value);
+		write_dispi(v, v->state.dispi_index, value);
 	}
 }
 
@@ -120,6 +176,9 @@ static uint64_t device_read(struct vdev *dev, const struct vdev_access *a)
 	uint64_t value = 0;
 
 	lock_acquire(&dev->lock);
+	if (a->space == BUS_MMIO) {
+		settle_window(v);
+	}
 	if (is_dispi(a)) {
 		value = read_dispi_port(v, a->addr);
 	} else {
@@ -153,6 +212,7 @@ static void device_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 
 	lock_acquire(&dev->lock);
 	if (a->space == BUS_MMIO) {
+		settle_window(v);
 		write_window(v, a, value);
 	} else {
 		if (is_dispi(a)) {
@@ -160,7 +220,7 @@ static void device_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 		} else {
 			write_ports(v, a, value);
 		}
-		update_window(v);
+		update_views(v);
 	}
 	lock_release(&dev->lock);
 }
@@ -171,7 +231,7 @@ static void device_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	vga_regs_reset(&v->state);
-	update_window(v);
+	update_views(v);
 	lock_release(&dev->lock);
 }
 
@@ -243,8 +303,7 @@ static void write_mmio(struct vga *v, uint64_t offset, unsigned size, uint64_t v
 		uint64_t at = offset + i - MMIO_DISPI;
 
 		if (at < MMIO_DISPI_BYTES) {
-			vga_dispi_write(&v->state, &v->cfg.memory, (unsigned)at / 2,
-					(uint16_t)(value >> (i * 8)));
+			write_dispi(v, (unsigned)at / 2, (uint16_t)(value >> (i * 8)));
 		}
 	}
 }
@@ -254,12 +313,13 @@ static uint64_t bar_read(struct pci_device *d, unsigned bar, uint64_t offset, un
 	struct vga *v = pci_to_vga(d);
 	uint64_t value = 0;
 
-	if (bar == BAR_MEMORY) {
-		memcpy(&value, v->cfg.memory.bytes + offset, size);
-		return value;
-	}
 	lock_acquire(&v->dev.lock);
-	value = read_mmio(v, offset, size);
+	if (bar == BAR_MEMORY) {
+		settle(v, (uint32_t)offset, size);
+		memcpy(&value, v->cfg.memory.bytes + offset, size);
+	} else {
+		value = read_mmio(v, offset, size);
+	}
 	lock_release(&v->dev.lock);
 	return value;
 }
@@ -269,13 +329,14 @@ static void bar_write(struct pci_device *d, unsigned bar, uint64_t offset, unsig
 {
 	struct vga *v = pci_to_vga(d);
 
-	if (bar == BAR_MEMORY) {
-		memcpy(v->cfg.memory.bytes + offset, &value, size);
-		return;
-	}
 	lock_acquire(&v->dev.lock);
-	write_mmio(v, offset, size, value);
-	update_window(v);
+	if (bar == BAR_MEMORY) {
+		settle(v, (uint32_t)offset, size);
+		memcpy(v->cfg.memory.bytes + offset, &value, size);
+	} else {
+		write_mmio(v, offset, size, value);
+		update_views(v);
+	}
 	lock_release(&v->dev.lock);
 }
 
@@ -294,6 +355,7 @@ static const struct pci_device_ops pci_ops = {
 
 /* ---- saved state ---- */
 
+/* What is to read zero does so in the memory that is saved: the VM stands, and nobody waits. */
 static void save(void *dev, void *out)
 {
 	struct vga *v = dev;
@@ -301,6 +363,7 @@ static void save(void *dev, void *out)
 
 	pci_device_save(&v->pci, &saved->pci);
 	lock_acquire(&v->dev.lock);
+	settle(v, 0, v->cfg.memory.size);
 	vga_state_save(&v->state, &saved->state);
 	lock_release(&v->dev.lock);
 }
@@ -321,7 +384,8 @@ static void load(void *dev, const void *in)
 
 	lock_acquire(&v->dev.lock);
 	vga_state_load(&v->state, &saved->state);
-	update_window(v);
+	v->clear = (struct vga_clear){.count = 0};
+	update_views(v);
 	lock_release(&v->dev.lock);
 	pci_device_load(&v->pci, &saved->pci);
 }
@@ -360,7 +424,7 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	uint32_t size = cfg->memory.size;
 	enum hv_status status;
 
-	if (size < VGA_MEMORY_MIN || (size & (size - 1)) != 0) {
+	if (size < VGA_MEMORY_MIN || size > VGA_MEMORY_MAX || (size & (size - 1)) != 0) {
 		return HV_E_INVALID;
 	}
 	memset(v, 0, sizeof(*v));
@@ -383,5 +447,8 @@ void vga_copy_state(struct vga *v, struct vga_state *out)
 {
 	lock_acquire(&v->dev.lock);
 	*out = v->state;
+	if (vga_clear_pending(&v->clear)) {
+		out->attribute_index &= (uint8_t)~VGA_ATTR_SHOW;
+	}
 	lock_release(&v->dev.lock);
 }

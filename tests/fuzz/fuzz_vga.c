@@ -17,6 +17,7 @@
 #include "tests/fakes/device_rig.h"
 #include "tests/fuzz/device_input.h"
 
+#define BAR0 0xc8000000u
 #define BAR2 0xc9000000u
 #define ROWS 8u
 
@@ -30,6 +31,7 @@ static uint32_t memory_size;
 static struct {
 	uint32_t offset, size;
 } shown;
+static bool framebuffer_shown;
 
 static void show(void *ctx, enum vga_view view, uint64_t address, uint32_t offset, uint32_t size)
 {
@@ -40,6 +42,8 @@ static void show(void *ctx, enum vga_view view, uint64_t address, uint32_t offse
 		assert(address == LAYOUT_VIDEO_BASE);
 		shown.offset = offset;
 		shown.size = size;
+	} else {
+		framebuffer_shown = size != 0;
 	}
 }
 
@@ -119,6 +123,19 @@ static void access_mmio(struct input *in)
 	rig_write(&window.dev, BUS_MMIO, addr, size, take(in, size));
 }
 
+/* What is written is there, cleared as the rest may be meanwhile. */
+static void access_framebuffer(struct input *in)
+{
+	unsigned size = take_size(in);
+	uint64_t addr = BAR0 + take(in, 3) % (memory_size - size + 1);
+	uint64_t value = take(in, size);
+
+	(void)rig_read(&window.dev, BUS_MMIO, addr, size);
+	rig_write(&window.dev, BUS_MMIO, addr, size, value);
+	assert(rig_read(&window.dev, BUS_MMIO, addr, size) == value);
+	assert(memcmp(memory + (addr - BAR0), &value, size) == 0);
+}
+
 /* Registers at once: modes that single writes hardly come to. */
 static void fill_registers(struct input *in)
 {
@@ -141,7 +158,7 @@ static void set_dispi(struct input *in)
 
 static void step(struct input *in)
 {
-	switch (take(in, 1) % 9) {
+	switch (take(in, 1) % 10) {
 	case 0:
 		access_port(in, VGA_PORTS, VGA_PORTS_COUNT, true);
 		break;
@@ -166,11 +183,16 @@ static void step(struct input *in)
 	case 7:
 		fill_registers(in);
 		break;
+	case 8:
+		access_framebuffer(in);
+		break;
 	default:
 		rig_advance(&rig, take_ticks(in));
 		draw(in);
 		break;
 	}
+	assert(framebuffer_shown != vga_clear_pending(&v.clear));
+	assert(shown.size == 0 || !vga_clear_pending(&v.clear));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -184,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	rig_init(&rig, 1000000000);
 	memset(&shown, 0, sizeof(shown));
-	memory_size = VGA_MEMORY_MIN << take(&in, 1) % 3;
+	memory_size = VGA_MEMORY_MIN << take(&in, 1) % 5;
 	memory = malloc(memory_size);
 	assert(memory != NULL);
 	memset(memory, 0x5a, memory_size);
@@ -192,6 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pci_host_init(&host, &cfg);
 	pci_window_init(&window, &host);
 	assert(vga_init(&v, &vga) == HV_OK);
+	set_config(PCI_BAR0, BAR0);
 	set_config(PCI_BAR0 + 8, BAR2);
 	set_config(PCI_COMMAND, PCI_COMMAND_MEMORY);
 	rig_out(&v.dev, 0x3c2, VGA_MISC_COLOUR | VGA_MISC_RAM);
