@@ -61,7 +61,7 @@ GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/device
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
 	guests/devices/virtqueue.c
-GUESTS_SRCS += guests/devices/vga_clear.c
+GUESTS_SRCS += guests/devices/vga_clear.c guests/devices/vga_views.c
 GUESTS_SRCS += guests/devices/vga.c guests/devices/vga_dispi.c guests/devices/vga_planes.c guests/devices/vga_regs.c \
 	guests/devices/vga_screen.c guests/devices/vga_text.c guests/devices/ps2_mouse.c
 GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/devices/ahci_data.c \
@@ -178,7 +178,7 @@ UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci
 UNIT_TESTS += test_guest_disk_ahci
 UNIT_TESTS += test_run_info
 UNIT_TESTS += test_guest_devmem
-UNIT_TESTS += test_vga_clear
+UNIT_TESTS += test_vga_clear test_vga_views
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide

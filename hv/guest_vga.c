@@ -51,13 +51,14 @@ enum hv_status guest_vga_create(struct guest *g)
 	if (!g->config->vga) {
 		return HV_OK;
 	}
-	status = gspace_add_devmem(&g->vm.gspace, VIDEO_MEMORY, &offset);
+	status = gspace_add_devmem(&g->vm.gspace, VIDEO_MEMORY + VGA_TEXT_BYTES, &offset);
 	if (status != HV_OK) {
 		return status;
 	}
 	CHECK(offset == 0); /* what the views count from */
 	space_switch(&g->vm.gspace.host);
 	cfg.memory.bytes = gspace_devmem_ptr(0);
+	cfg.text = gspace_devmem_ptr(VIDEO_MEMORY);
 	space_switch(space_core());
 	g->vga = pool_alloc(sizeof(*g->vga));
 	if (g->vga == NULL) {

@@ -19,16 +19,24 @@
 
 /* --- taking --- */
 
-/* Takes a zeroed block of 2 MiB, or a page where there is none, for what comes next. */
+/* Of the largest block up to 2 MiB for what comes next. */
+static unsigned best_order(const struct gspace *g, uint64_t left)
+{
+	unsigned order = FRAME_ORDER_2M;
+
+	while (PAGE_SIZE << order > left || !is_aligned(g->devmem.size, PAGE_SIZE << order)) {
+		order--;
+	}
+	return order;
+}
+
+/* Takes it zeroed, or a page where there is none. */
 static enum hv_status take_next(struct gspace *g, uint64_t left)
 {
-	unsigned order = left >= PAGE_SIZE_2M ? FRAME_ORDER_2M : FRAME_ORDER_4K;
+	unsigned order = best_order(g, left);
 	hpa_t block;
 	enum hv_status status;
 
-	if (!is_aligned(g->devmem.size, PAGE_SIZE_2M)) {
-		order = FRAME_ORDER_4K;
-	}
 	status = frame_alloc(order, FRAME_GUEST, g->owner, &block);
 	if (status != HV_OK && order != FRAME_ORDER_4K) {
 		order = FRAME_ORDER_4K;

@@ -5,6 +5,7 @@
 #include "guests/devices/vga_dispi.h"
 #include "guests/devices/vga_planes.h"
 #include "guests/devices/vga_regs.h"
+#include "guests/devices/vga_views.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
@@ -16,7 +17,6 @@
 #define SUBSYSTEM_VENDOR 0x1af4u
 #define SUBSYSTEM 0x1100u
 
-#define BAR_MEMORY 0u
 #define BAR_MMIO 2u
 #define MMIO_VGA 0x400u /* ports 0x3c0 to 0x3df */
 #define MMIO_VGA_BYTES 0x20u
@@ -39,87 +39,11 @@ static struct vga *pci_to_vga(struct pci_device *d)
 	return container_of(d, struct vga, pci);
 }
 
-/* ---- what the guest sees without us ---- */
-
-static void show(const struct vga *v, enum vga_view view, uint64_t address, uint32_t offset,
-		 uint32_t size)
-{
-	if (v->cfg.show != NULL) {
-		v->cfg.show(v->cfg.ctx, view, address, offset, size);
-	}
-}
-
-/* Host's lock held. */
-static void show_framebuffer(const struct vga *v)
-{
-	const struct pci_bar *b = &v->pci.function.bars[BAR_MEMORY];
-	bool shown = b->mapped && !atomic_load(&v->clearing);
-
-	show(v, VGA_VIEW_FRAMEBUFFER, b->address, 0, shown ? v->cfg.memory.size : 0);
-}
-
-/* Lock held; it goes before the host's. */
-static void update_framebuffer(struct vga *v)
-{
-	bool clearing = vga_clear_pending(&v->clear);
-
-	if (atomic_exchange(&v->clearing, clearing) != clearing) {
-		lock_acquire(&v->cfg.host->dev.lock);
-		show_framebuffer(v);
-		lock_release(&v->cfg.host->dev.lock);
-	}
-}
-
-/* Lock held. */
-static void update_window(struct vga *v)
-{
-	uint32_t at = 0;
-	bool linear =
-		!vga_clear_pending(&v->clear) && vga_window_linear(&v->state, &v->cfg.memory, &at);
-
-	if (linear == v->window_shown && (!linear || at == v->window_at)) {
-		return;
-	}
-	v->window_shown = linear;
-	v->window_at = at;
-	show(v, VGA_VIEW_WINDOW, LAYOUT_VIDEO_BASE, at, linear ? VGA_WINDOW_BANK : 0);
-}
-
-/* After a change of registers: most change nothing here. Lock held. */
-static void update_views(struct vga *v)
-{
-	vga_clear_some(&v->clear, &v->cfg.memory);
-	update_framebuffer(v);
-	update_window(v);
-}
-
 /* Host's lock held. */
 static void bar_changed(struct pci_device *d, unsigned bar)
 {
-	if (bar == BAR_MEMORY) {
-		show_framebuffer(pci_to_vga(d));
-	}
-}
-
-/* Before an emulated access to video memory. Lock held. */
-static void settle(struct vga *v, uint32_t at, uint32_t bytes)
-{
-	if (vga_clear_pending(&v->clear)) {
-		vga_clear_range(&v->clear, &v->cfg.memory, at, bytes);
-		update_views(v);
-	}
-}
-
-/* The same for one through the window: all that it reaches at present. Lock held. */
-static void settle_window(struct vga *v)
-{
-	uint32_t bank = v->state.dispi[VGA_DISPI_BANK] * VGA_WINDOW_BANK;
-
-	if (vga_dispi_packed(&v->state)) {
-		settle(v, bank, VGA_WINDOW_BANK);
-	} else {
-		settle(v, bank * VGA_PLANES & (v->cfg.memory.size - 1),
-		       VGA_WINDOW_BANK * VGA_PLANES);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_show_framebuffer(pci_to_vga(d));
 	}
 }
 
@@ -140,9 +64,7 @@ static uint64_t read_dispi_port(const struct vga *v, uint64_t port)
 
 static void write_dispi(struct vga *v, unsigned index, uint16_t value)
 {
-	uint32_t bytes = vga_dispi_write(&v->state, &v->cfg.memory, index, value);
-
-	vga_clear_begin(&v->clear, &v->cfg.memory, bytes);
+	vga_views_begin(v, vga_dispi_write(&v->state, &v->cfg.memory, index, value));
 }
 
 static void write_dispi_port(struct vga *v, uint64_t port, uint16_t value)
@@ -156,13 +78,28 @@ static void write_dispi_port(struct vga *v, uint64_t port, uint16_t value)
 
 /* ---- ports and the legacy window ---- */
 
+static uint64_t read_window(struct vga *v, uint32_t offset)
+{
+	const uint8_t *text = vga_views_window(v, offset);
+
+	return text != NULL ? *text : vga_window_read(&v->state, &v->cfg.memory, offset);
+}
+
+static void write_window(struct vga *v, uint32_t offset, uint8_t value)
+{
+	uint8_t *text = vga_views_window(v, offset);
+
+	if (text != NULL) {
+		*text = value;
+	} else {
+		vga_window_write(&v->state, &v->cfg.memory, offset, value);
+	}
+}
+
 static uint64_t read_byte(struct vga *v, const struct vdev_access *a, unsigned i)
 {
-	if (a->space == BUS_MMIO) {
-		return vga_window_read(&v->state, &v->cfg.memory,
-				       (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i);
-	}
-	return read_port(v, (uint16_t)(a->addr + i));
+	return a->space == BUS_MMIO ? read_window(v, (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i)
+				    : read_port(v, (uint16_t)(a->addr + i));
 }
 
 static bool is_dispi(const struct vdev_access *a)
@@ -176,9 +113,6 @@ static uint64_t device_read(struct vdev *dev, const struct vdev_access *a)
 	uint64_t value = 0;
 
 	lock_acquire(&dev->lock);
-	if (a->space == BUS_MMIO) {
-		settle_window(v);
-	}
 	if (is_dispi(a)) {
 		value = read_dispi_port(v, a->addr);
 	} else {
@@ -190,12 +124,11 @@ static uint64_t device_read(struct vdev *dev, const struct vdev_access *a)
 	return value;
 }
 
-static void write_window(struct vga *v, const struct vdev_access *a, uint64_t value)
+static void write_memory(struct vga *v, const struct vdev_access *a, uint64_t value)
 {
 	for (unsigned i = 0; i < a->size; i++) {
-		vga_window_write(&v->state, &v->cfg.memory,
-				 (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i,
-				 (uint8_t)(value >> (i * 8)));
+		write_window(v, (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i,
+			     (uint8_t)(value >> (i * 8)));
 	}
 }
 
@@ -212,15 +145,14 @@ static void device_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 
 	lock_acquire(&dev->lock);
 	if (a->space == BUS_MMIO) {
-		settle_window(v);
-		write_window(v, a, value);
+		write_memory(v, a, value);
 	} else {
 		if (is_dispi(a)) {
 			write_dispi_port(v, a->addr, (uint16_t)value);
 		} else {
 			write_ports(v, a, value);
 		}
-		update_views(v);
+		vga_views_update(v);
 	}
 	lock_release(&dev->lock);
 }
@@ -231,7 +163,7 @@ static void device_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	vga_regs_reset(&v->state);
-	update_views(v);
+	vga_views_update(v);
 	lock_release(&dev->lock);
 }
 
@@ -314,8 +246,8 @@ static uint64_t bar_read(struct pci_device *d, unsigned bar, uint64_t offset, un
 	uint64_t value = 0;
 
 	lock_acquire(&v->dev.lock);
-	if (bar == BAR_MEMORY) {
-		settle(v, (uint32_t)offset, size);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_settle(v, (uint32_t)offset, size);
 		memcpy(&value, v->cfg.memory.bytes + offset, size);
 	} else {
 		value = read_mmio(v, offset, size);
@@ -330,12 +262,12 @@ static void bar_write(struct pci_device *d, unsigned bar, uint64_t offset, unsig
 	struct vga *v = pci_to_vga(d);
 
 	lock_acquire(&v->dev.lock);
-	if (bar == BAR_MEMORY) {
-		settle(v, (uint32_t)offset, size);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_settle(v, (uint32_t)offset, size);
 		memcpy(v->cfg.memory.bytes + offset, &value, size);
 	} else {
 		write_mmio(v, offset, size, value);
-		update_views(v);
+		vga_views_update(v);
 	}
 	lock_release(&v->dev.lock);
 }
@@ -363,7 +295,7 @@ static void save(void *dev, void *out)
 
 	pci_device_save(&v->pci, &saved->pci);
 	lock_acquire(&v->dev.lock);
-	settle(v, 0, v->cfg.memory.size);
+	vga_views_complete(v);
 	vga_state_save(&v->state, &saved->state);
 	lock_release(&v->dev.lock);
 }
@@ -384,8 +316,7 @@ static void load(void *dev, const void *in)
 
 	lock_acquire(&v->dev.lock);
 	vga_state_load(&v->state, &saved->state);
-	v->clear = (struct vga_clear){.count = 0};
-	update_views(v);
+	vga_views_restart(v);
 	lock_release(&v->dev.lock);
 	pci_device_load(&v->pci, &saved->pci);
 }
@@ -435,7 +366,8 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
 		pci_function_add_ports(&v->pci.function);
-		status = pci_function_add_bar(&v->pci.function, BAR_MEMORY, PCI_BAR_PREFETCH, size);
+		status = pci_function_add_bar(&v->pci.function, VGA_BAR_MEMORY, PCI_BAR_PREFETCH,
+					      size);
 	}
 	if (status == HV_OK) {
 		status = pci_function_add_bar(&v->pci.function, BAR_MMIO, 0, VGA_MMIO_BYTES);
@@ -446,6 +378,7 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 void vga_copy_state(struct vga *v, struct vga_state *out)
 {
 	lock_acquire(&v->dev.lock);
+	vga_views_sync(v);
 	*out = v->state;
 	if (vga_clear_pending(&v->clear)) {
 		out->attribute_index &= (uint8_t)~VGA_ATTR_SHOW;

@@ -27,10 +27,14 @@
 #define VGA_MEMORY_MAX (VGA_CHUNK * VGA_CHUNKS_MAX)
 #define VGA_MMIO_BYTES 0x1000u
 
+#define VGA_BAR_MEMORY 0u
+/* What the window shows in text mode. */
+#define VGA_TEXT_BYTES 0x8000u
+
 /* Addresses at which a guest sees video memory by itself. */
 enum vga_view {
 	VGA_VIEW_FRAMEBUFFER, /* BAR 0 */
-	VGA_VIEW_WINDOW,      /* the 64 KiB at 0xa0000 */
+	VGA_VIEW_WINDOW,      /* 64 KiB at 0xa0000, or 32 KiB at 0xb0000 or 0xb8000 */
 	VGA_VIEWS,
 };
 
@@ -40,15 +44,25 @@ struct vga_config {
 	unsigned devfn;
 	/* Reachable whenever an access is made to the device. */
 	struct vga_memory memory;
+	/* VGA_TEXT_BYTES, likewise: what `show` means by the bytes behind the memory. May be NULL.
+	 */
+	uint8_t *text;
 	/*
 	 * From now on `size` bytes of video memory from `offset` on are to be seen at `address`,
-	 * and nowhere else of this view; size 0: nowhere. Both are multiples of 64 KiB. What is not
+	 * and nowhere else of this view; size 0: nowhere. Both are multiples of 4 KiB. What is not
 	 * shown is emulated. When it returns, no vCPU reaches memory any more where it was. The
 	 * device's or the host's lock is held. May be NULL.
 	 */
 	void (*show)(void *ctx, enum vga_view view, uint64_t address, uint32_t offset,
 		     uint32_t size);
 	void *ctx;
+};
+
+/* What a view shows, as `show` is told. */
+struct vga_window {
+	uint64_t address;
+	uint32_t offset;
+	uint32_t size;
 };
 
 struct vga {
@@ -59,8 +73,8 @@ struct vga {
 	struct vga_clear clear;
 	/* As vga_clear_pending when views were last looked at; for those who have not the lock. */
 	_Atomic bool clearing;
-	bool window_shown;
-	uint32_t window_at;
+	struct vga_window window;
+	unsigned text_bytes; /* accessed by emulation since the window is one of text */
 	struct saved_device saved;
 };
 
@@ -78,5 +92,6 @@ _Static_assert(sizeof(struct vga_saved) == 2208, "no padding");
  * of two, or not in VGA_MEMORY_MIN .. VGA_MEMORY_MAX.
  */
 enum hv_status vga_init(struct vga *v, const struct vga_config *cfg) HV_MUST_CHECK;
-/* The registers as they are now, to draw from: with the screen off while memory is cleared. */
+/* The registers as they are now, to draw from, and memory made to fit, which is reachable: with the
+ * screen off while memory is cleared. */
 void vga_copy_state(struct vga *v, struct vga_state *out);
