@@ -20,9 +20,8 @@
 #include "guests/devices/vga.h"
 
 /*
- * Bytes whose accesses are emulated in text mode before the buffer is filled and shown: 64 cells.
- * They cost about what that and taking it back costs, so that a program which leaves the mode again
- * and again is not slowed down to less than half.
+ * Bytes whose accesses are emulated in text mode before the buffer is filled and shown, 64 cells:
+ * so that a program which leaves the mode again and again does not pay for loops over all of it.
  */
 #define VGA_TEXT_PATIENCE 128u
 

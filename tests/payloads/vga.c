@@ -181,11 +181,17 @@ void case_vga(void)
 
 /* --- text --- */
 
-/* A line of one letter in each row. */
+/*
+ * Four times the row's letter; the rest is empty, as pictures of much text are large. Without the
+ * cursor, which blinks.
+ */
 static void fill_text(void)
 {
+	out16(0x3d4, 0x200a);
 	for (unsigned at = 0; at < ROWS * ROW_BYTES; at += 2) {
-		mmio_write16(TEXT + at, (uint16_t)(0x1e00 | ('A' + at / ROW_BYTES)));
+		unsigned letter = at % ROW_BYTES < 8 ? 'A' + at / ROW_BYTES : ' ';
+
+		mmio_write16(TEXT + at, (uint16_t)(0x1e00 | letter));
 	}
 	wait_for_key("lines");
 }

@@ -3,6 +3,7 @@
 import functools
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
 import re
 import struct
@@ -173,16 +174,20 @@ MODES = Case(
 
 def lines_of_letters(shown_):
     rows = [shown_.text(y, 0xffff55) for y in range(25)]
-    expected = [chr(ord("A") + y) * 80 for y in range(25)]
+    expected = [chr(ord("A") + y) * 4 for y in range(25)]
     assert rows[:24] == expected[:24], rows
 
 
 def block_for_a(shown_):
-    same(shown_, {(9 * c + x, y): 0xffff55 for c in (0, 79) for x in (0, 7) for y in (0, 15)})
-    assert shown_.text(1, 0xffff55) == "B" * 80, shown_.text(1, 0xffff55)
+    same(shown_, {(9 * c + x, y): 0xffff55 for c in (0, 3) for x in (0, 7) for y in (0, 15)})
+    assert shown_.text(1, 0xffff55) == "B" * 4, shown_.text(1, 0xffff55)
 
 
 NEXT = Send("keys text a")
+
+
+# Also on Bochs, without the second processor: minutes.
+TEXT_NOT = {} if "VGA_TEXT" in os.environ else dict.fromkeys(BOCHS, "takes minutes there: VGA_TEXT=1 runs it")
 
 
 def text_case(name, left_out, cpus):
@@ -198,7 +203,7 @@ def text_case(name, left_out, cpus):
 
 
 TEXTS = [text_case("vga-text", dict.fromkeys(BOCHS, "vga-text-small runs there"), 2),
-         text_case("vga-text-small", {"qemu-svm": "vga-text runs there"}, 1)]
+         text_case("vga-text-small", {"qemu-svm": "vga-text runs there"} | TEXT_NOT, 1)]
 
 # ---------------------------------------------------------------- Linux
 
