@@ -39,13 +39,13 @@ static void update_framebuffer(struct vga *v)
 /* ---- text ---- */
 
 /* Bytes of video memory from one cell to the next: odd/even uses every second place. */
-#define CELL_STRIDE (2 * VGA_PLANES)
+#define CELL_STRIDE ((size_t)2 * VGA_PLANES)
 #define CELLS (VGA_TEXT_BYTES / 2)
 
 static void gather(struct vga *v)
 {
 	for (unsigned i = 0; i < CELLS; i++) {
-		memcpy(v->cfg.text + 2 * i, v->cfg.memory.bytes + i * CELL_STRIDE, 2);
+		memcpy(v->cfg.text + (size_t)2 * i, v->cfg.memory.bytes + i * CELL_STRIDE, 2);
 	}
 }
 
@@ -57,7 +57,7 @@ static bool text_is_shown(const struct vga *v)
 void vga_views_sync(struct vga *v)
 {
 	for (unsigned i = 0; i < CELLS && text_is_shown(v); i++) {
-		memcpy(v->cfg.memory.bytes + i * CELL_STRIDE, v->cfg.text + 2 * i, 2);
+		memcpy(v->cfg.memory.bytes + i * CELL_STRIDE, v->cfg.text + (size_t)2 * i, 2);
 	}
 }
 

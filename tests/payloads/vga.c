@@ -282,7 +282,7 @@ void case_vga_text(void)
 	fill_text();
 	scroll_text();
 	load_font();
-	if (rt_cpu_count() > 1) {
+	if (rt_option("cpus", 1) > 1) {
 		rt_start_others();
 		race();
 	}
