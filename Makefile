@@ -87,6 +87,9 @@ GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
+GUESTS_SRCS += guests/devices/dma8237.c
+GUESTS_SRCS += guests/devices/fdc.c guests/devices/fdc_command.c guests/devices/fdc_saved.c \
+	guests/devices/fdc_transfer.c guests/devices/floppy_drive.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -108,6 +111,7 @@ HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
 	hv/hyperv_time.c hv/stimer.c hv/synic.c
+HV_SRCS += hv/guest_disk_floppy.c
 HV_SRCS += hv/guest_reload.c hv/hyperv_saved.c hv/pv_saved.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
@@ -197,6 +201,8 @@ UNIT_TESTS += test_virtio_net_saved test_e1000_saved
 UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
+UNIT_TESTS += test_dma8237
+UNIT_TESTS += test_fdc test_fdc_command test_fdc_saved test_fdc_transfer test_floppy_drive test_guest_disk_floppy
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -218,6 +224,7 @@ FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
 FUZZ_TARGETS += fuzz_pci_rom
 FUZZ_TARGETS += fuzz_saved
+FUZZ_TARGETS += fuzz_dma fuzz_fdc
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -371,6 +378,7 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
 $(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/floppy/order: MODULES := floppy
 $(BUILD)/guest/generic/nvme/order: MODULES := $(GUEST_NVME)
 $(BUILD)/guest/generic/virtio/order: MODULES := virtio_pci virtio_blk ext4 crc32c_generic
 $(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
@@ -444,10 +452,11 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
 		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
 		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order \
+		$(BUILD)/guest/generic/floppy/order \
 		$(BUILD)/guest/generic/nvme/order $(BUILD)/guest/generic/virtio/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* e1000/* ide/* nvme/* sata/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* e1000/* floppy/* ide/* nvme/* sata/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
@@ -488,6 +497,12 @@ $(BUILD)/guest/cd.iso: tools/grub-cd
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-cd $@ "the words on the CD"
 
+# A floppy that does.
+$(BUILD)/guest/floppy.img: tools/grub-floppy
+	$(call say,GRUB,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/grub-floppy $@ "the words on the floppy"
+
 # One with a menu that waits on the screen, and nothing to boot.
 $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 	$(call say,GRUB,$@)
@@ -504,6 +519,7 @@ $(BUILD)/guest/memtest.iso: tools/grub-cd tools/guest-package
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
 SYSTEM_FILES += $(BUILD)/guest/memtest.iso
+SYSTEM_FILES += $(BUILD)/guest/floppy.img
 SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).

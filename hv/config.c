@@ -461,6 +461,7 @@ static const struct config_key guest_keys[] = {
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
+	{"floppy", config_set_floppy, true},
 	{"net", config_set_net, true},
 	{"varstore", config_set_varstore, false},
 	{"hpet", set_hpet, false},

@@ -324,7 +324,7 @@ static void test_keys_that_are_not_ours(void **state)
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd vga module memory "
 		"cpus "
 		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
-		"disk "
+		"disk floppy "
 		"net varstore hpet firmware boot\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
