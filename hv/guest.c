@@ -121,6 +121,37 @@ void guest_request(struct guest *g, unsigned vcpu, uint32_t requests)
 	run_wake(&g->tasks[vcpu]);
 }
 
+/* Returns who has to come out of the guest for it. */
+static uint64_t request_flush(struct guest *g, uint64_t vcpus)
+{
+	uint64_t running = 0;
+
+	for (; vcpus != 0; vcpus &= vcpus - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(vcpus);
+
+		vcpu_request(g->vm.vcpus[i], VCPU_REQ_TLB_FLUSH);
+		if (run_executes(g->vm.vcpus[i])) {
+			run_wake(&g->tasks[i]);
+			running |= BIT(i);
+		}
+	}
+	return running;
+}
+
+void guest_flush(struct guest *g, uint64_t vcpus)
+{
+	uint64_t running = request_flush(g, vcpus);
+
+	for (; running != 0; running &= running - 1) {
+		const struct vcpu *target = g->vm.vcpus[__builtin_ctzll(running)];
+
+		while ((atomic_load(&target->requests) & VCPU_REQ_TLB_FLUSH) != 0 &&
+		       run_executes(target)) {
+			cpu_relax();
+		}
+	}
+}
+
 void guest_nmi(struct guest *g, unsigned vcpu)
 {
 	uint32_t before = atomic_fetch_or(&g->vm.vcpus[vcpu]->requests, VCPU_REQ_NMI);

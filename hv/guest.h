@@ -205,6 +205,14 @@ const struct event_source *guest_event_source(struct vm *vm);
 void guest_request(struct guest *g, unsigned vcpu, uint32_t requests);
 /* The same for its interrupt state, which changed. From anywhere. */
 void guest_kick(struct guest *g, unsigned vcpu);
+/*
+ * Has the vCPUs of a mask forget all translations. When it returns, none of them runs with an old
+ * one: all are asked (VCPU_REQ_TLB_FLUSH comes before any entry), those that are in the guest at
+ * the moment are interrupted, and it waits for these to come out: as long as an interrupt takes,
+ * since nothing that they wait for in turn is the caller's to do. A vCPU that sleeps or waits for a
+ * CPU is not woken for it. In an exit, or before vCPUs run; locks of device models may be held.
+ */
+void guest_flush(struct guest *g, uint64_t vcpus);
 /* An NMI to a vCPU. Two that come before it has taken the first are two. From anywhere. */
 void guest_nmi(struct guest *g, unsigned vcpu);
 /* Carries out the requests of VCPU_REQ_SIGNALS; on the CPU that runs the vCPU. */

@@ -13,9 +13,14 @@ static void release(struct guest_nic *nic)
 
 /* --- boot programs --- */
 
-static struct pci_rom rom_of(const struct guest_file *file)
+/* A place on the board for the NIC, with its ROM. */
+static enum hv_status place(struct guest_nic *nic, struct pci_device_config *out)
 {
-	return (struct pci_rom){file->data, file->size};
+	struct guest *g = nic->guest;
+	enum hv_status status =
+		guest_rom_create(g, nic->index, &g->nic_roms[nic->index], &nic->rom, &out->rom);
+
+	return status == HV_OK ? board_place_pci(g->board, out) : status;
 }
 
 const char *guest_net_rom_problem(enum config_nic model, const struct guest_file *rom)
@@ -25,7 +30,7 @@ const char *guest_net_rom_problem(enum config_nic model, const struct guest_file
 		[CONFIG_NIC_E1000] = {E1000_VENDOR, E1000_DEVICE_82540EM},
 		[CONFIG_NIC_E1000E] = {E1000_VENDOR, E1000_DEVICE_82574L},
 	};
-	const struct pci_rom bytes = rom_of(rom);
+	const struct pci_rom bytes = {.data = rom->data, .size = rom->size};
 
 	return rom->size == 0 ? NULL : pci_rom_problem(&bytes, &cards[model]);
 }
@@ -62,15 +67,14 @@ static enum hv_status put_virtio(struct guest_nic *nic, const struct config_net 
 {
 	static const struct board_pci_owner owner = {stop_virtio, release_virtio};
 	struct guest *g = nic->guest;
-	struct virtio_pci_wiring wiring = {
-		.vm = &g->vm, .guest = g->vm.name, .place.rom = rom_of(&g->nic_roms[nic->index])};
+	struct virtio_pci_wiring wiring = {.vm = &g->vm, .guest = g->vm.name};
 	const struct virtio_net_config cfg = {
 		.mac = c->mac,
 		.mac_fixed = !network->cfg.any_mac,
 		.work = &g->vm.work,
 		.time = &g->vm.time,
 	};
-	enum hv_status status = board_place_pci(g->board, &wiring.place);
+	enum hv_status status = place(nic, &wiring.place);
 
 	if (status == HV_OK) {
 		status = virtio_net_init(&nic->virtio, &cfg, &wiring);
@@ -116,9 +120,8 @@ static enum hv_status put_e1000(struct guest_nic *nic, const struct config_net *
 		.vm = &g->vm,
 		.work = &g->vm.work,
 		.time = &g->vm.time,
-		.place.rom = rom_of(&g->nic_roms[nic->index]),
 	};
-	enum hv_status status = board_place_pci(g->board, &cfg.place);
+	enum hv_status status = place(nic, &cfg.place);
 
 	if (status == HV_OK) {
 		status = e1000_init(&nic->e1000, &cfg);

@@ -8,6 +8,7 @@
 #include "guests/devices/e1000.h"
 #include "guests/devices/virtio_net.h"
 #include "hv/guest.h"
+#include "hv/guest_devmem.h"
 
 struct guest_nic {
 	union { /* by the model that its configuration names */
@@ -19,6 +20,7 @@ struct guest_nic {
 	const struct pci_device *pci;
 	const _Atomic uint64_t *tx_malformed;
 	struct guest *guest;
+	struct guest_rom rom;
 	unsigned index;			/* among the guest's NICs */
 	char name[CONFIG_NAME_MAX + 4]; /* "web/0" */
 };

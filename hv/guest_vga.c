@@ -7,42 +7,18 @@
 #include "guests/devices/vga_dispi.h"
 #include "guests/devices/vga_regs.h"
 #include "guests/devices/vga_text.h"
-#include "hv/base/log.h"
+#include "hv/base/check.h"
+#include "hv/guest_devmem.h"
 #include "mm/pool.h"
 
 #define VIDEO_MEMORY MIB(16)
-static_assert((int)VGA_VIEWS == (int)GSPACE_VIEWS, "a view of the space for each of the device's");
-
-/*
- * Where nothing but BARs can lie. Elsewhere, as while a system finds out how large a BAR is, the
- * guest reaches video memory through the device, if at all.
- */
-static bool may_show(const struct guest *g, enum vga_view view, uint64_t address, uint32_t size)
-{
-	const struct bus_range *r = bus_find(&g->vm.mmio, address);
-
-	return view == VGA_VIEW_WINDOW || (r != NULL && r->dev == &g->board->pci_window.dev &&
-					   range_fits(address - r->base, size, r->size));
-}
 
 /* Called with the device's or the PCI host's lock held. */
 static void show(void *ctx, enum vga_view view, uint64_t address, uint32_t offset, uint32_t size)
 {
-	struct guest *g = ctx;
-	const struct gspace_view wanted = {
-		.base = address,
-		.offset = offset,
-		.size = may_show(g, view, address, size) ? size : 0,
-	};
-	enum hv_status status = gspace_show_video(&g->vm.gspace, (unsigned)view, &wanted);
+	const struct gspace_view wanted = {.base = address, .offset = offset, .size = size};
 
-	if (status != HV_OK) {
-		log_debug("%s: video memory at 0x%lx: %s, emulated", g->vm.name, address,
-			  hv_status_name(status));
-	}
-	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		guest_request(g, i, VCPU_REQ_TLB_FLUSH);
-	}
+	guest_devmem_show(ctx, (unsigned)view, &wanted);
 }
 
 static enum hv_status put_on_buses(struct guest *g)
@@ -65,21 +41,24 @@ enum hv_status guest_vga_create(struct guest *g)
 		.time = &g->vm.time,
 		.host = &g->board->pci,
 		.devfn = LAYOUT_DEVFN_VGA,
-		.memory = {.size = VIDEO_MEMORY},
+		.memory.size = VIDEO_MEMORY,
 		.show = show,
 		.ctx = g,
 	};
 	enum hv_status status;
+	uint64_t offset;
 
 	if (!g->config->vga) {
 		return HV_OK;
 	}
-	status = gspace_add_video(&g->vm.gspace, VIDEO_MEMORY);
+	status = gspace_add_devmem(&g->vm.gspace, VIDEO_MEMORY + VGA_TEXT_BYTES, &offset);
 	if (status != HV_OK) {
 		return status;
 	}
+	CHECK(offset == 0); /* what the views count from */
 	space_switch(&g->vm.gspace.host);
-	cfg.memory.bytes = gspace_video_ptr();
+	cfg.memory.bytes = gspace_devmem_ptr(0);
+	cfg.text = gspace_devmem_ptr(VIDEO_MEMORY);
 	space_switch(space_core());
 	g->vga = pool_alloc(sizeof(*g->vga));
 	if (g->vga == NULL) {

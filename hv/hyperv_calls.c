@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What hypercalls do: flushes and interrupts of other virtual processors, yielding, messages and
- * events.
- *
- * When a flush is over, every vCPU that it names has left what it ran with, or does not run. All
- * are asked (VCPU_REQ_TLB_FLUSH comes before any entry), those that are in the guest at the moment
- * are interrupted, and the call waits for these to come out: as long as an interrupt takes, since
- * nothing that they wait for in turn is this vCPU's to do.
- *
- * A vCPU that sleeps or waits for a CPU is not woken for it. Source: TLFS, "Virtual Address
- * Translation" and "Virtual Interrupt Control".
+ * events. Source: TLFS, "Virtual Address Translation" and "Virtual Interrupt Control".
  */
 #include "hv/base/str.h"
 #include "hv/cpu/insn.h"
@@ -54,38 +46,9 @@ static enum hv_call_status take_set(const struct hyperv_call *call, unsigned at,
 
 /* --- flushes --- */
 
-/* Asks all; returns who has to come out of the guest for it. */
-static uint64_t request_flush(struct vcpu *vcpu, uint64_t set)
-{
-	struct guest *g = guest_of(vcpu->vm);
-	uint64_t running = 0;
-
-	for (; set != 0; set &= set - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(set);
-		struct vcpu *target = vcpu->vm->vcpus[i];
-
-		vcpu_request(target, VCPU_REQ_TLB_FLUSH);
-		if (target != vcpu && run_executes(target)) {
-			run_wake(&g->tasks[i]);
-			running |= BIT(i);
-		}
-	}
-	return running;
-}
-
 static void flush(struct hyperv_call *call, uint64_t set)
 {
-	struct vcpu *vcpu = call->vcpu;
-	uint64_t running = request_flush(vcpu, set);
-
-	for (; running != 0; running &= running - 1) {
-		const struct vcpu *target = vcpu->vm->vcpus[__builtin_ctzll(running)];
-
-		while ((atomic_load(&target->requests) & VCPU_REQ_TLB_FLUSH) != 0 &&
-		       run_executes(target)) {
-			cpu_relax();
-		}
-	}
+	guest_flush(guest_of(call->vcpu->vm), set);
 	call->reps_done = call->rep_count;
 }
 

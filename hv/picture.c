@@ -17,7 +17,9 @@ bool picture_begin(struct guest *g, struct picture *out)
 	if (g->vga == NULL) {
 		return false;
 	}
+	space_switch(&g->vm.gspace.host);
 	vga_copy_state(g->vga, &out->state);
+	space_switch(space_core());
 	vga_mode_of(&out->state, &out->mode);
 	out->blink = (ms / CURSOR_PHASE_MS % 2 != 0 ? VGA_BLINK_CURSOR : 0) |
 		     (ms / TEXT_PHASE_MS % 2 != 0 ? VGA_BLINK_TEXT : 0);

@@ -285,10 +285,10 @@ enum gspace_fault gspace_fault(struct gspace *g, gpa_t addr, bool write)
 	const struct gspace_region *r = gspace_find_region(g, addr.v);
 	enum hv_status status = HV_OK;
 
-	if (r == NULL && gspace_in_view(g, addr.v)) {
-		return GSPACE_FAULT_RETRY;
+	if (r == NULL) {
+		return gspace_view_fault(g, addr.v, write);
 	}
-	if (r == NULL || addr.v - r->base >= r->populated || gspace_is_hidden(r)) {
+	if (addr.v - r->base >= r->populated || gspace_is_hidden(r)) {
 		return GSPACE_FAULT_MMIO;
 	}
 	if (!write && !gspace_has_holes(r)) {
@@ -495,7 +495,7 @@ bool gspace_fini_step(struct gspace *g, uint64_t budget)
 	};
 
 	gspace_fini_roms(g);
-	gspace_fini_video(g, &b.budget);
+	gspace_fini_devmem(g, &b.budget);
 	give_back_pending(g, &b);
 	gspace_fini_release(g, &b.budget);
 	if (b.budget != 0) {

@@ -59,21 +59,23 @@ struct gspace_release {
 	struct gspace_parked parked[GSPACE_PARKED_MAX];
 };
 
-/* Where the guest sees a part of its video memory. */
+/* Where the guest sees a part of its device memory. */
 struct gspace_view {
 	uint64_t base;	 /* guest-physical */
-	uint64_t offset; /* into the video memory */
+	uint64_t offset; /* into the device memory */
 	uint64_t size;	 /* 0: nowhere; read without the lock */
+	bool read_only;	 /* writes exit, as those to a ROM */
 };
 
-#define GSPACE_VIEWS 2u
+#define GSPACE_VIEWS 10u
 /* In the window, beyond any address of a guest's RAM. */
-#define GSPACE_VIDEO_MAX 0x10000000ull
-#define GSPACE_VIDEO_HOME (VM_WINDOW_SIZE - GSPACE_VIDEO_MAX)
+#define GSPACE_DEVMEM_MAX 0x10000000ull
+#define GSPACE_DEVMEM_HOME (VM_WINDOW_SIZE - GSPACE_DEVMEM_MAX)
 
 /* Covered by gspace.lock, once vCPUs run. */
-struct gspace_video {
-	uint64_t size; /* taken */
+struct gspace_devmem {
+	uint64_t size;	     /* taken */
+	unsigned view_count; /* of those that were ever asked for; read without the lock */
 	struct gspace_view views[GSPACE_VIEWS];
 };
 
@@ -94,7 +96,7 @@ struct gspace {
 	uint64_t pending_size; /* 0: none */
 	uint64_t pending_zeroed;
 	uint64_t fini_at; /* guest-physical: what gspace_fini_step has given back so far */
-	struct gspace_video video;
+	struct gspace_devmem devmem;
 	struct gspace_release *release; /* NULL: RAM cannot be given back while the guest runs */
 };
 
@@ -167,24 +169,27 @@ enum hv_status gspace_show_rom(struct gspace *g, uint64_t base) HV_MUST_CHECK;
 enum hv_status gspace_access_rom(struct gspace *g, gpa_t addr, uint64_t size) HV_MUST_CHECK;
 
 /*
- * Video memory is the guest's own and lies where a device's registers say, at several places or
- * nowhere. The hypervisor always has it in the window, at GSPACE_VIDEO_HOME. It is not RAM:
- * guest_mem_read and guest_mem_write do not find it, and no code runs from it.
+ * Device memory, as that of a display or a card's ROM, is the guest's own and lies where the
+ * device's registers say, at several places or nowhere. The hypervisor always has it in the window,
+ * at GSPACE_DEVMEM_HOME. It is not RAM: guest_mem_read and guest_mem_write do not find it, and no
+ * code runs from it.
  */
 
-/* Takes `size` bytes, zeroed; once, before vCPUs run. HV_E_RANGE; HV_E_NO_MEMORY leaves what was
- * taken. */
-enum hv_status gspace_add_video(struct gspace *g, uint64_t size) HV_MUST_CHECK;
-/* Its first byte, valid while g->host is current. */
-void *gspace_video_ptr(void);
+/*
+ * Takes `size` bytes more of it, zeroed, which begin at *offset; before vCPUs run. HV_E_RANGE;
+ * HV_E_NO_MEMORY leaves what was taken.
+ */
+enum hv_status gspace_add_devmem(struct gspace *g, uint64_t size, uint64_t *offset) HV_MUST_CHECK;
+/* The byte at `offset`, valid while g->host is current. */
+void *gspace_devmem_ptr(uint64_t offset);
 /*
  * Moves view `view` to where `wanted` says; size 0: nowhere. The vCPUs have to flush before the old
  * place is gone for good, which is up to the caller. Then the guest sees nothing at the new place:
- * HV_E_RANGE when it is not all video memory, or not page-aligned, HV_E_EXISTS when memory of the
- * guest or the other view is there, HV_E_NO_MEMORY.
+ * HV_E_RANGE when it is not all device memory, or not page-aligned, HV_E_EXISTS when memory of the
+ * guest or another view is there, HV_E_NO_MEMORY.
  */
-enum hv_status gspace_show_video(struct gspace *g, unsigned view,
-				 const struct gspace_view *wanted) HV_MUST_CHECK;
+enum hv_status gspace_show_devmem(struct gspace *g, unsigned view,
+				  const struct gspace_view *wanted) HV_MUST_CHECK;
 
 enum gspace_fault {
 	GSPACE_FAULT_RETRY,	/* resolved: run the guest again */

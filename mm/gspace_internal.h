@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mm/gspace.c, mm/release.c, mm/rom.c and mm/video.c share of a guest's physical address
+/* What mm/gspace.c, mm/release.c, mm/rom.c and mm/devmem.c share of a guest's physical address
  * space. */
 #pragma once
 
@@ -60,10 +60,10 @@ uint64_t gspace_hidden_total(const struct gspace *g);
 /* The end of the guest: its frames are all in the second stage again. */
 void gspace_fini_roms(struct gspace *g);
 
-/* Whether the guest sees video memory there. Without the lock: may be old. */
-bool gspace_in_view(const struct gspace *g, uint64_t addr);
-/* Bytes of video memory in the second stage, once per view. Under lock. */
-uint64_t gspace_video_surplus(const struct gspace *g);
-/* The end of the guest: frees video memory, `*budget` bytes of it or a little more, which it
+/* gspace_fault where there is no region. Without the lock: may be old. */
+enum gspace_fault gspace_view_fault(const struct gspace *g, uint64_t addr, bool write);
+/* Bytes of device memory in the second stage, once per view. Under lock. */
+uint64_t gspace_devmem_surplus(const struct gspace *g);
+/* The end of the guest: frees device memory, `*budget` bytes of it or a little more, which it
  * lowers. */
-void gspace_fini_video(struct gspace *g, uint64_t *budget);
+void gspace_fini_devmem(struct gspace *g, uint64_t *budget);

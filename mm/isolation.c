@@ -58,8 +58,8 @@ static uint64_t agreed_bytes(const struct gspace *g, const struct pt_leaf *leaf,
 	uint64_t addr = leaf->va - VM_WINDOW_BASE + at;
 	struct pt_leaf other;
 
-	if (addr >= GSPACE_VIDEO_HOME) {
-		return GSPACE_VIDEO_HOME + g->video.size - addr;
+	if (addr >= GSPACE_DEVMEM_HOME) {
+		return GSPACE_DEVMEM_HOME + g->devmem.size - addr;
 	}
 	if (!pt_lookup(&g->stage2, addr, &other)) {
 		return max_u64(gspace_parked_bytes(g, addr, hpa(leaf->pa.v + at)),
@@ -126,8 +126,8 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 
 	pt_walk(&g->stage2, g->fini_at, BIT(48) - g->fini_at, check_leaf, &stage2);
 	pt_walk(&g->host.pt, VM_WINDOW_BASE + g->fini_at, size, check_leaf, &window);
-	if (stage2.bytes + gspace_window_only(g) + gspace_hidden_total(g) + g->video.size !=
-	    window.bytes + gspace_video_surplus(g)) {
+	if (stage2.bytes + gspace_window_only(g) + gspace_hidden_total(g) + g->devmem.size !=
+	    window.bytes + gspace_devmem_surplus(g)) {
 		violation(report, hpa(0), "window and second stage differ");
 	}
 	if (!space_shares_core(&g->host)) {

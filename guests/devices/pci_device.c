@@ -342,11 +342,20 @@ static void function_bar_write(struct pci_function *f, unsigned bar, uint64_t of
 	}
 }
 
+static void show_rom(const struct pci_device *d, const struct pci_bar *bar)
+{
+	if (d->rom.show != NULL) {
+		d->rom.show(d->rom.ctx, bar->address, bar->mapped);
+	}
+}
+
 static void function_bar_changed(struct pci_function *f, unsigned bar)
 {
 	struct pci_device *d = to_device(f);
 
-	if (d->ops->bar_changed != NULL && bar != PCI_BAR_ROM) {
+	if (bar == PCI_BAR_ROM) {
+		show_rom(d, &f->bars[bar]);
+	} else if (d->ops->bar_changed != NULL) {
 		d->ops->bar_changed(d, bar);
 	}
 }

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hv/base/pci_format.h"
@@ -18,6 +19,13 @@
 struct pci_rom {
 	const uint8_t *data; /* outlives the function, and does not change */
 	uint64_t size;	     /* 0: none */
+	/*
+	 * From now on the guest is to see the bytes at `address`, or nowhere, without an exit where
+	 * it can be shown memory; what it reads all the same comes to pci_rom_read. Writes do
+	 * nothing. The PCI host's lock is held. May be NULL.
+	 */
+	void (*show)(void *ctx, uint64_t address, bool mapped);
+	void *ctx;
 };
 
 /* What its code is for. */

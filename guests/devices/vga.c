@@ -5,6 +5,7 @@
 #include "guests/devices/vga_dispi.h"
 #include "guests/devices/vga_planes.h"
 #include "guests/devices/vga_regs.h"
+#include "guests/devices/vga_views.h"
 #include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
@@ -16,7 +17,6 @@
 #define SUBSYSTEM_VENDOR 0x1af4u
 #define SUBSYSTEM 0x1100u
 
-#define BAR_MEMORY 0u
 #define BAR_MMIO 2u
 #define MMIO_VGA 0x400u /* ports 0x3c0 to 0x3df */
 #define MMIO_VGA_BYTES 0x20u
@@ -39,38 +39,11 @@ static struct vga *pci_to_vga(struct pci_device *d)
 	return container_of(d, struct vga, pci);
 }
 
-/* ---- what the guest sees without us ---- */
-
-static void show(const struct vga *v, enum vga_view view, uint64_t address, uint32_t offset,
-		 uint32_t size)
-{
-	if (v->cfg.show != NULL) {
-		v->cfg.show(v->cfg.ctx, view, address, offset, size);
-	}
-}
-
-/* After a change of registers: most change nothing here. Lock held. */
-static void update_window(struct vga *v)
-{
-	uint32_t at = 0;
-	bool linear = vga_window_linear(&v->state, &v->cfg.memory, &at);
-
-	if (linear == v->window_shown && (!linear || at == v->window_at)) {
-		return;
-	}
-	v->window_shown = linear;
-	v->window_at = at;
-	show(v, VGA_VIEW_WINDOW, LAYOUT_VIDEO_BASE, at, linear ? VGA_WINDOW_BANK : 0);
-}
-
 /* Host's lock held. */
 static void bar_changed(struct pci_device *d, unsigned bar)
 {
-	const struct vga *v = pci_to_vga(d);
-	const struct pci_bar *b = &d->function.bars[bar];
-
-	if (bar == BAR_MEMORY) {
-		show(v, VGA_VIEW_FRAMEBUFFER, b->address, 0, b->mapped ? v->cfg.memory.size : 0);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_show_framebuffer(pci_to_vga(d));
 	}
 }
 
@@ -115,25 +88,45 @@ static uint64_t read_dispi_port(const struct vga *v, uint64_t port)
 	return vga_dispi_read(&v->state, &v->cfg.memory, v->state.dispi_index);
 }
 
+static void write_dispi(struct vga *v, unsigned index, uint16_t value)
+{
+	vga_views_begin(v, vga_dispi_write(&v->state, &v->cfg.memory, index, value));
+}
+
 static void write_dispi_port(struct vga *v, uint64_t port, uint16_t value)
 {
 	if (port == VGA_DISPI_PORT_INDEX) {
 		v->state.dispi_index = value;
 	} else {
 		note_dispi(v);
-		vga_dispi_write(&v->state, &v->cfg.memory, v->state.dispi_index, value);
+		write_dispi(v, v->state.dispi_index, value);
 	}
 }
 
 /* ---- ports and the legacy window ---- */
 
+static uint64_t read_window(struct vga *v, uint32_t offset)
+{
+	const uint8_t *text = vga_views_window(v, offset);
+
+	return text != NULL ? *text : vga_window_read(&v->state, &v->cfg.memory, offset);
+}
+
+static void write_window(struct vga *v, uint32_t offset, uint8_t value)
+{
+	uint8_t *text = vga_views_window(v, offset);
+
+	if (text != NULL) {
+		*text = value;
+	} else {
+		vga_window_write(&v->state, &v->cfg.memory, offset, value);
+	}
+}
+
 static uint64_t read_byte(struct vga *v, const struct vdev_access *a, unsigned i)
 {
-	if (a->space == BUS_MMIO) {
-		return vga_window_read(&v->state, &v->cfg.memory,
-				       (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i);
-	}
-	return read_port(v, (uint16_t)(a->addr + i));
+	return a->space == BUS_MMIO ? read_window(v, (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i)
+				    : read_port(v, (uint16_t)(a->addr + i));
 }
 
 static bool is_dispi(const struct vdev_access *a)
@@ -158,12 +151,11 @@ static uint64_t device_read(struct vdev *dev, const struct vdev_access *a)
 	return value;
 }
 
-static void write_window(struct vga *v, const struct vdev_access *a, uint64_t value)
+static void write_memory(struct vga *v, const struct vdev_access *a, uint64_t value)
 {
 	for (unsigned i = 0; i < a->size; i++) {
-		vga_window_write(&v->state, &v->cfg.memory,
-				 (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i,
-				 (uint8_t)(value >> (i * 8)));
+		write_window(v, (uint32_t)(a->addr - LAYOUT_VIDEO_BASE) + i,
+			     (uint8_t)(value >> (i * 8)));
 	}
 }
 
@@ -180,14 +172,14 @@ static void device_write(struct vdev *dev, const struct vdev_access *a, uint64_t
 
 	lock_acquire(&dev->lock);
 	if (a->space == BUS_MMIO) {
-		write_window(v, a, value);
+		write_memory(v, a, value);
 	} else {
 		if (is_dispi(a)) {
 			write_dispi_port(v, a->addr, (uint16_t)value);
 		} else {
 			write_ports(v, a, value);
 		}
-		update_window(v);
+		vga_views_update(v);
 	}
 	lock_release(&dev->lock);
 }
@@ -198,7 +190,7 @@ static void device_reset(struct vdev *dev)
 
 	lock_acquire(&dev->lock);
 	vga_regs_reset(&v->state);
-	update_window(v);
+	vga_views_update(v);
 	lock_release(&dev->lock);
 }
 
@@ -270,8 +262,7 @@ static void write_mmio(struct vga *v, uint64_t offset, unsigned size, uint64_t v
 		uint64_t at = offset + i - MMIO_DISPI;
 
 		if (at < MMIO_DISPI_BYTES) {
-			vga_dispi_write(&v->state, &v->cfg.memory, (unsigned)at / 2,
-					(uint16_t)(value >> (i * 8)));
+			write_dispi(v, (unsigned)at / 2, (uint16_t)(value >> (i * 8)));
 		}
 	}
 }
@@ -281,12 +272,13 @@ static uint64_t bar_read(struct pci_device *d, unsigned bar, uint64_t offset, un
 	struct vga *v = pci_to_vga(d);
 	uint64_t value = 0;
 
-	if (bar == BAR_MEMORY) {
-		memcpy(&value, v->cfg.memory.bytes + offset, size);
-		return value;
-	}
 	lock_acquire(&v->dev.lock);
-	value = read_mmio(v, offset, size);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_settle(v, (uint32_t)offset, size);
+		memcpy(&value, v->cfg.memory.bytes + offset, size);
+	} else {
+		value = read_mmio(v, offset, size);
+	}
 	lock_release(&v->dev.lock);
 	return value;
 }
@@ -296,13 +288,14 @@ static void bar_write(struct pci_device *d, unsigned bar, uint64_t offset, unsig
 {
 	struct vga *v = pci_to_vga(d);
 
-	if (bar == BAR_MEMORY) {
-		memcpy(v->cfg.memory.bytes + offset, &value, size);
-		return;
-	}
 	lock_acquire(&v->dev.lock);
-	write_mmio(v, offset, size, value);
-	update_window(v);
+	if (bar == VGA_BAR_MEMORY) {
+		vga_views_settle(v, (uint32_t)offset, size);
+		memcpy(v->cfg.memory.bytes + offset, &value, size);
+	} else {
+		write_mmio(v, offset, size, value);
+		vga_views_update(v);
+	}
 	lock_release(&v->dev.lock);
 }
 
@@ -321,6 +314,7 @@ static const struct pci_device_ops pci_ops = {
 
 /* ---- saved state ---- */
 
+/* What is to read zero does so in the memory that is saved: the VM stands, and nobody waits. */
 static void save(void *dev, void *out)
 {
 	struct vga *v = dev;
@@ -328,6 +322,7 @@ static void save(void *dev, void *out)
 
 	pci_device_save(&v->pci, &saved->pci);
 	lock_acquire(&v->dev.lock);
+	vga_views_complete(v);
 	vga_state_save(&v->state, &saved->state);
 	lock_release(&v->dev.lock);
 }
@@ -348,7 +343,7 @@ static void load(void *dev, const void *in)
 
 	lock_acquire(&v->dev.lock);
 	vga_state_load(&v->state, &saved->state);
-	update_window(v);
+	vga_views_restart(v);
 	lock_release(&v->dev.lock);
 	pci_device_load(&v->pci, &saved->pci);
 }
@@ -387,7 +382,7 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	uint32_t size = cfg->memory.size;
 	enum hv_status status;
 
-	if (size < VGA_MEMORY_MIN || (size & (size - 1)) != 0) {
+	if (size < VGA_MEMORY_MIN || size > VGA_MEMORY_MAX || (size & (size - 1)) != 0) {
 		return HV_E_INVALID;
 	}
 	memset(v, 0, sizeof(*v));
@@ -398,7 +393,8 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 	status = pci_device_init(&v->pci, &pci);
 	if (status == HV_OK) {
 		pci_function_add_ports(&v->pci.function);
-		status = pci_function_add_bar(&v->pci.function, BAR_MEMORY, PCI_BAR_PREFETCH, size);
+		status = pci_function_add_bar(&v->pci.function, VGA_BAR_MEMORY, PCI_BAR_PREFETCH,
+					      size);
 	}
 	if (status == HV_OK) {
 		status = pci_function_add_bar(&v->pci.function, BAR_MMIO, 0, VGA_MMIO_BYTES);
@@ -409,6 +405,10 @@ enum hv_status vga_init(struct vga *v, const struct vga_config *cfg)
 void vga_copy_state(struct vga *v, struct vga_state *out)
 {
 	lock_acquire(&v->dev.lock);
+	vga_views_sync(v);
 	*out = v->state;
+	if (vga_clear_pending(&v->clear)) {
+		out->attribute_index &= (uint8_t)~VGA_ATTR_SHOW;
+	}
 	lock_release(&v->dev.lock);
 }

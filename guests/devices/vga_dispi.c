@@ -65,25 +65,24 @@ static void fit(struct vga_state *s, const struct vga_memory *m)
 		clamp(r[VGA_DISPI_Y_OFFSET], 0, r[VGA_DISPI_VIRT_HEIGHT] - r[VGA_DISPI_YRES]);
 }
 
-static void enable(struct vga_state *s, const struct vga_memory *m, uint16_t value)
+static uint32_t enable(struct vga_state *s, const struct vga_memory *m, uint16_t value)
 {
 	bool was_on = vga_dispi_on(s);
 
 	s->dispi[VGA_DISPI_ENABLE] = value & ENABLE_WRITABLE;
 	if ((value & VGA_DISPI_ENABLED) == 0) {
 		s->dispi[VGA_DISPI_BANK] = 0;
-		return;
+		return 0;
 	}
 	if (was_on) {
-		return;
+		return 0;
 	}
 	s->dispi[VGA_DISPI_VIRT_WIDTH] = s->dispi[VGA_DISPI_XRES];
 	s->dispi[VGA_DISPI_X_OFFSET] = 0;
 	s->dispi[VGA_DISPI_Y_OFFSET] = 0;
 	fit(s, m);
-	if ((value & VGA_DISPI_NOCLEAR) == 0) {
-		memset(m->bytes, 0, (size_t)vga_dispi_line_bytes(s) * s->dispi[VGA_DISPI_YRES]);
-	}
+	return (value & VGA_DISPI_NOCLEAR) == 0 ? vga_dispi_line_bytes(s) * s->dispi[VGA_DISPI_YRES]
+						: 0;
 }
 
 uint16_t vga_dispi_read(const struct vga_state *s, const struct vga_memory *m, unsigned index)
@@ -106,8 +105,8 @@ uint16_t vga_dispi_read(const struct vga_state *s, const struct vga_memory *m, u
 	}
 }
 
-void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned index,
-		     uint16_t value)
+uint32_t vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned index,
+			 uint16_t value)
 {
 	switch (index) {
 	case VGA_DISPI_ID:
@@ -116,8 +115,7 @@ void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned i
 		}
 		break;
 	case VGA_DISPI_ENABLE:
-		enable(s, m, value);
-		break;
+		return enable(s, m, value);
 	case VGA_DISPI_BANK:
 		s->dispi[index] = value & (uint16_t)(m->size / BANK_BYTES - 1);
 		break;
@@ -135,6 +133,7 @@ void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned i
 	default:
 		break;
 	}
+	return 0;
 }
 
 bool vga_dispi_is_sound(const struct vga_state *s, const struct vga_memory *m)

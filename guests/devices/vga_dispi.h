@@ -17,10 +17,12 @@
 
 /* A register; 0 where none is. */
 uint16_t vga_dispi_read(const struct vga_state *s, const struct vga_memory *m, unsigned index);
-/* Sizes that do not fit are cut to what does; switching on clears the picture unless told not to.
+/*
+ * Sizes that do not fit are cut to what does. Returns how many bytes from the start of the memory
+ * on are to be cleared: those of the picture when it is switched on, unless told not to.
  */
-void vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned index,
-		     uint16_t value);
+uint32_t vga_dispi_write(struct vga_state *s, const struct vga_memory *m, unsigned index,
+			 uint16_t value);
 /* Bytes of video memory from one line to the next; meaningful while DISPI is on. */
 uint32_t vga_dispi_line_bytes(const struct vga_state *s);
 /* Bits a pixel takes in memory: 4, 8, 16, 24 or 32. */

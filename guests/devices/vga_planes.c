@@ -17,9 +17,17 @@
 #define ROTATE_FUNCTION 0x18u
 #define PLANE_BYTES 0x10000u /* what a VGA has of each */
 #define ALL_PLANES 0x0fu
+#define TEXT_PLANES 0x03u /* characters and attributes */
 
 enum { MAP_128K, MAP_64K, MAP_MONO, MAP_COLOUR };
 enum { FUNCTION_COPY, FUNCTION_AND, FUNCTION_OR, FUNCTION_XOR };
+
+static const struct {
+	uint32_t base, size;
+} maps[] = {[MAP_128K] = {0, 0x20000},
+	    [MAP_64K] = {0, 0x10000},
+	    [MAP_MONO] = {0x10000, 0x8000},
+	    [MAP_COLOUR] = {0x18000, 0x8000}};
 
 /* Where a byte of the window lies. */
 struct place {
@@ -30,12 +38,6 @@ struct place {
 /* The first byte decoded and how many; false: none. */
 static bool decode(const struct vga_state *s, uint32_t offset, struct place *p)
 {
-	static const struct {
-		uint32_t base, size;
-	} maps[] = {[MAP_128K] = {0, 0x20000},
-		    [MAP_64K] = {0, 0x10000},
-		    [MAP_MONO] = {0x10000, 0x8000},
-		    [MAP_COLOUR] = {0x18000, 0x8000}};
 	unsigned map = (unsigned)bits_get(s->graphics[VGA_GC_MISC], VGA_MISC_MAP);
 	uint32_t bank = 0;
 
@@ -189,7 +191,7 @@ static bool is_plain(const struct vga_state *s)
 
 	return gc[VGA_GC_ENABLE_SET_RESET] == 0 && gc[VGA_GC_ROTATE] == 0 &&
 	       (gc[VGA_GC_MODE] & (VGA_MODE_WRITE | VGA_MODE_READ_COMPARE)) == 0 &&
-	       gc[VGA_GC_BIT_MASK] == 0xff && s->sequencer[VGA_SEQ_MAP_MASK] == ALL_PLANES;
+	       gc[VGA_GC_BIT_MASK] == 0xff;
 }
 
 bool vga_window_linear(const struct vga_state *s, const struct vga_memory *m, uint32_t *at)
@@ -200,5 +202,20 @@ bool vga_window_linear(const struct vga_state *s, const struct vga_memory *m, ui
 		return false;
 	}
 	*at = p.address & (m->size - 1);
-	return p.packed || (is_chained(s) && is_plain(s));
+	return p.packed ||
+	       (is_chained(s) && is_plain(s) && s->sequencer[VGA_SEQ_MAP_MASK] == ALL_PLANES);
+}
+
+bool vga_window_text(const struct vga_state *s, uint32_t *at)
+{
+	bool odd_even = (s->graphics[VGA_GC_MODE] & VGA_MODE_ODD_EVEN) != 0 &&
+			(s->sequencer[VGA_SEQ_MEMORY_MODE] &
+			 (VGA_MEMORY_SEQUENTIAL | VGA_MEMORY_CHAIN_4)) == 0;
+	unsigned map = (unsigned)bits_get(s->graphics[VGA_GC_MISC], VGA_MISC_MAP);
+
+	*at = maps[map].base;
+	return (map == MAP_MONO || map == MAP_COLOUR) && odd_even && is_plain(s) &&
+	       !vga_dispi_on(s) && (s->misc & VGA_MISC_RAM) != 0 &&
+	       s->sequencer[VGA_SEQ_MAP_MASK] == TEXT_PLANES &&
+	       (s->graphics[VGA_GC_READ_MAP] & 2) == 0;
 }

@@ -18,3 +18,8 @@ void vga_window_write(struct vga_state *s, const struct vga_memory *m, uint32_t 
  * to a byte on its way: *at is their place, a multiple of 64 KiB.
  */
 bool vga_window_linear(const struct vga_state *s, const struct vga_memory *m, uint32_t *at);
+/*
+ * Whether it is text: 32 KiB at *at from 0xa0000 on, of which even bytes are those of plane 0 and
+ * odd bytes of plane 1, at the even address, with nothing done to them.
+ */
+bool vga_window_text(const struct vga_state *s, uint32_t *at);

@@ -41,7 +41,7 @@ static void check_reads(const struct pci_rom *rom)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct pci_rom_card card = {0x8086, 0x100e};
-	const struct pci_rom rom = {data, size};
+	const struct pci_rom rom = {.data = data, .size = size};
 	const char *problem = pci_rom_problem(&rom, &card);
 
 	if (problem == NULL) {

@@ -101,6 +101,7 @@ void case_io_load(void);
 
 /* vga.c */
 void case_vga(void);
+void case_vga_text(void);
 
 /* time.c */
 void case_heartbeat(void);

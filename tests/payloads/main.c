@@ -56,6 +56,7 @@ const struct rt_case rt_cases[] = {
 	{"virtio-reset", case_virtio_reset},
 	{"io-load", case_io_load},
 	{"vga", case_vga},
+	{"vga-text", case_vga_text},
 	{"heartbeat", case_heartbeat},
 	{"clocks", case_clocks},
 	{"cpuid", case_cpuid},

@@ -8,10 +8,16 @@
 #include "tests/payloads/hw.h"
 #include "tests/payloads/rt.h"
 #include "tests/payloads/rt_pci.h"
+#include "tests/payloads/rt_smp.h"
 
 #define VGA_ID 0x11111234u
 #define TEXT 0xb8000u
 #define WINDOW 0xa0000u
+#define COLUMNS 80u
+#define ROWS 25u
+#define ROW_BYTES (2 * COLUMNS)
+#define SCROLLS 20u
+#define RACES 20u
 #define KEY_A 0x1eu
 #define KEY_UP 0x80u
 
@@ -171,4 +177,113 @@ void case_vga(void)
 	show_planes();
 	show_bytes();
 	show_pixels();
+}
+
+/* --- text --- */
+
+/*
+ * Four times the row's letter; the rest is empty, as pictures of much text are large. Without the
+ * cursor, which blinks.
+ */
+static void fill_text(void)
+{
+	out16(0x3d4, 0x200a);
+	for (unsigned at = 0; at < ROWS * ROW_BYTES; at += 2) {
+		unsigned letter = at % ROW_BYTES < 8 ? 'A' + at / ROW_BYTES : ' ';
+
+		mmio_write16(TEXT + at, (uint16_t)(0x1e00 | letter));
+	}
+	wait_for_key("lines");
+}
+
+static void copy_row(unsigned to, unsigned from)
+{
+	for (unsigned at = 0; at < ROW_BYTES; at += 4) {
+		mmio_write32(TEXT + to * ROW_BYTES + at, mmio_read32(TEXT + from * ROW_BYTES + at));
+	}
+}
+
+/* Down and up again: the last row becomes what was above it. */
+static void scroll_text(void)
+{
+	for (unsigned i = 0; i < SCROLLS; i++) {
+		for (unsigned row = ROWS - 1; row > 0; row--) {
+			copy_row(row, row - 1);
+		}
+		for (unsigned row = 0; row < ROWS - 1; row++) {
+			copy_row(row, row + 1);
+		}
+	}
+	wait_for_key("scrolled");
+}
+
+/* The letter A becomes a block, by the way that a BIOS takes to load fonts. */
+static void load_font(void)
+{
+	static const uint16_t open[] = {0x0402, 0x0704}, close[] = {0x0302, 0x0204};
+
+	for (unsigned i = 0; i < 2; i++) {
+		out16(0x3c4, open[i]);
+	}
+	out16(0x3ce, 0x0005);
+	out16(0x3ce, 0x0406);
+	for (unsigned i = 0; i < 16; i += 4) {
+		mmio_write32(WINDOW + 'A' * 32 + i, 0xffffffff);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		out16(0x3c4, close[i]);
+	}
+	out16(0x3ce, 0x1005);
+	out16(0x3ce, 0x0e06);
+	wait_for_key("font");
+}
+
+static _Atomic unsigned asked, written;
+
+/* Each cell once in each round. */
+static void write_rounds(unsigned cpu)
+{
+	(void)cpu;
+	for (unsigned round = 1; round <= RACES; round++) {
+		RT_WAIT(atomic_load(&asked) == round, "no round %u", round);
+		for (unsigned i = 0; i < ROWS * COLUMNS; i++) {
+			mmio_write16(TEXT + 2 * i, (uint16_t)(round << 8 | (i & 0xff)));
+		}
+		atomic_store(&written, round);
+	}
+}
+
+/*
+ * One processor writes while another makes the window something else than text, in a way that
+ * writes need not know of, and text again: nothing may be lost on the way.
+ */
+static void race(void)
+{
+	rt_give(1, write_rounds);
+	for (unsigned round = 1; round <= RACES; round++) {
+		atomic_store(&asked, round);
+		while (atomic_load(&written) != round) {
+			out16(0x3ce, 0x0204); /* plane 2 would be read */
+			out16(0x3ce, 0x0004);
+			for (unsigned i = 0; i < 64; i++) {
+				(void)mmio_read16(TEXT);
+			}
+		}
+		for (unsigned i = 0; i < ROWS * COLUMNS; i++) {
+			EXPECT(mmio_read16(TEXT + 2 * i) == (uint16_t)(round << 8 | (i & 0xff)),
+			       "round %u: cell %u is lost", round, i);
+		}
+	}
+	rt_finish(1);
+}
+
+void case_vga_text(void)
+{
+	fill_text();
+	scroll_text();
+	load_font();
+	if (rt_option("cpus", 1) > 1) {
+		rt_start_others();
+		race();
+	}
 }

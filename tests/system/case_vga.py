@@ -3,6 +3,7 @@
 import functools
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
 import re
 import struct
@@ -11,7 +12,7 @@ import zlib
 
 from case_screen import DUMP, QMP, glyphs, qmp, shows, type_keys
 from harness import BOCHS, BUILD, ROOT, Case, Check, Expect, Idle, Send
-from sticks import LINUX_BOOT, POWER_OFF, READY, linux, payload, started, stick, stopped
+from sticks import LINUX_BOOT, POWER_OFF, READY, isolated, linux, payload, started, stick, stopped
 
 loader = importlib.machinery.SourceFileLoader("from_log", str(ROOT / "tools/screenshot-from-log"))
 from_log = importlib.util.module_from_spec(importlib.util.spec_from_loader("from_log", loader))
@@ -115,11 +116,11 @@ def note_faults(lines):
 
 def no_more_faults(lines):
     more = faults(lines) - Faults.before
-    assert more == 0, f"{more} exits while a framebuffer was filled 20 times"
+    assert more == 0, f"{more} exits while memory that is shown was written 20 times"
 
 
-def stats(check):
-    return [Send("stats vga"), Expect(r"^vcpu0\.exits\.nested-fault"), Check(check)]
+def stats(check, name="vga"):
+    return [Send(f"stats {name}"), Expect(r"^vcpu0\.exits\.nested-fault"), Check(check)]
 
 
 def shown(what):
@@ -168,6 +169,41 @@ MODES = Case(
     left_out=dict.fromkeys(BOCHS, "no linear framebuffer, no keys from outside"),
     run_args=("--qemu-arg=-qmp", f"--qemu-arg=unix:{QMP},server=on,wait=off"))
 
+
+# ---------------------------------------------------------------- text without exits
+
+def lines_of_letters(shown_):
+    rows = [shown_.text(y, 0xffff55) for y in range(25)]
+    expected = [chr(ord("A") + y) * 4 for y in range(25)]
+    assert rows[:24] == expected[:24], rows
+
+
+def block_for_a(shown_):
+    same(shown_, {(9 * c + x, y): 0xffff55 for c in (0, 3) for x in (0, 7) for y in (0, 15)})
+    assert shown_.text(1, 0xffff55) == "B" * 4, shown_.text(1, 0xffff55)
+
+
+NEXT = Send("keys text a")
+
+
+# Also on Bochs, without the second processor: minutes.
+TEXT_NOT = {} if "VGA_TEXT" in os.environ else dict.fromkeys(BOCHS, "takes minutes there: VGA_TEXT=1 runs it")
+
+
+def text_case(name, left_out, cpus):
+    guest = payload("text", "vga-text", keys={"vga": "on", "cpus": cpus}, cpus=cpus)
+    return Case(
+        name, stick("console = all\n", guest),
+        [READY, started("text"),
+         shown("lines"), *look("text", lines_of_letters), *stats(note_faults, "text"), NEXT,
+         shown("scrolled"), *stats(no_more_faults, "text"), *look("text", lines_of_letters), NEXT,
+         shown("font"), *look("text", block_for_a), *isolated(), NEXT,
+         stopped("text", "power-off", 120), POWER_OFF],
+        timeout=240, linux=False, cpus=cpus, must=(r"PASS vga-text",), left_out=left_out)
+
+
+TEXTS = [text_case("vga-text", dict.fromkeys(BOCHS, "vga-text-small runs there"), 2),
+         text_case("vga-text-small", {"qemu-svm": "vga-text runs there"} | TEXT_NOT, 1)]
 
 # ---------------------------------------------------------------- Linux
 
@@ -250,4 +286,4 @@ def menu(name, firmware_, platform, judge):
 
 
 def cases():
-    return [MODES, LINUX, menu("bios-screen", "bios", "pc", bios_menu), menu("uefi-screen", "uefi", "efi", uefi_menu)]
+    return [MODES, *TEXTS, LINUX, menu("bios-screen", "bios", "pc", bios_menu), menu("uefi-screen", "uefi", "efi", uefi_menu)]

@@ -63,7 +63,7 @@ static void it_goes_with_the_vm(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		vm_rig_start(g);
-		assert_int_equal(g->vm.gspace.video.size, MIB(16));
+		assert_int_equal(g->vm.gspace.devmem.size, MIB(16) + VGA_TEXT_BYTES);
 		vm_rig_end(g);
 		assert_null(g->vga);
 		assert_false(vm_rig_leaks());

@@ -643,6 +643,20 @@ static void reset_of_the_machine_resets_devices(void **state)
 	assert_as_after_power_on();
 }
 
+static struct {
+	uint64_t address;
+	bool mapped;
+	unsigned calls;
+} rom_shown;
+
+static void show_rom(void *ctx, uint64_t address, bool mapped)
+{
+	assert_ptr_equal(ctx, &rom_shown);
+	rom_shown.address = address;
+	rom_shown.mapped = mapped;
+	rom_shown.calls++;
+}
+
 /* Read through the window like a BAR, without the model; writes change nothing. */
 static void a_rom_is_read_where_its_register_says(void **state)
 {
@@ -658,15 +672,19 @@ static void a_rom_is_read_where_its_register_says(void **state)
 	memcpy(bytes + 0x20, "PCIR\xf4\x1a\x42\x10", 8);
 	pci_window_init(&window, &host);
 	cfg.devfn += 8;
-	cfg.rom = (struct pci_rom){bytes, sizeof(bytes)};
+	cfg.rom = (struct pci_rom){bytes, sizeof(bytes), show_rom, &rom_shown};
+	memset(&rom_shown, 0, sizeof(rom_shown));
 	bytes[0] = 0;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_E_INVALID);
 	bytes[0] = 0x55;
 	assert_int_equal(pci_device_init(&other, &cfg), HV_OK);
 	assert_int_equal(pci_device_add(&other), HV_OK);
 	pci_function_write(&other.function, PCI_ROM_BASE, 4, 0xc0100001);
+	assert_int_equal(rom_shown.calls, 0);
 	pci_function_write(&other.function, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	host.bars_version++;
+	assert_true(rom_shown.calls == 1 && rom_shown.mapped);
+	assert_int_equal(rom_shown.address, 0xc0100000);
 	seen.size = 0;
 	assert_int_equal(window.dev.ops->read(&window.dev, &a) & 0xffff, 0xaa55);
 	window.dev.ops->write(&window.dev, &a, 0);
@@ -680,6 +698,9 @@ static void a_rom_is_read_where_its_register_says(void **state)
 	(void)window.dev.ops->read(&window.dev, &a);
 	assert_true(*a.nobody);
 	assert_int_equal(seen.size, 0);
+	/* Its own enable bit. */
+	pci_function_write(&other.function, PCI_ROM_BASE, 4, 0xc0100000);
+	assert_true(rom_shown.calls == 2 && !rom_shown.mapped);
 }
 
 /* Only the bit that says so resets, and each time. */

@@ -46,7 +46,7 @@ static int clear(void **state)
 static const char *judge(size_t size)
 {
 	uint8_t *copy = malloc(size);
-	const struct pci_rom rom = {copy, size};
+	const struct pci_rom rom = {.data = copy, .size = size};
 	const char *problem;
 
 	assert_non_null(copy);
@@ -71,8 +71,8 @@ static void whole_chains_are_taken(void **state)
 
 static void others_are_told_why(void **state)
 {
-	static const struct pci_rom none = {NULL, 0};
-	static const struct pci_rom large = {bytes, PCI_ROM_BYTES_MAX + 1};
+	static const struct pci_rom none = {.size = 0};
+	static const struct pci_rom large = {.data = bytes, .size = PCI_ROM_BYTES_MAX + 1};
 
 	(void)state;
 	assert_string_equal(pci_rom_problem(&none, &card), "is empty, or larger than 16 MiB");
@@ -122,7 +122,7 @@ static void the_data_structure_is_inside(void **state)
 
 static void space_is_a_power_of_two(void **state)
 {
-	struct pci_rom rom = {bytes, 1};
+	struct pci_rom rom = {.data = bytes, .size = 1};
 
 	(void)state;
 	assert_int_equal(pci_rom_space(&rom), 2048);
@@ -136,7 +136,7 @@ static void space_is_a_power_of_two(void **state)
 
 static void reads_end_with_the_file(void **state)
 {
-	const struct pci_rom rom = {bytes, 6};
+	const struct pci_rom rom = {.data = bytes, .size = 6};
 
 	(void)state;
 	memcpy(bytes, "\x01\x02\x03\x04\x05\x06\x07", 7);

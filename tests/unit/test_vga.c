@@ -18,7 +18,7 @@
 #include "tests/fakes/lacks_rig.h"
 #include "tests/fakes/saved_rig.h"
 
-#define MEMORY 0x100000u
+#define MEMORY 0x400000u
 #define BAR0 0xc8000000u
 #define BAR2 0xc9000000u
 
@@ -143,6 +143,8 @@ static void memory_sizes_are_checked(void **state)
 	assert_int_equal(vga_init(&other, &cfg), HV_E_INVALID);
 	cfg.memory.size = VGA_MEMORY_MIN / 2;
 	assert_int_equal(vga_init(&other, &cfg), HV_E_INVALID);
+	cfg.memory.size = VGA_MEMORY_MAX * 2;
+	assert_int_equal(vga_init(&other, &cfg), HV_E_INVALID);
 	cfg.memory.size = MEMORY;
 	assert_int_equal(vga_init(&other, &cfg), HV_E_EXISTS);
 }
@@ -186,6 +188,75 @@ static void banks_are_shown_in_the_window(void **state)
 	v.pci.function.ops->reset(&v.pci.function);
 	assert_int_equal(shown[VGA_VIEW_WINDOW].size, 0);
 	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, 0);
+}
+
+/* A picture of all 4 MiB, switched on: 1 MiB an access, and nothing seen that is not zero. */
+static void begin_large_mode(void)
+{
+	memset(bytes, 0xaa, sizeof(bytes));
+	dispi(VGA_DISPI_XRES, 1024);
+	dispi(VGA_DISPI_YRES, 1024);
+	dispi(VGA_DISPI_BPP, 32);
+	v.state.attribute_index = VGA_ATTR_SHOW;
+	dispi(VGA_DISPI_ENABLE, VGA_DISPI_ENABLED | VGA_DISPI_LFB);
+}
+
+static size_t uncleared(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < MEMORY; i++) {
+		n += bytes[i] == 0xaa;
+	}
+	return n;
+}
+
+static void a_large_mode_is_cleared_in_steps(void **state)
+{
+	struct vga_state s;
+
+	(void)state;
+	begin_large_mode();
+	assert_int_equal(uncleared(), MEMORY - 0x100000);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, 0);
+	assert_int_equal(shown[VGA_VIEW_WINDOW].calls, 0);
+	vga_copy_state(&v, &s);
+	assert_int_equal(s.attribute_index & VGA_ATTR_SHOW, 0);
+	/* A BAR that moves meanwhile does not show it. */
+	set_config(PCI_BAR0, 4, BAR0 + MEMORY);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, 0);
+	assert_int_equal(mmio(BAR0 + MEMORY + MEMORY - 8, 8), 0);
+	set_mmio(BAR0 + MEMORY + 0x350000, 4, 0x12345678);
+	assert_int_equal(mmio(BAR0 + MEMORY + 0x350000, 8), 0x12345678);
+	assert_int_equal(uncleared(), 0);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].address, BAR0 + MEMORY);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, MEMORY);
+	assert_int_equal(shown[VGA_VIEW_WINDOW].size, 0x10000);
+	vga_copy_state(&v, &s);
+	assert_int_equal(s.attribute_index, VGA_ATTR_SHOW);
+	assert_int_equal(mmio(BAR0 + MEMORY + 0x350000, 4), 0x12345678);
+}
+
+static void registers_and_the_window_clear_as_well(void **state)
+{
+	(void)state;
+	begin_large_mode();
+	dispi(VGA_DISPI_BANK, 63);
+	assert_int_equal(uncleared(), MEMORY - 0x300000);
+	rig_write(&v.dev, BUS_MMIO, 0xa0001, 1, 0x55);
+	assert_int_equal(rig_read(&v.dev, BUS_MMIO, 0xa0000, 4), 0x5500);
+	assert_int_equal(uncleared(), 0);
+	assert_int_equal(shown[VGA_VIEW_WINDOW].offset, 0x3f0000);
+}
+
+static void a_mode_that_is_saved_is_cleared_before(void **state)
+{
+	(void)state;
+	begin_large_mode();
+	saved_reload(&v.saved);
+	assert_int_equal(uncleared(), 0);
+	assert_int_equal(shown[VGA_VIEW_FRAMEBUFFER].size, MEMORY);
+	assert_int_equal(shown[VGA_VIEW_WINDOW].size, 0x10000);
 }
 
 static void dispi_ports_take_words(void **state)
@@ -298,6 +369,9 @@ int main(void)
 		cmocka_unit_test_setup(memory_sizes_are_checked, setup),
 		cmocka_unit_test_setup(the_framebuffer_follows_its_bar, setup),
 		cmocka_unit_test_setup(banks_are_shown_in_the_window, setup),
+		cmocka_unit_test_setup(a_large_mode_is_cleared_in_steps, setup),
+		cmocka_unit_test_setup(registers_and_the_window_clear_as_well, setup),
+		cmocka_unit_test_setup(a_mode_that_is_saved_is_cleared_before, setup),
 		cmocka_unit_test_setup(dispi_ports_take_words, setup),
 		cmocka_unit_test_setup(index_and_data_go_in_one_word, setup),
 		cmocka_unit_test_setup(registers_are_memory_mapped_too, setup),

@@ -25,10 +25,12 @@
 #define WINDOW 0xa0000ull
 #define WINDOW_SIZE 0x10000ull
 
-enum { VIEW_BAR, VIEW_WINDOW };
+enum { VIEW_BAR, VIEW_WINDOW, VIEW_ROM };
 
 static void begin(unsigned i)
 {
+	uint64_t offset = 1;
+
 	fake_cpu_reset();
 	fake_machine(MACHINE);
 	frame_stats(&start);
@@ -38,7 +40,8 @@ static void begin(unsigned i)
 	assert_int_equal(gspace_add_region(&g, MIB(1), RAM, true), HV_OK);
 	assert_int_equal(gspace_populate(&g, 0, WINDOW), HV_OK);
 	assert_int_equal(gspace_populate(&g, MIB(1), RAM), HV_OK);
-	assert_int_equal(gspace_add_video(&g, VIDEO), HV_OK);
+	assert_int_equal(gspace_add_devmem(&g, VIDEO, &offset), HV_OK);
+	assert_int_equal(offset, 0);
 	space_switch(&g.host);
 }
 
@@ -53,8 +56,8 @@ static void with_each_format(void (*test)(void))
 
 static enum hv_status show(unsigned view, uint64_t base, uint64_t offset, uint64_t size)
 {
-	const struct gspace_view wanted = {base, offset, size};
-	enum hv_status status = gspace_show_video(&g, view, &wanted);
+	const struct gspace_view wanted = {.base = base, .offset = offset, .size = size};
+	enum hv_status status = gspace_show_devmem(&g, view, &wanted);
 
 	expect_isolated();
 	return status;
@@ -67,9 +70,9 @@ static void expect_shown(uint64_t addr, uint64_t offset)
 	struct pt_leaf home;
 
 	assert_true(pt_lookup(&g.stage2, addr, &stage2));
-	assert_true(pt_lookup(&g.host.pt, VM_WINDOW_BASE + GSPACE_VIDEO_HOME + offset, &home));
+	assert_true(pt_lookup(&g.host.pt, VM_WINDOW_BASE + GSPACE_DEVMEM_HOME + offset, &home));
 	assert_int_equal(stage2.pa.v + (addr - stage2.va),
-			 home.pa.v + (VM_WINDOW_BASE + GSPACE_VIDEO_HOME + offset - home.va));
+			 home.pa.v + (VM_WINDOW_BASE + GSPACE_DEVMEM_HOME + offset - home.va));
 	assert_int_equal(stage2.attr.rights, PT_RW);
 	assert_int_equal(gspace_fault(&g, gpa(addr), true), GSPACE_FAULT_RETRY);
 	assert_int_equal(gspace_fetch_fault(&g, gpa(addr)), GSPACE_FAULT_MMIO);
@@ -152,7 +155,7 @@ static void memory_goes_before_it(void **state)
 
 static void contents(void)
 {
-	uint8_t *bytes = gspace_video_ptr();
+	uint8_t *bytes = gspace_devmem_ptr(0);
 
 	for (unsigned i = 0; i < PAGE_SIZE; i++) {
 		assert_int_equal(bytes[i], 0);
@@ -160,7 +163,7 @@ static void contents(void)
 	memcpy(bytes, "pixels", 7);
 	assert_int_equal(show(VIEW_BAR, BAR, 0, VIDEO), HV_OK);
 	assert_int_equal(show(VIEW_BAR, BAR + VIDEO, 0, VIDEO), HV_OK);
-	assert_string_equal((const char *)gspace_video_ptr(), "pixels");
+	assert_string_equal((const char *)gspace_devmem_ptr(0), "pixels");
 	assert_int_equal(g.ram_bytes, WINDOW + RAM);
 }
 
@@ -172,26 +175,61 @@ static void it_begins_zeroed_and_keeps_what_it_holds(void **state)
 
 static void sizes_are_checked(void **state)
 {
+	uint64_t offset;
+
 	(void)state;
 	begin(0);
-	g.video.size = 0;
-	assert_int_equal(gspace_add_video(&g, 0), HV_E_RANGE);
-	assert_int_equal(gspace_add_video(&g, 100), HV_E_RANGE);
-	assert_int_equal(gspace_add_video(&g, GSPACE_VIDEO_MAX + PAGE_SIZE), HV_E_RANGE);
-	g.video.size = VIDEO;
+	assert_int_equal(gspace_add_devmem(&g, 0, &offset), HV_E_RANGE);
+	assert_int_equal(gspace_add_devmem(&g, 100, &offset), HV_E_RANGE);
+	assert_int_equal(gspace_add_devmem(&g, GSPACE_DEVMEM_MAX - VIDEO + PAGE_SIZE, &offset),
+			 HV_E_RANGE);
+	assert_int_equal(g.devmem.size, VIDEO);
 	end();
+}
+
+/* A device that only lets itself be read has some of it, too. */
+static void read_only(void)
+{
+	struct gspace_view wanted = {
+		.base = BAR + MIB(2), .size = 3 * PAGE_SIZE, .read_only = true};
+	struct pt_leaf leaf;
+
+	assert_int_equal(gspace_add_devmem(&g, wanted.size, &wanted.offset), HV_OK);
+	assert_int_equal(wanted.offset, VIDEO);
+	memcpy(gspace_devmem_ptr(wanted.offset), "program", 8);
+	assert_int_equal(show(VIEW_BAR, BAR - VIDEO, 0, VIDEO), HV_OK);
+	assert_int_equal(gspace_show_devmem(&g, VIEW_ROM, &wanted), HV_OK);
+	expect_isolated();
+	assert_true(pt_lookup(&g.stage2, wanted.base, &leaf));
+	assert_int_equal(leaf.attr.rights, PT_R);
+	assert_int_equal(gspace_fault(&g, gpa(wanted.base), false), GSPACE_FAULT_RETRY);
+	assert_int_equal(gspace_fault(&g, gpa(wanted.base), true), GSPACE_FAULT_ROM);
+	assert_int_equal(gspace_fault(&g, gpa(wanted.base + wanted.size), true), GSPACE_FAULT_MMIO);
+	/* What others see is theirs to write, and the view can become such a one. */
+	assert_int_equal(gspace_fault(&g, gpa(BAR - VIDEO), true), GSPACE_FAULT_RETRY);
+	assert_int_equal(show(VIEW_ROM, BAR, 0, PAGE_SIZE), HV_OK);
+	expect_shown(BAR, 0);
+	expect_nothing(wanted.base);
+}
+
+static void writes_to_what_is_read_only_exit(void **state)
+{
+	(void)state;
+	with_each_format(read_only);
 }
 
 static void running_out_of_memory_gives_back_what_was_taken(void **state)
 {
+	uint64_t offset;
+
 	(void)state;
 	fake_cpu_reset();
 	fake_machine(MACHINE);
 	frame_stats(&start);
 	pool_start = pool_bytes_used();
 	assert_int_equal(gspace_init(&g, 1, &pt_format_npt, PT_LEVEL_1G), HV_OK);
-	assert_int_equal(gspace_add_video(&g, MIB(128)), HV_E_NO_MEMORY);
-	assert_true(g.video.size > MIB(16));
+	assert_int_equal(gspace_add_devmem(&g, MIB(128), &offset), HV_E_NO_MEMORY);
+	assert_true(g.devmem.size > MIB(16));
 	end();
 }
 
@@ -203,6 +241,7 @@ int main(void)
 		cmocka_unit_test(memory_goes_before_it),
 		cmocka_unit_test(it_begins_zeroed_and_keeps_what_it_holds),
 		cmocka_unit_test(sizes_are_checked),
+		cmocka_unit_test(writes_to_what_is_read_only_exit),
 		cmocka_unit_test(running_out_of_memory_gives_back_what_was_taken),
 	};
 

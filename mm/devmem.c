@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's video memory: frames that are its own and that the hypervisor always has in the window,
- * at GSPACE_VIDEO_HOME, while the guest sees them where device registers say, in views.
+ * A guest's device memory: frames that are its own and that the hypervisor always has in the
+ * window, at GSPACE_DEVMEM_HOME, while the guest sees them where device registers say, in views.
  *
- *	window	      GSPACE_VIDEO_HOME  [ block 0 | block 1 | ... ]
+ *	window	      GSPACE_DEVMEM_HOME  [ block 0 | block 1 | ... ]
  *					      |         |
  *	second stage  view of a BAR      [ block 0 | block 1 | ... ]   of 0xa0000  [ part of one ]
  */
@@ -15,20 +15,28 @@
 #include "mm/frame.h"
 #include "mm/gspace_internal.h"
 
-#define HOME_VA (VM_WINDOW_BASE + GSPACE_VIDEO_HOME)
+#define HOME_VA (VM_WINDOW_BASE + GSPACE_DEVMEM_HOME)
 
 /* --- taking --- */
 
-/* Takes a zeroed block of 2 MiB, or a page where there is none, for what comes next. */
+/* Of the largest block up to 2 MiB for what comes next. */
+static unsigned best_order(const struct gspace *g, uint64_t left)
+{
+	unsigned order = FRAME_ORDER_2M;
+
+	while (PAGE_SIZE << order > left || !is_aligned(g->devmem.size, PAGE_SIZE << order)) {
+		order--;
+	}
+	return order;
+}
+
+/* Takes it zeroed, or a page where there is none. */
 static enum hv_status take_next(struct gspace *g, uint64_t left)
 {
-	unsigned order = left >= PAGE_SIZE_2M ? FRAME_ORDER_2M : FRAME_ORDER_4K;
+	unsigned order = best_order(g, left);
 	hpa_t block;
 	enum hv_status status;
 
-	if (!is_aligned(g->video.size, PAGE_SIZE_2M)) {
-		order = FRAME_ORDER_4K;
-	}
 	status = frame_alloc(order, FRAME_GUEST, g->owner, &block);
 	if (status != HV_OK && order != FRAME_ORDER_4K) {
 		order = FRAME_ORDER_4K;
@@ -37,55 +45,58 @@ static enum hv_status take_next(struct gspace *g, uint64_t left)
 	if (status != HV_OK) {
 		return status;
 	}
-	status = pt_map(&g->host.pt, HOME_VA + g->video.size, block, PAGE_SIZE << order,
+	status = pt_map(&g->host.pt, HOME_VA + g->devmem.size, block, PAGE_SIZE << order,
 			gspace_window_attr(true, false));
 	if (status != HV_OK) {
 		frame_put_block(block, order);
 		return status;
 	}
-	g->video.size += PAGE_SIZE << order;
+	g->devmem.size += PAGE_SIZE << order;
 	return HV_OK;
 }
 
-enum hv_status gspace_add_video(struct gspace *g, uint64_t size)
+enum hv_status gspace_add_devmem(struct gspace *g, uint64_t size, uint64_t *offset)
 {
+	const uint64_t start = g->devmem.size;
 	enum hv_status status = HV_OK;
 
-	CHECK(g->video.size == 0);
-	if (size == 0 || size > GSPACE_VIDEO_MAX || !is_aligned(size, PAGE_SIZE)) {
+	if (size == 0 || size > GSPACE_DEVMEM_MAX - start || !is_aligned(size, PAGE_SIZE)) {
 		return HV_E_RANGE;
 	}
-	while (g->video.size < size && status == HV_OK) {
-		status = take_next(g, size - g->video.size);
+	while (g->devmem.size < start + size && status == HV_OK) {
+		status = take_next(g, start + size - g->devmem.size);
 	}
+	*offset = start;
 	return status;
 }
 
-void *gspace_video_ptr(void)
+void *gspace_devmem_ptr(uint64_t offset)
 {
-	return access_ptr(hva(HOME_VA), true);
+	return access_ptr(hva(HOME_VA + offset), true);
 }
 
 /* --- views --- */
 
-bool gspace_in_view(const struct gspace *g, uint64_t addr)
+enum gspace_fault gspace_view_fault(const struct gspace *g, uint64_t addr, bool write)
 {
-	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
-		const struct gspace_view *v = &g->video.views[i];
+	unsigned count = __atomic_load_n(&g->devmem.view_count, __ATOMIC_RELAXED);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct gspace_view *v = &g->devmem.views[i];
 
 		if (addr - v->base < __atomic_load_n(&v->size, __ATOMIC_RELAXED)) {
-			return true;
+			return write && v->read_only ? GSPACE_FAULT_ROM : GSPACE_FAULT_RETRY;
 		}
 	}
-	return false;
+	return GSPACE_FAULT_MMIO;
 }
 
-uint64_t gspace_video_surplus(const struct gspace *g)
+uint64_t gspace_devmem_surplus(const struct gspace *g)
 {
 	uint64_t shown = 0;
 
 	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
-		shown += g->video.views[i].size;
+		shown += g->devmem.views[i].size;
 	}
 	return shown;
 }
@@ -98,12 +109,16 @@ static void unmap_view(struct gspace *g, struct gspace_view *v, uint64_t size)
 }
 
 /*
- * Maps the next piece of a view, *size bytes of it at most, which becomes what it was: as large a
- * leaf as the window has and as can be put there without dropping a table. Under lock.
+ * Maps the next piece of a view, `done` bytes of which are mapped, *size bytes at most, which
+ * becomes what it was: as large a leaf as the window has and as can be put there without dropping a
+ * table. Under lock.
  */
-static enum hv_status map_piece(struct gspace *g, uint64_t at, uint64_t offset, uint64_t *size)
+static enum hv_status map_piece(struct gspace *g, const struct gspace_view *wanted, uint64_t done,
+				uint64_t *size)
 {
-	const struct pt_attr attr = {.rights = PT_RW};
+	const struct pt_attr attr = {.rights = wanted->read_only ? PT_R : PT_RW};
+	const uint64_t at = wanted->base + done;
+	const uint64_t offset = wanted->offset + done;
 	struct pt_leaf home;
 	uint64_t piece = PAGE_SIZE;
 
@@ -126,7 +141,7 @@ static bool is_taken(const struct gspace *g, const struct gspace_view *wanted)
 		}
 	}
 	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
-		const struct gspace_view *v = &g->video.views[i];
+		const struct gspace_view *v = &g->devmem.views[i];
 
 		if (v->size != 0 && ranges_overlap(wanted->base, wanted->size, v->base, v->size)) {
 			return true;
@@ -145,7 +160,7 @@ static enum hv_status map_view(struct gspace *g, struct gspace_view *v,
 	while (done < wanted->size && status == HV_OK) {
 		uint64_t piece = wanted->size - done;
 
-		status = map_piece(g, wanted->base + done, wanted->offset + done, &piece);
+		status = map_piece(g, wanted, done, &piece);
 		done += status == HV_OK ? piece : 0;
 	}
 	if (status != HV_OK) {
@@ -153,22 +168,26 @@ static enum hv_status map_view(struct gspace *g, struct gspace_view *v,
 		return status;
 	}
 	v->offset = wanted->offset;
+	v->read_only = wanted->read_only;
 	__atomic_store_n(&v->size, wanted->size, __ATOMIC_RELAXED);
 	return HV_OK;
 }
 
-enum hv_status gspace_show_video(struct gspace *g, unsigned view, const struct gspace_view *wanted)
+enum hv_status gspace_show_devmem(struct gspace *g, unsigned view, const struct gspace_view *wanted)
 {
-	struct gspace_view *v = &g->video.views[view];
+	struct gspace_view *v = &g->devmem.views[view];
 	enum hv_status status = HV_OK;
 
 	CHECK(view < GSPACE_VIEWS);
 	lock_acquire(&g->lock);
+	if (view >= g->devmem.view_count) {
+		__atomic_store_n(&g->devmem.view_count, view + 1, __ATOMIC_RELAXED);
+	}
 	unmap_view(g, v, v->size);
 	if (wanted->size == 0) {
 		status = HV_OK;
 	} else if (!is_aligned(wanted->base | wanted->offset | wanted->size, PAGE_SIZE) ||
-		   !range_fits(wanted->offset, wanted->size, g->video.size) ||
+		   !range_fits(wanted->offset, wanted->size, g->devmem.size) ||
 		   !range_fits(wanted->base, wanted->size, BIT(PT_LEVELS * 9 + PAGE_SHIFT))) {
 		status = HV_E_RANGE;
 	} else if (is_taken(g, wanted)) {
@@ -182,20 +201,20 @@ enum hv_status gspace_show_video(struct gspace *g, unsigned view, const struct g
 
 /* --- giving back --- */
 
-void gspace_fini_video(struct gspace *g, uint64_t *budget)
+void gspace_fini_devmem(struct gspace *g, uint64_t *budget)
 {
 	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
-		struct gspace_view *v = &g->video.views[i];
+		struct gspace_view *v = &g->devmem.views[i];
 
 		unmap_view(g, v, v->size);
 	}
-	while (g->video.size != 0 && *budget != 0) {
+	while (g->devmem.size != 0 && *budget != 0) {
 		struct pt_leaf leaf;
 
-		CHECK(pt_lookup(&g->host.pt, HOME_VA + g->video.size - PAGE_SIZE, &leaf));
+		CHECK(pt_lookup(&g->host.pt, HOME_VA + g->devmem.size - PAGE_SIZE, &leaf));
 		CHECK(pt_unmap(&g->host.pt, leaf.va, leaf.size) == HV_OK);
 		frame_put_range(leaf.pa, leaf.size);
-		g->video.size -= leaf.size;
+		g->devmem.size -= leaf.size;
 		*budget -= min_u64(leaf.size, *budget);
 	}
 }
