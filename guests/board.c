@@ -498,10 +498,17 @@ static void load_lines(void *dev, const void *in)
 	lock_release(&l->lock);
 }
 
-/* The lines belong to those who drive them. */
+/*
+ * The levels belong to those who drive them. Those of the 8254 and the RTC are not told to the
+ * controllers: these are reset next.
+ */
 static void reset_lines(void *dev)
 {
-	(void)dev;
+	struct board_lines *l = dev;
+
+	lock_acquire(&l->lock);
+	l->replaced = false;
+	lock_release(&l->lock);
 }
 
 static const struct saved_ops lines_saved_ops = {

@@ -817,6 +817,35 @@ static void another_board_goes_on(void **state)
 	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), 0x31);
 }
 
+/* A watchdog of a guest has the timer's input as an NMI: a reload must not be a tick to it. */
+static void a_reload_with_the_hpet_is_no_edge(void **state)
+{
+	uint8_t *bytes;
+
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	outb(0x43, 0x36);
+	outb(0x40, 0);
+	outb(0x40, 0);
+	rig_advance_ns(&rig, 60000000);
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE | HPET_LEGACY);
+	assert_line(0, 2, false);
+	lapic_write(0xf0, 0x1ff);
+	ioapic_write(0x10 + 2 * 2, 0x400);
+	assert_true((board->lines.isa & 1) != 0);
+	seen.nmis[0] = 0;
+	bytes = save_all();
+	saved_reset(&saved);
+	assert_int_equal(seen.nmis[0], 0);
+	load_all(bytes);
+	free(bytes);
+	assert_int_equal(seen.nmis[0], 0);
+	/* And then it gets its line back, as ever. */
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE);
+	assert_line(0, 2, true);
+	assert_int_equal(seen.nmis[0], 1);
+}
+
 /* What each device needs before it: interrupts are loaded first, and time before all. */
 static void the_order_of_loading(void **state)
 {
@@ -879,6 +908,7 @@ int main(void)
 		TEST(cmos_tells_the_memory),
 		TEST(the_end_stops_all_timers),
 		cmocka_unit_test_setup_teardown(another_board_goes_on, setup, teardown),
+		TEST(a_reload_with_the_hpet_is_no_edge),
 		cmocka_unit_test_setup_teardown(the_order_of_loading, setup, teardown),
 		cmocka_unit_test_setup_teardown(lines_that_cannot_be_are_refused, setup, teardown),
 	};
