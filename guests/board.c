@@ -201,6 +201,13 @@ static void wants_wake(void *ctx)
 	b->cfg.ops->wake(b->cfg.ctx);
 }
 
+static void is_suspended(void *ctx, bool suspended)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->set_suspended(b->cfg.ctx, suspended);
+}
+
 static void reset_by_acpi(void *ctx)
 {
 	const struct board *b = ctx;
@@ -341,6 +348,7 @@ static void init_platform(struct board *b)
 	if (!b->cfg.firmware) {
 		pm.suspend = wants_suspend;
 		pm.wake = wants_wake;
+		pm.set_suspended = is_suspended;
 	}
 	acpi_pm_init(&b->pm, &pm);
 	i8042_init(&b->i8042, &keyboard);

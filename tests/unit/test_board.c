@@ -29,6 +29,7 @@ static struct {
 	unsigned kicks[CPUS], nmis[CPUS], inits[CPUS];
 	unsigned startups, startup_vcpu, startup_vector;
 	unsigned suspends, wakes;
+	bool suspended;
 	unsigned power_offs, resets, rooms, debug_exits;
 	uint32_t status;
 	const char *how;
@@ -74,6 +75,12 @@ static void wake(void *ctx)
 	seen.wakes++;
 }
 
+static void set_suspended(void *ctx, bool suspended)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.suspended = suspended;
+}
+
 static void power_off(void *ctx)
 {
 	assert_ptr_equal(ctx, &seen);
@@ -115,6 +122,7 @@ static const struct board_ops ops = {
 	.startup = startup,
 	.suspend = suspend,
 	.wake = wake,
+	.set_suspended = set_suspended,
 	.power_off = power_off,
 	.reset = reset,
 	.debug_exit = debug_exit,
