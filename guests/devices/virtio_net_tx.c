@@ -266,11 +266,11 @@ void virtio_net_tx_load(struct virtio_net *n, const struct virtio_net_saved *in)
 
 	lock_acquire(lock);
 	set_polling(n, in->polling != 0);
-	n->tx.notified = in->notified;
-	n->tx.owed_since = in->owed_since;
+	n->tx.notified = vtime_of_loaded(n->tx.time, in->notified);
+	n->tx.owed_since = vtime_of_loaded(n->tx.time, in->owed_since);
 	n->tx.empty_looks = in->empty_looks;
 	n->tx.more = true;
-	vtimer_arm(&n->tx.timer, in->deadline);
+	vtimer_arm(&n->tx.timer, vtime_of_loaded(n->tx.time, in->deadline));
 	lock_release(lock);
 }
 
