@@ -5,8 +5,8 @@
  *
  *	notification --within OFTEN_NS of the last--> polling: no notifications, no interrupts
  *	polling --a vCPU halts, or LOOK_NS have passed--> look: send what is there
- *		--a look by the timer or EMPTY_LOOKS halts in a row find nothing--> notifications
- *again
+ *		--a look by the timer, or EMPTY_LOOKS halts in a row, find nothing-->
+ *		notifications again
  *
  * A driver that frees what was sent when it next sends or receives (Linux does) never needs the
  * interrupt; one that waits for it has it after OWED_NS at the latest. A frame waits for LOOK_NS
