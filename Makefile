@@ -18,6 +18,7 @@ HV_BASE_SRCS += hv/base/base64.c hv/base/chacha20.c
 HV_BASE_SRCS += hv/base/png.c
 HV_BASE_SRCS += hv/base/net_sum.c
 HV_CPU_SRCS := hv/cpu/ap_start.c hv/cpu/desc.c hv/cpu/features.c hv/cpu/mce.c hv/cpu/percpu.c \
+	hv/cpu/rep_movs.c \
 	hv/cpu/stack_guard.c hv/cpu/topology.c hv/cpu/trap.c hv/cpu/tsc_sync.c
 MM_SRCS := mm/buddy.c mm/frame.c mm/gspace.c mm/init.c mm/isolation.c mm/plan.c mm/pool.c \
 	mm/release.c \
@@ -113,7 +114,7 @@ ASM_SRCS := hv/cpu/ap_trampoline.S hv/cpu/entry.S hv/cpu/mem.S hv/cpu/trap.S svm
 OFFSETS_SRCS := hv/cpu/ap_offsets.c hv/api/vcpu_offsets.c vmx/vmx_offsets.c
 BOOT_SRCS := boot/boot_insn.c boot/console.c boot/files.c boot/firmware.c boot/leave.c boot/main.c \
 	boot/pages.c
-BOOT_ASM_SRCS := boot/enter.S
+BOOT_ASM_SRCS := boot/enter.S hv/cpu/mem.S
 # Parts of boot/ without <efi.h>, linked into unit tests too.
 BOOT_PURE_SRCS := boot/cpu_facts.c boot/elf.c boot/memmap.c boot/paging.c boot/path.c boot/preflight.c \
 	boot/serial.c
@@ -189,6 +190,7 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
@@ -317,10 +319,12 @@ $(O)/efi/boot/hv_blob.o: boot/hv_blob.S $(O)/hv.stripped
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -DHV_BLOB='"$(O)/hv.stripped"' -c -o $@ $<
 
+# libefi has memcpy and memset as well, in a file with what is needed of it, and takes a step a byte.
 $(O)/boot.so: $(BOOT_OBJS)
 	$(call say,LD,$@)
 	$(Q)ld -nostdlib -z defs -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
-		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi
+		/usr/lib/crt0-efi-x86_64.o $(BOOT_OBJS) -o $@ -L/usr/lib -lgnuefi -lefi \
+		--allow-multiple-definition
 
 $(O)/BOOTX64.EFI: $(O)/boot.so
 	$(call say,EFI,$@)

@@ -6,6 +6,7 @@
 #include "boot/leave.h"
 
 #include <efilib.h>
+#include <string.h>
 
 #include "boot/boot_insn.h"
 #include "boot/console.h"
@@ -98,7 +99,7 @@ static bool build_tables(const struct elf_plan *plan, struct handoff *handoff)
 	if (p.tables == NULL) {
 		return false;
 	}
-	ZeroMem(p.tables, p.capacity * EFI_PAGE_SIZE);
+	memset(p.tables, 0, p.capacity * EFI_PAGE_SIZE);
 	p.physical = (uint64_t)p.tables;
 	handoff->boot_cr3 = p.physical;
 	return paging_build(&p, map, handoff->memory_count, plan, handoff->image_base);

@@ -14,6 +14,8 @@
 #define RESET_LIMIT_NS 1000000000ull
 /* From power to a link, of all ports together. */
 #define LINK_LIMIT_NS 100000000ull
+/* From power to a sign of a device, which has 10 ms for it (Serial ATA, "COMRESET sequence"). */
+#define DETECTION_LIMIT_NS 15000000ull
 #define PORT_STOP_LIMIT_NS 500000000ull
 #define REQUEST_LIMIT_NS 30000000000ull
 #define WATCH_NS 1000000000ull
@@ -240,17 +242,28 @@ static bool start_disk(struct ahci_port *p)
 	return ok;
 }
 
+/* Whether the port, `waited` after it got its power, may still get a link. */
+static bool may_link(const struct ahci_port *p, uint64_t waited)
+{
+	unsigned state = link_state(p);
+
+	return state == AHCI_DET_NONE
+		       ? waited < clock_ns_to_ticks(DETECTION_LIMIT_NS)
+		       : state != AHCI_DET_PRESENT && waited < clock_ns_to_ticks(LINK_LIMIT_NS);
+}
+
 /* Port by port they would take as long as all of them together. */
 static void wait_for_links(struct ahci *a)
 {
-	uint64_t limit = clock_now() + clock_ns_to_ticks(LINK_LIMIT_NS);
-	bool all = false;
+	uint64_t start = clock_now();
+	bool more = true;
 
-	while (!all && clock_now() < limit) {
-		all = true;
+	while (more) {
+		uint64_t waited = clock_now() - start;
+
+		more = false;
 		for (unsigned i = 0; i < AHCI_PORTS_MAX; i++) {
-			all = all &&
-			      (a->ports[i] == NULL || link_state(a->ports[i]) == AHCI_DET_PRESENT);
+			more = more || (a->ports[i] != NULL && may_link(a->ports[i], waited));
 		}
 	}
 }

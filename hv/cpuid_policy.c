@@ -35,6 +35,7 @@
 	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(16) | B(17) | B(18) | B(19) | B(20) | \
 	 B(21) | B(23) | B(24) | B(28) | B(29) | B(30) | B(31))
 #define LEAF7_EBX_TSC_ADJUST B(1)
+#define LEAF7_EBX_ERMS B(9)
 #define LEAF7_EBX_INVPCID B(10)
 #define LEAF7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
 /* Leaf 7.0 ECX: AVX512VBMI UMIP PKU VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID MOVDIRI
@@ -46,6 +47,7 @@
 #define LEAF7_ECX_RDPID B(22)
 #define LEAF7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
 /* Leaf 7.0 EDX: AVX512_4VNNIW AVX512_4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE. */
+#define LEAF7_EDX_FSRM B(4)
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
 #define LEAF7_EDX_AVX512 (B(2) | B(3) | B(8))
 /* Leaf 0xd.1 EAX: XSAVEOPT XSAVEC XGETBV(1). No XSAVES: IA32_XSS stays 0. */
@@ -186,6 +188,10 @@ static void build_leaf7(struct cpuid_table *t, const struct cpuid_config *c)
 	}
 	if (c->no_rdtscp) {
 		r.ecx &= ~LEAF7_ECX_RDPID;
+	}
+	if (c->slow_movsb) {
+		r.ebx &= ~LEAF7_EBX_ERMS;
+		r.edx &= ~LEAF7_EDX_FSRM;
 	}
 	add_sub(t, 7, 0, r);
 }

@@ -76,7 +76,8 @@ struct cpuid_config {
 	/* What the CPU has, and cannot give to a guest. */
 	bool no_rdtscp; /* nor RDPID */
 	bool no_invpcid;
-	bool no_xsavec; /* the CPU has it and does it wrong */
+	bool no_xsavec;	 /* the CPU has it and does it wrong */
+	bool slow_movsb; /* it says that it is fast, and it is not */
 };
 
 /* Per-vCPU state that some leaves reflect. */

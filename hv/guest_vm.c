@@ -16,6 +16,7 @@
 #include "hv/base/str.h"
 #include "hv/cpu/percpu.h"
 #include "hv/cpu/regs.h"
+#include "hv/cpu/rep_movs.h"
 #include "hv/fpu.h"
 #include "hv/guest_firmware.h"
 #include "hv/guest_net.h"
@@ -280,6 +281,7 @@ static void describe_cpu(struct guest *g)
 		.no_rdtscp = the_backend->info.no_rdtscp,
 		.no_invpcid = the_backend->info.no_invpcid,
 		.no_xsavec = !fpu_xsavec_works(),
+		.slow_movsb = !rep_movsb_is_fast(),
 	};
 
 	cpuid_table_build(&g->cpuid, &config);

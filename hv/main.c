@@ -15,6 +15,7 @@
 #include "hv/cpu/features.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
+#include "hv/cpu/rep_movs.h"
 #include "hv/cpu/stack_guard.h"
 #include "hv/cpu/topology.h"
 #include "hv/cpu/trap.h"
@@ -70,6 +71,7 @@ static void init_cpu(void)
 	trap_load();
 	fpu_cpu_init();
 	fpu_try_xsavec();
+	rep_movs_try();
 	log_info("cpu: %s%s%s", cpu_features()->brand, cpu_features()->hypervisor ? ", below " : "",
 		 cpu_features()->hypervisor_name);
 }

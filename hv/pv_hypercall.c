@@ -134,23 +134,32 @@ static int64_t (*const calls[HC_COUNT])(struct vcpu *, const struct call *) = {
 	[HC_SCHED_YIELD] = yield_to,
 };
 
-/* One that there is. Out of line: what it takes to ask would cost those that there are not. */
-static __attribute__((noinline)) int64_t known_call(struct vcpu *vcpu, uint64_t number, bool wide)
+/*
+ * One that there is, at least by the low half of RAX, which is all that 32-bit code shows. Out of
+ * line: what it takes to ask would cost those that there are not.
+ */
+static __attribute__((noinline)) uint64_t known_call(struct vcpu *vcpu, uint32_t number)
 {
+	bool wide = the_backend->code_root(vcpu) != CODE_ROOT_NONE;
 	uint64_t mask = wide ? ~0ull : 0xffffffffull;
 	struct call call = {.arg = {vcpu->gpr[GPR_RBX] & mask, vcpu->gpr[GPR_RCX] & mask,
 				    vcpu->gpr[GPR_RDX] & mask, vcpu->gpr[GPR_RSI] & mask},
 			    .wide = wide};
+	int64_t result = PV_ENOSYS;
 
-	return vcpu_cpl(vcpu) != 0 ? PV_EPERM : calls[number](vcpu, &call);
+	if (!wide || vcpu->gpr[GPR_RAX] == number) {
+		result = vcpu_cpl(vcpu) != 0 ? PV_EPERM : calls[number](vcpu, &call);
+	}
+	return wide ? (uint64_t)result : (uint32_t)result;
 }
 
-/* A number that nobody knows is that to user mode, too, where KVM speaks of permission. */
+/*
+ * A number that nobody knows is that to user mode, too, where KVM speaks of permission. Its error
+ * fills RAX whatever the mode: 32-bit code cannot see the upper half, and no manual keeps it.
+ */
 void pv_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
 {
-	int64_t result = PV_ENOSYS;
-	uint64_t number;
-	bool wide;
+	uint32_t number;
 
 	if (!guest_of(vcpu->vm)->config->paravirt) {
 		vcpu_raise(vcpu, EXC_UD);
@@ -159,12 +168,9 @@ void pv_hypercall(struct vcpu *vcpu, struct vm_exit *exit)
 	if (!vcpu_skip(vcpu, exit, INSN_VMMCALL)) {
 		return;
 	}
-	wide = the_backend->code_root(vcpu) != CODE_ROOT_NONE;
-	number = wide ? vcpu->gpr[GPR_RAX] : (uint32_t)vcpu->gpr[GPR_RAX];
-	if (number < HC_COUNT && calls[number] != NULL) {
-		result = known_call(vcpu, number, wide);
-	}
-	vcpu->gpr[GPR_RAX] = wide ? (uint64_t)result : (uint32_t)result;
+	number = (uint32_t)vcpu->gpr[GPR_RAX];
+	vcpu->gpr[GPR_RAX] = number < HC_COUNT && calls[number] != NULL ? known_call(vcpu, number)
+									: (uint64_t)PV_ENOSYS;
 }
 
 #define HYPERCALL_LENGTH 3u

@@ -357,6 +357,16 @@ void cpu_mmio_write32(hva_t addr, uint32_t value)
 	__asm__ volatile("movl %0, (%1)" : : "a"(value), "r"(addr.v) : "memory");
 }
 
+void cpu_movsb(void *to, const void *from, uint64_t count)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
+
+void cpu_movsq(void *to, const void *from, uint64_t count)
+{
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
+
 void cpu_invlpg(hva_t addr)
 {
 	__asm__ volatile("invlpg (%0)" : : "r"(addr.v) : "memory");

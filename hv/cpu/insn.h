@@ -78,6 +78,10 @@ void cpu_mmio_write8(hva_t addr, uint8_t value);
 void cpu_mmio_write16(hva_t addr, uint16_t value);
 void cpu_mmio_write32(hva_t addr, uint32_t value);
 
+/* REP MOVSB and REP MOVSQ, of `count` bytes or quadwords that do not overlap. */
+void cpu_movsb(void *to, const void *from, uint64_t count);
+void cpu_movsq(void *to, const void *from, uint64_t count);
+
 void cpu_invlpg(hva_t addr);
 void cpu_wbinvd(void);
 /* Orders all memory accesses, device registers included, before what follows. */

@@ -564,6 +564,18 @@ void cpu_mmio_write32(hva_t addr, uint32_t value)
 	}
 }
 
+void cpu_movsb(void *to, const void *from, uint64_t count)
+{
+	memcpy(to, from, count);
+	fake_cpu.tsc += count * fake_cpu.movsb_ticks;
+}
+
+void cpu_movsq(void *to, const void *from, uint64_t count)
+{
+	memcpy(to, from, count * 8);
+	fake_cpu.tsc += count * fake_cpu.movsq_ticks;
+}
+
 void cpu_invlpg(hva_t addr)
 {
 	fake_cpu.invlpg_count++;

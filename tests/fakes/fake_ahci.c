@@ -303,6 +303,7 @@ static void write_ghc(struct fake_ahci *a, uint32_t value)
 		a->ghc = 0;
 		a->is = 0;
 		memset(a->ports, 0, sizeof(a->ports));
+		a->ports[!FAKE_AHCI_DISK].ssts = a->half_linked ? 1 : 0;
 		disk_port(a)->ssts = 0x123;
 		disk_port(a)->sig = 0x101;
 		disk_port(a)->tfd = 0x50;

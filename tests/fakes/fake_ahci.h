@@ -32,6 +32,7 @@ struct fake_ahci {
 	/* Misbehaviour. */
 	bool never_resets;
 	bool never_stops; /* the engine keeps running */
+	bool half_linked; /* a device shows at the port without a disk, and no link comes */
 	bool no_link;	  /* after the next link reset */
 	bool identify_fails;
 	bool identify_silent;

@@ -611,6 +611,20 @@ static void a_form_of_xsave_that_fails_is_hidden(void **state)
 	assert_int_equal(leaf(0xd, 1).ebx, 0);
 }
 
+static void fast_strings_are_told_of_where_they_are_fast(void **state)
+{
+	(void)state;
+	host_amd();
+	build();
+	assert_true((leaf(7, 0).ebx & B(9)) != 0);
+	assert_true((leaf(7, 0).edx & B(4)) != 0);
+	config.slow_movsb = true;
+	build();
+	assert_true((leaf(7, 0).ebx & B(9)) == 0);
+	assert_true((leaf(7, 0).edx & B(4)) == 0);
+	assert_true((leaf(7, 0).ebx & B(8)) != 0);
+}
+
 static void the_tsc_is_invariant_where_ours_stands_on_it(void **state)
 {
 	(void)state;
@@ -709,6 +723,7 @@ int main(void)
 		cmocka_unit_test(without_paravirt_no_kvm_shows),
 		cmocka_unit_test(what_hardware_keeps_from_guests_is_hidden),
 		cmocka_unit_test(a_form_of_xsave_that_fails_is_hidden),
+		cmocka_unit_test(fast_strings_are_told_of_where_they_are_fast),
 		cmocka_unit_test(the_tsc_is_invariant_where_ours_stands_on_it),
 		cmocka_unit_test(leaves_not_called_dynamic_do_not_change),
 		cmocka_unit_test(short_ways_say_the_same),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "hv/api/clock.h"
 #include "tests/fakes/ahci_disk_rig.h"
 
 static void a_disk_is_found(void **state)
@@ -58,6 +59,24 @@ static void disks_that_cannot_be_used(void **state)
 	assert_int_equal(rig_disk_count, 0);
 }
 
+static uint64_t probing_ns(void)
+{
+	uint64_t start = clock_now();
+
+	probe_one();
+	return clock_ticks_to_ns(clock_now() - start);
+}
+
+/* A device has 10 ms to show itself; only where one did is a link waited for. */
+static void an_empty_port_is_not_waited_for_long(void **state)
+{
+	(void)state;
+	assert_in_range(probing_ns(), 10 * MS, 50 * MS);
+	setup(NULL);
+	fake.half_linked = true;
+	assert_in_range(probing_ns(), 100 * MS, 150 * MS);
+}
+
 static void an_adapter_that_is_pulled_out(void **state)
 {
 	(void)state;
@@ -76,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_disk_is_found),
 		T(disks_that_cannot_be_used),
+		T(an_empty_port_is_not_waited_for_long),
 		T(an_adapter_that_is_pulled_out),
 	};
 

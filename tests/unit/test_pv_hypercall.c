@@ -189,7 +189,7 @@ static void the_clock_pair_is_of_one_moment(void **state)
 	assert_int_equal((int64_t)call(9, ~0ull, 0, 0, 0), -14);
 }
 
-/* Only the low halves count, of arguments and result. */
+/* Only the low halves count, of arguments, result and number. */
 static void narrow_code_has_narrow_calls(void **state)
 {
 	(void)state;
@@ -201,7 +201,9 @@ static void narrow_code_has_narrow_calls(void **state)
 	assert_int_equal(call(10, 0, 0x6, UINT32_MAX - 31, 0x42), 0);
 	assert_int_equal(call(10, 0x4, 0, 0, 0x42), 1);
 	assert_true(got(2, 0x42));
-	assert_int_equal(call(99, 0, 0, 0, 0), (uint32_t)-1000);
+	assert_int_equal(call(BIT(40) | 10, 10, 0, 2, BIT(18) | 0x41), (uint32_t)-22);
+	/* The upper half of this one is not for 32-bit code. */
+	assert_int_equal((uint32_t)call(99, 0, 0, 0, 0), (uint32_t)-1000);
 }
 
 int main(void)
