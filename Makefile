@@ -30,13 +30,13 @@ HV_API_SRCS := hv/api/bus.c hv/api/clock.c hv/api/exit.c hv/api/gmem.c \
 	hv/api/reset.c hv/api/timer.c hv/api/vtime.c
 HV_API_SRCS += hv/api/blk.c hv/api/vwork.c
 HV_API_SRCS += hv/api/saved.c
+HV_API_SRCS += hv/api/token_bucket.c
 HV_BLK_SRCS := hv/blk/gpt.c hv/blk/image.c hv/blk/limit.c hv/blk/overlay.c hv/blk/partition.c \
 	hv/blk/registry.c
 HV_BLK_SRCS += hv/blk/varstore.c
 HV_BLK_SRCS += hv/blk/boot_kind.c hv/blk/el_torito.c
 HV_BLK_SRCS += hv/blk/overlay_tree.c
-HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c \
-	hv/net/token_bucket.c
+HV_NET_SRCS := hv/net/capture.c hv/net/frame.c hv/net/mac_table.c hv/net/offload.c hv/net/switch.c
 SVM_SRCS := svm/asid.c svm/check.c svm/cpu.c svm/decode.c svm/dump.c svm/event.c svm/features.c \
 	svm/nmi.c svm/permissions.c svm/run.c svm/svm.c svm/vcpu.c svm/vmcb.c
 VMX_SRCS := vmx/apicv.c vmx/caps.c vmx/check.c vmx/cpu.c vmx/decode.c vmx/dump.c vmx/event.c vmx/mitigate.c \
@@ -173,7 +173,7 @@ UNIT_TESTS += test_bounce test_guest_virtio test_net_filter test_virtio_balloon 
 UNIT_TESTS += test_blk test_blk_image test_config_disk test_gpt test_guest_disks test_limit test_monitor_disks \
 	test_overlay test_partition test_registry
 UNIT_TESTS += test_base64 test_config_net test_guest_net test_monitor_net test_net_capture test_net_frame \
-	test_net_mac_table test_net_offload test_net_switch test_net_token_bucket test_setup_net
+	test_net_mac_table test_net_offload test_net_switch test_setup_net test_token_bucket
 UNIT_TESTS += test_hpet test_config_varstore test_crc32 test_guest_varstore test_pflash test_rom test_varstore
 UNIT_TESTS += test_e1000 test_e1000_filter test_e1000_irq test_e1000_offload test_e1000_phy test_e1000_regs test_e1000_rom \
 	test_e1000_rx test_e1000_stats test_e1000_tx
@@ -625,7 +625,7 @@ $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SRCS) -pthread
 
-RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/base/str.c
+RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/api/token_bucket.c hv/base/str.c
 
 $(O)/race/race_switch: $(RACE_SWITCH_SRCS) hv/net/switch.h hv/api/net.h hv/base/lock.h
 	$(call say,LINK,$@)

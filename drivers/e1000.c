@@ -3,8 +3,11 @@
  * Intel's gigabit network cards. The card owns the descriptors from its head to its tail; all are
  * given to it but one, because head == tail means none:
  *
- *	receive   [ filled | empty, the card's            | 1 ]     transmit  [ sent | the card's |
- *free ] rx_next  RDH                     RDT                 tx_done TDH       tx_next = TDT
+ *	receive    [ filled | empty, the card's | 1 ]
+ *	             rx_next  RDH                 RDT
+ *
+ *	transmit   [ sent    | the card's | free      ]
+ *	             tx_done   TDH          tx_next = TDT
  *
  * Receive buffers are fixed and frames are copied out of them; what is sent is read by the card
  * where the frame is, which is held until then.

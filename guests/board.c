@@ -201,6 +201,13 @@ static void wants_wake(void *ctx)
 	b->cfg.ops->wake(b->cfg.ctx);
 }
 
+static void is_suspended(void *ctx, bool suspended)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->set_suspended(b->cfg.ctx, suspended);
+}
+
 static void reset_by_acpi(void *ctx)
 {
 	const struct board *b = ctx;
@@ -344,6 +351,7 @@ static void init_platform(struct board *b)
 	if (!b->cfg.firmware) {
 		pm.suspend = wants_suspend;
 		pm.wake = wants_wake;
+		pm.set_suspended = is_suspended;
 	}
 	acpi_pm_init(&b->pm, &pm);
 	i8042_init(&b->i8042, &keyboard);
@@ -506,10 +514,17 @@ static void load_lines(void *dev, const void *in)
 	lock_release(&l->lock);
 }
 
-/* The lines belong to those who drive them. */
+/*
+ * The levels belong to those who drive them. Those of the 8254 and the RTC are not told to the
+ * controllers: these are reset next.
+ */
 static void reset_lines(void *dev)
 {
-	(void)dev;
+	struct board_lines *l = dev;
+
+	lock_acquire(&l->lock);
+	l->replaced = false;
+	lock_release(&l->lock);
 }
 
 static const struct saved_ops lines_saved_ops = {

@@ -46,6 +46,7 @@ struct board_ops {
 	 * would. */
 	void (*suspend)(void *ctx);
 	void (*wake)(void *ctx);
+	void (*set_suspended)(void *ctx, bool suspended); /* by a state that was loaded */
 	void (*reset)(void *ctx, const char *how); /* `how`: which path, for the event line */
 	void (*debug_exit)(void *ctx, uint32_t status);
 	void (*test_synic)(void *ctx, uint32_t command); /* of the test device; may be NULL */

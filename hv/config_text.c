@@ -211,9 +211,7 @@ static void take(struct config_parser *p, const struct config_schema *schema, st
 		return;
 	}
 	index = (unsigned)(known - schema->keys);
-	if (known->set == NULL) {
-		config_fail(p, "not supported by this version yet");
-	} else if (p->seen[index] != 0 && !known->repeats) {
+	if (p->seen[index] != 0 && !known->repeats) {
 		config_fail(p, "given twice; the first is in line %u", p->seen[index]);
 	} else {
 		known->set(p, value);

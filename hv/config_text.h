@@ -25,7 +25,7 @@ struct config_parser {
 
 struct config_key {
 	const char *name;
-	/* Takes the value over or calls config_fail. NULL: a key of later versions. */
+	/* Takes the value over or calls config_fail. */
 	void (*set)(struct config_parser *p, struct span value);
 	bool repeats; /* may be given several times; each adds */
 };

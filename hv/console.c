@@ -162,14 +162,35 @@ static void show(struct guest_console *c, const char *data, size_t n)
 	}
 }
 
+/* Up to the first line's end, and with it. */
+static size_t first_line(const char *data, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && data[i] != '\n') {
+		i++;
+	}
+	return i < n ? i + 1 : n;
+}
+
+/*
+ * A line at a time: each is drawn above the prompt and may have to wait for the serial port. The
+ * lock is fair, so that others wait for one line of a guest that prints without end, not for all.
+ */
 void console_guest_output(struct guest_console *c, const char *data, size_t n)
 {
-	lock_acquire(&con.lock);
-	ring_write(&c->scrollback, data, n);
-	if (con.ops != NULL) {
-		show(c, data, n);
+	while (n > 0) {
+		size_t part = first_line(data, n);
+
+		lock_acquire(&con.lock);
+		ring_write(&c->scrollback, data, part);
+		if (con.ops != NULL) {
+			show(c, data, part);
+		}
+		lock_release(&con.lock);
+		data += part;
+		n -= part;
 	}
-	lock_release(&con.lock);
 }
 
 void console_guest_ready(struct guest_console *c)

@@ -144,6 +144,7 @@ struct guest {
 	unsigned firmware_loaded;	 /* parts */
 	_Atomic uint64_t wall_clock_msr; /* as any vCPU wrote it last */
 	uint64_t wall_base;		 /* seconds since 1970 when guest time was 0 */
+	struct saved_device wall_saved;	 /* of these two */
 	uint64_t started_ticks;		 /* host */
 	uint64_t start_count;
 	struct guest_past past;	    /* of its last run, once that is over */

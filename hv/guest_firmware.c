@@ -93,6 +93,15 @@ static bool refuse(struct guest *g, unsigned disk, const char *kind, const char 
 	return false;
 }
 
+/* A medium that takes either gets UEFI, where that is there. */
+static bool takes_bios(const struct guest *g, enum boot_kind kind)
+{
+	if (kind == BOOT_EITHER) {
+		return g->bios.size != 0 && (g->uefi_code.size == 0 || g->uefi_vars.size == 0);
+	}
+	return kind != BOOT_UEFI;
+}
+
 bool guest_firmware_choose(struct guest *g)
 {
 	unsigned disk;
@@ -101,7 +110,7 @@ bool guest_firmware_choose(struct guest *g)
 		g->firmware_kind = g->config->firmware;
 		return true;
 	}
-	if (find_kind(g, &disk) != BOOT_UEFI) {
+	if (takes_bios(g, find_kind(g, &disk))) {
 		g->firmware_kind = CONFIG_FIRMWARE_IS_BIOS;
 		return g->bios.size != 0 || refuse(g, disk, "BIOS", CONFIG_FIRMWARE_BIOS);
 	}

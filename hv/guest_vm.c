@@ -102,6 +102,14 @@ static void board_wants_wake(void *ctx)
 	atomic_store(&g->vm.suspended, false);
 }
 
+/* What its vCPUs are told then is in their own state. */
+static void board_is_suspended(void *ctx, bool suspended)
+{
+	struct guest *g = ctx;
+
+	atomic_store(&g->vm.suspended, suspended);
+}
+
 static void board_wants_power_off(void *ctx)
 {
 	guest_end(ctx, GUEST_END_POWER_OFF, "power-off");
@@ -166,6 +174,7 @@ static const struct board_ops board_ops = {
 	.rested = board_wants_rested,
 	.suspend = board_wants_suspend,
 	.wake = board_wants_wake,
+	.set_suspended = board_is_suspended,
 	.power_off = board_wants_power_off,
 	.reset = board_wants_reset,
 	.debug_exit = board_wants_debug_exit,
@@ -297,6 +306,7 @@ static enum hv_status create_vm(struct guest *g)
 	vtime_init(&vm->time, run_timers());
 	saved_set_init(&vm->saved);
 	saved_add(&vm->saved, &vm->time.saved, 0);
+	pv_add_wall_saved(g);
 	vtime_pause(&vm->time);
 	vwork_queue_init(&vm->work, work_waits, g);
 	bus_init(&vm->pio, BUS_PIO);

@@ -392,6 +392,9 @@ void hyperv_requests(struct vcpu *vcpu)
 		return;
 	}
 	vp = hyperv_vp(vcpu);
+	if (atomic_exchange(&vcpu->vm->hyperv->page_is_old, false)) {
+		hyperv_tsc_changed(vcpu);
+	}
 	fired = atomic_exchange(&vp->fired, 0);
 	stimer_run(vcpu, fired);
 	if ((fired & HYPERV_FIRED_SWEEP) != 0) {

@@ -84,7 +84,8 @@ struct hyperv {
 	struct spinlock lock;
 	struct spinlock time_lock;
 	struct hyperv_state state;
-	unsigned crash_count; /* told so far; under `lock` */
+	unsigned crash_count;	  /* told so far; under `lock` */
+	_Atomic bool page_is_old; /* the reference TSC's: a state of another rate was loaded */
 	struct spinlock ports_lock;
 	struct hyperv_port ports[HYPERV_PORTS];
 	struct saved_device saved;

@@ -83,7 +83,7 @@ static void load_timer(struct stimer *t, struct stimer_state *s, const struct st
 		.expired = in->expired,
 		.message_waits = in->message_waits != 0,
 	};
-	vtimer_arm(&t->vtimer, in->deadline);
+	vtimer_arm(&t->vtimer, vtime_of_loaded(t->vtimer.time, in->deadline));
 }
 
 /* Which vectors need no EOI the LAPIC knows from its own record. */
@@ -101,7 +101,7 @@ static void load_vp(void *dev, const void *in)
 	for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
 		load_timer(&vp->timers[i], &vp->state.timers[i], &saved->timers[i]);
 	}
-	vtimer_arm(&vp->sweep, saved->sweep);
+	vtimer_arm(&vp->sweep, vtime_of_loaded(vp->sweep.time, saved->sweep));
 	atomic_store(&vp->fired, saved->fired);
 	lock_release(&vp->lock);
 	guest_request(guest_of(vp->vm), vp->index, VCPU_REQ_HYPERV);
@@ -223,6 +223,7 @@ static void load(void *dev, const void *in)
 	h->state.reference_tsc = saved->reference_tsc;
 	h->state.sequence = saved->sequence;
 	lock_release(&h->time_lock);
+	atomic_store(&h->page_is_old, vtime_is_converted(&h->vm->time));
 	lock_acquire(&h->ports_lock);
 	for (unsigned i = 0; i < HYPERV_PORTS; i++) {
 		load_port(&h->ports[i], &saved->ports[i]);

@@ -26,6 +26,8 @@
 #include "hv/api/vm.h"
 #include "hv/hyperv.h"
 
+struct guest;
+
 /* Bit 0 of the MSRs that hold an address. */
 #define PV_ENABLED 1ull
 
@@ -145,9 +147,8 @@ static inline void pv_eoi_settle(struct vcpu *vcpu)
 
 /* --- saved state: hv/pv_saved.c --- */
 
-#define PV_SAVED_VERSION 1u
+#define PV_SAVED_VERSION 2u
 struct pv_saved {
-	uint64_t wall_clock; /* of the VM, the same in each vCPU's record */
 	uint64_t system_time;
 	uint64_t steal_time;
 	uint64_t eoi;
@@ -156,9 +157,20 @@ struct pv_saved {
 	uint8_t told_preempted;
 	uint8_t unhalt;
 	uint8_t idle;
-	uint8_t zero[3];
+	uint8_t resting;
+	uint8_t zero[2];
 };
-_Static_assert(sizeof(struct pv_saved) == 40, "no padding");
+_Static_assert(sizeof(struct pv_saved) == 32, "no padding");
+
+/* The VM's wall clock: its RTC has its own time, in its own record. */
+#define PV_WALL_SAVED_VERSION 1u
+struct pv_wall_saved {
+	uint64_t base; /* seconds since 1970 when guest time was 0 */
+	uint64_t msr;
+};
+_Static_assert(sizeof(struct pv_wall_saved) == 16, "no padding");
 
 /* At the vCPU's creation. */
 void pv_add_saved(struct vcpu *vcpu);
+/* At the VM's creation. */
+void pv_add_wall_saved(struct guest *g);

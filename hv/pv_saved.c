@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Saved state of a vCPU's paravirtual interfaces: what the guest has set up. What its pages hold is
- * its memory; how long it has waited for a CPU is this machine's to tell, and told anew.
+ * Saved state of the wall clock and of a vCPU's paravirtual interfaces: what the guest has set up.
+ * What its pages hold is its memory; how long it has waited for a CPU is this machine's to tell,
+ * and told anew.
  */
 #include "hv/api/saved.h"
 #include "hv/guest.h"
@@ -9,6 +10,66 @@
 
 #define EOI_RESERVED 2ull
 #define STEAL_RESERVED MASK(5, 1)
+#define PV_WALL_MAX BIT(48) /* seconds: nine million years */
+
+/* --- the wall clock --- */
+
+static void save_wall(void *dev, void *out)
+{
+	const struct guest *g = dev;
+
+	*(struct pv_wall_saved *)out = (struct pv_wall_saved){
+		.base = g->wall_base,
+		.msr = atomic_load(&g->wall_clock_msr),
+	};
+}
+
+static const char *check_wall(void *dev, const void *in)
+{
+	const struct guest *g = dev;
+	const struct pv_wall_saved *saved = in;
+
+	if (saved->base >= PV_WALL_MAX) {
+		return "it begins later than any machine";
+	}
+	return saved->msr == 0 || g->config->paravirt ? NULL : "the guest has no such MSR";
+}
+
+static void load_wall(void *dev, const void *in)
+{
+	struct guest *g = dev;
+	const struct pv_wall_saved *saved = in;
+
+	g->wall_base = saved->base;
+	atomic_store(&g->wall_clock_msr, saved->msr);
+}
+
+/* The time of day stays, as the RTC's does. */
+static void reset_wall(void *dev)
+{
+	struct guest *g = dev;
+
+	atomic_store(&g->wall_clock_msr, 0);
+}
+
+static const struct saved_ops wall_saved_ops = {
+	.name = "wall clock",
+	.kind = SAVED_KIND('W', 'A', 'L', 'L'),
+	.version = PV_WALL_SAVED_VERSION,
+	.bytes = sizeof(struct pv_wall_saved),
+	.save = save_wall,
+	.check = check_wall,
+	.load = load_wall,
+	.reset = reset_wall,
+};
+
+void pv_add_wall_saved(struct guest *g)
+{
+	saved_device_init(&g->wall_saved, &wall_saved_ops, g);
+	saved_add(&g->vm.saved, &g->wall_saved, 0);
+}
+
+/* --- a vCPU --- */
 
 static void save(void *dev, void *out)
 {
@@ -16,7 +77,6 @@ static void save(void *dev, void *out)
 	const struct vcpu_pv *pv = &vcpu->pv;
 
 	*(struct pv_saved *)out = (struct pv_saved){
-		.wall_clock = atomic_load(&guest_of(vcpu->vm)->wall_clock_msr),
 		.system_time = pv->system_time,
 		.steal_time = pv->steal_time,
 		.eoi = pv->eoi,
@@ -25,6 +85,7 @@ static void save(void *dev, void *out)
 		.told_preempted = pv->told_preempted,
 		.unhalt = pv->unhalt,
 		.idle = pv->idle,
+		.resting = vcpu->resting,
 	};
 }
 
@@ -33,7 +94,7 @@ static const char *check(void *dev, const void *in)
 	const struct vcpu *vcpu = dev;
 	const struct pv_saved *saved = in;
 	uint8_t flags = saved->poll_control | saved->eoi_offered | saved->told_preempted |
-			saved->unhalt | saved->idle;
+			saved->unhalt | saved->idle | saved->resting;
 
 	if ((saved->eoi & EOI_RESERVED) != 0 || (saved->steal_time & STEAL_RESERVED) != 0) {
 		return "an address has bits that it cannot have";
@@ -47,13 +108,13 @@ static const char *check(void *dev, const void *in)
 	return NULL;
 }
 
+/* A device model's rest ends here, as no timer of the device ends it: the vCPU looks again. */
 static void load(void *dev, const void *in)
 {
 	struct vcpu *vcpu = dev;
 	struct vcpu_pv *pv = &vcpu->pv;
 	const struct pv_saved *saved = in;
 
-	atomic_store(&guest_of(vcpu->vm)->wall_clock_msr, saved->wall_clock);
 	pv->system_time = saved->system_time;
 	pv->steal_time = saved->steal_time;
 	pv->eoi = saved->eoi;
@@ -62,6 +123,10 @@ static void load(void *dev, const void *in)
 	pv->told_preempted = saved->told_preempted != 0;
 	pv->unhalt = saved->unhalt != 0;
 	pv->idle = saved->idle != 0;
+	vcpu->resting = saved->resting != 0;
+	if (vcpu->resting) {
+		vcpu_request(vcpu, VCPU_REQ_RESTED);
+	}
 }
 
 /* The LAPIC and Hyper-V's state have records of their own. */

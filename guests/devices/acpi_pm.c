@@ -399,6 +399,9 @@ static void load(void *dev, const void *in)
 	p->gpe_en = saved->gpe_en;
 	p->reset_control = saved->reset_control;
 	p->asleep = saved->asleep != 0;
+	if (p->cfg.set_suspended != NULL) {
+		p->cfg.set_suspended(p->cfg.ctx, p->asleep);
+	}
 	arm_carry(p);
 	update_sci(p);
 	lock_release(&p->dev.lock);

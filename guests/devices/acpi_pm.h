@@ -46,10 +46,12 @@ struct acpi_pm_config {
 	void (*reset)(void *ctx);
 	/*
 	 * The guest enters S3, and what ends that has happened: one after the other, so the lock is
-	 * held. Both or none; without them S3 does nothing.
+	 * held. All three or none; without them S3 does nothing.
 	 */
 	void (*suspend)(void *ctx);
 	void (*wake)(void *ctx);
+	/* A state was loaded, in which the guest is in S3 or is not. */
+	void (*set_suspended)(void *ctx, bool suspended);
 	void *ctx;
 	/* Stock firmware switches off by sleep type 0, whatever the tables say. */
 	bool firmware;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The AHCI controller of an ICH9, with a disk or CD drive on each of up to six ports. Sources:
- *Serial ATA AHCI 1.3.1 Specification; Serial ATA Revision 3; ATA8-ACS; data sheet of the ICH9,
- *"SATA Controller Registers (D31:F2)".
+ * Serial ATA AHCI 1.3.1 Specification; Serial ATA Revision 3; ATA8-ACS; data sheet of the ICH9,
+ * "SATA Controller Registers (D31:F2)".
  *
  *	ahci.c		PCI function, generic host control, the interrupt
  *	ahci_unit.c	registers of a port; link, engine, resets

@@ -582,8 +582,9 @@ static const char *check(void *dev, const void *in)
 static void load_divider(struct cmos_rtc *r, const struct cmos_rtc_saved *in)
 {
 	uint64_t now = vtime_now(r->cfg.time);
+	uint64_t origin = vtime_of_loaded(r->cfg.time, in->origin);
 
-	r->origin = now - in->origin < VTIME_MAX ? in->origin : now;
+	r->origin = now - origin < VTIME_MAX ? origin : now;
 	r->cycles_seen = in->cycles_seen;
 	if (!divider_held(r)) {
 		r->cycles_seen = min_u64(in->cycles_seen, divider_now(r));

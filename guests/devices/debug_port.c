@@ -148,7 +148,7 @@ static void load(void *dev, const void *in)
 	const struct debug_port_saved *saved = in;
 
 	lock_acquire(&d->dev.lock);
-	d->counted = saved->counted;
+	d->counted = vtime_of_loaded(d->cfg.time, saved->counted);
 	d->lost = saved->lost;
 	d->allowed = saved->allowed;
 	d->length = saved->length;

@@ -143,9 +143,14 @@ static void load_rom(struct e1000_rom *r, const struct e1000_rom_saved *in)
 	r->out = in->out != 0;
 }
 
-static void load_delay(struct e1000_delay *d, const struct e1000_delay_saved *in)
+static void load_delay(const struct e1000 *e, struct e1000_delay *d,
+		       const struct e1000_delay_saved *in)
 {
-	*d = (struct e1000_delay){.waits = in->waits != 0, .due = in->due, .limit = in->limit};
+	*d = (struct e1000_delay){
+		.waits = in->waits != 0,
+		.due = vtime_of_loaded(e->time, in->due),
+		.limit = vtime_of_loaded(e->time, in->limit),
+	};
 }
 
 static void load_irq(struct e1000 *e, const struct e1000_irq_saved *in)
@@ -154,12 +159,14 @@ static void load_irq(struct e1000 *e, const struct e1000_irq_saved *in)
 
 	irq->line = in->line != 0;
 	irq->told = in->told;
-	irq->line_again = in->line_again;
-	memcpy(irq->again, in->again, sizeof(irq->again));
-	load_delay(&irq->rx, &in->rx);
-	load_delay(&irq->tx, &in->tx);
-	irq->armed = in->armed;
-	vtimer_arm(&e->timer, in->armed);
+	irq->line_again = vtime_of_loaded(e->time, in->line_again);
+	for (unsigned i = 0; i < ARRAY_SIZE(irq->again); i++) {
+		irq->again[i] = vtime_of_loaded(e->time, in->again[i]);
+	}
+	load_delay(e, &irq->rx, &in->rx);
+	load_delay(e, &irq->tx, &in->tx);
+	irq->armed = vtime_of_loaded(e->time, in->armed);
+	vtimer_arm(&e->timer, irq->armed);
 }
 
 static void load_clock(struct e1000_clock *c, const struct e1000_clock_saved *in)

@@ -439,17 +439,21 @@ static void hpet_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 	lock_release(&dev->lock);
 }
 
-static void hpet_reset(struct vdev *dev)
+/* All timers stop and let go of their lines, which happens with `config`: 0, or HPET_LEGACY. */
+static void power_on(struct hpet *h, uint64_t config)
 {
-	struct hpet *h = container_of(dev, struct hpet, dev);
-
-	lock_acquire(&dev->lock);
-	write_config(h, 0, cycles_now(h));
+	lock_acquire(&h->dev.lock);
+	write_config(h, config, cycles_now(h));
 	h->state = (struct hpet_state){0};
 	for (unsigned i = 0; i < HPET_TIMERS; i++) {
 		h->state.timers[i].comparator = UINT64_MAX;
 	}
-	lock_release(&dev->lock);
+	lock_release(&h->dev.lock);
+}
+
+static void hpet_reset(struct vdev *dev)
+{
+	power_on(container_of(dev, struct hpet, dev), 0);
 }
 
 static void hpet_fini(struct vdev *dev)
@@ -580,9 +584,15 @@ static void load(void *dev, const void *in)
 	lock_release(&h->dev.lock);
 }
 
+/*
+ * Who has the two lines, the board's lines know by themselves: a level that the 8254 got back here
+ * would be an edge at controllers that have not been reset yet.
+ */
 static void reset_saved(void *dev)
 {
-	hpet_reset(&((struct hpet *)dev)->dev);
+	struct hpet *h = dev;
+
+	power_on(h, h->state.config & HPET_LEGACY);
 }
 
 static const struct saved_ops saved_ops = {

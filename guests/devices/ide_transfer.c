@@ -6,14 +6,9 @@
  */
 #include "guests/devices/ide_internal.h"
 
+#include "guests/devices/blk_pieces.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
-
-/* What one call does at most before the guest goes on: about a millisecond in RAM. */
-#define RUN_BYTES (1u << 20)
-#define COST_BARE 65536u
-/* Sectors of one discard: bounds the time that a disk in RAM takes. */
-#define DISCARD_MAX 16384u
 
 /* States of the request. */
 #define REQUEST_SENDING 0u /* blk_submit has not returned */
@@ -236,8 +231,8 @@ static bool step_trim(struct ide_channel *c, uint32_t *budget)
 		return move_chunk(c, budget);
 	}
 	if (find_range(c, &sector, &left)) {
-		submit(c, BLK_DISCARD, sector, (uint32_t)min_u64(left, DISCARD_MAX));
-		*budget -= (uint32_t)min_u64(*budget, COST_BARE);
+		submit(c, BLK_DISCARD, sector, (uint32_t)min_u64(left, BLK_PIECES_RANGE_MAX));
+		blk_spend(budget, BLK_COST_BARE);
 	}
 	return true;
 }
@@ -277,7 +272,7 @@ static bool step(struct ide_channel *c, uint32_t *budget)
 
 void ide_advance(struct ide_channel *c)
 {
-	uint32_t budget = RUN_BYTES;
+	uint32_t budget = BLK_RUN_BYTES;
 
 	while (c->phase == IDE_WORK && !c->open) {
 		if (budget == 0) {

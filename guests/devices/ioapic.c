@@ -94,11 +94,6 @@ void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level)
 	lock_release(&io->dev.lock);
 }
 
-void ioapic_line(void *ctx, unsigned gsi, bool level)
-{
-	ioapic_set_line(ctx, gsi, level);
-}
-
 static void end_of_interrupt(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {

@@ -49,8 +49,6 @@ void ioapic_init(struct ioapic *io, struct apic_bus *bus);
  * edge-triggered entry is lost, as in the 82093AA.
  */
 void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level);
-/* An irq_line.set: `ctx` is the IOAPIC, `line` the GSI. */
-void ioapic_line(void *ctx, unsigned gsi, bool level);
 /* A level-triggered vector reached its EOI: entries with it may fire again. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 /* Whether the last interrupt of an unmasked entry still waits in a LAPIC to be taken. */

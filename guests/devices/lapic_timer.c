@@ -269,16 +269,22 @@ const char *lapic_timer_check(uint32_t lvt, const struct lapic_timer_saved *in)
 void lapic_timer_load_locked(struct lapic *l, const struct lapic_timer_saved *in)
 {
 	struct lapic_timer *t = &l->timer;
-	uint64_t now = vtime_now(t->vtimer.time);
+	const struct vtime *time = t->vtimer.time;
+	uint64_t now = vtime_now(time);
 
 	t->initial = in->initial;
 	t->divide = in->divide;
 	t->counting = in->counting != 0;
-	t->tsc_deadline = in->tsc_deadline;
 	t->tsc_offset = in->tsc_offset;
+	/* The guest's TSC is guest time and the offset. */
+	t->tsc_deadline = in->tsc_deadline;
+	if (t->tsc_deadline != 0) {
+		t->tsc_deadline =
+			vtime_of_loaded(time, in->tsc_deadline - in->tsc_offset) + in->tsc_offset;
+	}
 	if (t->counting) {
 		cadence_start(&t->cadence, now, t->initial * divisor(t->divide), LAPIC_TIMER_HZ);
-		cadence_load(&t->cadence, in->next, in->carry, now);
+		cadence_load(&t->cadence, vtime_of_loaded(time, in->next), in->carry, now);
 	}
 	arm(l, now);
 }

@@ -12,8 +12,8 @@
  *	nvme_ctl.c           registers, the life of the controller, PCI
  *	nvme_ctl_ring.c      queues in the guest's memory, doorbells, interrupts
  *	nvme_ctl_io.c        the NVM command set        nvme_ctl_prp.c   where a command's data is
- *	nvme_ctl_admin.c     the admin command set, with nvme_ctl_identify.c, nvme_ctl_features.c
- *and nvme_ctl_log.c
+ *	nvme_ctl_admin.c     the admin command set, with nvme_ctl_identify.c,
+ *	                     nvme_ctl_features.c and nvme_ctl_log.c
  *	nvme_ctl_saved.c     saved state
  *
  * A reset waits for what is open: CSTS.RDY falls when the disk is done with all of it, so no write

@@ -85,18 +85,18 @@ static uint64_t config_read(const struct pci_host *h, uint64_t devfn, unsigned r
 	return f == NULL ? ~0ull : pci_function_read(f, reg, size);
 }
 
-/* The devfn whose registers changed, or -1. Lock held. */
-static int config_write(struct pci_host *h, uint64_t devfn, unsigned reg, unsigned size,
-			uint64_t value)
+/* The function whose registers changed, or NULL. Lock held. */
+static struct pci_function *config_write(struct pci_host *h, uint64_t devfn, unsigned reg,
+					 unsigned size, uint64_t value)
 {
 	struct pci_function *f = function_at(h, devfn);
 
 	if (f == NULL || !pci_function_write(f, reg, size, value)) {
-		return -1;
+		return NULL;
 	}
 	/* Any register may be the one that a device takes its BARs off the bus for. */
 	h->bars_version++;
-	return (int)devfn;
+	return f;
 }
 
 /* Whether port accesses reach bus 0; others find no bus. */
@@ -196,15 +196,10 @@ static uint64_t host_read(struct vdev *dev, const struct vdev_access *a)
 }
 
 /* What a write left to do without the lock. */
-static void after_write(struct pci_host *h, unsigned devfn)
+static void after_write(struct pci_function *f)
 {
-	struct pci_function *f = h->functions[devfn];
-
 	if (f->ops != NULL && f->ops->settle != NULL) {
 		f->ops->settle(f);
-	}
-	if (h->cfg.changed != NULL) {
-		h->cfg.changed(h->cfg.ctx, devfn);
 	}
 }
 
@@ -212,7 +207,7 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 {
 	struct pci_host *h = to_host(dev);
 	struct pci_function *window = NULL;
-	int changed = -1;
+	struct pci_function *changed = NULL;
 	struct place p;
 
 	if (is_reset_port(h, a)) {
@@ -229,8 +224,8 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 		window = window_at(h, &p);
 	}
 	lock_release(&dev->lock);
-	if (changed >= 0) {
-		after_write(h, (unsigned)changed);
+	if (changed != NULL) {
+		after_write(changed);
 	}
 	if (window != NULL) {
 		window->ops->window(window, true);
@@ -238,15 +233,10 @@ static void host_write(struct vdev *dev, const struct vdev_access *a, uint64_t v
 }
 
 /* The rest of a function's reset, without the lock. */
-static void after_reset(struct pci_host *h, unsigned devfn)
+static void after_reset(struct pci_function *f)
 {
-	struct pci_function *f = h->functions[devfn];
-
 	if (f->ops != NULL && f->ops->reset != NULL) {
 		f->ops->reset(f);
-	}
-	if (h->cfg.changed != NULL) {
-		h->cfg.changed(h->cfg.ctx, devfn);
 	}
 }
 
@@ -265,7 +255,7 @@ static void host_reset(struct vdev *dev)
 	lock_release(&dev->lock);
 	for (unsigned i = 0; i < PCI_HOST_FUNCTIONS; i++) {
 		if (h->functions[i] != NULL) {
-			after_reset(h, i);
+			after_reset(h->functions[i]);
 		}
 	}
 }
@@ -284,23 +274,6 @@ static const struct vdev_ops host_ops = {
 	.write = host_write,
 	.reset = host_reset,
 };
-
-bool pci_ecam_page(struct pci_host *h, unsigned devfn, uint8_t *page)
-{
-	const struct pci_function *f = devfn < PCI_HOST_FUNCTIONS ? h->functions[devfn] : NULL;
-
-	memset(page, 0xff, PCI_EXPRESS_BYTES);
-	if (f == NULL) {
-		return false;
-	}
-	lock_acquire(&h->dev.lock);
-	memcpy(page, f->plane[PCI_VALUE], PCI_CONFIG_BYTES);
-	if (f->extended != NULL) {
-		memcpy(page + PCI_CONFIG_BYTES, f->extended->plane[PCI_VALUE], PCI_EXTENDED_BYTES);
-	}
-	lock_release(&h->dev.lock);
-	return true;
-}
 
 /* ---- functions ---- */
 

@@ -26,12 +26,6 @@ struct pci_host_config {
 	bool firmware;
 	/* Receives byte accesses to port 0xcf9 as if registered there; NULL: nobody. */
 	struct vdev *reset_port;
-	/*
-	 * A guest's write has changed what pci_ecam_page tells of this function. Lock not held.
-	 * May be NULL.
-	 */
-	void (*changed)(void *ctx, unsigned devfn);
-	void *ctx;
 	struct pci_irq_config irq; /* where interrupt pins end; the host's lock is held */
 };
 
@@ -77,9 +71,3 @@ enum hv_status pci_host_add(struct pci_host *h, unsigned devfn,
 struct irq_line pci_host_intx(struct pci_host *h, unsigned devfn, unsigned pin);
 /* Resets one function's registers, as function-level reset does. Takes the host's lock. */
 void pci_host_reset_function(struct pci_host *h, struct pci_function *f);
-/*
- * Fills `page` (4096 bytes) with what reads of this function's ECAM page return until the next
- * `changed` call for it, but for the interrupt status, which a device changes by itself. Returns
- * whether the function exists.
- */
-bool pci_ecam_page(struct pci_host *h, unsigned devfn, uint8_t *page);

@@ -144,21 +144,6 @@ void pic8259_set_shared(struct pic8259 *pic, uint16_t levels)
 	lock_release(&pic->dev.lock);
 }
 
-void pic8259_line(void *ctx, unsigned irq, bool level)
-{
-	pic8259_set_irq(ctx, irq, level);
-}
-
-bool pic8259_intr(struct pic8259 *pic)
-{
-	bool level;
-
-	lock_acquire(&pic->dev.lock);
-	level = pic->intr_level;
-	lock_release(&pic->dev.lock);
-	return level;
-}
-
 bool pic8259_waiting(struct pic8259 *pic, unsigned irq)
 {
 	bool waiting = false;

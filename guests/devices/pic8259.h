@@ -95,10 +95,6 @@ void pic8259_set_irq(struct pic8259 *pic, unsigned irq, bool level);
  * up while either pulls it.
  */
 void pic8259_set_shared(struct pic8259 *pic, uint16_t levels);
-/* An irq_line.set: `ctx` is the pic8259, `line` the IRQ. */
-void pic8259_line(void *ctx, unsigned irq, bool level);
-/* Level of INTR. */
-bool pic8259_intr(struct pic8259 *pic);
 /*
  * The interrupt-acknowledge cycle: the highest-priority request goes into service; returns its
  * vector. With nothing to acknowledge it is input 7 of the chip that was asked, and not in service

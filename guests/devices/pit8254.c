@@ -388,7 +388,7 @@ static void load(void *dev, const void *in)
 	p->edge = saved->edge;
 	p->owed = saved->owed;
 	p->port_b = saved->port_b;
-	vtimer_arm(&p->timer, saved->deadline);
+	vtimer_arm(&p->timer, vtime_of_loaded(p->time, saved->deadline));
 	end_rest(p);
 	drive_irq0(p, saved->irq_level != 0);
 	lock_release(&p->dev.lock);

@@ -631,8 +631,8 @@ static void load(void *dev, const void *in)
 	u->thre_pending = saved->thre_pending != 0;
 	u->out_count = saved->out_count;
 	u->tx_timer_soon = saved->tx_timer_soon != 0;
-	vtimer_arm(&u->rx_timer, saved->rx_deadline);
-	vtimer_arm(&u->tx_timer, saved->tx_deadline);
+	vtimer_arm(&u->rx_timer, vtime_of_loaded(u->cfg.time, saved->rx_deadline));
+	vtimer_arm(&u->tx_timer, vtime_of_loaded(u->cfg.time, saved->tx_deadline));
 	update_irq(u);
 	lock_release(&u->dev.lock);
 	if (u->cfg.room != NULL) {

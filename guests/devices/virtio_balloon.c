@@ -470,7 +470,7 @@ static void load(void *dev, const void *in)
 	}
 	lock_acquire(stats);
 	memcpy(b->stats, saved->stats, sizeof(b->stats));
-	b->told = saved->told;
+	b->told = vtime_of_loaded(b->time, saved->told);
 	b->valid = saved->valid;
 	b->asked = saved->asked != 0;
 	b->known = saved->known != 0;

@@ -38,11 +38,24 @@ static void ask_for_work(struct virtio_blk_queue *q)
 	vwork_ask(&q->work, q->index % q->disk->vcpu_count);
 }
 
-/* Whether the request may touch the guest. */
+/* Whether the request is one of the driver's that is there now. */
 static bool is_live(struct virtio_blk_queue *q, const struct virtio_blk_request *r)
 {
-	return blk_transfer_is_live(&r->transfer) && ring_of(q)->running &&
-	       pci_device_is_master(&q->disk->transport.pci);
+	return blk_transfer_is_live(&r->transfer) && ring_of(q)->running;
+}
+
+/* Whether what comes back has to wait, as a driver that wants it forbids to touch its memory. */
+static bool has_to_wait(struct virtio_blk_queue *q)
+{
+	const struct virtio_pci *d = &q->disk->transport;
+
+	if (pci_device_is_master(&d->pci) || !ring_of(q)->running || !virtio_is_live(d)) {
+		return false;
+	}
+	atomic_store(&q->waits_for_master, true);
+	/* Either it is seen here that it is on again, or master_on sees that it is waited for. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return !pci_device_is_master(&d->pci);
 }
 
 /* ---- the data of a request, for blk_transfer ---- */
@@ -312,28 +325,46 @@ static void notify(struct virtio_pci *d, unsigned index)
 	virtio_queue_publish(d, index);
 }
 
+/* Finishes what is back. Whether the queue can go on where it had to stop. */
+static bool collect(struct virtio_blk_queue *q)
+{
+	bool collected;
+
+	q->budget = BLK_RUN_BYTES;
+	collected = blk_pieces_collect(&q->transfers.pieces, &q->budget);
+	virtio_queue_publish(&q->disk->transport, q->index);
+	if (!collected) {
+		ask_for_work(q);
+	}
+	return q->stalled && collected;
+}
+
 /*
- * Pieces have come back, or the last run had done enough. What is collected counts for the run that
- * follows.
+ * Pieces have come back, the last run had done enough, or bus mastering is on again. What is
+ * collected counts for the run that follows.
  */
 static void work(struct vwork *w)
 {
 	struct virtio_blk_queue *q = container_of(w, struct virtio_blk_queue, work);
 	struct virtio_pci *d = &q->disk->transport;
-	bool collected;
 	bool go_on;
 
 	lock_acquire(&d->queues[q->index].lock);
-	q->budget = BLK_RUN_BYTES;
-	collected = blk_pieces_collect(&q->transfers.pieces, &q->budget);
-	virtio_queue_publish(d, q->index);
-	go_on = q->stalled && collected;
-	if (!collected) {
-		ask_for_work(q);
-	}
+	go_on = !has_to_wait(q) && collect(q);
 	lock_release(&d->queues[q->index].lock);
 	if (go_on) {
 		virtio_pci_resume(d, q->index);
+	}
+}
+
+static void master_on(struct virtio_pci *d)
+{
+	struct virtio_blk *b = container_of(d, struct virtio_blk, transport);
+
+	for (unsigned i = 0; i < d->queue_count; i++) {
+		if (atomic_exchange(&b->queues[i]->waits_for_master, false)) {
+			ask_for_work(b->queues[i]);
+		}
 	}
 }
 
@@ -350,6 +381,10 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	if (r != NULL) {
 		blk_transfer_end(&r->transfer);
 	}
+	/* What waited for bus mastering does not any more. */
+	if (blk_pieces_are_open(&q->transfers.pieces)) {
+		ask_for_work(q);
+	}
 }
 
 /* ---- saved state ---- */
@@ -362,8 +397,7 @@ static bool queue_is_quiet(struct virtio_blk_queue *q)
 	bool is_quiet;
 
 	lock_acquire(&d->queues[q->index].lock);
-	goes_on = q->current != NULL && ring_of(q)->running && virtio_is_live(d) &&
-		  pci_device_is_master(&d->pci);
+	goes_on = q->current != NULL && ring_of(q)->running && virtio_is_live(d);
 	is_quiet =
 		!goes_on && blk_pieces_all_free(&q->transfers.pieces) && !vwork_is_asked(&q->work);
 	lock_release(&d->queues[q->index].lock);
@@ -495,6 +529,7 @@ static const struct virtio_device_ops virtio_blk_ops = {
 	.name = "virtio-blk",
 	.notify = notify,
 	.queue_reset = queue_reset,
+	.master_on = master_on,
 };
 
 enum hv_status virtio_blk_init(struct virtio_blk *b, const struct virtio_blk_config *cfg)

@@ -51,6 +51,7 @@ struct virtio_blk_queue {
 	struct vwork work;
 	uint32_t free_requests;		    /* a bit each */
 	bool stalled;			    /* goes on when `work` runs */
+	_Atomic bool waits_for_master;	    /* what is back: master_on asks for `work` */
 	uint32_t budget;		    /* of the next run */
 	struct virtio_blk_request *current; /* not all of it is sent; NULL: none */
 	struct blk_transfers transfers;

@@ -7,9 +7,9 @@
  *
  * The guest's memory is touched by its own vCPUs alone: sending in the notification's exit or, when
  * a driver sends often, a little later; receiving as deferred work. Either handles a bounded number
- *of frames at once and asks for more work when there are more. Long frames (TSO) pass between
- *guests whole; what a receiver does not take the switch cuts. One pair of queues: a second would
- *only share the vCPUs that copy.
+ * of frames at once and asks for more work when there are more. Long frames (TSO) pass between
+ * guests whole; what a receiver does not take the switch cuts. One pair of queues: a second would
+ * only share the vCPUs that copy.
  *
  * A frame that is not in order is dropped and counted; a ring that is not breaks the device
  * (virtqueue.h). A driver that posts no buffers loses its own frames when the queue is full.

@@ -5,8 +5,8 @@
  *
  *	notification --within OFTEN_NS of the last--> polling: no notifications, no interrupts
  *	polling --a vCPU halts, or LOOK_NS have passed--> look: send what is there
- *		--a look by the timer or EMPTY_LOOKS halts in a row find nothing--> notifications
- *again
+ *		--a look by the timer, or EMPTY_LOOKS halts in a row, find nothing-->
+ *		notifications again
  *
  * A driver that frees what was sent when it next sends or receives (Linux does) never needs the
  * interrupt; one that waits for it has it after OWED_NS at the latest. A frame waits for LOOK_NS
@@ -266,11 +266,11 @@ void virtio_net_tx_load(struct virtio_net *n, const struct virtio_net_saved *in)
 
 	lock_acquire(lock);
 	set_polling(n, in->polling != 0);
-	n->tx.notified = in->notified;
-	n->tx.owed_since = in->owed_since;
+	n->tx.notified = vtime_of_loaded(n->tx.time, in->notified);
+	n->tx.owed_since = vtime_of_loaded(n->tx.time, in->owed_since);
 	n->tx.empty_looks = in->empty_looks;
 	n->tx.more = true;
-	vtimer_arm(&n->tx.timer, in->deadline);
+	vtimer_arm(&n->tx.timer, vtime_of_loaded(n->tx.time, in->deadline));
 	lock_release(lock);
 }
 

@@ -518,6 +518,15 @@ static enum hv_status add_structures(struct virtio_pci *d)
 	return status == HV_OK ? virtio_cfg_window_add(&d->pci.function) : status;
 }
 
+static void master_changed(struct pci_device *p, bool master)
+{
+	struct virtio_pci *d = to_virtio(p);
+
+	if (master && d->ops->master_on != NULL) {
+		d->ops->master_on(d);
+	}
+}
+
 static enum hv_status add_bars(struct pci_function *f)
 {
 	enum hv_status status =
@@ -537,7 +546,8 @@ static void init_state(struct virtio_pci *d, const struct virtio_pci_config *cfg
 			    .bar_read = bar_read,
 			    .bar_write = bar_write,
 			    .window = virtio_cfg_window_access,
-			    .reset = pci_reset},
+			    .reset = pci_reset,
+			    .master_changed = master_changed},
 		.guest = w->guest,
 		.vm = w->vm,
 		.config = cfg->config,

@@ -61,6 +61,11 @@ struct virtio_device_ops {
 	 * stored. Registers' lock held. NULL: nothing is writable.
 	 */
 	void (*config_write)(struct virtio_pci *d, unsigned offset, unsigned size, uint64_t value);
+	/*
+	 * Bus mastering is on again: what waited for it is to be asked for. Host's lock held: the
+	 * device's own must not be taken. May be NULL.
+	 */
+	void (*master_on)(struct virtio_pci *d);
 };
 
 struct virtio_pci_queue {

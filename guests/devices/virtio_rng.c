@@ -174,9 +174,9 @@ static void load(void *dev, const void *in)
 	const struct virtio_rng_saved *saved = in;
 
 	virtio_pci_load(&r->transport, &saved->transport);
-	r->filled = saved->filled;
+	r->filled = vtime_of_loaded(r->time, saved->filled);
 	r->left = saved->left;
-	vtimer_arm(&r->timer, saved->deadline);
+	vtimer_arm(&r->timer, vtime_of_loaded(r->time, saved->deadline));
 	vwork_ask(&r->work, 0);
 }
 

@@ -186,16 +186,6 @@ enum hv_status linux_plan(const struct linux_source *src, struct linux_plan *out
 	return HV_OK;
 }
 
-uint64_t linux_plan_bytes(const struct linux_plan *plan)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < LINUX_PART_COUNT; i++) {
-		sum += plan->parts[i].size;
-	}
-	return sum;
-}
-
 /* ---------------------------------------------------------------- making the loader's parts */
 
 /* What setup code would have found out from the VGA BIOS ("screen_info"). */

@@ -65,9 +65,6 @@ struct linux_plan {
 enum hv_status linux_plan(const struct linux_source *src, struct linux_plan *out,
 			  struct load_error *err) HV_MUST_CHECK;
 
-/* Bytes that all parts together take. */
-uint64_t linux_plan_bytes(const struct linux_plan *plan);
-
 /* As load_step. */
 enum hv_status linux_load_step(const struct linux_plan *plan, struct load_progress *progress,
 			       uint64_t budget, const struct guest_writer *writer,

@@ -12,8 +12,6 @@
 #include "hv/cpu/percpu.h"
 
 #define NS_PER_SECOND 1000000000ull
-#define CLOCK_HZ_MIN 1000000ull
-#define CLOCK_HZ_MAX 100000000000ull
 
 /* x * mult / 2^shift approximates x * numerator / denominator. */
 struct factor {

@@ -8,7 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `hz` is the TSC frequency, 1 MHz .. 100 GHz. Called once, before any other function here. */
+#define CLOCK_HZ_MIN 1000000ull
+#define CLOCK_HZ_MAX 100000000000ull
+
+/* `hz` is the TSC frequency, CLOCK_HZ_MIN .. CLOCK_HZ_MAX. Called once, before any other function
+ * here. */
 void clock_init(uint64_t hz);
 uint64_t clock_hz(void);
 /* Ticks now. */

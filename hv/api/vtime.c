@@ -12,15 +12,39 @@ static void save(void *dev, void *out)
 	*(struct vtime_saved *)out = (struct vtime_saved){vtime_now(dev), clock_hz()};
 }
 
+static uint64_t convert(uint64_t ticks, uint64_t hz)
+{
+	return hz == clock_hz() ? ticks : clock_muldiv(ticks, clock_hz(), hz);
+}
+
+uint64_t vtime_of_loaded(const struct vtime *v, uint64_t moment)
+{
+	bool before = moment >> 63 != 0;
+	uint64_t distance = before ? -moment : moment;
+
+	if (moment == TIMER_NEVER) {
+		return TIMER_NEVER;
+	}
+	distance = min_u64(convert(distance, v->loaded_hz), INT64_MAX);
+	return before ? -distance : distance;
+}
+
+bool vtime_is_converted(const struct vtime *v)
+{
+	return v->loaded_hz != clock_hz();
+}
+
 static const char *check(void *dev, const void *in)
 {
 	const struct vtime_saved *saved = in;
 
 	(void)dev;
-	if (saved->hz != clock_hz()) {
-		return "its TSC runs at another rate than this machine's";
+	if (saved->hz < CLOCK_HZ_MIN || saved->hz > CLOCK_HZ_MAX) {
+		return "its TSC runs at a rate that none has";
 	}
-	return saved->now < VTIME_MAX ? NULL : "it has run for longer than any machine";
+	return convert(saved->now, saved->hz) < VTIME_MAX
+		       ? NULL
+		       : "it has run for longer than any machine";
 }
 
 /* What is armed meanwhile is another state's: its device is yet to be loaded. */
@@ -30,8 +54,9 @@ static void load(void *dev, const void *in)
 	struct vtime *v = dev;
 
 	lock_acquire(&v->lock);
-	v->paused_at = saved->now;
-	v->offset = clock_now() - saved->now;
+	v->loaded_hz = saved->hz;
+	v->paused_at = vtime_of_loaded(v, saved->now);
+	v->offset = clock_now() - v->paused_at;
 	lock_release(&v->lock);
 }
 
@@ -54,7 +79,7 @@ static const struct saved_ops saved_ops = {
 
 void vtime_init(struct vtime *v, struct timer_queue *queue)
 {
-	*v = (struct vtime){.queue = queue, .offset = clock_now()};
+	*v = (struct vtime){.queue = queue, .offset = clock_now(), .loaded_hz = clock_hz()};
 	list_init(&v->armed);
 	saved_device_init(&v->saved, &saved_ops, v);
 }

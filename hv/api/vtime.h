@@ -22,6 +22,7 @@ struct vtime {
 	uint64_t offset;    /* guest ticks = host ticks - offset, while running; modulo 2^64 */
 	uint64_t paused_at; /* guest ticks, meaningful while paused */
 	_Atomic bool paused;
+	uint64_t loaded_hz; /* of the ticks in the state that was loaded last, else clock_hz() */
 	struct spinlock lock;
 	struct list_node armed; /* of struct vtimer.node */
 	struct saved_device saved;
@@ -33,7 +34,7 @@ struct vtime {
 #define VTIME_SAVED_VERSION 1u
 struct vtime_saved {
 	uint64_t now;
-	uint64_t hz; /* of guest ticks: times of one machine mean nothing on another */
+	uint64_t hz; /* of guest ticks, in this record and all others */
 };
 _Static_assert(sizeof(struct vtime_saved) == 16, "no padding");
 
@@ -49,6 +50,14 @@ struct vtimer {
 /* Guest time starts at 0 now. */
 void vtime_init(struct vtime *v, struct timer_queue *queue);
 uint64_t vtime_now(const struct vtime *v);
+/*
+ * A moment in the ticks of the state that is being loaded, in those of this machine: each start
+ * measures their rate anew. Guest time is loaded before all that asks. Moments before guest time 0
+ * (modulo 2^64) stay before it, TIMER_NEVER is never.
+ */
+uint64_t vtime_of_loaded(const struct vtime *v, uint64_t moment);
+/* Whether the two rates differ: what the guest's memory tells of its clocks is out of date. */
+bool vtime_is_converted(const struct vtime *v);
 /* Nanoseconds since the VM's start. */
 uint64_t vtime_now_ns(const struct vtime *v);
 void vtime_pause(struct vtime *v);

@@ -9,6 +9,10 @@
 static const uint8_t esp_type[GPT_GUID_SIZE] = {0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 						0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
 
+/* 21686148-6449-6e6f-744e-656564454649: GRUB's, for disks with a GPT. */
+static const uint8_t bios_type[GPT_GUID_SIZE] = {0x48, 0x61, 0x68, 0x21, 0x49, 0x64, 0x6f, 0x6e,
+						 0x74, 0x4e, 0x65, 0x65, 0x64, 0x45, 0x46, 0x49};
+
 #define MBR_TYPE_ESP 0xefu
 
 static enum boot_kind mbr_kind(const uint8_t *mbr)
@@ -19,14 +23,22 @@ static enum boot_kind mbr_kind(const uint8_t *mbr)
 	return gpt_mbr_has(mbr, MBR_TYPE_ESP) ? BOOT_UEFI : BOOT_BIOS;
 }
 
-static enum boot_kind gpt_kind(const struct gpt_table *table)
+static bool gpt_has(const struct gpt_table *table, const uint8_t type[GPT_GUID_SIZE])
 {
 	for (unsigned i = 0; i < table->count; i++) {
-		if (memcmp(table->partitions[i].type, esp_type, sizeof(esp_type)) == 0) {
-			return BOOT_UEFI;
+		if (memcmp(table->partitions[i].type, type, GPT_GUID_SIZE) == 0) {
+			return true;
 		}
 	}
-	return BOOT_BIOS;
+	return false;
+}
+
+static enum boot_kind gpt_kind(const struct gpt_table *table)
+{
+	if (!gpt_has(table, esp_type)) {
+		return BOOT_BIOS;
+	}
+	return gpt_has(table, bios_type) ? BOOT_EITHER : BOOT_UEFI;
 }
 
 static enum boot_kind disk_kind(const struct gpt_source *source, void *scratch,
@@ -43,7 +55,7 @@ static enum boot_kind cd_kind(const struct gpt_source *source, void *scratch)
 	struct el_torito found = el_torito_read(source, scratch);
 
 	if (found.uefi) {
-		return BOOT_UEFI;
+		return found.bios ? BOOT_EITHER : BOOT_UEFI;
 	}
 	return found.bios ? BOOT_BIOS : BOOT_NOTHING;
 }
@@ -60,9 +72,12 @@ enum boot_kind boot_kind_of(const struct gpt_source *source, void *scratch, stru
 		return BOOT_NOTHING;
 	}
 	disk = disk_kind(source, scratch, table);
-	if (disk == BOOT_UEFI) {
+	if (disk == BOOT_EITHER) {
 		return disk;
 	}
 	cd = cd_kind(source, scratch);
+	if (disk == BOOT_UEFI) {
+		return cd == BOOT_BIOS || cd == BOOT_EITHER ? BOOT_EITHER : BOOT_UEFI;
+	}
 	return cd != BOOT_NOTHING ? cd : disk;
 }

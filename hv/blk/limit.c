@@ -6,7 +6,7 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 
-#define NS_PER_MS 1000000ull
+#define MS_PER_SECOND 1000u
 
 static struct blk_limit *limit_of(struct blk_device *d)
 {
@@ -15,18 +15,28 @@ static struct blk_limit *limit_of(struct blk_device *d)
 
 /* --- buckets --- */
 
-/* When `n` more may pass; at or before `now`: now. */
-static uint64_t passes_at(const struct blk_bucket *b)
+static void init_bucket(struct token_bucket *b, uint64_t rate)
 {
-	uint64_t slack = clock_ns_to_ticks(BLK_LIMIT_BURST_MS * NS_PER_MS);
+	uint64_t depth = clock_muldiv(rate, BLK_LIMIT_BURST_MS, MS_PER_SECOND);
 
-	return b->per_second != 0 && b->full_at > slack ? b->full_at - slack : 0;
+	token_bucket_init(b, rate, max_u64(depth, 1), clock_now());
 }
 
-static void charge(struct blk_bucket *b, uint64_t n, uint64_t now)
+static bool lets_pass(struct token_bucket *b, uint64_t now)
 {
-	if (b->per_second != 0) {
-		b->full_at = max_u64(b->full_at, now) + clock_muldiv(n, clock_hz(), b->per_second);
+	return b->rate == 0 || token_bucket_ready(b, now);
+}
+
+/* When it lets something pass that did not just now, in host ticks; 0: it did. */
+static uint64_t passes_at(const struct token_bucket *b)
+{
+	return b->rate != 0 && b->level <= 0 ? b->updated + token_bucket_wait(b) : 0;
+}
+
+static void charge(struct token_bucket *b, uint64_t n)
+{
+	if (b->rate != 0) {
+		token_bucket_take(b, n);
 	}
 }
 
@@ -42,12 +52,14 @@ static uint64_t moved_bytes(const struct blk_request *r)
 static bool admit(struct blk_limit *l, const struct blk_request *r)
 {
 	uint64_t now = clock_now();
+	bool requests = lets_pass(&l->requests, now);
+	bool bytes = lets_pass(&l->bytes, now);
 
-	if (passes_at(&l->requests) > now || passes_at(&l->bytes) > now) {
+	if (!requests || !bytes) {
 		return false;
 	}
-	charge(&l->requests, 1, now);
-	charge(&l->bytes, moved_bytes(r), now);
+	charge(&l->requests, 1);
+	charge(&l->bytes, moved_bytes(r));
 	return true;
 }
 
@@ -141,9 +153,9 @@ void blk_limit_init(struct blk_limit *l, struct blk_device *below, uint64_t iops
 				.write_zeroes = below->write_zeroes,
 			},
 		.below = below,
-		.requests = {.per_second = iops},
-		.bytes = {.per_second = bandwidth},
 	};
+	init_bucket(&l->requests, iops);
+	init_bucket(&l->bytes, bandwidth);
 	list_init(&l->waiting);
 	timer_init(&l->timer, NULL, time_has_come);
 	(void)str_copy(l->dev.name, sizeof(l->dev.name), span_of(below->name));

@@ -3,10 +3,9 @@
  * Limits on what a guest asks of a disk: requests and bytes in a second. What comes too fast waits
  * here, in order, and goes down when its time has come; nothing is refused or lost.
  *
- * Each of the two is a bucket, kept as the time at which it will be full again: a request may pass
- * while that is at most `slack` ahead, and moves it by what the request costs. So a disk that was
- * idle takes a burst of BLK_LIMIT_BURST_MS worth at once, and one request that is larger than the
- * bucket still passes, with the next ones paying for it.
+ * Each of the two is a bucket. A disk that was idle takes a burst of BLK_LIMIT_BURST_MS worth at
+ * once, and one request that is larger than the bucket still passes, with the next ones paying for
+ * it.
  */
 #pragma once
 
@@ -15,14 +14,10 @@
 
 #include "hv/api/blk.h"
 #include "hv/api/timer.h"
+#include "hv/api/token_bucket.h"
 #include "hv/base/lock.h"
 
 #define BLK_LIMIT_BURST_MS 100u
-
-struct blk_bucket {
-	uint64_t per_second; /* 0: no limit */
-	uint64_t full_at;    /* host ticks */
-};
 
 struct blk_limit {
 	struct blk_device dev;
@@ -30,8 +25,8 @@ struct blk_limit {
 	/* Covers what follows; the timer's queue is taken under it, nothing else. */
 	struct spinlock lock;
 	struct list_node waiting;
-	struct blk_bucket requests;
-	struct blk_bucket bytes;
+	struct token_bucket requests; /* of rate 0: no limit, and so with the bytes */
+	struct token_bucket bytes;
 	struct timer timer;
 	bool draining; /* a CPU hands on what waits: others queue behind */
 	bool closed;

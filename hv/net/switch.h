@@ -27,12 +27,12 @@
 
 #include "hv/api/net.h"
 #include "hv/api/timer.h"
+#include "hv/api/token_bucket.h"
 #include "hv/base/lock.h"
 #include "hv/base/status.h"
 #include "hv/base/str.h"
 #include "hv/net/capture.h"
 #include "hv/net/mac_table.h"
-#include "hv/net/token_bucket.h"
 
 #define NETWORKS_MAX 16u
 #define NETWORK_PORTS_MAX 64u /* bits of a word */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A plugin for QEMU (TCG plugins, interface version 1): how often each translated block of code
- *ran, in phases. A phase ends whenever the block at the address `mark` runs. At the emulator's end
- *a line for each block goes to the file `out`:
+ * ran, in phases. A phase ends whenever the block at the address `mark` runs. At the emulator's end
+ * a line for each block goes to the file `out`:
  *
  *	ADDRESS INSTRUCTIONS TIMES-IN-PHASE-0 TIMES-IN-PHASE-1 …
  *
  * Debian has no header for the interface; what is used of it is declared here (QEMU manual, "QEMU
- *TCG Plugins", "API").
+ * TCG Plugins", "API").
  */
 #include <inttypes.h>
 #include <stdio.h>

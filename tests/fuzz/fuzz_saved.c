@@ -95,6 +95,12 @@ static void show(void *ctx, bool array)
 	(void)array;
 }
 
+static void on_suspended(void *ctx, bool suspended)
+{
+	(void)ctx;
+	(void)suspended;
+}
+
 static const struct board_ops board_ops = {
 	.kick = on_vcpu,
 	.nmi = on_vcpu,
@@ -103,6 +109,7 @@ static const struct board_ops board_ops = {
 	.power_off = nothing,
 	.suspend = nothing,
 	.wake = nothing,
+	.set_suspended = on_suspended,
 	.reset = on_reset,
 	.debug_exit = on_exit,
 	.serial_output = on_output,

@@ -25,6 +25,7 @@ static struct acpi_pm pm;
 static unsigned offs;
 static unsigned resets;
 static unsigned suspends;
+static bool suspended; /* as a loaded state said */
 static unsigned wakes;
 
 static void count(void *ctx)
@@ -60,6 +61,12 @@ static void count_wake(void *ctx)
 	assert_int_equal(wakes, suspends);
 }
 
+static void note_suspended(void *ctx, bool now)
+{
+	assert_ptr_equal(ctx, &rig);
+	suspended = now;
+}
+
 static void start(uint64_t hz)
 {
 	struct acpi_pm_config cfg = {.time = &rig.time,
@@ -67,6 +74,7 @@ static void start(uint64_t hz)
 				     .reset = count_reset,
 				     .suspend = count_suspend,
 				     .wake = count_wake,
+				     .set_suspended = note_suspended,
 				     .ctx = &rig};
 
 	rig_init(&rig, hz);
@@ -502,11 +510,15 @@ static void a_sleep_is_loaded(void **state)
 	out16(EN, ACPI_PM1_RTC);
 	out16(CNT, LAYOUT_SLP_TYP_S3 << 10 | ACPI_PM1_CNT_SLP_EN);
 	assert_int_equal(suspends, 1);
+	suspended = false;
 	saved_reload(&pm.saved);
+	assert_true(suspended);
 	assert_int_equal(suspends, 1);
 	assert_int_equal(wakes, 0);
 	acpi_pm_rtc_event(&pm);
 	assert_int_equal(wakes, 1);
+	saved_reload(&pm.saved);
+	assert_false(suspended);
 }
 
 static void what_no_program_can_make_of_it_is_refused(void **state)

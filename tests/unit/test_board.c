@@ -20,6 +20,7 @@
 #define CPUS 2u
 
 static struct device_rig rig;
+static uint64_t hz = HZ;
 static struct bus pio;
 static struct bus mmio;
 static struct saved_set saved;
@@ -29,6 +30,7 @@ static struct {
 	unsigned kicks[CPUS], nmis[CPUS], inits[CPUS];
 	unsigned startups, startup_vcpu, startup_vector;
 	unsigned suspends, wakes;
+	bool suspended;
 	unsigned power_offs, resets, rooms, debug_exits;
 	uint32_t status;
 	const char *how;
@@ -74,6 +76,12 @@ static void wake(void *ctx)
 	seen.wakes++;
 }
 
+static void set_suspended(void *ctx, bool suspended)
+{
+	assert_ptr_equal(ctx, &seen);
+	seen.suspended = suspended;
+}
+
 static void power_off(void *ctx)
 {
 	assert_ptr_equal(ctx, &seen);
@@ -115,6 +123,7 @@ static const struct board_ops ops = {
 	.startup = startup,
 	.suspend = suspend,
 	.wake = wake,
+	.set_suspended = set_suspended,
 	.power_off = power_off,
 	.reset = reset,
 	.debug_exit = debug_exit,
@@ -138,7 +147,7 @@ static int build(bool serial, uint64_t memory, bool tests)
 				   .ctx = &seen};
 
 	memset(&seen, 0, sizeof(seen));
-	rig_init(&rig, HZ);
+	rig_init(&rig, hz);
 	bus_init(&pio, BUS_PIO);
 	bus_init(&mmio, BUS_MMIO);
 	saved_set_init(&saved);
@@ -845,6 +854,84 @@ static void another_board_goes_on(void **state)
 	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), 0x31);
 }
 
+/* Each start measures the TSC anew: periods, deadlines and clocks are those of before. */
+static void a_board_of_another_rate_goes_on(void **state)
+{
+	char error[160];
+	uint8_t *bytes;
+	uint64_t ns;
+
+	(void)state;
+	board_set_bios_state(board);
+	outb(0x43, 0x34); /* 100 Hz */
+	outb(0x40, 0x9b);
+	outb(0x40, 0x2e);
+	outb(0x21, 0xff); /* for now */
+	lapic_write(0xf0, 0x1ff);
+	lapic_write(0x320, 0x20040); /* each 50 ms */
+	lapic_write(0x3e0, 0xb);
+	lapic_write(0x380, 50000000);
+	rig_advance_ns(&rig, 25000000);
+	rig_advance_ns(&rig, 10000000000);
+	assert_int_equal(board_accept(board, 0), 0x40);
+	lapic_write(0xb0, 0);
+	rig_advance_ns(&rig, 100000000);
+	ns = vtime_now_ns(&rig.time);
+	bytes = save_all();
+	teardown(state);
+	hz = HZ / 3 * 2;
+	assert_int_equal(build(true, MIB(512), false), 0);
+	hz = HZ;
+	vtime_pause(&rig.time);
+	if (!saved_load(&saved, bytes, saved_size(&saved), error, sizeof(error))) {
+		fail_msg("%s", error);
+	}
+	vtime_resume(&rig.time);
+	free(bytes);
+	assert_in_range(vtime_now_ns(&rig.time), ns - 10, ns + 10);
+	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), 0x40);
+	assert_int_equal(board_accept(board, 0), 0x40);
+	lapic_write(0xb0, 0);
+	rig_advance_ns(&rig, 24000000);
+	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), -1);
+	rig_advance_ns(&rig, 2000000);
+	assert_int_equal(lapic_highest_irr(board_lapic(board, 0)), 0x40);
+	assert_int_equal(board_accept(board, 0), 0x40);
+	lapic_write(0xb0, 0);
+	lapic_write(0x320, 0x30040);
+	outb(0x21, 0xb8);
+	assert_in_range(ticks_taken(), 9, 11);
+}
+
+/* A watchdog of a guest has the timer's input as an NMI: a reload must not be a tick to it. */
+static void a_reload_with_the_hpet_is_no_edge(void **state)
+{
+	uint8_t *bytes;
+
+	teardown(state);
+	assert_int_equal(build(true, MIB(512), true), 0);
+	outb(0x43, 0x36);
+	outb(0x40, 0);
+	outb(0x40, 0);
+	rig_advance_ns(&rig, 60000000);
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE | HPET_LEGACY);
+	assert_line(0, 2, false);
+	lapic_write(0xf0, 0x1ff);
+	ioapic_write(0x10 + 2 * 2, 0x400);
+	assert_true((board->lines.isa & 1) != 0);
+	seen.nmis[0] = 0;
+	bytes = save_all();
+	saved_reset(&saved);
+	assert_int_equal(seen.nmis[0], 0);
+	load_all(bytes);
+	free(bytes);
+	assert_int_equal(seen.nmis[0], 0);
+	/* And then it gets its line back, as ever. */
+	write32(LAYOUT_HPET_BASE + 0x10, HPET_ENABLE);
+	assert_line(0, 2, true);
+	assert_int_equal(seen.nmis[0], 1);
+}
+
 /* What each device needs before it: interrupts are loaded first, and time before all. */
 static void the_order_of_loading(void **state)
 {
@@ -936,6 +1023,8 @@ int main(void)
 		TEST(cmos_tells_the_memory),
 		TEST(the_end_stops_all_timers),
 		cmocka_unit_test_setup_teardown(another_board_goes_on, setup, teardown),
+		TEST(a_board_of_another_rate_goes_on),
+		TEST(a_reload_with_the_hpet_is_no_edge),
 		cmocka_unit_test_setup_teardown(the_order_of_loading, setup, teardown),
 		cmocka_unit_test_setup_teardown(lines_that_cannot_be_are_refused, setup, teardown),
 		TEST(an_isa_device_ends_with_the_board),

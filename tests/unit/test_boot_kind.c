@@ -56,6 +56,7 @@ static void test_gpt(void **state)
 {
 	static const uint8_t esp[16] = {0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 					0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
+	static const uint8_t grub[16] = "Hah!IdontNeedEFI";
 
 	(void)state;
 	gpt_rig_make(&rig);
@@ -67,6 +68,11 @@ static void test_gpt(void **state)
 	memcpy(gpt_rig_entry(&rig, true, 2), esp, sizeof(esp));
 	gpt_rig_seal(&rig);
 	assert_int_equal(kind(), BOOT_UEFI);
+	/* With a place for GRUB's BIOS part. */
+	memcpy(gpt_rig_entry(&rig, false, 1), grub, sizeof(grub));
+	memcpy(gpt_rig_entry(&rig, true, 1), grub, sizeof(grub));
+	gpt_rig_seal(&rig);
+	assert_int_equal(kind(), BOOT_EITHER);
 	broken = true;
 	assert_int_equal(kind(), BOOT_NOTHING);
 }
@@ -96,9 +102,13 @@ static void test_cd(void **state)
 	el_torito_rig_make(bytes, 20, 0x00);
 	assert_int_equal(kind(), BOOT_BIOS);
 	el_torito_rig_section(bytes, 20, 2, 0x91, 0xef);
-	assert_int_equal(kind(), BOOT_UEFI);
+	assert_int_equal(kind(), BOOT_EITHER);
 	bytes[510] = 0x55;
 	bytes[511] = 0xaa;
+	assert_int_equal(kind(), BOOT_EITHER);
+	bytes[446 + 4] = 0xef;
+	assert_int_equal(kind(), BOOT_EITHER);
+	el_torito_rig_make(bytes, 20, 0xef);
 	assert_int_equal(kind(), BOOT_UEFI);
 }
 

@@ -14,12 +14,13 @@
 #include "hv/api/gmem.h"
 #include "hv/base/log.h"
 #include "hv/guest_varstore.h"
+#include "tests/fakes/el_torito_rig.h"
 #include "tests/fakes/guest_rig.h"
 
 #define BIOS_SIZE 0x40000u
 #define CODE_SIZE 0x30000u
 #define VARS_SIZE 0x10000u
-#define SECTORS 64u
+#define SECTORS 128u /* the boot catalog of a CD is at 40 KiB */
 
 static uint8_t bios[BIOS_SIZE];
 static uint8_t code[CODE_SIZE];
@@ -152,6 +153,8 @@ static void bad_kernel_is_said(void **state)
 /* The choice by the first disk that boots. */
 static void the_disk_decides(void **state)
 {
+	size_t size = g->uefi_vars.size;
+
 	(void)state;
 	blk_registry_init();
 	config.firmware = CONFIG_FIRMWARE_AUTO;
@@ -168,6 +171,15 @@ static void the_disk_decides(void **state)
 	assert_true(guest_firmware_choose(g));
 	assert_int_equal(g->firmware_kind, CONFIG_FIRMWARE_IS_UEFI);
 	g->uefi_vars.size = 0;
+	/* A CD for both, written to a disk: by the firmware that is there. */
+	el_torito_rig_make(image, 20, 0x00);
+	assert_true(guest_firmware_choose(g));
+	assert_int_equal(g->firmware_kind, CONFIG_FIRMWARE_IS_BIOS);
+	g->uefi_vars.size = size;
+	assert_true(guest_firmware_choose(g));
+	assert_int_equal(g->firmware_kind, CONFIG_FIRMWARE_IS_UEFI);
+	g->uefi_vars.size = 0;
+	image[17 * EL_TORITO_SECTOR] = 1;
 	assert_false(guest_firmware_choose(g));
 	assert_true(g->refused);
 	assert_string_equal(g->reason, "disk 0 boots by UEFI, and there is no "

@@ -442,6 +442,27 @@ static void a_loaded_one_goes_on(void **state)
 	assert_int_equal(gsis[21].rises, 2);
 }
 
+/* Nothing of it is heard outside but that its own lines fall and rise. */
+static void a_reset_before_loading_gives_no_line_back(void **state)
+{
+	(void)state;
+	wr(T(0), 4, EDGE | HPET_TN_LEVEL);
+	wr(CMP(0), 8, 1000);
+	wr(0x10, 4, HPET_ENABLE | HPET_LEGACY);
+	rig_advance(&rig, 1001);
+	assert_true(legacy[0].level);
+	assert_int_equal(replacements, 1);
+	h.saved.ops->reset(h.saved.dev);
+	assert_false(legacy[0].level);
+	assert_int_equal(rd(0x10, 4), 0);
+	replaced = false; /* the board's lines are reset, too */
+	wr(0x10, 4, HPET_ENABLE | HPET_LEGACY);
+	assert_int_equal(replacements, 2);
+	saved_reload(&h.saved);
+	assert_int_equal(replacements, 2);
+	assert_int_equal(rd(0x10, 4), HPET_ENABLE | HPET_LEGACY);
+}
+
 static void what_no_program_can_make_of_it_is_refused(void **state)
 {
 	(void)state;
@@ -474,6 +495,7 @@ int main(void)
 		TEST(messages_go_where_they_are_told),
 		TEST(time_that_stands_still),
 		cmocka_unit_test_setup_teardown(a_loaded_one_goes_on, setup, teardown),
+		TEST(a_reset_before_loading_gives_no_line_back),
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 	};
 

@@ -35,6 +35,29 @@ static void set_up(void)
 	assert_true(hyperv_put(MSR_HV_SINT0 + SINT, VECTOR));
 }
 
+/* The page's scale is that of this machine's TSC. */
+static void a_page_of_another_rate_is_written_again(void **state)
+{
+	struct hv_tsc_page page;
+	uint32_t sequence;
+
+	(void)state;
+	assert_true(hyperv_put(MSR_HV_REFERENCE_TSC, (HYPERV_PAGE + 0x2000) | 1));
+	hyperv_peek(0x2000, &page, sizeof(page));
+	sequence = page.sequence;
+	saved_reload(partition());
+	pv_requests(vcpu, VCPU_REQ_HYPERV);
+	hyperv_peek(0x2000, &page, sizeof(page));
+	assert_int_equal(page.sequence, sequence);
+	g->vm.time.loaded_hz /= 2;
+	saved_reload(partition());
+	hyperv_peek(0x2000, &page, sizeof(page));
+	assert_int_equal(page.sequence, sequence);
+	pv_requests(vcpu, VCPU_REQ_HYPERV);
+	hyperv_peek(0x2000, &page, sizeof(page));
+	assert_int_equal(page.sequence, sequence + 1);
+}
+
 static void wait_for(uint64_t units)
 {
 	vm_rig_advance(units * (VM_RIG_HZ / HV_TIME_HZ) + 400);
@@ -138,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HYPERV_TEST(the_partition_is_kept),
+		HYPERV_TEST(a_page_of_another_rate_is_written_again),
 		HYPERV_TEST(a_timer_goes_on),
 		HYPERV_TEST(what_went_off_is_not_lost),
 		HYPERV_TEST(a_message_that_waits_is_kept),

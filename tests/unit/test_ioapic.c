@@ -334,12 +334,12 @@ static void test_waiting(void **state)
 	(void)state;
 	route(2, 0x30, 1);
 	assert_false(ioapic_waiting(&io, 2));
-	ioapic_line(&io, 2, true);
+	ioapic_set_line(&io, 2, true);
 	assert_true(ioapic_waiting(&io, 2));
 	assert_int_equal(apic_rig_take(&r, 1), 0x30);
 	assert_false(ioapic_waiting(&io, 2));
-	ioapic_line(&io, 2, false);
-	ioapic_line(&io, 2, true);
+	ioapic_set_line(&io, 2, false);
+	ioapic_set_line(&io, 2, true);
 	route(2, MASKED | 0x30, 1);
 	assert_false(ioapic_waiting(&io, 2));
 	assert_false(ioapic_waiting(&io, IOAPIC_PINS));

@@ -31,8 +31,6 @@ static void what_is_set_up_stays(void **state)
 	assert_true(vcpu->pv.unhalt);
 	assert_true(pv_msr_read(vcpu, MSR_KVM_STEAL_TIME, &value));
 	assert_int_equal(value, (PV_PAGE + 64) | PV_ENABLED);
-	assert_true(pv_msr_read(vcpu, MSR_KVM_WALL_CLOCK_NEW, &value));
-	assert_int_equal(value, PV_PAGE + 192);
 	assert_true(pv_msr_read(vcpu, MSR_KVM_POLL_CONTROL, &value));
 	assert_int_equal(value, 0);
 	/* The page of the clock is written as before. */
@@ -41,6 +39,41 @@ static void what_is_set_up_stays(void **state)
 	pv_update_clock(vcpu);
 	pv_read(0, &info, sizeof(info));
 	assert_int_not_equal(info.tsc_to_system_mul, 0);
+}
+
+/* In another VM, too: what it was when guest time was 0. */
+static void the_wall_clock_stays(void **state)
+{
+	struct pvclock_wall_clock wall = {0};
+	const struct pv_wall_saved other = {.base = 1234567890, .msr = PV_PAGE + 256};
+
+	(void)state;
+	set_up();
+	saved_reload(&g->wall_saved);
+	assert_int_equal(pv_get(MSR_KVM_WALL_CLOCK_NEW), PV_PAGE + 192);
+	assert_null(g->wall_saved.ops->check(g->wall_saved.dev, &other));
+	g->wall_saved.ops->load(g->wall_saved.dev, &other);
+	assert_int_equal(pv_get(MSR_KVM_WALL_CLOCK_NEW), PV_PAGE + 256);
+	assert_true(pv_put(MSR_KVM_WALL_CLOCK_NEW, PV_PAGE + 192));
+	pv_read(192, &wall, sizeof(wall));
+	assert_int_equal(wall.sec, 1234567890);
+	assert_false(SAVED_TAKES(&g->wall_saved, struct pv_wall_saved, base, UINT64_MAX));
+	exit_config.paravirt = false;
+	assert_false(SAVED_TAKES(&g->wall_saved, struct pv_wall_saved, msr, PV_PAGE));
+	assert_true(SAVED_TAKES(&g->wall_saved, struct pv_wall_saved, msr, 0));
+	exit_config.paravirt = true;
+}
+
+/* A vCPU that slept between two looks at port 0x61 looks again, as no timer wakes it now. */
+static void a_rest_is_over_when_it_is_loaded(void **state)
+{
+	(void)state;
+	vcpu->halted = true;
+	vcpu->resting = true;
+	atomic_store(&vcpu->requests, 0);
+	saved_reload(&vcpu->pv.saved);
+	assert_true(vcpu->resting);
+	assert_int_equal(atomic_load(&vcpu->requests), VCPU_REQ_RESTED);
 }
 
 /* Nothing of the guest's memory is touched. */
@@ -67,7 +100,9 @@ static void what_no_guest_can_write_is_refused(void **state)
 	assert_false(TAKES(poll_control, 2));
 	assert_false(TAKES(eoi_offered, 2));
 	assert_false(TAKES(idle, 1)); /* Hyper-V's alone */
-	assert_false(TAKES(zero[2], 1));
+	assert_true(TAKES(resting, 1));
+	assert_false(TAKES(resting, 2));
+	assert_false(TAKES(zero[1], 1));
 #undef TAKES
 }
 
@@ -75,6 +110,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PV_TEST(what_is_set_up_stays),
+		PV_TEST(the_wall_clock_stays),
+		PV_TEST(a_rest_is_over_when_it_is_loaded),
 		PV_TEST(memory_is_no_part_of_it),
 		PV_TEST(what_no_guest_can_write_is_refused),
 	};

@@ -13,6 +13,7 @@
 #include "hv/api/clock.h"
 #include "hv/cpu/regs.h"
 #include "mm/space.h"
+#include "tests/fakes/saved_rig.h"
 #include "tests/fakes/vm_rig.h"
 
 #define MS (VM_RIG_HZ / 1000)
@@ -209,6 +210,25 @@ static void a_guest_that_looks_for_a_timers_end_sleeps_between(void **state)
 	run_once();
 	assert_false(vcpu_of(web)->halted);
 	assert_int_equal(web->state, GUEST_RUNNING);
+}
+
+/* In a VM whose 8254 knows nothing of it. */
+static void a_rest_ends_when_it_is_loaded(void **state)
+{
+	(void)state;
+	vm_rig_start(web);
+	count_down(web, 0xffff);
+	fake_backend_push(&look_at_port_b);
+	run_once();
+	guest_freeze(web);
+	vtimer_cancel(&web->board->pit.rested);
+	saved_reload(&vcpu_of(web)->pv.saved);
+	assert_true(vcpu_of(web)->resting);
+	guest_thaw(web);
+	fake_backend_push(&yield);
+	run_once();
+	assert_false(vcpu_of(web)->resting);
+	assert_false(vcpu_of(web)->halted);
 }
 
 /* The handler may HLT: that is not for the rest's end to end. */
@@ -942,6 +962,7 @@ int main(void)
 		TEST(with_nothing_to_do_it_sleeps),
 		TEST(a_halted_guest_sleeps_until_its_timer),
 		TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
+		TEST(a_rest_ends_when_it_is_loaded),
 		TEST(an_interrupt_ends_a_rest),
 		TEST(hlt_falls_through_when_something_waits),
 		TEST(an_nmi_wakes_without_interrupts),

@@ -628,7 +628,41 @@ static void test_reset_while_open(void **state)
 	assert_all_free();
 }
 
+/* What is back, and what was not sent yet, waits for it. */
 static void test_bus_master_off(void **state)
+{
+	(void)state;
+	rig_disk_holds = true;
+	put(0, 0, VIRTIO_BLK_T_IN, 1, DATA, 512);
+	put(0, 1, VIRTIO_BLK_T_OUT, 0, DATA, DATA_BYTES);
+	put(0, 2, VIRTIO_BLK_T_OUT, 0, DATA, DATA_BYTES);
+	rig_notify(&blk.transport, 0);
+	assert_non_null(queues[0].current);
+	rig_set_master(false);
+	assert_false(blk.saved.ops->quiet(blk.saved.dev));
+	rig_put(DATA, 0x77, 8);
+	rig_disk_finish(0, HV_OK);
+	work_now();
+	assert_nothing_used(0);
+	assert_int_equal(rig_get(DATA, 8), 0x77);
+	rig_disk_holds = false;
+	while (rig_disk_open_count > 0) {
+		rig_disk_finish(0, HV_OK);
+	}
+	work_now();
+	assert_nothing_used(0);
+	rig_set_master(true);
+	work_now();
+	assert_int_equal(rig_used_index(&rig_queues[0]), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(status_of(i), VIRTIO_BLK_S_OK);
+	}
+	assert_int_equal(rig_get(DATA, 4), 1);
+	assert_all_free();
+}
+
+/* Nothing of it reaches a driver that comes without having let the old one's requests end. */
+static void test_reset_with_bus_master_off(void **state)
 {
 	(void)state;
 	rig_disk_holds = true;
@@ -637,9 +671,13 @@ static void test_bus_master_off(void **state)
 	rig_set_master(false);
 	rig_disk_finish(0, HV_OK);
 	work_now();
+	start_without(0);
+	work_now();
 	assert_nothing_used(0);
 	assert_int_equal(rig_get(DATA, 8), 0);
 	assert_all_free();
+	rig_disk_holds = false;
+	once(VIRTIO_BLK_T_IN, 3, 512, 513, VIRTIO_BLK_S_OK);
 }
 
 static void test_fini(void **state)
@@ -679,6 +717,7 @@ int main(void)
 		cmocka_unit_test_setup(test_enough_for_now, setup),
 		cmocka_unit_test_setup(test_reset_while_open, setup),
 		cmocka_unit_test_setup(test_bus_master_off, setup),
+		cmocka_unit_test_setup(test_reset_with_bus_master_off, setup),
 		cmocka_unit_test_setup(test_fini, setup),
 	};
 

@@ -107,6 +107,27 @@ static void test_drained(void **state)
 	assert_int_equal(rig_get(DATA + 3 * 512, 4), 43);
 }
 
+/* A request that waits for bus mastering is not lost: the state has no place for it. */
+static void test_master_off(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	rig_disk_holds = true;
+	put_read(0, 0, 40);
+	rig_notify(&blk.transport, 0);
+	rig_set_master(false);
+	rig_disk_finish(0, HV_OK);
+	vwork_run(&work_queue);
+	assert_false(is_quiet());
+	rig_set_master(true);
+	vwork_run(&work_queue);
+	assert_true(is_quiet());
+	saved_reload(&blk.saved);
+	assert_true(rig_take(&rig_queues[0], &id, &len));
+	assert_int_equal(rig_get(DATA, 4), 40);
+}
+
 /* A driver that broke its queue cannot keep the device from being saved. */
 static void test_broken(void **state)
 {
@@ -135,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_drained, setup),
+		cmocka_unit_test_setup(test_master_off, setup),
 		cmocka_unit_test_setup(test_broken, setup),
 		cmocka_unit_test_setup(test_checks, setup),
 	};

@@ -252,12 +252,44 @@ static void saved_time_is_where_it_stands(void **state)
 	fake_tsc += 1000;
 	time.saved.ops->save(&time, &saved);
 	assert_int_equal(saved.now, 77);
-	saved.hz++;
+	saved.hz = CLOCK_HZ_MIN - 1;
 	assert_non_null(time.saved.ops->check(&time, &saved));
-	saved.hz--;
+	saved.hz = CLOCK_HZ_MAX + 1;
+	assert_non_null(time.saved.ops->check(&time, &saved));
+	saved.hz = clock_hz() / 2;
+	saved.now = VTIME_MAX / 2;
+	assert_non_null(time.saved.ops->check(&time, &saved));
+	saved.now--;
+	assert_null(time.saved.ops->check(&time, &saved));
+	saved.hz = clock_hz();
 	saved.now = VTIME_MAX;
 	assert_non_null(time.saved.ops->check(&time, &saved));
 	load_at(0);
+}
+
+/* Two of its ticks are three here, and a second is a second. */
+static void time_of_another_rate_is_converted(void **state)
+{
+	const struct vtime_saved saved = {.now = 4000000000, .hz = clock_hz() / 3 * 2};
+
+	(void)state;
+	assert_false(vtime_is_converted(&time));
+	assert_int_equal(vtime_of_loaded(&time, 12345), 12345);
+	vtime_pause(&time);
+	assert_null(time.saved.ops->check(&time, &saved));
+	time.saved.ops->load(&time, &saved);
+	assert_true(vtime_is_converted(&time));
+	assert_in_range(vtime_now_ns(&time), 2999999990, 3000000010);
+	assert_in_range(vtime_of_loaded(&time, 2000000), 3000000, 3000010);
+	assert_in_range(-vtime_of_loaded(&time, -2000000ull), 3000000, 3000010);
+	assert_true(vtime_of_loaded(&time, INT64_MAX) == INT64_MAX);
+	assert_true(vtime_of_loaded(&time, TIMER_NEVER) == TIMER_NEVER);
+	vtimer_arm(&t1, vtime_of_loaded(&time, saved.now + 1000));
+	vtime_resume(&time);
+	run_at(fake_tsc + 1400);
+	assert_int_equal(fired1, 0);
+	run_at(fake_tsc + 200);
+	assert_int_equal(fired1, 1);
 }
 
 static void a_timer_tells_its_deadline(void **state)
@@ -284,6 +316,7 @@ int main(void)
 		cmocka_unit_test_setup(paused_before_its_way, setup),
 		cmocka_unit_test_setup(time_may_be_older_than_the_host, setup),
 		cmocka_unit_test_setup(saved_time_is_where_it_stands, setup),
+		cmocka_unit_test_setup(time_of_another_rate_is_converted, setup),
 		cmocka_unit_test_setup(a_timer_tells_its_deadline, setup),
 	};
 

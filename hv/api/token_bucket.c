@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rates. */
-#include "hv/net/token_bucket.h"
+#include "hv/api/token_bucket.h"
 
 #include "hv/api/clock.h"
 

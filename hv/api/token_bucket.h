@@ -20,7 +20,7 @@ struct token_bucket {
 void token_bucket_init(struct token_bucket *b, uint64_t rate, uint64_t depth, uint64_t now);
 /* Whether something may be taken at `now`; a time before the last one counts as that one. */
 bool token_bucket_ready(struct token_bucket *b, uint64_t now);
-/* Takes `n`, up to 2^32. */
+/* Takes `n`, up to 2^42. */
 void token_bucket_take(struct token_bucket *b, uint64_t n);
-/* When it is ready if nothing is taken meanwhile: ticks from its last update on. */
+/* When it is ready if nothing is taken meanwhile: ticks from `updated` on. */
 uint64_t token_bucket_wait(const struct token_bucket *b);

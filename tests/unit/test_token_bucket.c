@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "hv/api/clock.h"
+#include "hv/api/token_bucket.h"
 #include "hv/base/bits.h"
-#include "hv/net/token_bucket.h"
 
 #define HZ 2000000000ull
 
