@@ -85,7 +85,11 @@ GUESTS_SRCS += guests/devices/e1000.c guests/devices/e1000_filter.c guests/devic
 GUESTS_SRCS += guests/devices/net_queue.c
 GUESTS_SRCS += guests/devices/pci_rom.c guests/devices/virtio_cfg_window.c
 GUESTS_SRCS += guests/devices/virtio_net_saved.c guests/devices/e1000_saved.c
+GUESTS_SRCS += guests/devices/e1000_clock.c
 GUESTS_SRCS += guests/devices/lapic_saved.c guests/devices/vga_saved.c
+GUESTS_SRCS += guests/devices/dma8237.c
+GUESTS_SRCS += guests/devices/fdc.c guests/devices/fdc_command.c guests/devices/fdc_saved.c \
+	guests/devices/fdc_transfer.c guests/devices/floppy_drive.c
 HV_SRCS := hv/console.c hv/cpuid_policy.c hv/event.c hv/fpu.c hv/msr_policy.c hv/pv_eoi.c hv/pv_hypercall.c \
 	hv/pv_msr.c hv/pv_time.c hv/pvclock.c \
 	hv/recorder.c hv/sched.c hv/sched_balance.c hv/sched_budget.c hv/sched_queue.c hv/sched_smt.c \
@@ -106,6 +110,7 @@ HV_SRCS += hv/config_varstore.c hv/guest_varstore.c
 HV_SRCS += hv/config_firmware.c hv/guest_firmware.c
 HV_SRCS += hv/hyperv.c hv/hyperv_apic.c hv/hyperv_calls.c hv/hyperv_cpuid.c hv/hyperv_hypercall.c hv/hyperv_ports.c \
 	hv/hyperv_time.c hv/stimer.c hv/synic.c
+HV_SRCS += hv/guest_disk_floppy.c
 HV_SRCS += hv/guest_reload.c hv/hyperv_saved.c hv/pv_saved.c
 # The honest list of what no host program can link: instructions that only hardware has.
 INSN_SRCS := hv/cpu/cpu_insn.c hv/main.c mm/access_insn.c hv/panic.c svm/svm_insn.c vmx/vmx_insn.c
@@ -190,9 +195,12 @@ UNIT_TESTS += test_hyperv test_hyperv_apic test_hyperv_calls test_hyperv_cpuid t
 	test_hyperv_time test_stimer test_synic test_windows_msrs
 UNIT_TESTS += test_pci_rom test_virtio_cfg_window
 UNIT_TESTS += test_virtio_net_saved test_e1000_saved
+UNIT_TESTS += test_e1000_clock
 UNIT_TESTS += test_rep_movs
 UNIT_TESTS += test_saved test_lapic_saved test_vga_saved
 UNIT_TESTS += test_guest_reload test_hyperv_saved test_pv_saved
+UNIT_TESTS += test_dma8237
+UNIT_TESTS += test_fdc test_fdc_command test_fdc_saved test_fdc_transfer test_floppy_drive test_guest_disk_floppy
 # Portable files without a unit test of their own, each with its reason in tests/README.md.
 UNTESTED_SRCS :=
 # unittest files, and the host programs they run.
@@ -214,6 +222,7 @@ FUZZ_TARGETS += fuzz_hyperv
 FUZZ_TARGETS += fuzz_guest_e1000
 FUZZ_TARGETS += fuzz_pci_rom
 FUZZ_TARGETS += fuzz_saved
+FUZZ_TARGETS += fuzz_dma fuzz_fdc
 FAKE_SRCS := tests/fakes/fake_backend.c tests/fakes/smp.c tests/fakes/vm_rig.c tests/fakes/emul_case.c tests/fakes/emul_guest.c tests/fakes/native_insn.c tests/fakes/boot_insn.c tests/fakes/access.c tests/fakes/scrambled_format.c tests/fakes/asm_symbols.c tests/fakes/check.c tests/fakes/cpu_insn.c \
 	tests/fakes/svm_insn.c tests/fakes/vmx_insn.c
 FAKE_SRCS += tests/fakes/fake_ahci.c tests/fakes/fake_nvme.c tests/fakes/fake_pci.c tests/fakes/fake_virtio.c \
@@ -367,6 +376,7 @@ $(BUILD)/guest/generic/vmlinuz: tools/guest-kernel
 $(BUILD)/guest/generic/button/order: MODULES := $(GUEST_BUTTON)
 $(BUILD)/guest/generic/sata/order: MODULES := $(GUEST_SATA)
 $(BUILD)/guest/generic/ide/order: MODULES := $(GUEST_IDE)
+$(BUILD)/guest/generic/floppy/order: MODULES := floppy
 $(BUILD)/guest/generic/nvme/order: MODULES := $(GUEST_NVME)
 $(BUILD)/guest/generic/virtio/order: MODULES := virtio_pci virtio_blk ext4 crc32c_generic
 $(BUILD)/guest/generic/e1000/order: MODULES := e1000 e1000e
@@ -440,10 +450,11 @@ $(BUILD)/guest/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) $(
 $(BUILD)/guest/generic/initrd.img: tools/mkinitramfs tools/sample/init $(GUEST_TASKS) \
 		$(BUILD)/guest/generic/button/order $(BUILD)/guest/generic/sata/order \
 		$(BUILD)/guest/generic/ide/order $(BUILD)/guest/generic/e1000/order \
+		$(BUILD)/guest/generic/floppy/order \
 		$(BUILD)/guest/generic/nvme/order $(BUILD)/guest/generic/virtio/order
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitramfs $@ --busybox /bin/busybox --init tools/sample/init \
-		$$(cd $(@D) && for m in button/* e1000/* ide/* nvme/* sata/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
+		$$(cd $(@D) && for m in button/* e1000/* floppy/* ide/* nvme/* sata/* virtio/*; do echo --file $(@D)/$$m:/lib/modules/$$m:644; done) \
 		$(foreach t,$(GUEST_TASKS),--file $t:/tasks/$(notdir $t):755)
 
 # A Debian root file system for guests with a disk (200 MiB), with what the system tests run in it.
@@ -484,6 +495,12 @@ $(BUILD)/guest/cd.iso: tools/grub-cd
 	$(call say,GRUB,$@)
 	$(Q)tools/grub-cd $@ "the words on the CD"
 
+# A floppy that does.
+$(BUILD)/guest/floppy.img: tools/grub-floppy
+	$(call say,GRUB,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/grub-floppy $@ "the words on the floppy"
+
 # One with a menu that waits on the screen, and nothing to boot.
 $(BUILD)/guest/grub-menu.img: tests/system/grub-menu.cfg tools/grub-disk
 	$(call say,GRUB,$@)
@@ -500,6 +517,7 @@ $(BUILD)/guest/memtest.iso: tools/grub-cd tools/guest-package
 SYSTEM_FILES := $(BUILD)/guest/grub.img $(BUILD)/guest/cd.iso $(GUEST_GENERIC) $(BUILD)/guest/generic/grub.img
 SYSTEM_FILES += $(BUILD)/guest/grub-menu.img $(BUILD)/guest/debian.img
 SYSTEM_FILES += $(BUILD)/guest/memtest.iso
+SYSTEM_FILES += $(BUILD)/guest/floppy.img
 SYSTEM_FILES += $(BUILD)/guest/686-pae/grub.img $(BUILD)/guest/686/initrd.img $(BUILD)/guest/686/vmlinuz
 
 # Bare-metal guests for the system tests: one bzImage with all cases (tests/payloads/rt.h).
@@ -516,6 +534,8 @@ PAYLOAD_SRCS += tests/payloads/rt_blk.c tests/payloads/rt_net.c tests/payloads/r
 PAYLOAD_SRCS += tests/payloads/vga.c
 PAYLOAD_SRCS += tests/payloads/hyperv.c
 PAYLOAD_SRCS += tests/payloads/e1000_hostile.c
+PAYLOAD_SRCS += tests/payloads/ahci_hostile.c tests/payloads/ide_hostile.c tests/payloads/nvme_hostile.c \
+	tests/payloads/rt_wild.c
 PAYLOAD_ASM := tests/payloads/ap.S tests/payloads/entry.S tests/payloads/header.S tests/payloads/steps.S tests/payloads/unpaged.S hv/cpu/mem.S
 PAYLOAD_OBJS := $(PAYLOAD_SRCS:%.c=$(O)/payload/%.o) $(PAYLOAD_ASM:%.S=$(O)/payload/%.S.o)
 PAYLOAD_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
@@ -734,7 +754,9 @@ check: ## build with both compilers, guests' programs, unit and short fuzz tests
 
 # ---------------------------------------------------------------- the machine as a whole
 
-system: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES) ## boot every case of tests/system on emulated machines
+.PHONY: cases
+cases: $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES) ## build what tests/system/run needs
+system: cases ## boot every case of tests/system on emulated machines
 	$(Q)tests/system/run
 
 # kvm-unit-tests' programs, built by somebody else: KUT is the folder with their .flat files.
@@ -748,7 +770,7 @@ test: ## install what is missing, then everything: check, unit tests with clang,
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory $(JOBS) unit CC=clang
-	$(Q)$(MAKE) --no-print-directory $(JOBS) $(BUILD)/bulkhead.img $(BUILD)/guest/payload $(BUILD)/guest/disk.img $(BUILD)/guest/root.img $(SYSTEM_FILES)
+	$(Q)$(MAKE) --no-print-directory $(JOBS) cases
 	$(Q)$(MAKE) --no-print-directory system
 
 clean: ## remove build/ (fetched kernels are kept in the cache)

@@ -293,6 +293,7 @@ static void init_rtc(struct board *b)
 		.ram_below_4g = low,
 		.ram_above_4g = b->cfg.memory - low,
 		.cpu_count = b->cfg.vcpu_count,
+		.floppies = {b->cfg.floppies[0], b->cfg.floppies[1]},
 	};
 
 	cmos_rtc_init(&b->rtc, &rtc);
@@ -343,6 +344,8 @@ static void init_platform(struct board *b)
 		.reset_port = &b->pm.dev,
 		.irq = {.gsi = set_gsi, .isa = set_pci_inputs, .ctx = b},
 	};
+	/* Without firmware there is nobody to open it. */
+	struct dma8237_config dma = {.vm = b->cfg.vm, .cascade_open = !b->cfg.firmware};
 
 	/* Firmware would have to wake it, and does so only where the tables promise S3. */
 	if (!b->cfg.firmware) {
@@ -355,6 +358,7 @@ static void init_platform(struct board *b)
 	uart16550_init(&b->com1, &com1);
 	pci_host_init(&b->pci, &pci);
 	pci_window_init(&b->pci_window, &b->pci);
+	dma8237_init(&b->dma, &dma);
 	misc_ports_init(&b->misc);
 	init_rtc(b);
 }
@@ -385,6 +389,7 @@ struct board_range {
 #define DEV(member) offsetof(struct board, member.dev)
 
 static const struct board_range ranges[] = {
+	{BUS_PIO, DMA_SLAVE_PORT, DMA_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, LAYOUT_PIC_MASTER, PIC_PORTS, DEV(pic), ALWAYS},
 	{BUS_PIO, PIT_PORT, PIT_PORTS, DEV(pit), ALWAYS},
 	{BUS_PIO, LAYOUT_I8042_DATA, 1, DEV(i8042), ALWAYS},
@@ -392,8 +397,11 @@ static const struct board_range ranges[] = {
 	{BUS_PIO, LAYOUT_I8042_STATUS, 1, DEV(i8042), ALWAYS},
 	{BUS_PIO, LAYOUT_RTC, CMOS_RTC_PORTS, DEV(rtc), ALWAYS},
 	{BUS_PIO, MISC_PORT_DELAY, 1, DEV(misc), ALWAYS},
+	{BUS_PIO, DMA_PAGE_PORT, DMA_PAGE_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, I8042_PORT_A, 1, DEV(i8042), ALWAYS},
+	{BUS_PIO, DMA_PAGE_ALIAS_PORT, DMA_PAGE_ALIAS_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, LAYOUT_PIC_SLAVE, PIC_PORTS, DEV(pic), ALWAYS},
+	{BUS_PIO, DMA_MASTER_PORT, DMA_PORTS, DEV(dma), ALWAYS},
 	{BUS_PIO, TEST_DEVICE_PORT, TEST_DEVICE_PORTS, DEV(test), IF_TEST_DEVICE},
 	{BUS_PIO, MISC_PORT_FPU, MISC_PORT_FPU_COUNT, DEV(misc), ALWAYS},
 	{BUS_PIO, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, DEV(debug_exit), IF_DEBUG_EXIT},
@@ -549,6 +557,7 @@ static void add_saved(struct board *b)
 	saved_add(set, &b->pm.saved, 0);
 	saved_add(set, &b->i8042.saved, 0);
 	saved_add(set, &b->com1.saved, 0);
+	saved_add(set, &b->dma.saved, 0);
 	saved_add(set, &b->misc.saved, 0);
 	if (b->cfg.test_device) {
 		saved_add(set, &b->test.saved, 0);
@@ -604,8 +613,19 @@ void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
+void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner)
+{
+	CHECK(b->isa_device == NULL);
+	b->isa_device = dev;
+	b->isa_owner = owner;
+}
+
 void board_release(struct board *b)
 {
+	if (b->isa_device != NULL) {
+		b->isa_owner->release(b->isa_device);
+		b->isa_device = NULL;
+	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
 		if (b->pci_devices[i].owner->release != NULL) {
 			b->pci_devices[i].owner->release(b->pci_devices[i].device);
@@ -617,6 +637,9 @@ void board_release(struct board *b)
 
 void board_fini(struct board *b)
 {
+	if (b->isa_device != NULL) {
+		b->isa_owner->stop(b->isa_device);
+	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
 		b->pci_devices[i].owner->stop(b->pci_devices[i].device);
 	}

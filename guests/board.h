@@ -13,6 +13,7 @@
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
 #include "guests/devices/debug_exit.h"
+#include "guests/devices/dma8237.h"
 #include "guests/devices/hpet.h"
 #include "guests/devices/i8042.h"
 #include "guests/devices/ioapic.h"
@@ -54,6 +55,7 @@ struct board_ops {
 };
 
 struct board_config {
+	struct vm *vm; /* whose memory it is */
 	struct vtime *time;
 	struct bus *pio;
 	struct bus *mmio;
@@ -65,7 +67,8 @@ struct board_config {
 	bool debug_exit;
 	bool test_device;
 	bool hpet;
-	bool firmware; /* the guest starts in one, which programs the chipset */
+	uint8_t floppies[2]; /* types of the drives as CMOS has them; 0: none */
+	bool firmware;	     /* the guest starts in one, which programs the chipset */
 	const struct board_ops *ops;
 	void *ctx;
 };
@@ -82,6 +85,12 @@ struct board_pci_owner {
 	void (*stop)(struct pci_device *d);
 	/* board_release: timers that were on their way are over. May be NULL. */
 	void (*release)(struct pci_device *d);
+};
+
+/* The same for a device of the ISA bus that only some guests have. */
+struct board_isa_owner {
+	void (*stop)(struct vdev *dev);
+	void (*release)(struct vdev *dev);
 };
 
 struct board_pci {
@@ -126,7 +135,10 @@ struct board {
 	struct pci_window pci_window;
 	struct board_pci pci_devices[BOARD_PCI_MAX + BOARD_PCI_CHIPSET_MAX];
 	unsigned pci_count;
+	struct vdev *isa_device; /* NULL: none was added */
+	const struct board_isa_owner *isa_owner;
 	unsigned pci_slots; /* from 00:02.0 on that are taken */
+	struct dma8237 dma;
 	struct misc_ports misc;
 	struct debug_exit debug_exit;
 	struct test_device test;
@@ -156,6 +168,9 @@ void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_confi
  * Before the guest runs.
  */
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
+/* Takes a device of the ISA bus, of which a guest has at most one that is not the board's own.
+ * Before the guest runs. */
+void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner);
 /* The line of an ISA interrupt, for devices that are on the ISA bus only in some guests. */
 struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */

@@ -132,6 +132,7 @@ static enum hv_status build_tables(struct firmware *f)
 		.mouse = board->vga,
 		.vga = board->vga,
 		.hpet = board->hpet,
+		.floppies = {board->floppies[0], board->floppies[1]},
 		.no_s3 = true,
 	};
 	uint64_t ecam = pci_host_ecam_base(&f->config.board->pci);

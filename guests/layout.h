@@ -99,6 +99,7 @@
 #define LAYOUT_GSI_TIMER 2u
 #define LAYOUT_IRQ_KEYBOARD 1u
 #define LAYOUT_IRQ_COM1 4u
+#define LAYOUT_IRQ_FLOPPY 6u /* only in guests that have floppies */
 #define LAYOUT_IRQ_RTC 8u
 #define LAYOUT_IRQ_SCI 9u
 #define LAYOUT_IRQ_MOUSE 12u

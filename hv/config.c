@@ -16,6 +16,7 @@
 #define CPUS_MAX 64u
 #define CAP_MAX (100u * CPUS_MAX)
 #define CMDLINE_DEFAULT "console=ttyS0"
+#define NAMES_SHOWN 160u /* bytes of a list of guests in an error */
 
 static_assert(MEMORY_MIN >= GUEST_MEMORY_MIN, "a configured guest can be laid out");
 static_assert(GUEST_MEMORY_MAX == GIB(1024), "the message below says 1T");
@@ -56,17 +57,25 @@ static void set_number(struct config_parser *p, struct span value, unsigned max,
 	*out = (unsigned)number;
 }
 
-/* Whether a guest folder of this name is there, and how it is spelt; reports when it is not. */
-static bool find_guest_name(struct config_parser *p, struct span name, struct span *folder)
+/* Whether a guest folder of this name is there, and how it is spelt. When it is not, reports what
+ * is: `allowed`, and the guests as far as there is room. */
+static bool find_guest_name(struct config_parser *p, struct span name, const char *allowed,
+			    struct span *folder)
 {
+	char list[NAMES_SHOWN];
+	size_t n = fmt_snprintf(list, sizeof(list), "%s", allowed);
 	unsigned cursor = 0;
 
 	while (config_next_folder(p->tree, &cursor, folder)) {
 		if (config_same_name(*folder, name) && folder->n < CONFIG_NAME_MAX) {
 			return true;
 		}
+		if (n < sizeof(list)) {
+			n += fmt_snprintf(list + n, sizeof(list) - n, " %.*s", (int)folder->n,
+					  folder->p);
+		}
 	}
-	config_fail_value(p, name, "names of guests, which are the folders' names");
+	config_fail_value(p, name, list);
 	return false;
 }
 
@@ -81,7 +90,7 @@ static void set_console(struct config_parser *p, struct span value)
 		m->console = CONFIG_CONSOLE_MONITOR;
 	} else if (span_eq(value, "all")) {
 		m->console = CONFIG_CONSOLE_ALL;
-	} else if (find_guest_name(p, value, &folder)) {
+	} else if (find_guest_name(p, value, "monitor, all, or a guest:", &folder)) {
 		m->console = CONFIG_CONSOLE_GUEST;
 		(void)str_copy(m->console_guest, sizeof(m->console_guest), folder);
 	}
@@ -120,7 +129,8 @@ static void set_autostart(struct config_parser *p, struct span value)
 	}
 	m->autostart = CONFIG_AUTOSTART_LIST;
 	while (span_next_word(&value, &name)) {
-		if (!find_guest_name(p, name, &folder)) {
+		if (!find_guest_name(p, name,
+				     "all, none, or guests with blanks between:", &folder)) {
 			continue;
 		}
 		if (m->autostart_count == CONFIG_AUTOSTART_MAX) {
@@ -175,6 +185,7 @@ static void set_memory(struct config_parser *p, struct span value)
 		return;
 	}
 	g->memory = bytes;
+	g->memory_line = p->error.line;
 }
 
 static void set_cpus(struct config_parser *p, struct span value)
@@ -461,6 +472,7 @@ static const struct config_key guest_keys[] = {
 	{"debug-exit", set_debug_exit, false},
 	{"test-device", set_test_device, false},
 	{"disk", config_set_disk, true},
+	{"floppy", config_set_floppy, true},
 	{"net", config_set_net, true},
 	{"varstore", config_set_varstore, false},
 	{"hpet", set_hpet, false},
@@ -484,6 +496,7 @@ enum hv_status config_parse_machine(const struct config_tree *tree, struct span 
 	out->log = LOG_INFO;
 	config_parser_init(&p, tree, reporter, (struct span){NULL, 0}, CONFIG_MACHINE_FILE);
 	p.out = out;
+	config_check_name(&p, CONFIG_MACHINE_FILE);
 	config_read(&p, &machine_schema, text);
 	return p.error_count == 0 ? HV_OK : HV_E_INVALID;
 }
@@ -625,6 +638,7 @@ enum hv_status config_load_guest(const struct config_tree *tree, struct span nam
 	config_parser_init(&p, tree, reporter, name, text.n > 0 ? CONFIG_GUEST_FILE : "");
 	p.out = out;
 	check_guest_file(&p);
+	config_check_name(&p, CONFIG_GUEST_FILE);
 	config_read(&p, &guest_schema, text);
 	/* What guest.conf does not name is looked for; not when it could not even be read, nor for
 	 * firmware that was asked for: that starts only a kernel that was, too. */

@@ -149,7 +149,8 @@ struct config_module {
 
 struct guest_config {
 	char name[CONFIG_NAME_MAX];
-	uint64_t memory; /* bytes */
+	uint64_t memory;      /* bytes */
+	unsigned memory_line; /* of guest.conf, for an error that shows later; 0: not given */
 	unsigned cpus;
 	unsigned weight;
 	unsigned cap; /* percent of one CPU; 0: none */

@@ -2,6 +2,7 @@
 /* Disks as they are written in guest.conf. */
 #include "hv/config_disk.h"
 
+#include "guests/devices/floppy_drive.h"
 #include "hv/api/blk.h"
 #include "hv/base/addr.h"
 #include "hv/base/bits.h"
@@ -142,11 +143,12 @@ static const struct {
 	[CONFIG_DISK_NVME] = {"nvme", CONFIG_DISKS_MAX, false},
 	[CONFIG_DISK_AHCI] = {"ahci", CONFIG_AHCI_DISKS_MAX, true},
 	[CONFIG_DISK_IDE] = {"ide", CONFIG_IDE_DISKS_MAX, true},
+	[CONFIG_DISK_FLOPPY] = {"floppy", CONFIG_FLOPPIES_MAX, false},
 };
 
 static void set_bus(struct config_parser *p, struct config_disk *d, struct span value)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(buses); i++) {
+	for (unsigned i = 0; i < CONFIG_DISK_FLOPPY; i++) {
 		if (span_eq(value, buses[i].name)) {
 			d->bus = (enum config_disk_bus)i;
 			return;
@@ -204,23 +206,25 @@ static const struct {
 	const char *name;
 	/* value.p is NULL for an option without '='. */
 	void (*set)(struct config_parser *p, struct config_disk *d, struct span value);
+	bool floppies; /* it is for them, too */
 } options[] = {
-	{"cdrom", set_cdrom},	     {"overlay", set_overlay},
-	{"readonly", set_readonly},  {"bus", set_bus},
-	{"iops", set_iops},	     {"bandwidth", set_bandwidth},
-	{"serial", set_disk_serial},
+	{"cdrom", set_cdrom, false},	    {"overlay", set_overlay, true},
+	{"readonly", set_readonly, true},   {"bus", set_bus, false},
+	{"iops", set_iops, false},	    {"bandwidth", set_bandwidth, false},
+	{"serial", set_disk_serial, false},
 };
 
 /* `seen` has a bit for each option that was there before. */
 static void set_option(struct config_parser *p, struct config_disk *d, struct span text,
 		       uint32_t *seen)
 {
+	bool floppy = d->bus == CONFIG_DISK_FLOPPY;
 	struct span name;
 	struct span value;
 
 	config_split_option(text, &name, &value);
 	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!span_eq(name, options[i].name)) {
+		if (!span_eq(name, options[i].name) || (floppy && !options[i].floppies)) {
 			continue;
 		}
 		if ((*seen & BIT32(i)) != 0) {
@@ -233,8 +237,9 @@ static void set_option(struct config_parser *p, struct config_disk *d, struct sp
 	}
 	config_fail_value(
 		p, text,
-		"cdrom, overlay, overlay=SIZE, readonly, bus=BUS, iops=N, bandwidth=SIZE, "
-		"serial=TEXT");
+		floppy ? "readonly, overlay, overlay=SIZE"
+		       : "cdrom, overlay, overlay=SIZE, readonly, bus=BUS, iops=N, bandwidth=SIZE, "
+			 "serial=TEXT");
 }
 
 /* Two disks of one name could not be told apart in the guest. */
@@ -276,12 +281,26 @@ static void check_bus(struct config_parser *p, const struct guest_config *g)
 	for (unsigned i = 0; i < g->disk_count; i++) {
 		count += g->disks[i].bus == bus;
 	}
-	if (count > buses[bus].most) {
+	if (count > buses[bus].most && bus == CONFIG_DISK_FLOPPY) {
+		config_fail(p, "more than %u floppies", buses[bus].most);
+	} else if (count > buses[bus].most) {
 		config_fail(p, "more than %u disks with bus=%s", buses[bus].most, buses[bus].name);
 	}
 }
 
-void config_set_disk(struct config_parser *p, struct span value)
+/* A medium that a drive reads. */
+static void check_floppy(struct config_parser *p, const struct config_disk *d)
+{
+	if (d->source != CONFIG_DISK_IMAGE) {
+		config_fail(p, "a floppy is an image");
+	} else if (d->file != CONFIG_NO_ENTRY &&
+		   floppy_format_of(p->tree->entries[d->file].size) == NULL) {
+		config_fail(p, "the image has %lu bytes; allowed: " FLOPPY_SIZES,
+			    p->tree->entries[d->file].size);
+	}
+}
+
+static void add_disk(struct config_parser *p, struct span value, enum config_disk_bus bus)
 {
 	struct guest_config *g = p->out;
 	struct config_disk *d = &g->disks[g->disk_count];
@@ -293,7 +312,7 @@ void config_set_disk(struct config_parser *p, struct span value)
 		config_fail(p, "more than %u disks", CONFIG_DISKS_MAX);
 		return;
 	}
-	*d = (struct config_disk){.file = CONFIG_NO_ENTRY};
+	*d = (struct config_disk){.file = CONFIG_NO_ENTRY, .bus = bus};
 	(void)fmt_snprintf(d->serial, sizeof(d->serial), "disk%u", g->disk_count);
 	(void)config_next_part(&value, &part);
 	set_source(p, d, part);
@@ -304,8 +323,21 @@ void config_set_disk(struct config_parser *p, struct span value)
 		config_fail(p, "overlay and readonly exclude each other");
 	}
 	settle_cdrom(p, d);
+	if (bus == CONFIG_DISK_FLOPPY) {
+		check_floppy(p, d);
+	}
 	d->overlay = d->overlay || (d->source == CONFIG_DISK_IMAGE && !d->readonly);
 	check_serial(p, g);
 	check_bus(p, g);
 	g->disk_count += p->error_count == errors ? 1 : 0;
+}
+
+void config_set_disk(struct config_parser *p, struct span value)
+{
+	add_disk(p, value, CONFIG_DISK_VIRTIO);
+}
+
+void config_set_floppy(struct config_parser *p, struct span value)
+{
+	add_disk(p, value, CONFIG_DISK_FLOPPY);
 }

@@ -15,6 +15,12 @@
  *	bandwidth=SIZE	  bytes a second, 64K .. 100G; default no limit
  *	serial=TEXT	  what the guest sees, 1 to 20 of A-Z a-z 0-9 . _ -; default disk0, ..
  *
+ * And of the key `floppy`, which is a disk, too, and counted among them:
+ *
+ *	floppy = FILE [, readonly] [, overlay=SIZE]
+ *
+ *	FILE		  an image of the size of a floppy (guests/devices/floppy_drive.h)
+ *
  * Names cannot hold a comma; a partition with one in its label has its UUID.
  */
 #pragma once
@@ -30,11 +36,18 @@ struct config_parser;
 #define CONFIG_DISKS_MAX 8u
 #define CONFIG_AHCI_DISKS_MAX 6u /* of them */
 #define CONFIG_IDE_DISKS_MAX 4u
+#define CONFIG_FLOPPIES_MAX 2u
 #define CONFIG_DISK_NAME_MAX 128u
 #define CONFIG_DISK_SERIAL_MAX 21u /* with terminator; virtio has room for 20 */
 
 enum config_disk_source { CONFIG_DISK_IMAGE, CONFIG_DISK_PARTITION, CONFIG_DISK_WHOLE };
-enum config_disk_bus { CONFIG_DISK_VIRTIO, CONFIG_DISK_NVME, CONFIG_DISK_AHCI, CONFIG_DISK_IDE };
+enum config_disk_bus {
+	CONFIG_DISK_VIRTIO,
+	CONFIG_DISK_NVME,
+	CONFIG_DISK_AHCI,
+	CONFIG_DISK_IDE,
+	CONFIG_DISK_FLOPPY /* of the key `floppy` */
+};
 
 struct config_disk {
 	enum config_disk_source source;
@@ -51,5 +64,12 @@ struct config_disk {
 	char serial[CONFIG_DISK_SERIAL_MAX];
 };
 
+/* Whether its medium comes and goes while the guest runs. */
+static inline bool config_disk_is_removable(const struct config_disk *d)
+{
+	return d->cdrom || d->bus == CONFIG_DISK_FLOPPY;
+}
+
 /* What the keys' table calls. */
 void config_set_disk(struct config_parser *p, struct span value);
+void config_set_floppy(struct config_parser *p, struct span value);

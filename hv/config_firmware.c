@@ -123,6 +123,17 @@ static void find_files(struct config_parser *p, struct guest_config *g)
 
 /* ---- the key ---- */
 
+/* Without what nearly all names of files have. */
+static bool is_word(struct span value)
+{
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] == '.' || value.p[i] == '/' || value.p[i] == '\\') {
+			return false;
+		}
+	}
+	return true;
+}
+
 void config_set_firmware(struct config_parser *p, struct span value)
 {
 	static const struct {
@@ -141,6 +152,10 @@ void config_set_firmware(struct config_parser *p, struct span value)
 			g->firmware = words[i].firmware;
 			return;
 		}
+	}
+	if (!config_has_file(p, value) && is_word(value)) {
+		config_fail_value(p, value, "auto, none, bios, uefi, or a file, as ovmf.fd");
+		return;
 	}
 	g->firmware = CONFIG_FIRMWARE_IMAGE;
 	g->bios = config_find_file(p, value);

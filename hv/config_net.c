@@ -251,7 +251,8 @@ void config_set_net(struct config_parser *p, struct span value)
 		return;
 	}
 	*net = (struct config_net){.mac = config_make_mac(p->folder, g->net_count),
-				   .rom = CONFIG_NO_ENTRY};
+				   .rom = CONFIG_NO_ENTRY,
+				   .line = p->error.line};
 	if (!take_name(p, &value, net->network)) {
 		return;
 	}

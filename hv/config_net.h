@@ -44,6 +44,7 @@ struct config_net {
 	bool isolated;
 	uint64_t rate; /* bytes in a second; 0: no limit */
 	unsigned rom;  /* index into the tree's entries: a boot program, or CONFIG_NO_ENTRY */
+	unsigned line; /* of guest.conf, for errors that show later */
 };
 
 enum config_uplink { CONFIG_UPLINK_NONE, CONFIG_UPLINK_PCI, CONFIG_UPLINK_MAC };

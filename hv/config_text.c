@@ -4,10 +4,12 @@
 
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
+#include "hv/config_tree.h"
 
 #define VALUE_SHOWN 40
 #define WORD_MAX 31u
 #define TOO_FAR 255u
+#define SIMILAR_MAX 2u /* letters off in what was probably meant */
 
 /* Names of files may hold anything; what is printed may not: one line, no escape sequences. */
 static void make_printable(char *text)
@@ -160,7 +162,7 @@ static const struct config_key *find_key(const struct config_key *keys, unsigned
 static const char *similar_key(const struct config_schema *schema, struct span name)
 {
 	const char *best = NULL;
-	unsigned best_distance = 3;
+	unsigned best_distance = SIMILAR_MAX + 1;
 
 	for (unsigned i = 0; i < schema->count; i++) {
 		unsigned d = config_distance(name, span_of(schema->keys[i].name));
@@ -277,32 +279,140 @@ bool config_check_content(struct config_parser *p, unsigned index)
 	return false;
 }
 
+/* The path below \bulkhead that `value` means, with '/' between its parts; false: no such name can
+ * be. */
+static bool path_of(const struct config_parser *p, struct span value, char path[CONFIG_PATH_MAX])
+{
+	bool absolute = value.n > 0 && (value.p[0] == '/' || value.p[0] == '\\');
+
+	if (value.n == 0 || value.n >= CONFIG_PATH_MAX) {
+		return false;
+	}
+	(void)fmt_snprintf(path, CONFIG_PATH_MAX, "%.*s%s%.*s", absolute ? 0 : (int)p->folder.n,
+			   p->folder.p, absolute || p->folder.n == 0 ? "" : "/",
+			   (int)value.n - (absolute ? 1 : 0), value.p + (absolute ? 1 : 0));
+	for (; *path != '\0'; path++) {
+		if (*path == '\\') {
+			*path = '/';
+		}
+	}
+	return true;
+}
+
+static unsigned find_file(const struct config_tree *tree, const char *path)
+{
+	unsigned index = config_find(tree, span_of(path));
+
+	return index != CONFIG_NO_ENTRY && tree->entries[index].directory ? CONFIG_NO_ENTRY : index;
+}
+
+bool config_has_file(const struct config_parser *p, struct span value)
+{
+	char path[CONFIG_PATH_MAX];
+
+	return path_of(p, value, path) && find_file(p->tree, path) != CONFIG_NO_ENTRY;
+}
+
+/* Cuts the path behind its last '/': its folder is what returns. */
+static struct span cut_folder(struct span *path)
+{
+	size_t n = path->n;
+	struct span folder;
+
+	while (n > 0 && path->p[n - 1] != '/') {
+		n--;
+	}
+	folder = (struct span){path->p, n};
+	*path = (struct span){path->p + n, path->n - n};
+	return folder;
+}
+
+/* The file of the same folder that was probably meant; of no characters: none is that close. */
+static struct span similar_file(const struct config_tree *tree, const char *path)
+{
+	struct span name = span_of(path);
+	struct span folder = cut_folder(&name);
+	struct span best = {"", 0};
+	unsigned best_distance = SIMILAR_MAX + 1;
+
+	for (unsigned i = 0; i < tree->count; i++) {
+		struct span other = tree->entries[i].path;
+		unsigned d;
+
+		if (tree->entries[i].directory || !config_same_name(cut_folder(&other), folder)) {
+			continue;
+		}
+		d = config_distance(name, other);
+		if (d < best_distance && d < name.n) {
+			best = other;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
 unsigned config_find_file(struct config_parser *p, struct span value)
 {
 	char path[CONFIG_PATH_MAX];
-	bool absolute = value.n > 0 && (value.p[0] == '/' || value.p[0] == '\\');
-	size_t n;
+	struct span similar;
 	unsigned index;
 
-	if (value.n == 0 || value.n >= CONFIG_PATH_MAX) {
+	if (!path_of(p, value, path)) {
 		config_fail_value(p, value, "the name of a file in this folder");
 		return CONFIG_NO_ENTRY;
 	}
-	n = fmt_snprintf(path, sizeof(path), "%.*s%s%.*s", absolute ? 0 : (int)p->folder.n,
-			 p->folder.p, absolute ? "" : "/", (int)value.n - (absolute ? 1 : 0),
-			 value.p + (absolute ? 1 : 0));
-	n = min_u64(n, sizeof(path) - 1);
-	for (size_t i = 0; i < n; i++) {
-		if (path[i] == '\\') {
-			path[i] = '/';
-		}
-	}
-	index = config_find(p->tree, (struct span){path, n});
-	if (index == CONFIG_NO_ENTRY || p->tree->entries[index].directory) {
-		config_fail(p, "there is no file \"%s\" below \\bulkhead", path);
+	index = find_file(p->tree, path);
+	if (index == CONFIG_NO_ENTRY) {
+		similar = similar_file(p->tree, path);
+		config_fail(p, "there is no file \"%s\" below \\bulkhead%s%.*s%s", path,
+			    similar.n > 0 ? "; did you mean \"" : "", (int)similar.n, similar.p,
+			    similar.n > 0 ? "\"?" : "");
 		return CONFIG_NO_ENTRY;
 	}
 	return config_check_content(p, index) ? index : CONFIG_NO_ENTRY;
+}
+
+/* "guest.conf.txt", "guest.cfg" and "guests.conf" are to be "guest.conf"; "guest.img" is not. */
+static bool looks_like(struct span name, struct span wanted)
+{
+	size_t stem = 0;
+	unsigned most = SIMILAR_MAX;
+
+	if (name.n > wanted.n && config_same_name((struct span){name.p, wanted.n}, wanted)) {
+		return true;
+	}
+	while (stem < wanted.n && wanted.p[stem] != '.') {
+		stem++;
+	}
+	if (name.n > stem && name.p[stem] == '.' &&
+	    config_same_name((struct span){name.p, stem}, (struct span){wanted.p, stem})) {
+		most++;
+	}
+	return config_distance(name, wanted) <= most;
+}
+
+void config_check_name(struct config_parser *p, const char *file)
+{
+	char path[CONFIG_PATH_MAX];
+	struct span wanted = span_of(file);
+
+	if (!path_of(p, wanted, path) || config_find(p->tree, span_of(path)) != CONFIG_NO_ENTRY) {
+		return;
+	}
+	for (unsigned i = 0; i < p->tree->count; i++) {
+		struct span name = p->tree->entries[i].path;
+		struct span folder = cut_folder(&name);
+
+		if (folder.n > 0) {
+			folder.n--;
+		}
+		if (!p->tree->entries[i].directory && config_same_name(folder, p->folder) &&
+		    looks_like(name, wanted)) {
+			config_fail(p, "\"%.*s\" is not read: the configuration's name is %s",
+				    (int)name.n, name.p, file);
+			return;
+		}
+	}
 }
 
 bool config_next_part(struct span *rest, struct span *part)

@@ -58,6 +58,11 @@ void config_read(struct config_parser *p, const struct config_schema *schema, st
  * begins with '/'. CONFIG_NO_ENTRY, and an error, when there is none or it has no content.
  */
 unsigned config_find_file(struct config_parser *p, struct span value);
+/* Whether there is such a file; nothing is reported. */
+bool config_has_file(const struct config_parser *p, struct span value);
+/* Reports a file of the parser's folder that was probably meant to be `file`, if that is not there:
+ * "guest.conf.txt", "guest.cfg". */
+void config_check_name(struct config_parser *p, const char *file);
 /* Reports unless the file at `index` has content. */
 bool config_check_content(struct config_parser *p, unsigned index);
 

@@ -130,9 +130,9 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 	return HV_OK;
 }
 
-static bool is_idle(struct pci_device *pci)
+static bool is_idle(void *model)
 {
-	return ahci_is_idle(&disks_of(pci)->hba);
+	return ahci_is_idle(&disks_of(model)->hba);
 }
 
 /* ---- media ---- */

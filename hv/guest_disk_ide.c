@@ -200,9 +200,9 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 	return put_on_bus(g, &m->ide); /* the board frees it from now on */
 }
 
-static bool is_idle(struct pci_device *pci)
+static bool is_idle(void *model)
 {
-	return ide_is_idle(&model_of(pci)->ide);
+	return ide_is_idle(&model_of(model)->ide);
 }
 
 /* ---- media ---- */
@@ -223,9 +223,10 @@ static enum hv_status insert(struct guest_disk *d)
 
 static void boot_path(const struct guest_disk *d, char *out, size_t cap)
 {
-	unsigned unit = unit_of(model_of(d->model), d);
+	const struct ide_model *m = model_of(d->model);
+	unsigned unit = unit_of(m, d);
 
-	(void)fmt_snprintf(out, cap, "/pci@i0cf8/ide@%x/drive@%x/disk@%x", d->model->devfn / 8,
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/ide@%x/drive@%x/disk@%x", m->ide.pci.devfn / 8,
 			   unit / IDE_UNITS, unit % IDE_UNITS);
 }
 

@@ -90,20 +90,22 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		return status;
 	}
 	d->model = &m->ctl.pci;
-	board_add_pci(g->board, d->model, &owner);
-	saved_add(&g->vm.saved, &m->ctl.saved, d->model->devfn);
+	board_add_pci(g->board, &m->ctl.pci, &owner);
+	saved_add(&g->vm.saved, &m->ctl.saved, m->ctl.pci.devfn);
 	return HV_OK;
 }
 
-static bool is_idle(struct pci_device *pci)
+static bool is_idle(void *model)
 {
-	return nvme_ctl_is_idle(&disk_of(pci)->ctl);
+	return nvme_ctl_is_idle(&disk_of(model)->ctl);
 }
 
 static void boot_path(const struct guest_disk *d, char *out, size_t cap)
 {
+	const struct pci_device *pci = d->model;
+
 	(void)fmt_snprintf(out, cap, "/pci@i0cf8/pci%x,%x@%x/namespace@1,0", NVME_CTL_VENDOR,
-			   NVME_CTL_DEVICE, d->model->devfn / 8);
+			   NVME_CTL_DEVICE, pci->devfn / 8);
 }
 
 const struct guest_disk_bus guest_disk_nvme = {attach, is_idle, boot_path};

@@ -90,19 +90,21 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		return status;
 	}
 	d->model = &m->blk.transport.pci;
-	board_add_pci(g->board, d->model, &owner);
-	saved_add(&g->vm.saved, &m->blk.saved, d->model->devfn);
+	board_add_pci(g->board, &m->blk.transport.pci, &owner);
+	saved_add(&g->vm.saved, &m->blk.saved, m->blk.transport.pci.devfn);
 	return HV_OK;
 }
 
-static bool is_idle(struct pci_device *pci)
+static bool is_idle(void *model)
 {
-	return virtio_blk_is_idle(&disk_of(pci)->blk);
+	return virtio_blk_is_idle(&disk_of(model)->blk);
 }
 
 static void boot_path(const struct guest_disk *d, char *out, size_t cap)
 {
-	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", d->model->devfn / 8);
+	const struct pci_device *pci = d->model;
+
+	(void)fmt_snprintf(out, cap, "/pci@i0cf8/scsi@%x/disk@0,0", pci->devfn / 8);
 }
 
 const struct guest_disk_bus guest_disk_virtio = {attach, is_idle, boot_path};

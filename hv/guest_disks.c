@@ -7,6 +7,7 @@
 #include "hv/base/str.h"
 #include "hv/guest.h"
 #include "hv/guest_disk_ahci.h"
+#include "hv/guest_disk_floppy.h"
 #include "hv/guest_disk_ide.h"
 #include "hv/guest_disk_nvme.h"
 #include "hv/guest_disk_virtio.h"
@@ -144,16 +145,16 @@ bool guest_disks_open(struct guest *g)
 /* --- models --- */
 
 static const struct guest_disk_bus *const buses[] = {
-	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio,
-	[CONFIG_DISK_NVME] = &guest_disk_nvme,
-	[CONFIG_DISK_AHCI] = &guest_disk_ahci,
-	[CONFIG_DISK_IDE] = &guest_disk_ide,
+	[CONFIG_DISK_VIRTIO] = &guest_disk_virtio, [CONFIG_DISK_NVME] = &guest_disk_nvme,
+	[CONFIG_DISK_AHCI] = &guest_disk_ahci,	   [CONFIG_DISK_IDE] = &guest_disk_ide,
+	[CONFIG_DISK_FLOPPY] = &guest_disk_floppy,
 };
 
-/* Where the configuration allows CD drives. */
+/* Where media come and go. */
 static const struct guest_disk_media *const media[] = {
 	[CONFIG_DISK_AHCI] = &guest_disk_ahci_media,
 	[CONFIG_DISK_IDE] = &guest_disk_ide_media,
+	[CONFIG_DISK_FLOPPY] = &guest_disk_floppy_media,
 };
 
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
@@ -205,24 +206,24 @@ bool guest_disks_settled(struct guest *g)
 	return settled;
 }
 
-/* NULL: the disk is no CD drive of a guest that runs. */
-static struct guest_disk *running_cdrom(struct guest *g, unsigned index)
+/* NULL: the disk is no CD or floppy drive of a guest that runs. */
+static struct guest_disk *running_drive(struct guest *g, unsigned index)
 {
 	struct guest_disk *d = index < g->config->disk_count ? g->disks[index] : NULL;
 
-	return d != NULL && d->model != NULL && d->config->cdrom ? d : NULL;
+	return d != NULL && d->model != NULL && config_disk_is_removable(d->config) ? d : NULL;
 }
 
 enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force)
 {
-	struct guest_disk *d = running_cdrom(g, index);
+	struct guest_disk *d = running_drive(g, index);
 
 	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->eject(d, force);
 }
 
 enum hv_status guest_disks_insert(struct guest *g, unsigned index)
 {
-	struct guest_disk *d = running_cdrom(g, index);
+	struct guest_disk *d = running_drive(g, index);
 
 	return d == NULL ? HV_E_UNSUPPORTED : media[d->config->bus]->insert(d);
 }

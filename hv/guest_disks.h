@@ -21,7 +21,6 @@
 #include "hv/config_disk.h"
 
 struct guest;
-struct pci_device;
 
 /* A file of the boot volume, in hypervisor memory. */
 struct guest_file {
@@ -36,7 +35,7 @@ struct guest_disk {
 	struct blk_overlay overlay; /* if config->overlay */
 	struct blk_limit limit;	    /* if config->iops or config->bandwidth */
 	struct blk_device *top;	    /* what the model talks to */
-	struct pci_device *model;   /* while there is a VM */
+	void *model;		    /* while there is a VM: its bus knows of what type */
 };
 
 /* How disks are shown to a guest; each bus has its files. */
@@ -45,12 +44,12 @@ struct guest_disk_bus {
 	 * not do that before; its owner's release call clears it. As guest_disks_attach. */
 	enum hv_status (*attach)(struct guest *g, struct guest_disk *d);
 	/* No vCPU runs any more: whether nothing of the model is open. */
-	bool (*is_idle)(struct pci_device *model);
+	bool (*is_idle)(void *model);
 	/* The disk's name in firmware's boot order, as Open Firmware has it; it has a model. */
 	void (*boot_path)(const struct guest_disk *d, char *out, size_t cap);
 };
 
-/* Of a bus with CD drives; `d` is one, of a guest that runs. */
+/* Of a bus with drives for media that come and go; `d` is one, of a guest that runs. */
 struct guest_disk_media {
 	/* As guest_disks_eject and guest_disks_insert. */
 	enum hv_status (*eject)(struct guest_disk *d, bool force);
@@ -79,9 +78,9 @@ bool guest_disks_boot_path(const struct guest *g, unsigned index, char *out, siz
  */
 bool guest_disks_settled(struct guest *g);
 /*
- * Takes the medium out of a CD drive while the guest runs. HV_E_BUSY: the guest has locked it, and
- * was told that somebody wants it; `force` asks nobody. HV_E_NOT_FOUND: there is none.
- * HV_E_UNSUPPORTED: disk `index` is no CD drive, or the guest does not run.
+ * Takes the medium out of a CD or floppy drive while the guest runs. HV_E_BUSY: the guest has
+ * locked it, and was told that somebody wants it; `force` asks nobody. HV_E_NOT_FOUND: there is
+ * none. HV_E_UNSUPPORTED: disk `index` is no such drive, or the guest does not run.
  */
 enum hv_status guest_disks_eject(struct guest *g, unsigned index, bool force) HV_MUST_CHECK;
 /* Puts it back. HV_E_UNSUPPORTED as above. */

@@ -18,6 +18,7 @@
 #include "hv/cpu/regs.h"
 #include "hv/cpu/rep_movs.h"
 #include "hv/fpu.h"
+#include "hv/guest_disk_floppy.h"
 #include "hv/guest_firmware.h"
 #include "hv/guest_net.h"
 #include "hv/guest_vga.h"
@@ -237,6 +238,7 @@ static void share_lapics(struct guest *g)
 static enum hv_status create_board(struct guest *g)
 {
 	struct board_config config = {
+		.vm = &g->vm,
 		.time = &g->vm.time,
 		.pio = &g->vm.pio,
 		.mmio = &g->vm.mmio,
@@ -254,6 +256,7 @@ static enum hv_status create_board(struct guest *g)
 	};
 	enum hv_status status;
 
+	guest_disk_floppy_types(g, config.floppies);
 	g->board = pool_alloc(board_size(g->vm.vcpu_count, g->config->test_device));
 	if (g->board == NULL) {
 		return HV_E_NO_MEMORY;
@@ -446,12 +449,14 @@ static uint64_t pci_window64(const struct guest *g)
 
 static enum hv_status write_tables(struct guest *g)
 {
-	struct acpi_config config = {.vcpu_count = g->vm.vcpu_count,
-				     .serial = g->config->serial,
-				     .mouse = g->config->vga,
-				     .vga = g->config->vga,
-				     .hpet = guest_has_hpet(g),
-				     .window64 = pci_window64(g)};
+	struct acpi_config config = {
+		.vcpu_count = g->vm.vcpu_count,
+		.serial = g->config->serial,
+		.mouse = g->config->vga,
+		.vga = g->config->vga,
+		.hpet = guest_has_hpet(g),
+		.floppies = {g->board->cfg.floppies[0], g->board->cfg.floppies[1]},
+		.window64 = pci_window64(g)};
 	uint8_t *image = pool_pages(ACPI_IMAGE_ORDER);
 	size_t used = 0;
 	enum hv_status status = HV_E_NO_MEMORY;

@@ -273,7 +273,7 @@ static const struct monitor_command commands[] = {
 	 "machine, cpus, memory, disks, networks, isolation, policy or windows NAME", monitor_info},
 	{"capture", "NETWORK [HOW]", "start, stop or dump what goes over a network",
 	 monitor_capture},
-	{"eject", "NAME [N] [force]", "take the medium out of a guest's CD drive", monitor_eject},
+	{"eject", "NAME [N] [force]", "take the medium out of a CD or floppy drive", monitor_eject},
 	{"insert", "NAME [N]", "put it back", monitor_insert},
 	{"reboot", "", "end all guests and restart the machine", cmd_reboot},
 	{"poweroff", "", "end all guests and switch the machine off", cmd_poweroff},

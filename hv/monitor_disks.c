@@ -183,7 +183,7 @@ void monitor_stats_disks(struct guest *g)
 
 /* --- eject, insert --- */
 
-/* A number of a disk, as "disk1" or "1"; without one the guest's first CD drive. */
+/* A number of a disk, as "disk1" or "1"; without one the guest's first CD or floppy drive. */
 static bool disk_index(const struct guest *g, struct span word, unsigned *index)
 {
 	uint64_t number;
@@ -201,14 +201,14 @@ static bool disk_index(const struct guest *g, struct span word, unsigned *index)
 static bool first_drive(const struct guest *g, unsigned *index)
 {
 	for (*index = 0; *index < g->config->disk_count; (*index)++) {
-		if (g->config->disks[*index].cdrom) {
+		if (config_disk_is_removable(&g->config->disks[*index])) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* The guest and its CD drive; NULL, and said why, when there is none. *force: "force" follows. */
+/* The guest and its drive; NULL, and said why, when there is none. *force: "force" follows. */
 static struct guest *find_drive(struct span args, unsigned *index, bool *force)
 {
 	struct guest *g = monitor_guest(&args);
@@ -227,8 +227,8 @@ static struct guest *find_drive(struct span args, unsigned *index, bool *force)
 			found = disk_index(g, word, index);
 		}
 	}
-	if (!found || !g->config->disks[*index].cdrom) {
-		monitor_print("%s has no such CD drive\n", g->vm.name);
+	if (!found || !config_disk_is_removable(&g->config->disks[*index])) {
+		monitor_print("%s has no such CD or floppy drive\n", g->vm.name);
 		return NULL;
 	}
 	return g;

@@ -94,8 +94,8 @@ static void check_disks(struct report *r)
 		const struct config_disk *d = &c->disks[i];
 
 		fmt_snprintf(what, sizeof(what), "disk %u", i);
-		if (d->cdrom) {
-			say(r, OK, what, "a CD drive");
+		if (config_disk_is_removable(d)) {
+			say(r, OK, what, d->cdrom ? "a CD drive" : "a floppy drive");
 			continue;
 		}
 		check_bus(r, what, d);

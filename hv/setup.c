@@ -129,7 +129,7 @@ static struct span text_of(unsigned entry)
 /* Memory that the machine can never give is an error of the file, not of the start. */
 static bool fits_machine(struct span name, const struct guest_config *g)
 {
-	struct config_error error = {.line = 0, .key = span_of("memory")};
+	struct config_error error = {.line = g->memory_line, .key = span_of("memory")};
 	struct frame_stats stats;
 
 	frame_stats(&stats);
@@ -148,7 +148,7 @@ static bool fits_machine(struct span name, const struct guest_config *g)
 /* What is wrong with a file's content is an error of the configuration that names it. */
 static bool roms_are_right(struct span name, const struct guest_config *g)
 {
-	struct config_error error = {.line = 0, .key = span_of("net")};
+	struct config_error error = {.key = span_of("net")};
 
 	fmt_snprintf(error.file, sizeof(error.file), "%.*s/" CONFIG_GUEST_FILE, (int)name.n,
 		     name.p);
@@ -157,6 +157,7 @@ static bool roms_are_right(struct span name, const struct guest_config *g)
 		const char *problem = guest_net_rom_problem(g->nets[i].model, &rom);
 
 		if (problem != NULL) {
+			error.line = g->nets[i].line;
 			fmt_snprintf(error.text, sizeof(error.text), "the ROM of NIC %u %s", i,
 				     problem);
 			report(NULL, &error);

@@ -32,11 +32,12 @@ void setup_networks(const struct machine_config *machine)
 	}
 }
 
-/* Reports an error of a guest's key `net`. */
-static void FMT_PRINTF(3, 4) fail(const struct config_reporter *reporter,
-				  const struct guest_config *g, const char *fmt, ...)
+/* Reports an error of NIC `index` of a guest. */
+static void FMT_PRINTF(4, 5)
+	fail(const struct config_reporter *reporter, const struct guest_config *g, unsigned index,
+	     const char *fmt, ...)
 {
-	struct config_error error = {.line = 0, .key = span_of("net")};
+	struct config_error error = {.line = g->nets[index].line, .key = span_of("net")};
 	va_list args;
 
 	fmt_snprintf(error.file, sizeof(error.file), "%s/" CONFIG_GUEST_FILE, g->name);
@@ -60,7 +61,7 @@ static bool clashes(const struct guest_config *g, unsigned index, const struct g
 	for (unsigned i = 0; i < count; i++) {
 		if (same_address(&g->nets[index], &other->nets[i])) {
 			config_format_mac(&g->nets[index].mac, mac);
-			fail(reporter, g,
+			fail(reporter, g, index,
 			     "MAC %s is on network \"%s\" already, as NIC %u of guest %s; say "
 			     "mac= for one of them",
 			     mac, g->nets[index].network, i, other->name);
@@ -117,7 +118,8 @@ static bool has_port(const struct machine_config *machine, const struct guest_co
 	if (used < NETWORK_PORTS_MAX) {
 		return true;
 	}
-	fail(reporter, g, "network \"%s\" has all its %u ports in use", network, NETWORK_PORTS_MAX);
+	fail(reporter, g, index, "network \"%s\" has all its %u ports in use", network,
+	     NETWORK_PORTS_MAX);
 	return false;
 }
 
@@ -135,9 +137,10 @@ static bool has_network(const struct guest_config *g, unsigned index,
 	config_default_network(span_of(name), &cfg);
 	status = make_network(&cfg);
 	if (status == HV_E_RANGE) {
-		fail(reporter, g, "network \"%s\" would be one more than %u", name, NETWORKS_MAX);
+		fail(reporter, g, index, "network \"%s\" would be one more than %u", name,
+		     NETWORKS_MAX);
 	} else if (status != HV_OK) {
-		fail(reporter, g, "network \"%s\": %s", name, hv_status_name(status));
+		fail(reporter, g, index, "network \"%s\": %s", name, hv_status_name(status));
 	}
 	return status == HV_OK;
 }

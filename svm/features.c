@@ -87,6 +87,7 @@ const char *svm_features_judge(const struct svm_facts *facts, struct svm_feature
 		.pages_1g = (facts->extended_edx & EDX_PAGE_1G) != 0,
 		.injects_twice = facts->below == BELOW_TCG,
 		.loses_paging = facts->below == BELOW_TCG,
+		.loses_shadow = facts->below == BELOW_TCG,
 	};
 	return NULL;
 }

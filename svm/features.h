@@ -41,6 +41,7 @@ struct svm_features {
 	bool pages_1g;
 	bool injects_twice; /* QEMU's TCG: see svm/event.h */
 	bool loses_paging;  /* QEMU's TCG: see hold_lme in svm/vcpu.c */
+	bool loses_shadow;  /* QEMU's TCG: see svm/nmi.h */
 };
 
 #define SVM_VM_CR_SVMDIS (1ull << 4)

@@ -19,6 +19,17 @@ void svm_nmi_injected(struct svm_vcpu *v)
 	set_state(&v->nmi, v->vmcb, SVM_NMI_BLOCKED);
 }
 
+/* Not for a guest that traces itself: its own #DB exits. */
+static void begin_step(struct svm_vcpu *v)
+{
+	if ((v->vmcb->rflags & RFLAGS_TF) == 0) {
+		v->vmcb->rflags |= RFLAGS_TF;
+		v->nmi.stepping = true;
+		v->nmi.rip = v->vcpu.rip;
+		v->nmi.dr6 = v->vmcb->_dr6;
+	}
+}
+
 bool svm_nmi_prepare(struct svm_vcpu *v)
 {
 	struct vmcb *vmcb = v->vmcb;
@@ -36,13 +47,23 @@ bool svm_nmi_prepare(struct svm_vcpu *v)
 	if (v->nmi.state == SVM_NMI_OPEN && !shadow) {
 		return true;
 	}
-	if ((vmcb->rflags & RFLAGS_TF) == 0) { /* else the guest's own #DB exits */
-		vmcb->rflags |= RFLAGS_TF;
-		v->nmi.stepping = true;
-		v->nmi.rip = v->vcpu.rip;
-		v->nmi.dr6 = vmcb->_dr6;
-	}
+	begin_step(v);
 	return false;
+}
+
+void svm_shadow_prepare(struct svm_vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+
+	if (v->nmi.state == SVM_NMI_IRET || (vmcb->event_inj & SVM_EVENT_VALID) != 0) {
+		return;
+	}
+	if (!v->nmi.stepping) { /* else it is what an NMI waits for, too */
+		begin_step(v);
+	}
+	if (v->nmi.stepping) {
+		vmcb_set_int_ctl(vmcb, vmcb->_int_ctl & ~SVM_INT_V_IRQ);
+	}
 }
 
 /* The run with our TF ended; `iret_done`: RFLAGS is what the IRET loaded. */
@@ -52,10 +73,11 @@ static void end_step(struct svm_vcpu *v, struct svm_raw_exit *raw, bool iret_don
 	if (!iret_done) {
 		v->vmcb->rflags &= ~RFLAGS_TF;
 	}
+	svm_window_program(v, false);
 	if (raw->code != SVM_EXIT_EXCEPTION + EXC_DB) {
 		/* QEMU's VMRUN does not take the shadow over: at its second exit it would be gone.
 		 */
-		if (v->nmi.state == SVM_NMI_OPEN && raw->rip == v->nmi.rip) {
+		if (v->nmi.state != SVM_NMI_IRET && raw->rip == v->nmi.rip) {
 			v->vmcb->int_state |= SVM_INT_SHADOW;
 		}
 		return;

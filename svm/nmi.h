@@ -13,6 +13,10 @@
  * TF is ours for that one run only. A guest that pushes RFLAGS, or faults, in just that instruction
  * sees the flag on its stack.
  *
+ * QEMU's VMRUN does not look at the VMCB's interrupt shadow: an interrupt would come between the
+ * guest's STI and HLT, which then sleeps for good. There each entry with a shadow is such a step,
+ * without the dummy interrupt of a window.
+ *
  * Source: AMD APM volume 2 "NMI Support", "IRET Intercept".
  */
 #pragma once
@@ -26,5 +30,7 @@ void svm_nmi_injected(struct svm_vcpu *v);
  * to enter; otherwise arranges for an exit when it opens.
  */
 bool svm_nmi_prepare(struct svm_vcpu *v);
+/* Before an entry with an interrupt shadow, where the CPU loses it (svm_features.loses_shadow). */
+void svm_shadow_prepare(struct svm_vcpu *v);
 /* After each exit; sets raw->nmi_window, and corrects raw->dr6, when our own step ended. */
 void svm_nmi_observe(struct svm_vcpu *v, struct svm_raw_exit *raw);

@@ -145,6 +145,9 @@ void svm_vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
 		exit->kind = VM_EXIT_NMI_WINDOW;
 		return;
 	}
+	if ((v->vmcb->int_state & SVM_INT_SHADOW) != 0 && svm.features.loses_shadow) {
+		svm_shadow_prepare(v);
+	}
 	if (injected != 0 && svm.features.injects_twice) {
 		svm_detour_begin(v);
 	}

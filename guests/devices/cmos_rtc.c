@@ -30,7 +30,9 @@
 #define INDEX_NMI 0x80u
 
 #define INTERRUPTS (RTC_C_PF | RTC_C_AF | RTC_C_UF)
+#define EQUIPMENT_FLOPPY 0x01u
 #define EQUIPMENT_FPU 0x02u
+#define EQUIPMENT_SECOND_FLOPPY 0x40u
 #define BOOT_NO_FLOPPY_CHECK 0x01u
 #define BOOT_DISK_THEN_CD 0x32u
 
@@ -497,7 +499,10 @@ static void init_memory(struct cmos_rtc *r)
 	uint64_t extended = below > LAYOUT_HIGH_BASE ? (below - LAYOUT_HIGH_BASE) / 1024 : 0;
 	unsigned sum = 0;
 
-	r->ram[CMOS_EQUIPMENT] = EQUIPMENT_FPU;
+	r->ram[CMOS_FLOPPIES] = (uint8_t)(r->cfg.floppies[0] << 4 | r->cfg.floppies[1]);
+	r->ram[CMOS_EQUIPMENT] =
+		(uint8_t)(EQUIPMENT_FPU | (r->cfg.floppies[0] != 0 ? EQUIPMENT_FLOPPY : 0) |
+			  (r->cfg.floppies[1] != 0 ? EQUIPMENT_SECOND_FLOPPY : 0));
 	put16(r, CMOS_BASE_KB, 640);
 	put16(r, CMOS_EXTENDED_KB, extended);
 	put16(r, CMOS_EXTENDED_KB_FOUND, extended);

@@ -52,6 +52,7 @@
 
 /* Of the memory behind them. */
 #define CMOS_SHUTDOWN 0x0fu
+#define CMOS_FLOPPIES 0x10u /* types of the drives, the first one's in the high digit */
 #define CMOS_EQUIPMENT 0x14u
 #define CMOS_BASE_KB 0x15u
 #define CMOS_EXTENDED_KB 0x17u
@@ -71,6 +72,7 @@ struct cmos_rtc_config {
 	uint64_t ram_below_4g; /* bytes, the first MiB included */
 	uint64_t ram_above_4g;
 	unsigned cpu_count;
+	uint8_t floppies[2]; /* types of the drives, 1 .. 5; 0: none */
 };
 
 struct cmos_rtc {

@@ -74,6 +74,7 @@ struct e1000_tx_queue {
 	uint16_t tag;
 	bool segment;
 	uint8_t options; /* IXSM and TXSM, shifted down by 8 */
+	bool stamp;	 /* its moment is wanted */
 	bool legacy_sum; /* as the two following say */
 	uint8_t checksum_start;
 	uint8_t checksum_offset;
@@ -97,6 +98,14 @@ struct e1000_irq {
 	uint64_t armed; /* the timer's moment */
 };
 
+/* The 82574L's clock: SYSTIM was `time` at `since`, in nanoseconds of the guest. */
+struct e1000_clock {
+	uint64_t time;
+	uint64_t since;
+	uint32_t high; /* SYSTIMH, as of the last read of SYSTIML */
+	uint32_t reg[E1000_TIME_SYNC_REGISTERS];
+};
+
 /* All that the guest can see, frames on their way aside. Under `lock`. */
 struct e1000_state {
 	uint32_t reg[E1000_REGISTERS_SIZE / 4];
@@ -105,6 +114,7 @@ struct e1000_state {
 	bool link;	     /* as the guest was told */
 	struct e1000_rom rom;
 	struct e1000_irq irq;
+	struct e1000_clock clock;
 	struct e1000_tx_queue tx[E1000_TX_QUEUES];
 };
 
@@ -142,7 +152,7 @@ struct e1000 {
  * Frames on their way are not in it: those to the guest are lost, as on a wire, and so is a packet
  * of which not all descriptors have come yet. What the card was about to look at it looks at again.
  */
-#define E1000_SAVED_VERSION 1u
+#define E1000_SAVED_VERSION 2u
 struct e1000_rom_saved {
 	uint32_t in;
 	uint16_t position;
@@ -179,12 +189,21 @@ struct e1000_tx_saved {
 };
 _Static_assert(sizeof(struct e1000_tx_saved) == 2 * 16 + 8, "no padding");
 
+struct e1000_clock_saved {
+	uint64_t time;
+	uint64_t since;
+	uint32_t high;
+	uint32_t reg[E1000_TIME_SYNC_REGISTERS];
+};
+_Static_assert(sizeof(struct e1000_clock_saved) == 2 * 8 + 4 + 15 * 4, "no padding");
+
 struct e1000_saved {
 	struct pci_device_saved pci;
 	uint32_t reg[E1000_REGISTERS_SIZE / 4];
 	uint16_t phy[E1000_PHY_REGISTERS];
 	struct e1000_rom_saved rom;
 	struct e1000_irq_saved irq;
+	struct e1000_clock_saved clock;
 	struct e1000_tx_saved tx[E1000_TX_QUEUES];
 	uint32_t io_address;
 	struct net_mac mac; /* of the port: only one with the same will do */
@@ -192,7 +211,7 @@ struct e1000_saved {
 	uint8_t link;
 	uint8_t zero[4];
 };
-_Static_assert(sizeof(struct e1000_saved) == 1296 + 0x6000 + 64 + 16 + 112 + 2 * 40 + 16,
+_Static_assert(sizeof(struct e1000_saved) == 1296 + 0x6000 + 64 + 16 + 112 + 80 + 2 * 40 + 16,
 	       "no padding");
 
 struct e1000_config {

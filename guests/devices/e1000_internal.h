@@ -65,6 +65,18 @@ void e1000_reset_registers(struct e1000 *e);
 /* Whether the register at `reg`, in its own place, can have this value. No lock. */
 bool e1000_register_is_possible(const struct e1000 *e, unsigned reg, uint32_t value);
 
+/* --- e1000_clock.c --- */
+
+/* Whether the card has a clock's register there. No lock. */
+bool e1000_clock_has(const struct e1000 *e, unsigned offset);
+/* The registers that e1000_clock_has. */
+uint32_t e1000_clock_read(struct e1000 *e, unsigned offset);
+void e1000_clock_write(struct e1000 *e, unsigned offset, uint32_t value);
+void e1000_reset_clock(struct e1000 *e);
+/* Notes the moment of a packet, if software wants to know it; received: whether it did. */
+void e1000_stamp_sent(struct e1000 *e);
+bool e1000_stamp_received(struct e1000 *e, const uint8_t *frame, uint32_t len);
+
 /* --- e1000_stats.c --- */
 
 void e1000_count(struct e1000 *e, unsigned reg, uint32_t n);

@@ -317,6 +317,7 @@ static const struct row rows[] = {
 	{E1000_IPAV, E1000_IP6AT_LAST, BOTH, ALL, 0, NULL, NULL},
 	{E1000_GCR, E1000_GSCL_LAST, NEW, ALL, 0, NULL, NULL},
 	{E1000_SWSM, E1000_SWSM, NEW, 0xf, 0, read_swsm, NULL},
+	{E1000_FWSM, E1000_FWSM, NEW, 0, 0, NULL, NULL}, /* no firmware */
 	{E1000_SW_FW_SYNC, E1000_GCR2, NEW, ALL, 0, NULL, NULL},
 	{E1000_RETA, E1000_RSSRK_LAST, NEW, ALL, 0, NULL, NULL},
 	{E1000_FFLT, E1000_FFLT + 0x18, BOTH, 0x7ff, 0, NULL, NULL},
@@ -379,6 +380,9 @@ uint32_t e1000_read_register(struct e1000 *e, unsigned offset)
 	unsigned reg = without_alias(offset);
 	const struct row *row = find_row(e, reg);
 
+	if (e1000_clock_has(e, offset)) {
+		return e1000_clock_read(e, offset);
+	}
 	if (row == NULL) {
 		pci_function_miss(&e->pci.function);
 		return 0;
@@ -392,6 +396,10 @@ void e1000_write_register(struct e1000 *e, unsigned offset, uint32_t value)
 	const struct row *row = find_row(e, reg);
 	uint32_t *stored;
 
+	if (e1000_clock_has(e, offset)) {
+		e1000_clock_write(e, offset, value);
+		return;
+	}
 	if (row == NULL) {
 		pci_function_miss(&e->pci.function);
 		return;
@@ -444,5 +452,6 @@ void e1000_reset_registers(struct e1000 *e)
 	}
 	wrote_pba(e, E1000_PBA, e->kind == E1000_82574L ? 20 : 48);
 	load_address(e);
+	e1000_reset_clock(e);
 	e1000_update_filter(e);
 }

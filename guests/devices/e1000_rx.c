@@ -260,6 +260,9 @@ static bool prepare(struct e1000 *e, const struct net_frame *f, struct packet *p
 		return false;
 	}
 	p->status = pass == E1000_PASS_INEXACT ? E1000_RXD_PIF : 0;
+	if (e1000_stamp_received(e, e->scratch, len)) {
+		p->status |= E1000_RXD_TST;
+	}
 	len = strip_tag(e, e->scratch, len, p);
 	if (len < E1000_FRAME_MIN) {
 		memset(e->scratch + len, 0, E1000_FRAME_MIN - len);

@@ -6,6 +6,7 @@
  */
 #include "guests/devices/e1000_internal.h"
 
+#include "hv/base/bits.h"
 #include "hv/base/str.h"
 
 /* --- saving --- */
@@ -39,6 +40,12 @@ static void save_irq(const struct e1000_irq *irq, struct e1000_irq_saved *out)
 	memcpy(out->again, irq->again, sizeof(out->again));
 }
 
+static void save_clock(const struct e1000_clock *c, struct e1000_clock_saved *out)
+{
+	*out = (struct e1000_clock_saved){.time = c->time, .since = c->since, .high = c->high};
+	memcpy(out->reg, c->reg, sizeof(out->reg));
+}
+
 static void save(void *dev, void *out)
 {
 	struct e1000 *e = dev;
@@ -49,6 +56,7 @@ static void save(void *dev, void *out)
 	memcpy(saved->phy, e->state.phy, sizeof(saved->phy));
 	saved->rom = save_rom(&e->state.rom);
 	save_irq(&e->state.irq, &saved->irq);
+	save_clock(&e->state.clock, &saved->clock);
 	for (unsigned i = 0; i < E1000_TX_QUEUES; i++) {
 		memcpy(saved->tx[i].context, e->state.tx[i].context, sizeof(saved->tx[i].context));
 		saved->tx[i].begun = e->state.tx[i].begun;
@@ -162,6 +170,19 @@ static void load_irq(struct e1000 *e, const struct e1000_irq_saved *in)
 	vtimer_arm(&e->timer, irq->armed);
 }
 
+/* Guest time that was converted may round to just before `since`: it never runs backwards. */
+static void load_clock(struct e1000 *e, const struct e1000_clock_saved *in)
+{
+	struct e1000_clock *c = &e->state.clock;
+
+	*c = (struct e1000_clock){
+		.time = in->time,
+		.since = min_u64(in->since, vtime_now_ns(e->time)),
+		.high = in->high,
+	};
+	memcpy(c->reg, in->reg, sizeof(c->reg));
+}
+
 static void load_transmit(struct e1000 *e, const struct e1000_saved *in)
 {
 	e1000_reset_transmit(e);
@@ -184,6 +205,7 @@ static void load(void *dev, const void *in)
 	memcpy(e->state.phy, saved->phy, sizeof(e->state.phy));
 	load_rom(&e->state.rom, &saved->rom);
 	load_irq(e, &saved->irq);
+	load_clock(e, &saved->clock);
 	load_transmit(e, saved);
 	e->state.io_address = saved->io_address;
 	e->state.link = saved->link != 0;

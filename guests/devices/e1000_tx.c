@@ -59,6 +59,7 @@ static void begin(struct e1000 *e, unsigned queue, const struct taken *t)
 	q->bad = false;
 	q->tagged = false;
 	q->legacy_sum = false;
+	q->stamp = e->kind == E1000_82574L && t->extended && (t->d.high & E1000_TXD_TSTAMP) != 0;
 	q->segment = t->extended && (t->command & E1000_TXD_TSE) != 0;
 	q->options = t->extended ? (uint8_t)bits_get(t->d.high, OPTIONS) : 0;
 	if (q->segment) {
@@ -140,6 +141,9 @@ static void finish(struct e1000 *e, unsigned queue)
 		return;
 	}
 	e1000_count_sent(e, f->data, f->len);
+	if (q->stamp) {
+		e1000_stamp_sent(e);
+	}
 	if (q->segment) {
 		e1000_count(e, E1000_TSCTC, 1);
 	}

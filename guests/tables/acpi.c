@@ -246,6 +246,10 @@ static size_t build_dsdt(struct builder *b, const struct acpi_config *c)
 			 (c->window64 != 0 ? DSDT_FLAG_WINDOW64 : 0) |
 			 (c->hpet ? DSDT_FLAG_HPET : 0);
 
+	for (unsigned i = 0; i < ARRAY_SIZE(c->floppies); i++) {
+		flags |= (uint32_t)c->floppies[i]
+			 << (DSDT_FLAG_FLOPPY_SHIFT + i * DSDT_FLAG_FLOPPY_BITS);
+	}
 	append_zeros(b, align_up(b->at, TABLE_ALIGN) - b->at);
 	b->table = b->at;
 	append(b, dsdt_aml, dsdt_aml_size);

@@ -34,6 +34,7 @@ struct acpi_config {
 	bool mouse;	     /* the keyboard controller has an auxiliary port */
 	uint64_t window64;   /* where the 64-bit PCI window is (layout_pci_window64); 0: none */
 	bool hpet;
+	uint8_t floppies[2]; /* types of the drives as CMOS has them, 1 .. 5; 0: none */
 	/* The rest is for guests with firmware; 0: as guests/layout.h has it. */
 	uint64_t window64_size;
 	uint32_t window32; /* the 32-bit PCI window */

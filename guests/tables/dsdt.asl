@@ -11,8 +11,8 @@
  */
 DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 {
-	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse, bit 3: 64-bit window, bit 4: HPET. The initial
-	 * value makes iasl use a DWord. */
+	/* Bit 0: COM1, bit 1: keyboard, bit 2: mouse, bit 3: 64-bit window, bit 4: HPET, bits 8 to 11
+	 * and 12 to 15: types of the floppy drives. The initial value makes iasl use a DWord. */
 	Name (FLGS, 0x12345678)
 
 	/* 0: the system takes interrupts from the 8259s, else from APICs. */
@@ -430,6 +430,96 @@ DefinitionBlock ("", "DSDT", 1, "BLKHD", "BULKHEAD", 1)
 						IO (Decode16, 0x04D0, 0x04D0, 0x01, 0x02)
 						IRQNoFlags () { 2 }
 					})
+				}
+
+				Device (DMAC)
+				{
+					Name (_HID, EisaId ("PNP0200"))
+					Name (_CRS, ResourceTemplate ()
+					{
+						IO (Decode16, 0x0000, 0x0000, 0x01, 0x20)
+						IO (Decode16, 0x0081, 0x0081, 0x01, 0x11)
+						IO (Decode16, 0x0093, 0x0093, 0x01, 0x0D)
+						IO (Decode16, 0x00C0, 0x00C0, 0x01, 0x20)
+						DMA (Compatibility, NotBusMaster, Transfer8) { 4 }
+					})
+				}
+
+				/* Drives by type: 360K, 1200K, 720K, 1440K, 2880K. What a BIOS knows of them. */
+				Name (FDTT, Package ()
+				{
+					Package () { 0, 1, 39, 9, 1, 0xDF, 2, 0x25, 2, 9, 0x2A, 0xFF, 0x50, 0xF6, 15, 8 },
+					Package () { 0, 2, 79, 15, 1, 0xDF, 2, 0x25, 2, 15, 0x1B, 0xFF, 0x54, 0xF6, 15, 8 },
+					Package () { 0, 3, 79, 9, 1, 0xDF, 2, 0x25, 2, 9, 0x2A, 0xFF, 0x50, 0xF6, 15, 8 },
+					Package () { 0, 4, 79, 18, 1, 0xAF, 2, 0x25, 2, 18, 0x1B, 0xFF, 0x6C, 0xF6, 15, 8 },
+					Package () { 0, 5, 79, 36, 1, 0xAF, 2, 0x25, 2, 36, 0x1B, 0xFF, 0x53, 0xF6, 15, 8 }
+				})
+				Method (FDTD, 2, Serialized)
+				{
+					Local0 = DerefOf (FDTT [(Arg1 - 1)])
+					Local0 [0] = Arg0
+					Return (Local0)
+				}
+
+				Device (FDC0)
+				{
+					Name (_HID, EisaId ("PNP0700"))
+					Method (_STA, 0, NotSerialized)
+					{
+						If (FLGS & 0x0F00)
+						{
+							Return (0x0F)
+						}
+						Return (0x00)
+					}
+					Name (_CRS, ResourceTemplate ()
+					{
+						IO (Decode16, 0x03F0, 0x03F0, 0x01, 0x06)
+						IO (Decode16, 0x03F7, 0x03F7, 0x01, 0x01)
+						DMA (Compatibility, NotBusMaster, Transfer8) { 2 }
+						IRQNoFlags () { 6 }
+					})
+
+					/* Four drives, there or not; a tape drive never is. */
+					Name (FDEB, Buffer (20)
+					{
+						1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0
+					})
+					Method (_FDE, 0, Serialized)
+					{
+						CreateDWordField (FDEB, 0x04, SECD)
+						If (FLGS & 0xF000)
+						{
+							SECD = 1
+						}
+						Return (FDEB)
+					}
+
+					Device (FLPA)
+					{
+						Name (_ADR, 0)
+						Method (_FDI, 0, NotSerialized)
+						{
+							Return (FDTD (0, ((FLGS >> 8) & 0x0F)))
+						}
+					}
+
+					Device (FLPB)
+					{
+						Name (_ADR, 1)
+						Method (_STA, 0, NotSerialized)
+						{
+							If (FLGS & 0xF000)
+							{
+								Return (0x0F)
+							}
+							Return (0x00)
+						}
+						Method (_FDI, 0, NotSerialized)
+						{
+							Return (FDTD (1, ((FLGS >> 12) & 0x0F)))
+						}
+					}
 				}
 
 				Device (TMR)

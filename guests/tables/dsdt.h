@@ -14,3 +14,5 @@ extern const size_t dsdt_aml_size;
 #define DSDT_FLAG_MOUSE 0x4u
 #define DSDT_FLAG_WINDOW64 0x8u
 #define DSDT_FLAG_HPET 0x10u
+#define DSDT_FLAG_FLOPPY_SHIFT 8u /* the type of the first floppy drive, above it the second's */
+#define DSDT_FLAG_FLOPPY_BITS 4u

@@ -107,8 +107,38 @@
 #define E1000_RSSRK 0x5c80u
 #define E1000_RSSRK_LAST 0x5ca4u
 #define E1000_FFLT 0x5f00u
-/* What of BAR 0 is used. */
+/* What of BAR 0 is used, the clock's registers aside. */
 #define E1000_REGISTERS_SIZE 0x6000u
+
+/* --- 82574: the clock --- */
+
+#define E1000_TIME_SYNC E1000_SYSTIML
+#define E1000_SYSTIML 0xb600u
+#define E1000_SYSTIMH 0xb604u
+#define E1000_TIMINCA 0xb608u
+#define E1000_TIMADJL 0xb60cu
+#define E1000_TIMADJH 0xb610u
+#define E1000_TSYNCTXCTL 0xb614u
+#define E1000_TXSTMPL 0xb618u
+#define E1000_TXSTMPH 0xb61cu
+#define E1000_TSYNCRXCTL 0xb620u
+#define E1000_RXSTMPL 0xb624u
+#define E1000_RXSTMPH 0xb628u
+#define E1000_RXSATRL 0xb62cu
+#define E1000_RXSATRH 0xb630u
+#define E1000_RXMTRL 0xb634u
+#define E1000_RXUDP 0xb638u
+#define E1000_TIME_SYNC_LAST E1000_RXUDP
+#define E1000_TIME_SYNC_REGISTERS ((E1000_TIME_SYNC_LAST - E1000_TIME_SYNC) / 4 + 1)
+
+/* TSYNCTXCTL and TSYNCRXCTL. */
+#define E1000_TSYNC_VALID BIT32(0)
+#define E1000_TSYNC_EN BIT32(4)
+#define E1000_TSYNCRXCTL_TYPE MASK(3, 1)
+/* RXMTRL: EtherType, control of version 1, message type of version 2. */
+#define E1000_RXMTRL_ETHERTYPE 0xffffu
+#define E1000_RXMTRL_RESET 0x88f7u
+#define E1000_RXUDP_RESET 0x3f01u /* 319, as on the wire */
 
 #define E1000_MTA_WORDS 128u
 #define E1000_VFTA_WORDS 128u
@@ -321,6 +351,7 @@ static_assert(offsetof(struct e1000_rx_split_done, length) == 18, "packet split 
 #define E1000_RXD_TCPCS BIT32(5)
 #define E1000_RXD_IPCS BIT32(6)
 #define E1000_RXD_PIF BIT32(7)
+#define E1000_RXD_TST BIT32(8) /* 82574, extended: its moment is in RXSTMP */
 /* Errors: CRC or alignment, symbol, sequence, carrier extension, data. */
 #define E1000_RXD_WIRE_ERRORS (BIT32(0) | BIT32(1) | BIT32(2) | BIT32(4) | BIT32(7))
 #define E1000_RXD_CHECKSUM_ERRORS (BIT32(5) | BIT32(6))
@@ -373,6 +404,7 @@ static_assert(sizeof(struct e1000_tx_extended) == 16, "context and data descript
 /* `high` of a context, and of data. */
 #define E1000_TXC_HDRLEN MASK(15, 8)
 #define E1000_TXC_MSS MASK(31, 16)
+#define E1000_TXD_TSTAMP BIT32(4) /* 82574: its moment is wanted in TXSTMP */
 #define E1000_TXD_IXSM BIT32(8)
 #define E1000_TXD_TXSM BIT32(9)
 #define E1000_TXD_VLAN MASK(31, 16)

@@ -9,12 +9,14 @@
 
 #include "guests/board.h"
 #include "guests/devices/debug_port.h"
+#include "guests/devices/fdc.h"
 #include "guests/devices/pflash.h"
 #include "guests/devices/vga.h"
 #include "guests/devices/vga_dispi.h"
 #include "guests/devices/vga_regs.h"
 #include "guests/layout.h"
 #include "tests/fakes/device_rig.h"
+#include "tests/fakes/virtio_rig.h"
 #include "tests/fuzz/device_input.h"
 
 #define CPUS 2u
@@ -31,6 +33,8 @@ static struct board *board;
 static struct vga vga;
 static struct pflash flash;
 static struct debug_port debug;
+static struct fdc floppies;
+static struct vwork_queue work;
 static uint8_t video[VIDEO];
 static uint8_t contents[BLOCKS * PFLASH_BLOCK];
 static _Alignas(8) uint8_t before[STATE_MAX];
@@ -136,6 +140,41 @@ static void build_board(void)
 	}
 }
 
+/* A medium that has nothing. */
+static void fail_request(struct blk_device *d, struct blk_request *r)
+{
+	blk_done(d, r, HV_E_IO);
+}
+
+static const struct blk_ops medium_ops = {.submit = fail_request};
+
+static void ask(void *ctx, unsigned vcpu)
+{
+	(void)ctx;
+	assert(vcpu == 0);
+}
+
+static void build_floppies(void)
+{
+	static struct blk_device medium;
+	static uint8_t buffer[FDC_BUFFER_BYTES];
+	const struct fdc_config cfg = {.time = &rig.time,
+				       .work = &work,
+				       .dma = &board->dma,
+				       .irq = board_isa_irq(board, LAYOUT_IRQ_FLOPPY),
+				       .media = {&medium},
+				       .buffer = buffer};
+
+	medium = (struct blk_device){
+		.ops = &medium_ops, .sectors = 2880, .block_size = BLK_SECTOR, .max_count = 8};
+	vwork_queue_init(&work, ask, NULL);
+	fdc_init(&floppies, &cfg);
+	if (bus_register(&pio, FDC_PORT, FDC_PORTS, &floppies.dev) != HV_OK) {
+		abort();
+	}
+	saved_add(&set, &floppies.saved, 0);
+}
+
 static void build_others(void)
 {
 	const struct vga_config screen = {.time = &rig.time,
@@ -150,6 +189,7 @@ static void build_others(void)
 	const struct debug_port_config port = {.time = &rig.time, .line = on_line};
 
 	pflash_init(&flash, &chip);
+	build_floppies();
 	debug_port_init(&debug, &port);
 	if (vga_init(&vga, &screen) != HV_OK ||
 	    bus_register(&pio, VGA_PORTS, VGA_PORTS_COUNT, &vga.dev) != HV_OK ||
@@ -187,6 +227,10 @@ static const struct {
 	{false, LAYOUT_PIC_SLAVE, 2},
 	{false, LAYOUT_PIC_ELCR, 2},
 	{false, LAYOUT_PIT, 4},
+	{false, FDC_PORT, FDC_PORTS},
+	{false, DMA_SLAVE_PORT, DMA_PORTS},
+	{false, DMA_MASTER_PORT, DMA_PORTS},
+	{false, DMA_PAGE_PORT, DMA_PAGE_PORTS},
 	{false, LAYOUT_I8042_DATA, 5},
 	{false, LAYOUT_RTC, 2},
 	{false, 0x3f8, 8},
@@ -261,12 +305,20 @@ static void step(struct input *in)
 
 /* ---- saving and loading ---- */
 
+/* What a vCPU does before it enters; so all are quiet. */
+static void do_work(void)
+{
+	while (vwork_run(&work)) {
+	}
+}
+
 /* What they save is taken, and then saved again. */
 static void reload(bool with_reset)
 {
 	char error[160];
 
 	vtime_pause(&rig.time);
+	do_work();
 	saved_save(&set, before);
 	if (with_reset) {
 		saved_reset(&set);
@@ -276,6 +328,7 @@ static void reload(bool with_reset)
 	}
 	saved_save(&set, after);
 	assert(memcmp(before, after, saved_size(&set)) == 0);
+	do_work();
 	vtime_resume(&rig.time);
 }
 
@@ -313,6 +366,7 @@ static void load(struct input *in)
 	if (!saved_load(&set, before, n, error, sizeof(error))) {
 		assert(error[0] != '\0' && strlen(error) < sizeof(error));
 	}
+	do_work();
 	/* A line that two records disagree about becomes what its device says. */
 	saved_save(&set, before);
 	saved_reset(&set);
@@ -337,6 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	reload(true);
+	floppies.dev.ops->fini(&floppies.dev);
 	board_fini(board);
 	free(board);
 	return 0;

@@ -88,6 +88,11 @@ void case_virtio_hostile(void);
 /* e1000_hostile.c */
 void case_e1000_hostile(void);
 
+/* nvme_hostile.c, ahci_hostile.c, ide_hostile.c */
+void case_nvme_hostile(void);
+void case_ahci_hostile(void);
+void case_ide_hostile(void);
+
 /* virtio_reset.c */
 void case_virtio_reset(void);
 

@@ -9,13 +9,13 @@
  * registers that say where rings are get no random values, and neither do those that have the card
  * write something over a descriptor which could be read again as an address of something else.
  */
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "hv/base/e1000_format.h"
 #include "tests/payloads/cases.h"
 #include "tests/payloads/hw.h"
 #include "tests/payloads/rt.h"
 #include "tests/payloads/rt_pci.h"
+#include "tests/payloads/rt_wild.h"
 
 #define CARDS_MAX 8u
 #define ID_82540EM 0x100e8086u
@@ -36,7 +36,7 @@ static uint64_t seed;
 
 static uint32_t pick(uint32_t n)
 {
-	return (uint32_t)(rt_random(&seed) >> 33) % n;
+	return rt_pick(&seed, n);
 }
 
 static bool one_in(uint32_t n)
@@ -54,27 +54,9 @@ static uint64_t data_area(void)
 	return ring_area() + RING_AREA;
 }
 
-/* Nowhere in RAM, but for its last bytes. */
-static uint64_t wild_address(void)
-{
-	const uint64_t places[] = {
-		rt_low_ram_end() - pick(32),
-		rt_low_ram_end(),
-		LAYOUT_PCI_MMIO_BASE + pick(0x10000),
-		LAYOUT_ECAM_BASE,
-		LAYOUT_IOAPIC_BASE,
-		LAYOUT_LAPIC_BASE,
-		LAYOUT_4G - pick(16),
-		LAYOUT_4G,
-		~0ull - pick(0x1000),
-	};
-
-	return places[pick(ARRAY_SIZE(places))];
-}
-
 static uint64_t some_address(void)
 {
-	return one_in(12) ? wild_address() : data_area() + pick(DATA_AREA);
+	return one_in(12) ? rt_wild_address(&seed) : data_area() + pick(DATA_AREA);
 }
 
 /* --- rings --- */
@@ -105,7 +87,8 @@ static void fill_rings(void)
 
 static uint64_t some_ring(void)
 {
-	return one_in(16) ? wild_address() : ring_area() + (pick(RING_AREA - RING_BYTES) & ~15u);
+	return one_in(16) ? rt_wild_address(&seed)
+			  : ring_area() + (pick(RING_AREA - RING_BYTES) & ~15u);
 }
 
 static void place_ring(uint64_t card, unsigned base)

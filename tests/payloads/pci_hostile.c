@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configuration space gone mad, by the numbers of a seed: BARs of the virtio devices on each other,
- * on RAM and on what the machine has at fixed addresses, sized while they decode, storms of
- * commands and resets, random registers, random messages. What was there before BARs must stay
+ * Configuration space gone mad, by the numbers of a seed: BARs of all devices on each other, on RAM
+ * and on what the machine has at fixed addresses, sized while they decode, storms of commands and
+ * resets, random registers, random messages (MSI-X, MSI). What was there before BARs must stay
  * where it is.
  */
 #include "guests/devices/pci_config.h"
@@ -13,24 +13,23 @@
 #include "tests/payloads/rt.h"
 #include "tests/payloads/rt_blk.h"
 #include "tests/payloads/rt_pci.h"
+#include "tests/payloads/rt_wild.h"
 
 #define FUNCTIONS_MAX 16u
-#define BARS 3u
-#define BAR_PORTS 0u
-#define BAR_TABLE 1u
-#define BAR_REGISTERS 2u
+#define BARS 6u
 #define DECODE (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 #define MARK 0x0123456789abcdefull
 #define STORM 64u
 #define CHECK_EVERY 8u
-#define FREE_VECTOR 0x80u
 #define APIC_VERSION 0x30u
 #define HOST_BRIDGE 0x29c08086u
-#define VENDOR_VIRTIO 0x1af4u
 
 struct function {
 	unsigned devfn;
 	uint32_t bars[BARS];
+	uint32_t masks[BARS]; /* what sizing reads; 0: there is none, or it is an upper half */
+	unsigned power, msix, msi;
+	bool resets; /* at function level */
 };
 
 static struct function functions[FUNCTIONS_MAX];
@@ -41,7 +40,7 @@ static uint32_t apic_version;
 
 static uint32_t pick(uint32_t n)
 {
-	return (uint32_t)(rt_random(&seed) >> 33) % n;
+	return rt_pick(&seed, n);
 }
 
 static unsigned bar_register(unsigned bar)
@@ -73,11 +72,8 @@ static void check_machine(const char *after)
 
 static void restore(const struct function *f)
 {
-	unsigned power = pci_capability(f->devfn, PCI_CAP_POWER, 0);
-
+	rt_calm_function(f->devfn);
 	pci_set_config(f->devfn, PCI_COMMAND, 0);
-	pci_set_config(f->devfn, power + PCI_POWER_CONTROL, 0);
-	pci_set_config(f->devfn, pci_capability(f->devfn, PCI_CAP_MSIX, 0), 0);
 	for (unsigned i = 0; i < BARS; i++) {
 		pci_set_config(f->devfn, bar_register(i), f->bars[i]);
 	}
@@ -100,8 +96,8 @@ static uint32_t memory_target(void)
 		(uint32_t)LAYOUT_LAPIC_BASE,
 		0xfffff000,
 		0xffffffff,
-		functions[pick(function_count)].bars[BAR_TABLE],
-		functions[pick(function_count)].bars[BAR_REGISTERS],
+		functions[pick(function_count)].bars[pick(BARS)],
+		functions[pick(function_count)].bars[pick(BARS)],
 		(uint32_t)rt_random(&seed),
 	};
 
@@ -122,12 +118,30 @@ static void touch(uint64_t at)
 	mmio_write16(at + pick(0x1000 - 1), (uint16_t)rt_random(&seed));
 }
 
+/* One of its BARs for ports, or for memory; BARS: it has none. */
+static unsigned some_bar(const struct function *f, uint32_t kind)
+{
+	unsigned first = pick(BARS);
+
+	for (unsigned i = 0; i < BARS; i++) {
+		unsigned bar = (first + i) % BARS;
+
+		if (f->masks[bar] != 0 && (f->masks[bar] & PCI_BAR_IO) == kind) {
+			return bar;
+		}
+	}
+	return BARS;
+}
+
 static void move_memory(const struct function *f)
 {
+	unsigned bar = some_bar(f, 0);
 	uint32_t target = memory_target();
 
-	pci_set_config(f->devfn, bar_register(BAR_TABLE + pick(2)), target);
-	touch(target);
+	if (bar != BARS) {
+		pci_set_config(f->devfn, bar_register(bar), target);
+		touch(target);
+	}
 }
 
 static void move_ports(const struct function *f)
@@ -142,10 +156,14 @@ static void move_ports(const struct function *f)
 				   0xffff,
 				   0x10000,
 				   UINT32_MAX,
-				   functions[pick(function_count)].bars[BAR_PORTS]};
+				   functions[pick(function_count)].bars[pick(BARS)]};
 	uint32_t target = places[pick(ARRAY_SIZE(places))];
+	unsigned bar = some_bar(f, PCI_BAR_IO);
 
-	pci_set_config(f->devfn, bar_register(BAR_PORTS), target);
+	if (bar == BARS) {
+		return;
+	}
+	pci_set_config(f->devfn, bar_register(bar), target);
 	if (target >= LAYOUT_PCI_IO_BASE && target <= 0xffff) {
 		(void)in32((uint16_t)(target & ~7u));
 		out32((uint16_t)(target & ~7u), (uint32_t)rt_random(&seed));
@@ -154,16 +172,16 @@ static void move_ports(const struct function *f)
 
 static void size_while_decoding(const struct function *f)
 {
-	const uint32_t masks[BARS] = {0xfffffff9, 0xfffff000, 0xfffff000};
-
 	for (unsigned i = 0; i < BARS; i++) {
+		if (f->masks[i] == 0) {
+			continue;
+		}
 		pci_set_config(f->devfn, bar_register(i), UINT32_MAX);
-		EXPECT(pci_config(f->devfn, bar_register(i)) == masks[i],
+		EXPECT(pci_config(f->devfn, bar_register(i)) == f->masks[i],
 		       "function 0x%x: BAR %u sizes as 0x%x", f->devfn, i,
 		       pci_config(f->devfn, bar_register(i)));
 	}
 	(void)mmio_read64(0xfffffff0);
-	pci_set_config(f->devfn, bar_register(BAR_REGISTERS), f->bars[BAR_REGISTERS]);
 }
 
 static void storm_commands(const struct function *f)
@@ -175,30 +193,35 @@ static void storm_commands(const struct function *f)
 
 static void storm_resets(const struct function *f)
 {
+	if (!f->resets) {
+		return;
+	}
 	for (unsigned i = 0; i < STORM / 4; i++) {
-		EXPECT(pci_function_level_reset(f->devfn), "no function-level reset");
+		(void)pci_function_level_reset(f->devfn);
 	}
 	EXPECT((pci_config(f->devfn, PCI_COMMAND) & 0xffff) == 0, "it decodes after a reset");
 }
 
 static void storm_power(const struct function *f)
 {
-	unsigned at = pci_capability(f->devfn, PCI_CAP_POWER, 0);
-
-	for (unsigned i = 0; i < STORM / 4; i++) {
-		pci_set_config(f->devfn, at + PCI_POWER_CONTROL, pick(4));
+	for (unsigned i = 0; f->power != 0 && i < STORM / 4; i++) {
+		pci_set_config(f->devfn, f->power + PCI_POWER_CONTROL, pick(4));
 	}
+}
+
+static bool makes_messages(const struct function *f, unsigned reg)
+{
+	return (f->msix != 0 && reg == f->msix) ||
+	       (f->msi != 0 && reg >= f->msi && reg < f->msi + PCI_MSI_SIZE_64);
 }
 
 /* Any register by either mechanism; what makes a message is random_messages' business. */
 static void random_registers(const struct function *f)
 {
-	unsigned msix = pci_capability(f->devfn, PCI_CAP_MSIX, 0);
-
 	for (unsigned i = 0; i < STORM; i++) {
 		unsigned reg = pick(PCI_EXPRESS_BYTES) & ~3u;
 
-		if (reg == msix) {
+		if (makes_messages(f, reg)) {
 			continue;
 		}
 		if (reg < PCI_CONFIG_BYTES && pick(2) == 0) {
@@ -211,22 +234,10 @@ static void random_registers(const struct function *f)
 	}
 }
 
-/* The table written and masked at random, enabled and disabled. Vectors are free ones, so that no
- * message that finds an APIC is an INIT or NMI. */
 static void random_messages(const struct function *f)
 {
-	unsigned msix = pci_capability(f->devfn, PCI_CAP_MSIX, 0);
-	uint64_t table = f->bars[BAR_TABLE] & ~15u;
-
 	for (unsigned i = 0; i < STORM; i++) {
-		uint64_t entry = table + pick(2) * PCI_MSIX_ENTRY;
-
-		mmio_write64(entry, pick(2) == 0 ? memory_target() & ~0xcu : rt_random(&seed));
-		mmio_write32(entry + 8, FREE_VECTOR + pick(0x60));
-		mmio_write32(entry + PCI_MSIX_ENTRY_CONTROL, pick(2));
-		mmio_write16(entry + pick(14), (uint16_t)rt_random(&seed));
-		pci_set_config(f->devfn, msix,
-			       pick(2) == 0 ? PCI_MSIX_DWORD(PCI_MSIX_ENABLE) : pick(2) << 30);
+		rt_disturb_function(&seed, f->devfn);
 	}
 }
 
@@ -242,20 +253,36 @@ static const struct {
 
 /* --- the case --- */
 
+static void describe(struct function *f, unsigned devfn)
+{
+	bool upper = false;
+
+	*f = (struct function){.devfn = devfn,
+			       .power = pci_capability(devfn, PCI_CAP_POWER, 0),
+			       .msix = pci_capability(devfn, PCI_CAP_MSIX, 0),
+			       .msi = pci_capability(devfn, PCI_CAP_MSI, 0)};
+	pci_set_config(devfn, PCI_COMMAND, 0);
+	for (unsigned i = 0; i < BARS; i++) {
+		f->bars[i] = pci_config(devfn, bar_register(i));
+		pci_set_config(devfn, bar_register(i), UINT32_MAX);
+		f->masks[i] = upper ? 0 : pci_config(devfn, bar_register(i));
+		upper = (f->masks[i] & (PCI_BAR_IO | PCI_BAR_TYPE)) == PCI_BAR_64;
+	}
+	f->resets = pci_function_level_reset(devfn);
+	restore(f);
+}
+
 static void find_functions(void)
 {
 	for (unsigned devfn = LAYOUT_DEVFN_FIRST;
-	     devfn < LAYOUT_DEVFN_ISA_BRIDGE && function_count < FUNCTIONS_MAX; devfn++) {
-		if ((pci_config(devfn, PCI_VENDOR_ID) & 0xffff) == VENDOR_VIRTIO) {
-			struct function *f = &functions[function_count++];
-
-			f->devfn = devfn;
-			for (unsigned i = 0; i < BARS; i++) {
-				f->bars[i] = pci_config(devfn, bar_register(i));
-			}
+	     devfn < PCI_FUNCTIONS && function_count < FUNCTIONS_MAX; devfn++) {
+		if (devfn != LAYOUT_DEVFN_ISA_BRIDGE &&
+		    (pci_config(devfn, PCI_VENDOR_ID) & 0xffff) != PCI_NO_VENDOR) {
+			describe(&functions[function_count++], devfn);
 		}
 	}
-	EXPECT(function_count >= 1, "there is no virtio device");
+	EXPECT(function_count >= 1, "there is no device");
+	rt_print("%u functions\n", function_count);
 }
 
 static void check_disk(void)
@@ -267,12 +294,6 @@ static void check_disk(void)
 	/* It is a bus master and has live rings in the next round. */
 }
 
-static void ignore(struct rt_frame *f)
-{
-	(void)f;
-	apic_eoi();
-}
-
 static void round_of(void)
 {
 	const struct function *f = &functions[pick(function_count)];
@@ -280,9 +301,7 @@ static void round_of(void)
 
 	deeds[which].deed(f);
 	check_machine(deeds[which].name);
-	interrupts_on();
-	(void)pm_timer();
-	interrupts_off();
+	rt_take_interrupts();
 	restore(f);
 }
 
@@ -292,16 +311,10 @@ void case_pci_hostile(void)
 
 	seed = rt_option("seed", 1);
 	mmio_write64(mark_place(), MARK);
-	for (unsigned v = FREE_VECTOR; v < 0x100; v++) {
-		rt_handle((uint8_t)v, ignore);
-	}
-	apic_enable();
+	rt_ignore_vectors();
 	apic_version = apic_read(APIC_VERSION);
 	find_functions();
 	EXPECT(rt_virtio_find(&disk.device, VIRTIO_TYPE_BLOCK, 0), "there is no disk");
-	for (unsigned i = 0; i < function_count; i++) {
-		restore(&functions[i]);
-	}
 	for (uint64_t i = 1; i <= rounds; i++) {
 		round_of();
 		if (i % CHECK_EVERY == 0) {

@@ -6,7 +6,6 @@
  *
  * What a device may write to by mistake of this driver is RAM behind the image alone.
  */
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 #include "tests/payloads/cases.h"
@@ -16,6 +15,7 @@
 #include "tests/payloads/rt_net.h"
 #include "tests/payloads/rt_pci.h"
 #include "tests/payloads/rt_smp.h"
+#include "tests/payloads/rt_wild.h"
 
 #define DEVICES_MAX 24u
 #define BARS 3u
@@ -27,8 +27,6 @@
 #define RING_BYTES 0x2000u
 #define DATA_BYTES 0x100000u
 #define REGISTER_BYTES 0x140u
-#define FREE_VECTOR 0x80u /* and those above: nothing happens on them */
-#define LAPIC_BYTES 0x1000u
 
 struct target {
 	struct rt_virtio device;
@@ -53,7 +51,7 @@ static uint64_t number(void)
 /* A number below `n`. */
 static uint32_t pick(uint32_t n)
 {
-	return (uint32_t)(number() >> 33) % n;
+	return rt_pick(&seeds[rt_cpu()], n);
 }
 
 static bool one_in(uint32_t n)
@@ -81,24 +79,9 @@ static uint64_t data_place(void)
 	return headers_place() + RING_BYTES;
 }
 
-/* Nowhere in the RAM below data_place(). */
 static uint64_t wild_address(void)
 {
-	const uint64_t places[] = {
-		rt_low_ram_end() - pick(32),
-		rt_low_ram_end(),
-		LAYOUT_PCI_MMIO_BASE + pick(0x10000),
-		LAYOUT_ECAM_BASE + pick(0x100000),
-		LAYOUT_IOAPIC_BASE,
-		LAYOUT_LAPIC_BASE + pick(LAPIC_BYTES),
-		LAYOUT_4G - pick(16),
-		LAYOUT_4G + pick(0x10000),
-		1ull << (36 + pick(28)),
-		~0ull - pick(0x10000),
-		number() | BIT(63),
-	};
-
-	return places[pick(ARRAY_SIZE(places))];
+	return rt_wild_address(&seeds[rt_cpu()]);
 }
 
 static uint64_t some_address(void)
@@ -297,7 +280,7 @@ static void random_message(const struct target *t)
 	uint64_t entry = t->device.table + pick(8) * PCI_MSIX_ENTRY;
 	bool to_apic = one_in(2);
 	uint64_t address = to_apic ? APIC_BASE | pick(4) << 12 : some_address();
-	uint32_t data = FREE_VECTOR + pick(0x60);
+	uint32_t data = rt_some_vector(&seeds[rt_cpu()]);
 
 	/* With another delivery mode it would be an INIT or NMI for this CPU. */
 	mmio_write32(entry, (uint32_t)(one_in(4) ? wild_address() : address) & ~0xcu);
@@ -314,9 +297,7 @@ static void look(const struct target *t)
 	(void)in8(t->device.isr);
 	(void)in32(t->device.notify);
 	(void)mmio_read64(t->device.common + (pick(REGISTER_BYTES) & ~7u));
-	interrupts_on();
-	(void)pm_timer();
-	interrupts_off();
+	rt_take_interrupts();
 }
 
 static void (*const deeds[])(const struct target *t) = {
@@ -415,12 +396,6 @@ static void add_targets(unsigned type)
 	}
 }
 
-static void ignore(struct rt_frame *f)
-{
-	(void)f;
-	apic_eoi();
-}
-
 static void round_of(struct target *t, unsigned cpus)
 {
 	unsigned steps = 1 + pick(STEPS);
@@ -448,10 +423,7 @@ static void set_up(uint64_t seed, unsigned cpus)
 	for (unsigned i = 0; i < ARRAY_SIZE(seeds); i++) {
 		seeds[i] = seed + i;
 	}
-	for (unsigned v = FREE_VECTOR; v < 0x100; v++) {
-		rt_handle((uint8_t)v, ignore);
-	}
-	apic_enable();
+	rt_ignore_vectors();
 	if (cpus > 1) {
 		rt_start_others();
 	}

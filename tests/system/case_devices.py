@@ -4,7 +4,7 @@ import random
 import re
 
 import case_disk
-from harness import NO_VENDOR, ONE_AMD, Case, Check, Expect, ExpectAll, Idle, Send, Trial
+from harness import NO_VENDOR, ONE_AMD, Case, Check, Expect, ExpectAll, Idle, Poll, Send, Trial
 from sticks import (LINUX_BOOT, ONE_THREAD, POWER_OFF, READY, gone, in_two_sizes, isolated, linux, passes,
                     payload, started, stick, stopped, unbroken)
 
@@ -60,10 +60,10 @@ def hostile(name, seed, rounds, test="virtio-hostile", cpus=1, **keys):
                    keys={"disk": BOUNDED, "net": "lan", "rng": "on", "cpus": cpus, **keys})
 
 
-def interfere(name, seed, times):
+def interfere(name, seed, times, first=()):
     """The monitor ends, resets and starts the guest in the middle of what it does."""
     choose = random.Random(seed)
-    steps = [Send(f"start {name}"), started(name)]
+    steps = [Send(f"start {name}"), started(name), *first]
     for _ in range(times):
         steps.append(Idle(choose.uniform(0.1, 1)))
         if choose.random() < 0.5:
@@ -96,6 +96,34 @@ def neighbours(name, left_out, rounds, times, flood, beats, run_args=()):
         timeout=500, cpus=2, linux=False, left_out=left_out, run_args=run_args, must=(r"^left\| PASS", r"^right\| PASS"))
 
 
+DISK_BUSES = ("nvme", "ahci", "ide")
+# What a guest of each bus has: a disk in memory, one whose requests stay in flight, a CD.
+BUS_DISKS = {bus: [f"{BOUNDED}, bus={bus}", f"{DISK}, bus={bus}, bandwidth=1M",
+                   *([f"{DISK}, bus={bus}, cdrom"] if bus != "nvme" else [])] for bus in DISK_BUSES}
+# All kinds of functions that a guest can have.
+ALL_FUNCTIONS = {"disk": [BOUNDED, *(f"{BOUNDED}, bus={bus}" for bus in DISK_BUSES)],
+                 "net": ["lan", "lan, model=e1000", "lan, model=e1000e"], "vga": "on"}
+
+
+def disk_buses():
+    """Mad drivers of NVMe, AHCI and IDE, and BARs of all kinds of devices on each other, beside the two neighbours;
+    then all of that at once, interfered with."""
+    beats, always = 30, 1000000
+    mad = [payload(f"{name}-{bus}", f"{bus}-hostile", seed=seed, rounds=rounds, keys={"disk": BUS_DISKS[bus]})
+           for name, seed, rounds in (("some", 41, 80), ("endless", 42, always)) for bus in DISK_BUSES]
+    endless = [f"endless-{bus}" for bus in DISK_BUSES]
+    return Case(
+        "disk-hostile",
+        stick(CONF, IMAGE, worker("left", 1, 2, beats), worker("right", 2, 1, beats), *mad,
+              payload("bars", "pci-hostile", seed=43, rounds=150, keys=ALL_FUNCTIONS)),
+        [READY, Send("start left"), Send("start right"), started("left", "right"),
+         *(passes(f"some-{bus}", 120) for bus in DISK_BUSES), passes("bars", 120),
+         *(interfere(name, 44, 2, [Poll(f"stats {name}", r"^disk0\.read-requests \d\d")]) for name in endless),
+         *isolated(), gone("left"), gone("right"), unbroken("left", beats), unbroken("right", beats), *isolated(), POWER_OFF],
+        timeout=400, cpus=2, linux=False, left_out=NO_VENDOR, run_args=ONE_THREAD,
+        must=(r"^left\| PASS", r"^right\| PASS"), never=(r"^endless-\w+\| (FAIL|PASS)",))
+
+
 def beside_linux():
     """A file over TCP between two Linux guests, and a file system, while hostile drivers go on and on."""
     always, mib, rounds = 1000000, 16, 2
@@ -118,7 +146,7 @@ def beside_linux():
 
 
 def cases():
-    return [virtio(), beside_linux(),
+    return [virtio(), beside_linux(), disk_buses(),
             *in_two_sizes(neighbours, "virtio-hostile",
                           {"rounds": 400, "times": 6, "flood": 10, "beats": 60, "run_args": ONE_THREAD},
                           {"rounds": 80, "times": 2, "flood": 2, "beats": 15}, ONE_AMD)]

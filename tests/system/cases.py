@@ -6,6 +6,7 @@ import case_debian
 import case_devices
 import case_disk
 import case_firmware
+import case_floppy
 import case_hostile
 import case_hpet
 import case_hyperv
@@ -29,7 +30,7 @@ import case_vga
 
 
 def all_cases():
-    modules = (case_linux, case_disk, case_sata, case_ide, case_network, case_nics, case_netboot, case_uplink, case_i386, case_firmware,
+    modules = (case_linux, case_disk, case_sata, case_ide, case_floppy, case_network, case_nics, case_netboot, case_uplink, case_i386, case_firmware,
                case_variables, case_debian, case_balloon, case_screen, case_vga, case_payloads, case_devices, case_hostile,
                case_isolation, case_machine, case_smp, case_hyperv, case_hpet, case_reload, case_config,
                case_systems)

@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 				      .vga = all,
 				      .mouse = all,
 				      .window64 = all ? layout_pci_window64(40) : 0,
+				      .floppies = {all ? 4 : 0, all ? 3 : 0},
 				      .hpet = all};
 
 	if (acpi_build(&m, image, sizeof(image), &used) != HV_OK) {

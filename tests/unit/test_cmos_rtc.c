@@ -102,6 +102,7 @@ static void memory_size_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(get(CMOS_EQUIPMENT), 0x02);
+	assert_int_equal(get(CMOS_FLOPPIES), 0);
 	assert_int_equal(get(0x15) | get(0x16) << 8, 640);
 	assert_int_equal(get(0x17) | get(0x18) << 8, 0xffff); /* 255 MiB do not fit */
 	assert_int_equal(get(0x30) | get(0x31) << 8, 0xffff);
@@ -671,6 +672,21 @@ static void the_wall_clock_can_be_set_later(void **state)
 	assert_int_equal(get(0x15), 0x80); /* 640 KiB, as before */
 }
 
+static void floppy_drives_are_told(void **state)
+{
+	struct cmos_rtc_config cfg = config();
+
+	(void)state;
+	cfg.floppies[0] = 4;
+	start(cfg);
+	assert_int_equal(get(CMOS_FLOPPIES), 0x40);
+	assert_int_equal(get(CMOS_EQUIPMENT), 0x03);
+	cfg.floppies[1] = 3;
+	start(cfg);
+	assert_int_equal(get(CMOS_FLOPPIES), 0x43);
+	assert_int_equal(get(CMOS_EQUIPMENT), 0x43);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -705,6 +721,7 @@ int main(void)
 		cmocka_unit_test_setup(a_loaded_one_goes_on, setup),
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 		cmocka_unit_test_setup(the_wall_clock_can_be_set_later, setup),
+		cmocka_unit_test(floppy_drives_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

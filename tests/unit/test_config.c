@@ -324,7 +324,7 @@ static void test_keys_that_are_not_ours(void **state)
 		"web/guest.conf:1: colour: unknown key; allowed: kernel initrd vga module memory "
 		"cpus "
 		"cmdline weight cap pin autostart restart serial rng balloon paravirt hyperv debug-exit test-device "
-		"disk "
+		"disk floppy "
 		"net varstore hpet firmware boot\n");
 	refused("smt = shared", "web/guest.conf:1: smt: this key belongs into bulkhead.conf\n");
 	refused("log = debug", "web/guest.conf:1: log: this key belongs into bulkhead.conf\n");
@@ -401,6 +401,41 @@ static void test_named_files(void **state)
 	entries[3].problem = "read error";
 	refused("kernel = \\shared\\vmlinuz\ninitrd = initrd.img",
 		"web/guest.conf:2: initrd: \"web/initrd.img\" could not be read: read error\n");
+}
+
+static void test_similar_names(void **state)
+{
+	(void)state;
+	refused("kernel = vmlinux",
+		"web/guest.conf:1: kernel: there is no file \"web/vmlinux\" below "
+		"\\bulkhead; did you mean \"vmlinuz\"?\n");
+	refused("kernel = /shared/vmlinux", "web/guest.conf:1: kernel: there is no file "
+					    "\"shared/vmlinux\" below \\bulkhead; did you mean "
+					    "\"vmlinuz\"?\n");
+	/* Not one of another folder, and not one that has nothing in common. */
+	refused("kernel = bzImage-6.2", "web/guest.conf:1: kernel: there is no file "
+					"\"web/bzImage-6.2\" below \\bulkhead\n");
+	refused("kernel = x",
+		"web/guest.conf:1: kernel: there is no file \"web/x\" below \\bulkhead\n");
+}
+
+/* A configuration under another name would be passed over without a word. */
+static void test_misnamed_configurations(void **state)
+{
+	(void)state;
+	TREE("bulkhead.conf.txt", "a/vmlinuz", "a/guest.conf.txt", "b/vmlinuz", "b/guest.cfg",
+	     "c/vmlinuz", "c/guest.conf", "c/guest.conf.old", "d/vmlinuz", "d/guest.img",
+	     "d/guest.conf/x");
+	assert_int_equal(load("a", ""), HV_E_INVALID);
+	assert_string_equal(reports, "a/: \"guest.conf.txt\" is not read: the configuration's name "
+				     "is guest.conf\n");
+	assert_int_equal(load("b", ""), HV_E_INVALID);
+	assert_non_null(strstr(reports, "b/: \"guest.cfg\" is not read"));
+	assert_int_equal(load("c", "memory = 16M"), HV_OK);
+	assert_int_equal(load("d", ""), HV_OK);
+	assert_int_equal(parse(""), HV_E_INVALID);
+	assert_string_equal(reports, "bulkhead.conf: \"bulkhead.conf.txt\" is not read: the "
+				     "configuration's name is bulkhead.conf\n");
 }
 
 /* ---------------------------------------------------------------- folders */
@@ -504,10 +539,10 @@ static void test_machine_errors_keep_defaults(void **state)
 		reports,
 		"bulkhead.conf:1: log: found \"loud\"; allowed: error, warn, info, debug\n"
 		"bulkhead.conf:2: when-idle: found \"sleep\"; allowed: stay, poweroff\n"
-		"bulkhead.conf:3: console: found \"mail\"; allowed: names of guests, which are the "
-		"folders' names\n"
-		"bulkhead.conf:4: autostart: found \"x\"; allowed: names of guests, which are the "
-		"folders' names\n"
+		"bulkhead.conf:3: console: found \"mail\"; allowed: monitor, all, or a guest: web db "
+		"shared\n"
+		"bulkhead.conf:4: autostart: found \"x\"; allowed: all, none, or guests with blanks "
+		"between: web db shared\n"
 		"bulkhead.conf:5: memory: this key belongs into a guest's guest.conf\n"
 		"bulkhead.conf:6: autostrat: unknown key; did you mean \"autostart\"?\n"
 		"bulkhead.conf:7: smt: found \"off\"; allowed: private, shared\n");
@@ -550,6 +585,8 @@ int main(void)
 		cmocka_unit_test_setup(test_rubbish_gives_one_error, setup),
 		cmocka_unit_test_setup(test_cmdline_length, setup),
 		cmocka_unit_test_setup(test_named_files, setup),
+		cmocka_unit_test_setup(test_similar_names, setup),
+		cmocka_unit_test_setup(test_misnamed_configurations, setup),
 		cmocka_unit_test_setup(test_folders_without_a_kernel, setup),
 		cmocka_unit_test_setup(test_folder_names, setup),
 		cmocka_unit_test_setup(test_unreadable_guest_conf, setup),

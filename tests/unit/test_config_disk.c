@@ -24,6 +24,7 @@ static const struct config_entry entries[] = {
 	{{"images", 6}, 0, true, NULL},
 	{{"images/debian.img", 17}, GIB(3), false, NULL},
 	{{"web/live.iso", 12}, 4096, false, NULL},
+	{{"web/boot.flp", 12}, KIB(1440), false, NULL},
 };
 static const struct config_tree tree = {entries, ARRAY_SIZE(entries)};
 static char reports[4096];
@@ -240,6 +241,52 @@ static void options_that_are_none(void **state)
 	refused("partition:a, overlay, readonly", "overlay and readonly exclude each other");
 }
 
+static void floppies(void **state)
+{
+	const struct config_disk *d = taken("floppy = boot.flp");
+
+	(void)state;
+	assert_int_equal(d->bus, CONFIG_DISK_FLOPPY);
+	assert_true(d->overlay);
+	assert_true(config_disk_is_removable(d));
+	assert_true(taken("floppy = boot.flp, readonly")->readonly);
+	assert_int_equal(taken("floppy = boot.flp, overlay=1M")->overlay_limit, MIB(1));
+	/* They count as disks, and the first that starts anything may be one. */
+	assert_int_equal(load("disk = root.img\nfloppy = boot.flp\nfloppy = boot.flp"), HV_OK);
+	assert_int_equal(guest.disk_count, 3);
+	assert_string_equal(guest.disks[2].serial, "disk2");
+}
+
+static void floppies_that_are_refused(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *text;
+	} cases[] = {
+		{"root.img", "the image has 1024 bytes; allowed: 160K 180K 320K 360K 720K 1200K "
+			     "1440K 1680K 2880K"},
+		{"partition:x", "a floppy is an image"},
+		{"boot.flp, bus=ide",
+		 "found \"bus=ide\"; allowed: readonly, overlay, overlay=SIZE"},
+		{"boot.flp, readonly, overlay", "overlay and readonly exclude each other"},
+	};
+	char line[100];
+	char expected[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fmt_snprintf(line, sizeof(line), "floppy = %s", cases[i].value);
+		fmt_snprintf(expected, sizeof(expected), "web/guest.conf:1: floppy: %s\n",
+			     cases[i].text);
+		assert_int_equal(load(line), HV_E_INVALID);
+		assert_string_equal(reports, expected);
+	}
+	assert_int_equal(load("floppy=boot.flp\nfloppy=boot.flp\nfloppy=boot.flp"), HV_E_INVALID);
+	assert_string_equal(reports, "web/guest.conf:3: floppy: more than 2 floppies\n");
+	refused("root.img, bus=floppy",
+		"found \"floppy\"; allowed: bus=virtio, bus=nvme, bus=ahci, bus=ide");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +298,8 @@ int main(void)
 		cmocka_unit_test(full_buses),
 		cmocka_unit_test(sources_that_are_none),
 		cmocka_unit_test(options_that_are_none),
+		cmocka_unit_test(floppies),
+		cmocka_unit_test(floppies_that_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

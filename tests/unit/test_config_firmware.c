@@ -180,7 +180,11 @@ static void test_an_image_of_ones_own(void **state)
 	entries[FILES].size = MIB(17);
 	assert_int_equal(load("web", "firmware = my.rom"), HV_E_INVALID);
 	refused("web", "firmware = seabios",
-		"web/guest.conf:1: firmware: there is no file \"web/seabios\" below \\bulkhead\n");
+		"web/guest.conf:1: firmware: found \"seabios\"; allowed: auto, none, bios, uefi, or a "
+		"file, as ovmf.fd\n");
+	refused("web", "firmware = my.rmo",
+		"web/guest.conf:1: firmware: there is no file \"web/my.rmo\" below \\bulkhead; did you "
+		"mean \"my.rom\"?\n");
 }
 
 static void test_firmware_is_no_guest(void **state)

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "guests/devices/dma8237.h"
+#include "guests/devices/fdc.h"
 #include "guests/devices/fw_cfg.h"
 #include "guests/layout.h"
 #include "guests/tables/dsdt.h"
@@ -80,6 +82,12 @@ static void test_ports_and_lines(void **state)
 	assert_has_io(LAYOUT_PIC_MASTER, 2);
 	assert_has_io(LAYOUT_PIC_SLAVE, 2);
 	assert_has_io(LAYOUT_PIC_ELCR, 2);
+	assert_has_io(DMA_SLAVE_PORT, DMA_PORTS);
+	assert_has_io(DMA_MASTER_PORT, DMA_PORTS);
+	assert_has_io(DMA_PAGE_PORT, DMA_PAGE_PORTS);
+	assert_has_io(DMA_PAGE_ALIAS_PORT, DMA_PAGE_ALIAS_PORTS);
+	assert_has_io(FDC_PORT, FDC_PORTS);
+	assert_has_io(FDC_PORT_DIR, 1);
 	assert_has_io(LAYOUT_PIT, 4);
 	assert_has_io(LAYOUT_RTC, 2);
 	assert_has_io(LAYOUT_COM1, 8);
@@ -90,6 +98,7 @@ static void test_ports_and_lines(void **state)
 	assert_has_irq(LAYOUT_IRQ_TIMER);
 	assert_has_irq(LAYOUT_IRQ_KEYBOARD);
 	assert_has_irq(LAYOUT_IRQ_COM1);
+	assert_has_irq(LAYOUT_IRQ_FLOPPY);
 	assert_has_irq(LAYOUT_IRQ_RTC);
 	assert_has_irq(LAYOUT_IRQ_MOUSE);
 }

@@ -155,6 +155,13 @@ class MkImage(unittest.TestCase):
         self.assertEqual(tree["bulkhead/web/one.bin"], b"1")
         self.assertEqual(tree["bulkhead/web/two"], b"2")
 
+    def test_floppies_are_files_too(self):
+        self.write("host/boot.flp", b"F" * 512)
+        self.write("in/web/guest.conf", "floppy = ../../host/boot.flp, readonly\n")
+        tree = self.image()
+        self.assertEqual(tree["bulkhead/web/guest.conf"], b"floppy = boot.flp, readonly\n")
+        self.assertEqual(tree["bulkhead/web/boot.flp"], b"F" * 512)
+
     def test_disks_keep_their_options(self):
         self.write("host/root.img", b"D" * 512)
         self.write("in/web/guest.conf", "disk = ../../host/root.img , overlay=1M,iops=5\n"

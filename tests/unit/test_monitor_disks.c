@@ -160,8 +160,8 @@ static void media(void **state)
 	struct guest *cd = guest("cd", &cd_config, on_cd);
 
 	(void)state;
-	says(monitor_eject, "web", "web has no such CD drive\r\n");
-	says(monitor_eject, "cd disk1", "cd has no such CD drive\r\n");
+	says(monitor_eject, "web", "web has no such CD or floppy drive\r\n");
+	says(monitor_eject, "cd disk1", "cd has no such CD or floppy drive\r\n");
 	says(monitor_eject, "cd", "cd does not run\r\n");
 	says(monitor_insert, "cd", "cd does not run\r\n");
 	vm_rig_start(cd);

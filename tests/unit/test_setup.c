@@ -263,9 +263,9 @@ static void roms_of_network_cards(void **state)
 	assert_int_equal(found("pxe")->nic_roms[1].size, sizeof(bytes));
 	assert_null(found("wrong"));
 	assert_null(found("norom"));
-	assert_says("bulkhead: config: wrong/guest.conf: net: the ROM of NIC 0 is for another "
+	assert_says("bulkhead: config: wrong/guest.conf:2: net: the ROM of NIC 0 is for another "
 		    "card\r\n");
-	assert_says("bulkhead: config: norom/guest.conf: net: the ROM of NIC 0 has an image");
+	assert_says("bulkhead: config: norom/guest.conf:2: net: the ROM of NIC 0 has an image");
 }
 
 static void more_memory_than_the_machine_has(void **state)
@@ -276,7 +276,7 @@ static void more_memory_than_the_machine_has(void **state)
 	read_it();
 	assert_null(found("huge"));
 	assert_non_null(found("fits"));
-	assert_says("bulkhead: config: huge/guest.conf: memory: 64 MiB is more than this machine "
+	assert_says("bulkhead: config: huge/guest.conf:1: memory: 64 MiB is more than this machine "
 		    "can give: ");
 	assert_says(" MiB are free\r\n");
 	assert_says("bulkhead: guest huge: not started: its configuration has errors\r\n");

@@ -104,10 +104,11 @@ static void a_mac_is_on_a_network_once(void **state)
 	(void)state;
 	one->nets[0].mac = (struct net_mac){{2, 0, 0, 0, 0, 9}};
 	two->nets[1].mac = one->nets[0].mac;
+	two->nets[1].line = 7;
 	three->nets[0].mac = one->nets[0].mac;
 	add(one);
 	assert_false(setup_nets_fit(&machine, two, &reporter));
-	assert_string_equal(reports, "two/guest.conf: net: MAC 02:00:00:00:00:09 is on network "
+	assert_string_equal(reports, "two/guest.conf:7: net: MAC 02:00:00:00:00:09 is on network "
 				     "\"lan\" already, as NIC 0 of guest one; say mac= for one of "
 				     "them\n");
 	reports[0] = '\0';

@@ -37,10 +37,10 @@ static void the_bare_minimum_is_enough(void **state)
 	assert_false(f.lbr || f.nrips || f.tsc_ratio || f.flush_by_asid || f.decode_assist);
 	assert_false(f.pause_filter || f.pause_threshold || f.vgif || f.rdtscp || f.rdpru);
 	assert_false(f.pages_1g);
-	assert_false(f.injects_twice || f.loses_paging);
+	assert_false(f.injects_twice || f.loses_paging || f.loses_shadow);
 	facts.below = 0x54474354; /* TCGT */
 	assert_null(svm_features_judge(&facts, &f));
-	assert_true(f.injects_twice && f.loses_paging);
+	assert_true(f.injects_twice && f.loses_paging && f.loses_shadow);
 }
 
 /* One bit of EDX at a time gives one feature and no other. */

@@ -208,6 +208,66 @@ static void a_shadow_lasts_until_its_instruction_is_over(void **state)
 	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_NMI), 0);
 }
 
+static void reaches_hlt(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	assert_int_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
+	assert_true((vmcb->rflags & RFLAGS_TF) != 0);
+	vmcb->int_state = 0;
+	vmcb->exit_code = SVM_EXIT_HLT;
+}
+
+static void is_interrupted(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	assert_int_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
+	vmcb->int_state = 0;
+}
+
+static void opens_its_window(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	(void)vcpu;
+	assert_int_not_equal(vmcb->_int_ctl & SVM_INT_V_IRQ, 0);
+	assert_int_equal(vmcb->rflags & RFLAGS_TF, 0);
+	vmcb->exit_code = SVM_EXIT_VINTR;
+}
+
+/* Between STI and HLT no interrupt may come, or the guest sleeps for good. */
+static void where_the_shadow_is_lost_it_is_stepped_over(void **state)
+{
+	(void)state;
+	svm.features.loses_shadow = true;
+	v->vmcb->rflags |= RFLAGS_IF;
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	rig.backend->set_windows(rig.vcpu, 0x41, false);
+	assert_int_equal(run(is_interrupted), VM_EXIT_HOST_INTERRUPT);
+	assert_int_equal(rig.backend->blocked(rig.vcpu, VCPU_EVENT_INTERRUPT), VCPU_BLOCKED_SHADOW);
+	assert_int_equal(run(reaches_hlt), VM_EXIT_HLT);
+	assert_int_equal(rig.backend->get_reg(rig.vcpu, VCPU_REG_RFLAGS) & RFLAGS_TF, 0);
+	assert_int_equal(rig.backend->clear_shadow(rig.vcpu) & RFLAGS_TF, 0);
+	assert_int_equal(run(executes_nothing), VM_EXIT_INTERRUPT_WINDOW);
+}
+
+/* What is stepped is any instruction; then the window is there again. */
+static void a_window_is_back_behind_the_step(void **state)
+{
+	(void)state;
+	svm.features.loses_shadow = true;
+	v->vmcb->int_state = SVM_INT_SHADOW; /* of MOV SS, interrupts off */
+	rig.backend->set_windows(rig.vcpu, 0x41, false);
+	assert_int_equal(run(steps_one_byte), VM_EXIT_NMI_WINDOW);
+	assert_int_equal(run(opens_its_window), VM_EXIT_INTERRUPT_WINDOW);
+}
+
+/* Elsewhere the CPU keeps it. */
+static void a_shadow_that_is_kept_costs_no_step(void **state)
+{
+	(void)state;
+	v->vmcb->int_state = SVM_INT_SHADOW;
+	rig.backend->set_windows(rig.vcpu, 0x41, false);
+	assert_int_equal(run(opens_its_window), VM_EXIT_INTERRUPT_WINDOW);
+}
+
 /* Bochs' ryzen. */
 static void a_step_without_bs_is_ours_too(void **state)
 {
@@ -294,6 +354,9 @@ int main(void)
 		WITH_VCPU(an_open_window_costs_no_entry),
 		WITH_VCPU(a_shadow_is_stepped_over),
 		WITH_VCPU(a_shadow_lasts_until_its_instruction_is_over),
+		WITH_VCPU(where_the_shadow_is_lost_it_is_stepped_over),
+		WITH_VCPU(a_window_is_back_behind_the_step),
+		WITH_VCPU(a_shadow_that_is_kept_costs_no_step),
 		WITH_VCPU(a_step_without_bs_is_ours_too),
 		WITH_VCPU(a_breakpoint_in_the_step_is_the_guests),
 		WITH_VCPU(a_guest_that_traces_itself_gets_its_trap),

@@ -220,6 +220,9 @@ static void test_dsdt_tells_which_devices_are_there(void **state)
 	m = (struct acpi_config){.vcpu_count = 1, .hpet = true};
 	build(&m);
 	assert_int_equal(dsdt_flags(), DSDT_FLAG_KEYBOARD | DSDT_FLAG_HPET);
+	m = (struct acpi_config){.vcpu_count = 1, .floppies = {4, 3}};
+	build(&m);
+	assert_int_equal(dsdt_flags(), DSDT_FLAG_KEYBOARD | 0x3400);
 }
 
 /* "QWord Address Space Descriptor": minimum, maximum, translation, length. */
