@@ -6,6 +6,7 @@
  */
 #include "guests/devices/e1000_internal.h"
 
+#include "hv/base/bits.h"
 #include "hv/base/str.h"
 
 /* --- saving --- */
@@ -169,9 +170,16 @@ static void load_irq(struct e1000 *e, const struct e1000_irq_saved *in)
 	vtimer_arm(&e->timer, irq->armed);
 }
 
-static void load_clock(struct e1000_clock *c, const struct e1000_clock_saved *in)
+/* Guest time that was converted may round to just before `since`: it never runs backwards. */
+static void load_clock(struct e1000 *e, const struct e1000_clock_saved *in)
 {
-	*c = (struct e1000_clock){.time = in->time, .since = in->since, .high = in->high};
+	struct e1000_clock *c = &e->state.clock;
+
+	*c = (struct e1000_clock){
+		.time = in->time,
+		.since = min_u64(in->since, vtime_now_ns(e->time)),
+		.high = in->high,
+	};
 	memcpy(c->reg, in->reg, sizeof(c->reg));
 }
 
@@ -197,7 +205,7 @@ static void load(void *dev, const void *in)
 	memcpy(e->state.phy, saved->phy, sizeof(e->state.phy));
 	load_rom(&e->state.rom, &saved->rom);
 	load_irq(e, &saved->irq);
-	load_clock(&e->state.clock, &saved->clock);
+	load_clock(e, &saved->clock);
 	load_transmit(e, saved);
 	e->state.io_address = saved->io_address;
 	e->state.link = saved->link != 0;

@@ -140,7 +140,7 @@ static const char *check(void *dev, const void *bytes)
 
 /* --- loading --- */
 
-static void load_moments(struct fdc_state *s, const struct vtime *time)
+static void convert_times(struct fdc_state *s, const struct vtime *time)
 {
 	s->due = vtime_of_loaded(time, s->due);
 	s->reset_due = vtime_of_loaded(time, s->reset_due);
@@ -158,7 +158,7 @@ static void load(void *dev, const void *bytes)
 	lock_acquire(&c->dev.lock);
 	fdc_abandon(c);
 	c->state = in->state;
-	load_moments(&c->state, c->timer.time);
+	convert_times(&c->state, c->timer.time);
 	for (unsigned i = 0; i < FDC_DRIVES; i++) {
 		struct floppy_drive *d = &c->drives[i];
 
