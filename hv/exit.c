@@ -152,13 +152,15 @@ static bool each_stranded(const struct vm *vm)
 static bool all_stranded(const struct vm *vm)
 {
 	uint32_t revivals = atomic_load(&vm->revivals);
+	/* Also if what suspended it is over by the time of the last look. */
+	bool suspended = atomic_load(&vm->suspended);
 
 	for (unsigned look = 0; look < 2; look++) {
 		if (!each_stranded(vm)) {
 			return false;
 		}
 	}
-	return !atomic_load(&vm->suspended) && atomic_load(&vm->revivals) == revivals;
+	return !suspended && !atomic_load(&vm->suspended) && atomic_load(&vm->revivals) == revivals;
 }
 
 void exit_strand(struct vcpu *vcpu)

@@ -127,19 +127,20 @@ static void setup(void)
 	pci_window_init(&window, &host);
 	for (unsigned i = 0; i < DEVICES; i++) {
 		struct pci_device *d = &devices[i];
-		const struct pci_device_config device = {.ops = &ops,
-							 .identity = {.vendor = 0x1af4},
-							 .host = &host,
-							 .devfn = LAYOUT_DEVFN_FIRST + i * 8,
-							 .msix_count = VECTORS,
-							 .msix_bar = MSIX_BAR,
-							 .intx = true,
-							 .express = i == 0,
-							 .msi = i == 1,
-							 .message = message,
-							 .message_ctx = d,
-							 .intx_line = {set_line, NULL, i},
-							 .rom = {rom, i == 0 ? sizeof(rom) : 0}};
+		const struct pci_device_config device = {
+			.ops = &ops,
+			.identity = {.vendor = 0x1af4},
+			.host = &host,
+			.devfn = LAYOUT_DEVFN_FIRST + i * 8,
+			.msix_count = VECTORS,
+			.msix_bar = MSIX_BAR,
+			.intx = true,
+			.express = i == 0,
+			.msi = i == 1,
+			.message = message,
+			.message_ctx = d,
+			.intx_line = {set_line, NULL, i},
+			.rom = {.data = rom, .size = i == 0 ? sizeof(rom) : 0}};
 
 		assert(pci_device_init(d, &device) == HV_OK);
 		assert(pci_device_add(d) == HV_OK);
