@@ -26,7 +26,7 @@ struct fake_port_hook {
 
 struct fake_cpu {
 	uint64_t tsc;
-	uint64_t tsc_step; /* added after each cpu_rdtsc */
+	uint64_t tsc_step;		   /* added after each cpu_rdtsc */
 	uint64_t movsb_ticks, movsq_ticks; /* added for each byte or quadword */
 	uint64_t cr0, cr2, cr3, cr4;
 	uint64_t xcr0;
