@@ -202,6 +202,20 @@ static void it_is_saved(void **state)
 	assert_int_equal(read_time(), 800ull << 18);
 }
 
+static void a_saved_one_that_begins_later_begins_now(void **state)
+{
+	struct e1000_saved saved = {0};
+
+	(void)state;
+	card_write(E1000_TIMINCA, PACE);
+	card_write(E1000_SYSTIML, 1000);
+	card.saved.ops->save(&card, &saved);
+	saved.clock.since++;
+	assert_null(card.saved.ops->check(&card, &saved));
+	card.saved.ops->load(&card, &saved);
+	assert_int_equal(read_time(), 1000);
+}
+
 static void a_reset_stops_it(void **state)
 {
 	(void)state;
@@ -236,6 +250,7 @@ int main(void)
 		NEW(what_is_no_message_in_udp_is_left_alone),
 		NEW(a_received_packet_says_so_in_its_descriptor),
 		NEW(it_is_saved),
+		NEW(a_saved_one_that_begins_later_begins_now),
 		NEW(a_reset_stops_it),
 		OLD(the_older_card_has_none),
 	};
