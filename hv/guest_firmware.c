@@ -54,9 +54,12 @@ static enum boot_kind kind_of(struct probe *p, struct guest_disk *disk, void *sc
 			disk->partition.dev.sectors / (disk->partition.dev.block_size / BLK_SECTOR),
 		.block_size = disk->partition.dev.block_size,
 	};
+	enum boot_kind kind;
 
 	p->dev = &disk->partition.dev;
-	return boot_kind_of(&source, scratch, &p->table);
+	kind = boot_kind_of(&source, scratch, &p->table);
+	/* A floppy's first sector has code where an MBR has types, and UEFI has no driver. */
+	return disk->config->bus == CONFIG_DISK_FLOPPY && kind != BOOT_NOTHING ? BOOT_BIOS : kind;
 }
 
 /* Of the first disk that anything can be booted from; `*index` is its number, or 0 where there is

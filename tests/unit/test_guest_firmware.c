@@ -189,6 +189,27 @@ static void the_disk_decides(void **state)
 	assert_int_equal(g->firmware_kind, CONFIG_FIRMWARE_IS_BIOS);
 }
 
+/* The code in its first sector may look like an MBR's type. */
+static void a_floppy_is_for_a_bios(void **state)
+{
+	(void)state;
+	blk_registry_init();
+	config.firmware = CONFIG_FIRMWARE_AUTO;
+	config.disks[0] = (struct config_disk){.source = CONFIG_DISK_IMAGE,
+					       .bus = CONFIG_DISK_FLOPPY,
+					       .name = "images/x.img",
+					       .overlay = true};
+	config.disk_count = 1;
+	memset(image, 0, sizeof(image));
+	image[446 + 4] = 0xef;
+	image[510] = 0x55;
+	image[511] = 0xaa;
+	g->disk_images[0] = (struct guest_file){image, sizeof(image)};
+	assert_true(guest_disks_open(g));
+	assert_true(guest_firmware_choose(g));
+	assert_int_equal(g->firmware_kind, CONFIG_FIRMWARE_IS_BIOS);
+}
+
 static void boots_from_its_disk(void **state)
 {
 	char path[48];
@@ -212,6 +233,7 @@ int main(void)
 		T(bad_kernel_is_said),
 		WITH_DISK(the_disk_decides),
 		WITH_DISK(boots_from_its_disk),
+		WITH_DISK(a_floppy_is_for_a_bios),
 		WITH_DISK(uefi_has_two_parts),
 	};
 
