@@ -277,7 +277,7 @@ static void describe_cpu(struct guest *g)
 	struct cpuid_config config = {
 		.vcpu_count = g->vm.vcpu_count,
 		.tsc_hz = clock_hz(),
-		.apic_hz = LAPIC_TIMER_HZ,
+		.apic_hz = lapic_timer_hz(),
 		.paravirt = g->config->paravirt,
 		.hyperv = g->config->hyperv,
 		.xapic_only = g->config->xapic_only,

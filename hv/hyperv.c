@@ -291,7 +291,7 @@ static bool read_basic(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		*value = clock_hz();
 		return true;
 	case MSR_HV_APIC_FREQUENCY:
-		*value = LAPIC_TIMER_HZ;
+		*value = lapic_timer_hz();
 		return true;
 	case MSR_HV_GUEST_IDLE:
 		*value = 0;

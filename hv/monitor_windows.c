@@ -217,7 +217,7 @@ static const struct cpuid_table *shown(const struct guest *g)
 	const struct cpuid_config config = {
 		.vcpu_count = g->config->cpus,
 		.tsc_hz = clock_hz(),
-		.apic_hz = LAPIC_TIMER_HZ,
+		.apic_hz = lapic_timer_hz(),
 		.hyperv = g->config->hyperv,
 		.xapic_only = g->config->xapic_only,
 		.xcr0_supported = fpu_supported(),

@@ -35,8 +35,13 @@
 #define APIC_BUS_LAPICS_MAX 64u
 #define LAPIC_MMIO_BASE APIC_PAGE_GPA
 #define LAPIC_MMIO_SIZE 0x1000ull
-/* Input clock of the APIC timer's divider: what CPUID and Hyper-V frequency leaves announce. */
+/* Input clock of the APIC timer's divider, at most. */
 #define LAPIC_TIMER_HZ 1000000000ull
+/*
+ * The same on this machine: what CPUID and Hyper-V's frequency MSR announce. No CPU has a timer
+ * that is faster than its TSC, so it is halved on emulated ones whose TSC is below 1 GHz.
+ */
+uint64_t lapic_timer_hz(void);
 
 /* Delivery modes, as encoded in the ICR, the LVT, redirection entries and MSI data. */
 enum apic_delivery {

@@ -29,6 +29,19 @@ enum timer_mode {
  */
 #define TIMER_MERGE_NS 200000u
 
+/* A TSC is measured: one that counts at the timer's rate may seem to be a little slower. */
+#define TSC_ERROR 64u
+
+uint64_t lapic_timer_hz(void)
+{
+	uint64_t hz = LAPIC_TIMER_HZ;
+
+	while (hz > clock_hz() + clock_hz() / TSC_ERROR) {
+		hz /= 2;
+	}
+	return hz;
+}
+
 static enum timer_mode mode_of(uint32_t lvt)
 {
 	return (enum timer_mode)bits_get(lvt, TIMER_MODE);
@@ -153,7 +166,7 @@ void lapic_timer_set_initial_locked(struct lapic *l, uint32_t count)
 	t->initial = count;
 	t->counting = count != 0;
 	if (t->counting) {
-		cadence_start(&t->cadence, now, count * divisor(t->divide), LAPIC_TIMER_HZ);
+		cadence_start(&t->cadence, now, count * divisor(t->divide), lapic_timer_hz());
 	}
 	arm(l, now);
 }
@@ -167,7 +180,7 @@ static uint32_t current(const struct lapic_timer *t, uint64_t now)
 	if (!t->counting) {
 		return 0;
 	}
-	left = (clock_ticks_to_ns(t->cadence.next - now) + div - 1) / div;
+	left = (clock_muldiv(t->cadence.next - now, lapic_timer_hz(), clock_hz()) + div - 1) / div;
 	/* 0 is shown at the expiry, not before; a merged expiry may lie further away. */
 	return (uint32_t)max_u64(1, min_u64(left, t->initial));
 }
@@ -191,9 +204,9 @@ void lapic_timer_set_divide_locked(struct lapic *l, uint32_t divide)
 	t->divide = divide;
 	if (t->counting) {
 		/* The count goes on from where it is, at the new speed. */
-		cadence_start(&t->cadence, now, t->initial * divisor(divide), LAPIC_TIMER_HZ);
+		cadence_start(&t->cadence, now, t->initial * divisor(divide), lapic_timer_hz());
 		t->cadence.next =
-			now + clock_muldiv(count * divisor(divide), clock_hz(), LAPIC_TIMER_HZ);
+			now + clock_muldiv(count * divisor(divide), clock_hz(), lapic_timer_hz());
 		t->cadence.carry = 0;
 		arm(l, now);
 	}
@@ -257,7 +270,7 @@ const char *lapic_timer_check(uint32_t lvt, const struct lapic_timer_saved *in)
 	if (counts ? in->initial == 0 || mode_of(lvt) > TIMER_PERIODIC : in->next != 0) {
 		return "the timer counts from nothing";
 	}
-	if (in->carry >= (counts ? LAPIC_TIMER_HZ : 1)) {
+	if (in->carry >= (counts ? lapic_timer_hz() : 1)) {
 		return "the timer's remainder is more than a tick";
 	}
 	if (in->tsc_deadline != 0 && mode_of(lvt) != TIMER_TSC_DEADLINE) {
@@ -283,7 +296,7 @@ void lapic_timer_load_locked(struct lapic *l, const struct lapic_timer_saved *in
 			vtime_of_loaded(time, in->tsc_deadline - in->tsc_offset) + in->tsc_offset;
 	}
 	if (t->counting) {
-		cadence_start(&t->cadence, now, t->initial * divisor(t->divide), LAPIC_TIMER_HZ);
+		cadence_start(&t->cadence, now, t->initial * divisor(t->divide), lapic_timer_hz());
 		cadence_load(&t->cadence, vtime_of_loaded(time, in->next), in->carry, now);
 	}
 	arm(l, now);

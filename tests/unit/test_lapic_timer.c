@@ -395,12 +395,31 @@ static void test_fini_leaves_no_timer(void **state)
 	assert_int_equal(timer_queue_next(&r.rig.queue), TIMER_NEVER);
 }
 
+/* An emulated CPU of 50 MHz: 32 ns a count, so that no count is shorter than a tick of the TSC. */
+static void a_slow_tsc_has_a_slow_timer(void **state)
+{
+	(void)state;
+	assert_int_equal(lapic_timer_hz(), 1000000000);
+	rig_init(&r.rig, 990000000); /* 1 GHz, measured badly */
+	assert_int_equal(lapic_timer_hz(), 1000000000);
+	clock_init(50000000);
+	assert_int_equal(lapic_timer_hz(), 31250000);
+	start(0, 1000);
+	rig_advance_ns(&r.rig, 16000);
+	assert_in_range(count(), 499, 501);
+	rig_advance_ns(&r.rig, 15900);
+	assert_false(take());
+	rig_advance_ns(&r.rig, 140);
+	assert_true(take());
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_one_shot),
+		T(a_slow_tsc_has_a_slow_timer),
 		T(test_count_and_interrupt_agree),
 		T(test_divide),
 		T(test_partial_count),
