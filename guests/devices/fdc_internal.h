@@ -44,8 +44,8 @@ void fdc_take_byte(struct fdc *c, uint8_t value);
 bool fdc_command_is_open(const struct fdc_state *s);
 /* Whether it is whole, and one of those that fdc_begin_transfer begins. */
 bool fdc_command_is_transfer(const struct fdc_state *s);
-/* The result phase: `count` bytes of state.result; `interrupt`: it is announced. */
-void fdc_begin_result(struct fdc *c, unsigned count, bool interrupt);
+/* The result phase: `count` bytes of state.result; `announced`: by an interrupt. */
+void fdc_begin_result(struct fdc *c, unsigned count, bool announced);
 /* Seeks and resets whose time has come. */
 void fdc_end_seeks(struct fdc *c, uint64_t now);
 /* Heads to a cylinder, by the controller's idea of where they are. */
