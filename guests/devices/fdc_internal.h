@@ -63,6 +63,11 @@ void fdc_put_byte(struct fdc *c, uint8_t value);
 unsigned fdc_host_bytes(const struct fdc_state *s);
 /* Whether the host is the one that gives in HOST. */
 bool fdc_host_writes(const struct fdc *c);
+/* Whether the host is to move a byte. */
+static inline bool fdc_is_asking(const struct fdc *c)
+{
+	return c->state.phase == FDC_HOST && c->state.at < fdc_host_bytes(&c->state);
+}
 /* Nobody waits for the command any more. */
 void fdc_abandon(struct fdc *c);
 void fdc_transfer_init(struct fdc *c, struct vwork_queue *work);

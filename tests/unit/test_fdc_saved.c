@@ -71,6 +71,11 @@ static void between_two_bytes_of_a_sector(void **state)
 	for (unsigned i = 1; i < 512; i++) {
 		assert_int_equal(rig_fin(5), rig_disk_data[512 + i]);
 	}
+	reload(); /* and behind the last one */
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | FDC_MSR_NON_DMA);
+	rig_pass_ns(FDC_GAP_NS + FDC_SECTOR_NS);
+	assert_int_equal(rig_fin(4), 0xf0);
+	assert_int_equal(rig_fin(5), rig_disk_data[1024]);
 }
 
 static void while_a_reset_is_sensed(void **state)
@@ -159,14 +164,15 @@ static void what_a_command_cannot_be_is_refused(void **state)
 	assert_false(TAKES(state.dor, 0));
 	rig_pass_ns(FDC_START_NS);
 	assert_int_equal(fdc.state.phase, FDC_HOST);
-	assert_true(TAKES(state.at, 511));
-	assert_false(TAKES(state.at, 512));
+	assert_true(TAKES(state.at, 512));
+	assert_false(TAKES(state.at, 513));
 	assert_false(TAKES(state.command[0], 0x56)); /* has no bytes */
 	assert_false(TAKES(state.command[1], 1));    /* no such drive */
 	assert_false(TAKES(drives[0].cylinder, 80));
 	for (unsigned i = 0; i < 512; i++) {
 		(void)rig_fin(5);
 	}
+	assert_false(TAKES(state.command[0], 0x4d)); /* has fewer */
 	rig_fout(4, 0x80);
 	RIG_COMMAND(0x10);
 	assert_true(TAKES(state.result[0], 1));
