@@ -216,8 +216,13 @@ static bool is_wanted(struct e1000 *e, const uint8_t *frame, uint32_t len)
 	return type == 5 ? (frame[at] & 0xf) < PTP_V2_EVENTS : is_message(e, frame + at, type == 1);
 }
 
-bool e1000_stamp_received(struct e1000 *e, const uint8_t *frame, uint32_t len)
+bool e1000_stamp_is_wanted(struct e1000 *e, const uint8_t *frame, uint32_t len)
 {
 	return e->kind == E1000_82574L && (*clock_reg(e, E1000_TSYNCRXCTL) & E1000_TSYNC_EN) != 0 &&
-	       is_wanted(e, frame, len) && stamp(e, E1000_TSYNCRXCTL, E1000_RXSTMPL);
+	       is_wanted(e, frame, len);
+}
+
+bool e1000_stamp_received(struct e1000 *e)
+{
+	return stamp(e, E1000_TSYNCRXCTL, E1000_RXSTMPL);
 }

@@ -73,9 +73,11 @@ bool e1000_clock_has(const struct e1000 *e, unsigned offset);
 uint32_t e1000_clock_read(struct e1000 *e, unsigned offset);
 void e1000_clock_write(struct e1000 *e, unsigned offset, uint32_t value);
 void e1000_reset_clock(struct e1000 *e);
-/* Notes the moment of a packet, if software wants to know it; received: whether it did. */
+/* Whether software wants to know the moment of such a packet that is received. */
+bool e1000_stamp_is_wanted(struct e1000 *e, const uint8_t *frame, uint32_t len);
+/* Notes the moment of a packet, if there is room for one; received: whether there was. */
 void e1000_stamp_sent(struct e1000 *e);
-bool e1000_stamp_received(struct e1000 *e, const uint8_t *frame, uint32_t len);
+bool e1000_stamp_received(struct e1000 *e);
 
 /* --- e1000_stats.c --- */
 

@@ -37,6 +37,7 @@ struct packet {
 	uint16_t tag;
 	uint16_t checksum;
 	uint16_t ip_id;
+	bool timed; /* its moment is wanted */
 };
 
 static bool is_extended(const struct e1000 *e)
@@ -260,9 +261,7 @@ static bool prepare(struct e1000 *e, const struct net_frame *f, struct packet *p
 		return false;
 	}
 	p->status = pass == E1000_PASS_INEXACT ? E1000_RXD_PIF : 0;
-	if (e1000_stamp_received(e, e->scratch, len)) {
-		p->status |= E1000_RXD_TST;
-	}
+	p->timed = e1000_stamp_is_wanted(e, e->scratch, len);
 	len = strip_tag(e, e->scratch, len, p);
 	if (len < E1000_FRAME_MIN) {
 		memset(e->scratch + len, 0, E1000_FRAME_MIN - len);
@@ -314,7 +313,7 @@ enum put {
 	PUT_REFUSED, /* it will never fit, or there is no ring */
 };
 
-static enum put put_packet(struct e1000 *e, const struct packet *p)
+static enum put put_packet(struct e1000 *e, struct packet *p)
 {
 	uint32_t each = slot_bytes(e);
 	uint32_t before = available(e);
@@ -327,6 +326,9 @@ static enum put put_packet(struct e1000 *e, const struct packet *p)
 	}
 	if (needed > before) {
 		return PUT_WAIT;
+	}
+	if (p->timed && e1000_stamp_received(e)) {
+		p->status |= E1000_RXD_TST;
 	}
 	while (done < p->len) {
 		if (!fill_next(e, p, &done, &lost)) {

@@ -188,7 +188,7 @@ static uint8_t read_msr(const struct fdc *c)
 		return value | FDC_MSR_RQM | FDC_MSR_DIO;
 	}
 	value |= fdc_by_dma(c) ? 0 : FDC_MSR_NON_DMA;
-	if (s->phase == FDC_HOST) {
+	if (fdc_is_asking(c)) {
 		value |= (uint8_t)(FDC_MSR_RQM | (fdc_host_writes(c) ? 0 : FDC_MSR_DIO));
 	}
 	return value;
@@ -224,7 +224,7 @@ static uint8_t read_fifo(struct fdc *c)
 	if (is_running(c) && c->state.phase == FDC_RESULT) {
 		return read_result(c);
 	}
-	if (is_running(c) && c->state.phase == FDC_HOST && !fdc_host_writes(c)) {
+	if (is_running(c) && fdc_is_asking(c) && !fdc_host_writes(c)) {
 		return fdc_give_byte(c);
 	}
 	return NO_REGISTER;
@@ -238,7 +238,7 @@ static void write_fifo(struct fdc *c, uint8_t value)
 	}
 	if (c->state.phase == FDC_COMMAND) {
 		fdc_take_byte(c, value);
-	} else if (c->state.phase == FDC_HOST && fdc_host_writes(c)) {
+	} else if (fdc_is_asking(c) && fdc_host_writes(c)) {
 		fdc_put_byte(c, value);
 	}
 }

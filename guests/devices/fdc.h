@@ -13,7 +13,8 @@
  * Time passes between a command and what it does, and from sector to sector: each is a deadline in
  * guest time, upon which a vCPU of the guest does one sector (hv/api/vwork.h). It is much less than
  * a disk takes to turn. The motor need not run, and is on speed at once. Without DMA a host is late
- * only when it does nothing for a long while: its CPU may not have run.
+ * only when it does nothing for a long while: its CPU may not have run. Behind its last byte of a
+ * sector there is time to leave its handler: what follows has an interrupt of its own.
  *
  * DMAGATE counts, as in AT mode; SRA, SRB and DIR are those of PS/2 mode, so that no bit floats.
  * Images have no place for deleted marks: all data are read as normal ones.
@@ -81,6 +82,8 @@
 #define FDC_SECTOR_NS 100000ull
 #define FDC_RESET_NS 250000ull
 #define FDC_HOST_NS 50000000ull /* in which a host that has to move bytes moves one */
+/* From a sector's last byte that a host moved to what follows: checksum and gap take that long. */
+#define FDC_GAP_NS 1000000ull
 
 enum fdc_phase { FDC_COMMAND, FDC_EXECUTE, FDC_HOST, FDC_RESULT };
 /* What the next step of EXECUTE is, when no time has to pass and the disk is done. */
@@ -88,11 +91,11 @@ enum fdc_stage { FDC_FIND, FDC_READ_DONE, FDC_WRITE_DONE };
 
 /* All that a guest makes of it: saved as it is. Times are guest ticks, TIMER_NEVER: none. */
 struct fdc_state {
-	uint64_t due;		      /* the command goes on; in HOST: the host is looked after */
-	uint64_t reset_due;	      /* it begins to poll the drives after a reset */
+	uint64_t due;	    /* the command goes on; in HOST: the host is looked after, or done */
+	uint64_t reset_due; /* it begins to poll the drives after a reset */
 	uint64_t seek_due[FDC_UNITS]; /* a seek is over */
-	uint16_t at;		      /* in HOST: bytes of the sector that have been moved, */
-	uint16_t seen;		      /* and when that was looked at last */
+	uint16_t at;   /* in HOST: bytes of the sector that have been moved, all: done; */
+	uint16_t seen; /* and when that was looked at last */
 	uint8_t dor;
 	uint8_t dsr;
 	uint8_t tdr;

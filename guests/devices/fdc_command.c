@@ -22,13 +22,20 @@
 
 /* --- phases --- */
 
-void fdc_begin_result(struct fdc *c, unsigned count, bool interrupt)
+/* Something else to tell of: that a reset is over is not told any more. */
+static void interrupt(struct fdc *c)
+{
+	c->state.polled = 0;
+	fdc_set_interrupt(c, true);
+}
+
+void fdc_begin_result(struct fdc *c, unsigned count, bool announced)
 {
 	c->state.phase = FDC_RESULT;
 	c->state.result_count = (uint8_t)count;
 	c->state.result_at = 0;
-	if (interrupt) {
-		fdc_set_interrupt(c, true);
+	if (announced) {
+		interrupt(c);
 	}
 }
 
@@ -132,7 +139,7 @@ void fdc_end_seeks(struct fdc *c, uint64_t now)
 		if (s->seek_due[i] <= now) {
 			s->seek_due[i] = TIMER_NEVER;
 			s->seek_st0[i] = seek_status(c, i);
-			fdc_set_interrupt(c, true);
+			interrupt(c);
 		}
 	}
 }

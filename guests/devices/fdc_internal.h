@@ -44,8 +44,8 @@ void fdc_take_byte(struct fdc *c, uint8_t value);
 bool fdc_command_is_open(const struct fdc_state *s);
 /* Whether it is whole, and one of those that fdc_begin_transfer begins. */
 bool fdc_command_is_transfer(const struct fdc_state *s);
-/* The result phase: `count` bytes of state.result; `interrupt`: it is announced. */
-void fdc_begin_result(struct fdc *c, unsigned count, bool interrupt);
+/* The result phase: `count` bytes of state.result; `announced`: by an interrupt. */
+void fdc_begin_result(struct fdc *c, unsigned count, bool announced);
 /* Seeks and resets whose time has come. */
 void fdc_end_seeks(struct fdc *c, uint64_t now);
 /* Heads to a cylinder, by the controller's idea of where they are. */
@@ -63,6 +63,11 @@ void fdc_put_byte(struct fdc *c, uint8_t value);
 unsigned fdc_host_bytes(const struct fdc_state *s);
 /* Whether the host is the one that gives in HOST. */
 bool fdc_host_writes(const struct fdc *c);
+/* Whether the host is to move a byte. */
+static inline bool fdc_is_asking(const struct fdc *c)
+{
+	return c->state.phase == FDC_HOST && c->state.at < fdc_host_bytes(&c->state);
+}
 /* Nobody waits for the command any more. */
 void fdc_abandon(struct fdc *c);
 void fdc_transfer_init(struct fdc *c, struct vwork_queue *work);

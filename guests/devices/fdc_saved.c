@@ -80,6 +80,7 @@ static bool phase_is_sound(const struct fdc_state *s)
 {
 	bool result = s->result_at < s->result_count && s->result_count <= FDC_RESULT_MAX;
 	bool no_result = s->result_at == 0 && s->result_count == 0;
+	unsigned bytes = fdc_host_bytes(s);
 
 	switch (s->phase) {
 	case FDC_COMMAND:
@@ -87,7 +88,7 @@ static bool phase_is_sound(const struct fdc_state *s)
 	case FDC_EXECUTE:
 		return no_result && fdc_command_is_transfer(s) && s->stage == FDC_FIND;
 	case FDC_HOST:
-		return no_result && fdc_command_is_transfer(s) && s->at < fdc_host_bytes(s);
+		return no_result && fdc_command_is_transfer(s) && bytes != 0 && s->at <= bytes;
 	case FDC_RESULT:
 		return result && s->command_count <= FDC_COMMAND_MAX;
 	default:

@@ -366,7 +366,11 @@ static void host_part(struct fdc *c)
 	}
 }
 
-/* Without DMA the interrupt asks for each byte, or for as many as CONFIGURE says. */
+/*
+ * Without DMA the interrupt asks for each byte, or for as many as CONFIGURE says. Drivers move what
+ * they can in their handler (Linux does all of a sector), and would take a result that is there at
+ * once for the end of what this interrupt was for: its own would then find nobody who waits.
+ */
 static void next_byte(struct fdc *c)
 {
 	struct fdc_state *s = &c->state;
@@ -375,11 +379,9 @@ static void next_byte(struct fdc *c)
 
 	s->at++;
 	if (s->at == fdc_host_bytes(&c->state)) {
-		s->phase = FDC_EXECUTE;
-		s->due = TIMER_NEVER;
 		fdc_set_interrupt(c, false);
-		host_done(c);
-		fdc_advance(c);
+		s->due = fdc_after(c, FDC_GAP_NS);
+		fdc_arm(c);
 	} else if (s->at % burst == 0) {
 		fdc_set_interrupt(c, false);
 		fdc_set_interrupt(c, true);
@@ -536,11 +538,16 @@ void fdc_abandon(struct fdc *c)
 	c->stale = c->open;
 }
 
-/* The host has had its time: it moved something, or will not. */
+/* The host has had its time: it moved all, or something, or will not. */
 static void look_after_host(struct fdc *c)
 {
 	struct fdc_state *s = &c->state;
 
+	if (!fdc_is_asking(c)) {
+		s->phase = FDC_EXECUTE;
+		host_done(c);
+		return;
+	}
 	if (s->at == s->seen) {
 		fdc_set_interrupt(c, false); /* that it asked for data is over */
 		fail(c, FDC_ST1_OVERRUN, 0);

@@ -11,8 +11,9 @@
  *				waited for; its holder may wait for other CPUs to leave a guest
  *	a device model		vdev.lock; those that others wire to: RTC before ACPI, both,
  *				8254 and HPET before the board's shared lines, then 8259 and
- *				IOAPIC; a PCI device model, the PCI host, its MSI-X table, in
- *				this order, before these; of a virtio device first the
+ *				IOAPIC; a floppy controller, then the 8237s; a PCI device
+ *				model, the PCI host, its MSI-X table, in this order, before
+ *				8259 and IOAPIC; of a virtio device first the
  *				registers, then one of its queues; of an AHCI controller
  *				a port, then what the ports share
  *	a network		hv/net/switch.c, never two; then what receives from it: the

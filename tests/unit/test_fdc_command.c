@@ -78,6 +78,26 @@ static void a_seek_is_busy_and_then_told(void **state)
 	assert_int_equal(fdc.drives[0].cylinder, 40);
 }
 
+/* OpenBSD and NetBSD look for drives so: a reset, no SENSE INTERRUPT STATUS, RECALIBRATE. */
+static void a_seek_is_told_instead_of_a_reset(void **state)
+{
+	(void)state;
+	rig_fout(2, 0x08);
+	rig_fout(2, 0x0c);
+	rig_pass_ns(FDC_RESET_NS);
+	RIG_COMMAND(0x07, 0);
+	rig_pass_ns(FDC_START_NS);
+	sense(0x20, 0);
+	RIG_COMMAND(0x08);
+	assert_int_equal(answer(), 0x80);
+	/* Even where nobody looked before both were over. */
+	rig_fout(4, 0x80);
+	RIG_COMMAND(0x07, 0);
+	rig_oversleep(&rig, clock_ns_to_ticks(FDC_START_NS));
+	rig_serve();
+	sense(0x20, 0);
+}
+
 static void relative_seeks(void **state)
 {
 	(void)state;
@@ -225,6 +245,7 @@ int main(void)
 		TEST(what_is_no_command_is_refused),
 		TEST(it_says_what_it_is),
 		TEST(a_seek_is_busy_and_then_told),
+		TEST(a_seek_is_told_instead_of_a_reset),
 		TEST(relative_seeks),
 		TEST(track_0_is_looked_for_79_pulses_long),
 		TEST(what_a_drive_says),

@@ -71,6 +71,11 @@ static void between_two_bytes_of_a_sector(void **state)
 	for (unsigned i = 1; i < 512; i++) {
 		assert_int_equal(rig_fin(5), rig_disk_data[512 + i]);
 	}
+	reload(); /* and behind the last one */
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | FDC_MSR_NON_DMA);
+	rig_pass_ns(FDC_GAP_NS + FDC_SECTOR_NS);
+	assert_int_equal(rig_fin(4), 0xf0);
+	assert_int_equal(rig_fin(5), rig_disk_data[1024]);
 }
 
 static void while_a_reset_is_sensed(void **state)
@@ -111,6 +116,40 @@ static void an_empty_drive_stays_empty(void **state)
 	assert_int_equal(fdc_eject(&fdc, 0), HV_E_NOT_FOUND);
 	fdc_insert(&fdc, 0);
 	assert_ptr_equal(fdc.drives[0].medium, &rig_disk);
+}
+
+/* Each start measures the TSC anew: what is due comes when it would have come. */
+static void moments_are_those_of_before_at_another_rate(void **state)
+{
+	void *time;
+	void *bytes;
+
+	(void)state;
+	rig_fout(4, 0x80);
+	RIG_COMMAND(0x07, 0);
+	RIG_COMMAND(0x4a, 0);
+	rig_pass_ns(100000);
+	time = saved_bytes(&rig.time.saved);
+	bytes = saved_bytes(&fdc.saved);
+	rig_power_on(NULL);
+	clock_init(2500000000);
+	vtime_pause(&rig.time);
+	assert_null(rig.time.saved.ops->check(&rig.time, time));
+	rig.time.saved.ops->load(&rig.time, time);
+	assert_null(fdc.saved.ops->check(&fdc, bytes));
+	fdc.saved.ops->load(&fdc, bytes);
+	free(time);
+	free(bytes);
+	vtime_resume(&rig.time);
+	rig_serve();
+	rig_pass_ns(FDC_RESET_NS - 100000 - 1000);
+	assert_false(rig.line.level);
+	rig_pass_ns(2000);
+	assert_true(rig.line.level);
+	rig_pass_ns(FDC_START_NS - FDC_RESET_NS - 2000);
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | 1);
+	rig_pass_ns(2000);
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | FDC_MSR_RQM | FDC_MSR_DIO);
 }
 
 #define TAKES(field, value) SAVED_TAKES(&fdc.saved, struct fdc_saved, field, value)
@@ -159,14 +198,15 @@ static void what_a_command_cannot_be_is_refused(void **state)
 	assert_false(TAKES(state.dor, 0));
 	rig_pass_ns(FDC_START_NS);
 	assert_int_equal(fdc.state.phase, FDC_HOST);
-	assert_true(TAKES(state.at, 511));
-	assert_false(TAKES(state.at, 512));
+	assert_true(TAKES(state.at, 512));
+	assert_false(TAKES(state.at, 513));
 	assert_false(TAKES(state.command[0], 0x56)); /* has no bytes */
 	assert_false(TAKES(state.command[1], 1));    /* no such drive */
 	assert_false(TAKES(drives[0].cylinder, 80));
 	for (unsigned i = 0; i < 512; i++) {
 		(void)rig_fin(5);
 	}
+	assert_false(TAKES(state.command[0], 0x4d)); /* has fewer */
 	rig_fout(4, 0x80);
 	RIG_COMMAND(0x10);
 	assert_true(TAKES(state.result[0], 1));
@@ -179,10 +219,15 @@ static void what_a_command_cannot_be_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(between_two_bytes_of_a_command),  TEST(between_two_sectors),
-		TEST(between_two_bytes_of_a_sector),   TEST(while_a_reset_is_sensed),
-		TEST(what_the_disk_has_is_waited_for), TEST(an_empty_drive_stays_empty),
-		TEST(what_cannot_be_is_refused),       TEST(what_a_command_cannot_be_is_refused),
+		TEST(between_two_bytes_of_a_command),
+		TEST(between_two_sectors),
+		TEST(between_two_bytes_of_a_sector),
+		TEST(while_a_reset_is_sensed),
+		TEST(what_the_disk_has_is_waited_for),
+		TEST(an_empty_drive_stays_empty),
+		TEST(moments_are_those_of_before_at_another_rate),
+		TEST(what_cannot_be_is_refused),
+		TEST(what_a_command_cannot_be_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

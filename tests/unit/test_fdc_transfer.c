@@ -389,6 +389,7 @@ static void without_dma_each_byte_is_asked_for(void **state)
 			rig_fout(5, 0xee); /* not now */
 			assert_int_equal(rig_fin(5), rig_disk_data[sector * 512 + i]);
 		}
+		rig_pass_ns(FDC_GAP_NS);
 	}
 	assert_int_equal(rig.line.rises, rises + 1024 + 1);
 	ENDS(0x40, FDC_ST1_END, 0, 1, 0, 1, 2); /* nobody says when to stop */
@@ -409,9 +410,40 @@ static void without_dma_the_fifo_asks_less_often(void **state)
 		assert_int_equal(rig_fin(5), 0xff);
 		rig_fout(5, (uint8_t)~i);
 	}
+	rig_pass_ns(FDC_GAP_NS);
 	ENDS(0x40, FDC_ST1_END, 0, 1, 0, 1, 2);
 	assert_int_equal(rig.line.rises, rises + 32 + 1);
 	assert_int_equal(rig_disk_data[17 * 512 + 3], 0xfc);
+}
+
+/*
+ * A handler that moves bytes as long as it may comes to an end with the sector, sees that the
+ * command has not, and is called again for the result.
+ */
+static void without_dma_a_result_has_its_own_interrupt(void **state)
+{
+	unsigned rises;
+
+	(void)state;
+	RIG_COMMAND(0x03, 0xdf, 0x03);
+	RIG_COMMAND(0x45, 0, 0, 0, 18, 2, 18, 0x1b, 0xff);
+	rig_pass_ns(FDC_START_NS);
+	for (unsigned i = 0; i < 512; i++) {
+		assert_int_equal(rig_fin(4), 0xb0);
+		rig_fout(5, 0x77);
+	}
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | FDC_MSR_NON_DMA);
+	assert_false(rig.line.level);
+	rises = rig.line.rises;
+	rig_fout(5, 0x99); /* not asked for */
+	assert_int_equal(rig_disk_seen[BLK_WRITE], 0);
+	rig_pass_ns(FDC_GAP_NS - 1);
+	assert_int_equal(rig_fin(4), FDC_MSR_BUSY | FDC_MSR_NON_DMA);
+	assert_int_equal(rig.line.rises, rises);
+	rig_pass_ns(1);
+	assert_int_equal(rig.line.rises, rises + 1);
+	assert_int_equal(rig_disk_data[17 * 512 + 511], 0x77);
+	ENDS(0x40, FDC_ST1_END, 0, 1, 0, 1, 2);
 }
 
 /* A host that moves some is waited for, one that moves none is late. */
@@ -440,6 +472,7 @@ static void a_medium_may_go_in_the_middle(void **state)
 	for (unsigned i = 0; i < 512; i++) {
 		rig_fout(5, 1);
 	}
+	rig_pass_ns(FDC_GAP_NS);
 	ENDS(0x40, FDC_ST1_NO_MARK, 0, 0, 0, 1, 2);
 }
 
@@ -471,6 +504,7 @@ int main(void)
 		TEST(reads_can_seek_by_themselves),
 		TEST(without_dma_each_byte_is_asked_for),
 		TEST(without_dma_the_fifo_asks_less_often),
+		TEST(without_dma_a_result_has_its_own_interrupt),
 		TEST(a_host_that_does_nothing_is_late),
 		TEST(a_medium_may_go_in_the_middle),
 	};
