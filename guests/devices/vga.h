@@ -10,7 +10,7 @@
  *		0x600 size, byte order
  *
  * Where an access to video memory needs no model, the guest is shown the memory itself (`show`);
- *not while some of it is still to be cleared.
+ * not while some of it is still to be cleared.
  *
  * Source for the PCI part: QEMU, "QEMU Standard VGA".
  */
@@ -74,7 +74,7 @@ struct vga {
 	/* As vga_clear_pending when views were last looked at; for those who have not the lock. */
 	_Atomic bool clearing;
 	struct vga_window window;
-	unsigned text_bytes; /* accessed by emulation since the window is one of text */
+	unsigned text_bytes; /* accessed by emulation since the window is text and not shown */
 	struct saved_device saved;
 };
 

@@ -83,7 +83,7 @@ static struct vga_window wanted_window(struct vga *v)
 	return w;
 }
 
-/* The text goes to the planes when no vCPU writes it any more. */
+/* The text goes to the planes when no vCPU writes it any more; to be shown again it waits again. */
 static void take_text_back(struct vga *v)
 {
 	const struct vga_window none = {.address = 0};
@@ -91,17 +91,24 @@ static void take_text_back(struct vga *v)
 	show(v, VGA_VIEW_WINDOW, &none);
 	vga_views_sync(v);
 	v->window = none;
+	v->text_bytes = 0;
+}
+
+static bool same_window(const struct vga_window *a, const struct vga_window *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 static void update_window(struct vga *v)
 {
 	struct vga_window w = wanted_window(v);
 
-	if (memcmp(&w, &v->window, sizeof(w)) == 0) {
-		return;
-	}
-	if (text_is_shown(v)) {
+	if (text_is_shown(v) && !same_window(&w, &v->window)) {
 		take_text_back(v);
+		w = wanted_window(v);
+	}
+	if (same_window(&w, &v->window)) {
+		return;
 	}
 	v->window = w;
 	if (text_is_shown(v)) {
