@@ -71,6 +71,7 @@ struct vga {
 	struct vga_config cfg;
 	struct vga_state state;
 	struct vga_clear clear;
+	uint64_t clear_next; /* guest time in ns: from then on registers clear, too */
 	/* As vga_clear_pending when views were last looked at; for those who have not the lock. */
 	_Atomic bool clearing;
 	struct vga_window window;
