@@ -5,6 +5,7 @@
  */
 #include "guests/layout.h"
 #include "hv/api/gmem.h"
+#include "hv/base/bits.h"
 #include "hv/base/fmt.h"
 #include "hv/base/log.h"
 #include "hv/base/str.h"
@@ -18,6 +19,8 @@
 #include "hv/vcpu.h"
 
 #define UNCLAIMED_LOG_MAX 32u
+/* More than a VGA wants: 16 to clear its memory, or to show text. */
+#define READS_UNTIL_SHOWN 32u
 
 struct emul_run {
 	struct emul_ctx c;
@@ -386,15 +389,41 @@ static void stop_in_hole(struct vcpu *vcpu, const char *what, gpa_t where)
 	exit_stop(vcpu, text);
 }
 
+/*
+ * Whether an instruction that is not known here is the CPU's to carry out: a device that prepares
+ * memory before it shows it, as a VGA does, goes on with that at each access.
+ */
+static bool becomes_memory(struct vcpu *vcpu, const struct vm_exit_nested_fault *fault)
+{
+	struct gspace *space = &vcpu->vm->gspace;
+	enum gspace_fault now = gspace_fault(space, fault->gpa, fault->write);
+	uint64_t value;
+
+	for (unsigned i = 0; i < READS_UNTIL_SHOWN && now == GSPACE_FAULT_MMIO; i++) {
+		if (!bus_read(&vcpu->vm->mmio, align_down(fault->gpa.v, sizeof(value)),
+			      sizeof(value), vcpu->index, &value)) {
+			return false;
+		}
+		now = gspace_fault(space, fault->gpa, fault->write);
+	}
+	return now == GSPACE_FAULT_RETRY && !is_lapic(fault->gpa);
+}
+
 static void emulate_access(struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct emul_run run;
+	enum emul_status status;
 
 	begin(&run, vcpu, exit);
 	run.c.fault_valid = true;
 	run.c.fault_write = exit->fault.write;
 	run.c.fault_gpa = exit->fault.gpa;
-	finish(&run, emulate(&run.c));
+	status = emulate(&run.c);
+	if (status == EMUL_UNHANDLED && becomes_memory(vcpu, &exit->fault)) {
+		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
+		return;
+	}
+	finish(&run, status);
 }
 
 /* An access that no memory answers. */

@@ -121,6 +121,11 @@ void guest_request(struct guest *g, unsigned vcpu, uint32_t requests)
 	run_wake(&g->tasks[vcpu]);
 }
 
+uint64_t guest_vcpus(const struct guest *g)
+{
+	return g->vm.vcpu_count != 0 ? MASK(g->vm.vcpu_count - 1, 0) : 0;
+}
+
 /* Returns who has to come out of the guest for it. */
 static uint64_t request_flush(struct guest *g, uint64_t vcpus)
 {

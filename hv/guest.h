@@ -211,9 +211,11 @@ void guest_kick(struct guest *g, unsigned vcpu);
  * one: all are asked (VCPU_REQ_TLB_FLUSH comes before any entry), those that are in the guest at
  * the moment are interrupted, and it waits for these to come out: as long as an interrupt takes,
  * since nothing that they wait for in turn is the caller's to do. A vCPU that sleeps or waits for a
- * CPU is not woken for it. In an exit, or before vCPUs run; locks of device models may be held.
+ * CPU is not woken for it. In an exit, or while none runs; locks of device models may be held.
  */
 void guest_flush(struct guest *g, uint64_t vcpus);
+/* All vCPUs that it has, as a mask. */
+uint64_t guest_vcpus(const struct guest *g);
 /* An NMI to a vCPU. Two that come before it has taken the first are two. From anywhere. */
 void guest_nmi(struct guest *g, unsigned vcpu);
 /* Carries out the requests of VCPU_REQ_SIGNALS; on the CPU that runs the vCPU. */

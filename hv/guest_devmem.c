@@ -37,7 +37,7 @@ void guest_devmem_show(struct guest *g, unsigned view, const struct gspace_view 
 		log_debug("%s: device memory at 0x%lx: %s, emulated", g->vm.name, v.base,
 			  hv_status_name(status));
 	}
-	guest_flush(g, g->vm.vcpu_count != 0 ? MASK(g->vm.vcpu_count - 1, 0) : 0);
+	guest_flush(g, guest_vcpus(g));
 }
 
 /* --- ROMs --- */

@@ -143,10 +143,7 @@ static void put(void *ctx, uint32_t offset, const uint8_t *data, uint32_t n)
 	}
 }
 
-/*
- * Where there is no memory to hide it, the guest reads memory in place of the status. A vCPU that
- * reads before it has flushed comes a moment too early, as it would on a real bus.
- */
+/* Where there is no memory to hide it, the guest reads memory in place of the status. */
 static void show(void *ctx, bool array)
 {
 	struct guest *g = ctx;
@@ -154,11 +151,10 @@ static void show(void *ctx, bool array)
 	enum hv_status status = array ? gspace_show_rom(&g->vm.gspace, v->base)
 				      : gspace_hide_rom(&g->vm.gspace, v->base);
 
-	for (unsigned i = 0; !array && status == HV_OK && i < g->vm.vcpu_count; i++) {
-		guest_request(g, i, VCPU_REQ_TLB_FLUSH);
-	}
 	if (array) {
 		varstore_sync(&v->store);
+	} else if (status == HV_OK) {
+		guest_flush(g, guest_vcpus(g));
 	}
 }
 

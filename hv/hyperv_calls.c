@@ -4,15 +4,14 @@
  * events. Source: TLFS, "Virtual Address Translation" and "Virtual Interrupt Control".
  */
 #include "hv/base/str.h"
-#include "hv/cpu/insn.h"
 #include "hv/hyperv_internal.h"
 #include "hv/run.h"
 
 /* --- sets of virtual processors --- */
 
-static uint64_t everyone(const struct vm *vm)
+static uint64_t everyone(struct vm *vm)
 {
-	return MASK(vm->vcpu_count - 1, 0);
+	return guest_vcpus(guest_of(vm));
 }
 
 static unsigned count_of(uint64_t mask)

@@ -101,6 +101,33 @@ uint64_t gspace_devmem_surplus(const struct gspace *g)
 	return shown;
 }
 
+/* Whether the guest sees the view's page at `at` where the window has it, and may do no more. */
+static bool page_is_right(const struct gspace *g, const struct gspace_view *v, uint64_t at)
+{
+	const uint64_t va = HOME_VA + v->offset + at;
+	const uint64_t addr = v->base + at;
+	struct pt_leaf seen;
+	struct pt_leaf home;
+
+	return pt_lookup(&g->stage2, addr, &seen) && pt_lookup(&g->host.pt, va, &home) &&
+	       seen.pa.v + (addr - seen.va) == home.pa.v + (va - home.va) &&
+	       seen.attr.rights == (v->read_only ? PT_R : PT_RW);
+}
+
+bool gspace_views_are_right(const struct gspace *g)
+{
+	for (unsigned i = 0; i < GSPACE_VIEWS; i++) {
+		const struct gspace_view *v = &g->devmem.views[i];
+
+		for (uint64_t at = 0; at < v->size; at += PAGE_SIZE) {
+			if (!page_is_right(g, v, at)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 /* Takes out what is mapped of a view, `size` bytes. Under lock. */
 static void unmap_view(struct gspace *g, struct gspace_view *v, uint64_t size)
 {

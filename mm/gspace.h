@@ -282,6 +282,7 @@ uint64_t gspace_holes(const struct gspace *g);
  *    copy-on-write and then read-only;
  *  - window and second stage agree, but for what is being given back or is hidden, and the window
  *    is not executable;
+ *  - views of device memory show that memory, read-only ones without writes;
  *  - the core maps no guest's frame.
  */
 struct isolation_report {

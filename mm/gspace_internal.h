@@ -64,6 +64,8 @@ void gspace_fini_roms(struct gspace *g);
 enum gspace_fault gspace_view_fault(const struct gspace *g, uint64_t addr, bool write);
 /* Bytes of device memory in the second stage, once per view. Under lock. */
 uint64_t gspace_devmem_surplus(const struct gspace *g);
+/* Whether each view shows what it is to show, with the rights that it is to have. Under lock. */
+bool gspace_views_are_right(const struct gspace *g);
 /* The end of the guest: frees device memory, `*budget` bytes of it or a little more, which it
  * lowers. */
 void gspace_fini_devmem(struct gspace *g, uint64_t *budget);

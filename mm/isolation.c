@@ -130,6 +130,9 @@ static void check_vm(const struct gspace *g, struct isolation_report *report)
 	    window.bytes + gspace_devmem_surplus(g)) {
 		violation(report, hpa(0), "window and second stage differ");
 	}
+	if (!gspace_views_are_right(g)) {
+		violation(report, hpa(0), "a view of device memory is another one");
+	}
 	if (!space_shares_core(&g->host)) {
 		violation(report, hpa(0), "a VM's space has more than the core and its window");
 	}

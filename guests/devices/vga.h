@@ -10,7 +10,7 @@
  *		0x600 size, byte order
  *
  * Where an access to video memory needs no model, the guest is shown the memory itself (`show`);
- *not while some of it is still to be cleared.
+ * not while some of it is still to be cleared.
  *
  * Source for the PCI part: QEMU, "QEMU Standard VGA".
  */
@@ -71,10 +71,11 @@ struct vga {
 	struct vga_config cfg;
 	struct vga_state state;
 	struct vga_clear clear;
+	uint64_t clear_next; /* guest time in ns: from then on registers clear, too */
 	/* As vga_clear_pending when views were last looked at; for those who have not the lock. */
 	_Atomic bool clearing;
 	struct vga_window window;
-	unsigned text_bytes; /* accessed by emulation since the window is one of text */
+	unsigned text_bytes; /* accessed by emulation since the window is text and not shown */
 	struct saved_device saved;
 };
 

@@ -2,7 +2,8 @@
 /*
  * Clearing video memory by pieces. A mode of 16 MiB is to begin black, and to zero that much at
  * once would keep the CPU from others for milliseconds. So it is only noted, chunk by chunk: what
- * is looked at or written is zeroed before, the rest a piece with each access to the device.
+ * is looked at or written is zeroed before, the rest a piece with each access to memory, and some
+ * to registers.
  */
 #pragma once
 

@@ -7,6 +7,9 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 
+/* Of guest time, from one piece that an access to registers clears to the next. */
+#define CLEAR_REST_NS 1000000u
+
 static void show(const struct vga *v, enum vga_view view, const struct vga_window *w)
 {
 	if (v->cfg.show != NULL) {
@@ -83,7 +86,7 @@ static struct vga_window wanted_window(struct vga *v)
 	return w;
 }
 
-/* The text goes to the planes when no vCPU writes it any more. */
+/* The text goes to the planes when no vCPU writes it any more; to be shown again it waits again. */
 static void take_text_back(struct vga *v)
 {
 	const struct vga_window none = {.address = 0};
@@ -91,17 +94,24 @@ static void take_text_back(struct vga *v)
 	show(v, VGA_VIEW_WINDOW, &none);
 	vga_views_sync(v);
 	v->window = none;
+	v->text_bytes = 0;
+}
+
+static bool same_window(const struct vga_window *a, const struct vga_window *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 static void update_window(struct vga *v)
 {
 	struct vga_window w = wanted_window(v);
 
-	if (memcmp(&w, &v->window, sizeof(w)) == 0) {
-		return;
-	}
-	if (text_is_shown(v)) {
+	if (text_is_shown(v) && !same_window(&w, &v->window)) {
 		take_text_back(v);
+		w = wanted_window(v);
+	}
+	if (same_window(&w, &v->window)) {
+		return;
 	}
 	v->window = w;
 	if (text_is_shown(v)) {
@@ -110,11 +120,23 @@ static void update_window(struct vga *v)
 	show(v, VGA_VIEW_WINDOW, &w);
 }
 
-void vga_views_update(struct vga *v)
+static void update(struct vga *v)
 {
-	vga_clear_some(&v->clear, &v->cfg.memory);
 	update_framebuffer(v);
 	update_window(v);
+}
+
+/*
+ * Registers that are written by a string instruction, hundreds of times in one exit, could begin a
+ * mode again and again: not each of them clears.
+ */
+void vga_views_update(struct vga *v)
+{
+	if (vga_clear_pending(&v->clear) && vtime_now_ns(v->cfg.time) >= v->clear_next) {
+		vga_clear_some(&v->clear, &v->cfg.memory);
+		v->clear_next = vtime_now_ns(v->cfg.time) + CLEAR_REST_NS;
+	}
+	update(v);
 }
 
 void vga_views_begin(struct vga *v, uint32_t bytes)
@@ -134,7 +156,8 @@ void vga_views_settle(struct vga *v, uint32_t at, uint32_t bytes)
 {
 	if (vga_clear_pending(&v->clear)) {
 		vga_clear_range(&v->clear, &v->cfg.memory, at, bytes);
-		vga_views_update(v);
+		vga_clear_some(&v->clear, &v->cfg.memory);
+		update(v);
 	}
 }
 
@@ -181,5 +204,6 @@ void vga_views_restart(struct vga *v)
 	}
 	v->text_bytes = 0;
 	v->clear = (struct vga_clear){.count = 0};
+	v->clear_next = 0;
 	vga_views_update(v);
 }

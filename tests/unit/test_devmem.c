@@ -218,6 +218,35 @@ static void writes_to_what_is_read_only_exit(void **state)
 	with_each_format(read_only);
 }
 
+/* What `info isolation` would say of a view that lets the guest write, or shows other memory. */
+static void damage(void)
+{
+	struct gspace_view wanted = {.base = BAR, .size = 2 * PAGE_SIZE, .read_only = true};
+	struct gspace *const spaces[] = {&g};
+	struct isolation_report report;
+	struct pt_leaf leaf;
+
+	assert_int_equal(gspace_show_devmem(&g, VIEW_ROM, &wanted), HV_OK);
+	expect_isolated();
+	assert_int_equal(pt_protect(&g.stage2, BAR + PAGE_SIZE, PAGE_SIZE,
+				    (struct pt_attr){.rights = PT_RW}),
+			 HV_OK);
+	gspace_isolation_check(spaces, 1, &report);
+	assert_int_equal(report.violations, 1);
+	assert_true(pt_lookup(&g.stage2, BAR, &leaf));
+	assert_int_equal(pt_map(&g.stage2, BAR + PAGE_SIZE, leaf.pa, PAGE_SIZE, leaf.attr), HV_OK);
+	gspace_isolation_check(spaces, 1, &report);
+	assert_int_equal(report.violations, 1);
+	assert_string_equal(report.what, "a view of device memory is another one");
+	assert_int_equal(show(VIEW_ROM, 0, 0, 0), HV_OK);
+}
+
+static void the_isolation_check_knows_views(void **state)
+{
+	(void)state;
+	with_each_format(damage);
+}
+
 static void running_out_of_memory_gives_back_what_was_taken(void **state)
 {
 	uint64_t offset;
@@ -242,6 +271,7 @@ int main(void)
 		cmocka_unit_test(it_begins_zeroed_and_keeps_what_it_holds),
 		cmocka_unit_test(sizes_are_checked),
 		cmocka_unit_test(writes_to_what_is_read_only_exit),
+		cmocka_unit_test(the_isolation_check_knows_views),
 		cmocka_unit_test(running_out_of_memory_gives_back_what_was_taken),
 	};
 

@@ -583,6 +583,64 @@ static void an_instruction_that_is_not_emulated(void **state)
 	assert_true(strlen(g->reason) < GUEST_REASON_MAX);
 }
 
+/* --- memory that a device shows when it was asked often enough --- */
+
+static unsigned reads_left;
+
+static uint64_t read_hidden(struct vdev *dev, const struct vdev_access *a)
+{
+	const struct gspace_view wanted = {.base = LAYOUT_VIDEO_BASE, .size = PAGE_SIZE};
+
+	(void)dev;
+	assert_true(a->addr == LAYOUT_VIDEO_BASE + 8 && a->size == 8);
+	if (--reads_left == 0) {
+		assert_int_equal(gspace_show_devmem(&g->vm.gspace, 0, &wanted), HV_OK);
+	}
+	return 0;
+}
+
+static void write_hidden(struct vdev *dev, const struct vdev_access *a, uint64_t value)
+{
+	(void)dev;
+	(void)a;
+	(void)value;
+	fail();
+}
+
+static void vmovdqu_to_the_device(unsigned reads)
+{
+	static const struct vdev_ops ops = {
+		.name = "hidden", .read = read_hidden, .write = write_hidden};
+	static struct vdev dev = {.ops = &ops};
+	uint64_t offset;
+
+	reads_left = reads;
+	assert_int_equal(gspace_add_devmem(&g->vm.gspace, PAGE_SIZE, &offset), HV_OK);
+	assert_int_equal(bus_register(&g->vm.mmio, LAYOUT_VIDEO_BASE, LAYOUT_VIDEO_SIZE, &dev),
+			 HV_OK);
+	vm_rig_code(g, CODE(0xc5, 0xfe, 0x7f, 0x03)); /* vmovdqu [rbx], ymm0 */
+	vcpu->gpr[GPR_RBX] = LAYOUT_VIDEO_BASE + 12;
+	vm_rig_exit(g, fault_at(LAYOUT_VIDEO_BASE + 12, true));
+}
+
+static void the_cpu_does_it_when_memory_is_shown(void **state)
+{
+	(void)state;
+	vmovdqu_to_the_device(16);
+	exit_raised_nothing();
+	assert_true(exit_requested(VCPU_REQ_TLB_FLUSH));
+	assert_int_equal(vcpu->rip, VM_RIG_CODE);
+	assert_int_equal(g->state, GUEST_RUNNING);
+}
+
+static void it_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	vmovdqu_to_the_device(1000);
+	assert_int_equal(reads_left, 1000 - 32);
+	assert_int_equal(g->state, GUEST_STOPPING);
+}
+
 /* --- copy-on-write --- */
 
 static void a_shared_page_is_copied_and_retried(void **state)
@@ -693,6 +751,8 @@ int main(void)
 		EXIT_TEST(a_jump_to_where_nothing_is),
 		EXIT_TEST(code_behind_no_page_tables),
 		EXIT_TEST(an_instruction_that_is_not_emulated),
+		EXIT_TEST(the_cpu_does_it_when_memory_is_shown),
+		EXIT_TEST(it_does_not_wait_for_ever),
 		EXIT_TEST(code_in_a_large_page_runs_on),
 		cmocka_unit_test_setup(a_shared_page_is_copied_and_retried, exit_setup),
 		cmocka_unit_test(no_memory_for_a_copy_stops_the_guest),

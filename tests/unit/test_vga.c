@@ -242,11 +242,32 @@ static void registers_and_the_window_clear_as_well(void **state)
 	(void)state;
 	begin_large_mode();
 	dispi(VGA_DISPI_BANK, 63);
+	assert_int_equal(uncleared(), MEMORY - 0x100000);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_advance_ns(&rig, 1000000);
+		out16(0x1cf, 63);
+	}
 	assert_int_equal(uncleared(), MEMORY - 0x300000);
 	rig_write(&v.dev, BUS_MMIO, 0xa0001, 1, 0x55);
 	assert_int_equal(rig_read(&v.dev, BUS_MMIO, 0xa0000, 4), 0x5500);
 	assert_int_equal(uncleared(), 0);
 	assert_int_equal(shown[VGA_VIEW_WINDOW].offset, 0x3f0000);
+}
+
+/* As by REP OUTSW, in one exit. */
+static void a_mode_that_comes_and_goes_is_not_cleared_each_time(void **state)
+{
+	(void)state;
+	begin_large_mode();
+	bytes[0] = 0xaa;
+	for (unsigned i = 0; i < 128; i++) {
+		out16(0x1cf, 0);
+		out16(0x1cf, VGA_DISPI_ENABLED);
+	}
+	assert_int_equal(bytes[0], 0xaa);
+	rig_advance_ns(&rig, 1000000);
+	out16(0x1cf, VGA_DISPI_ENABLED);
+	assert_int_equal(bytes[0], 0);
 }
 
 static void a_mode_that_is_saved_is_cleared_before(void **state)
@@ -371,6 +392,7 @@ int main(void)
 		cmocka_unit_test_setup(banks_are_shown_in_the_window, setup),
 		cmocka_unit_test_setup(a_large_mode_is_cleared_in_steps, setup),
 		cmocka_unit_test_setup(registers_and_the_window_clear_as_well, setup),
+		cmocka_unit_test_setup(a_mode_that_comes_and_goes_is_not_cleared_each_time, setup),
 		cmocka_unit_test_setup(a_mode_that_is_saved_is_cleared_before, setup),
 		cmocka_unit_test_setup(dispi_ports_take_words, setup),
 		cmocka_unit_test_setup(index_and_data_go_in_one_word, setup),

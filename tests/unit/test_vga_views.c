@@ -226,6 +226,30 @@ static void it_does_not_come_and_go(void **state)
 	assert_int_equal(window.calls, 0);
 }
 
+/* Nor does it where one register makes other text or pixels of it, and back. */
+static void shown_once_it_waits_again(void **state)
+{
+	static const uint16_t on = VGA_DISPI_ENABLED | VGA_DISPI_NOCLEAR;
+
+	(void)state;
+	make_shown();
+	window.calls = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		out16(0x3ce, 0x0a06);
+		out16(0x3ce, 0x0e06);
+	}
+	assert_int_equal(window.calls, 1);
+	make_shown();
+	window.calls = 0;
+	out16(0x1ce, VGA_DISPI_ENABLE);
+	out16(0x1cf, on);
+	assert_int_equal(window.now.address, LAYOUT_VIDEO_BASE);
+	out16(0x1cf, 0);
+	assert_int_equal(window.now.size, 0);
+	assert_int_equal(window.calls, 3);
+	make_shown();
+}
+
 static void a_picture_has_what_is_shown(void **state)
 {
 	struct vga_state s;
@@ -317,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup(other_registers_do_not, setup),
 		cmocka_unit_test_setup(a_font_is_loaded_beside_the_text, setup),
 		cmocka_unit_test_setup(it_does_not_come_and_go, setup),
+		cmocka_unit_test_setup(shown_once_it_waits_again, setup),
 		cmocka_unit_test_setup(a_picture_has_what_is_shown, setup),
 		cmocka_unit_test_setup(saved_text_is_the_guests, setup),
 		cmocka_unit_test_setup(loading_forgets_what_was_shown, setup),
