@@ -138,14 +138,12 @@ static void write_dsr(struct fdc *c, uint8_t value)
 
 /* --- registers --- */
 
-static const struct floppy_drive *selected(const struct fdc *c)
+static const struct floppy_drive *selected(struct fdc *c)
 {
-	unsigned unit = c->state.dor & FDC_DOR_SELECT;
-
-	return unit < FDC_DRIVES && c->drives[unit].format != NULL ? &c->drives[unit] : NULL;
+	return fdc_drive(c, c->state.dor & FDC_DOR_SELECT);
 }
 
-static uint8_t read_sra(const struct fdc *c)
+static uint8_t read_sra(struct fdc *c)
 {
 	const struct floppy_drive *d = selected(c);
 	uint8_t value = SRA_NO_INDEX | SRA_NO_TRACK_0 | SRA_WRITABLE;
@@ -195,7 +193,7 @@ static uint8_t read_msr(const struct fdc *c)
 }
 
 /* HIGH DENSITY# is asserted at 500 and 1000 kb/s. */
-static uint8_t read_dir(const struct fdc *c)
+static uint8_t read_dir(struct fdc *c)
 {
 	const struct floppy_drive *d = selected(c);
 	unsigned rate = c->state.dsr & FDC_RATE;

@@ -11,6 +11,8 @@
 #include "mm/frame.h"
 #include "mm/gspace.h"
 #include "mm/pool.h"
+#include "tests/fakes/access.h"
+#include "tests/fakes/fake_cpu.h"
 #include "tests/fakes/scrambled_format.h"
 
 static const struct {
@@ -25,6 +27,16 @@ static const struct {
 static struct gspace g;
 static struct frame_stats start;
 static uint64_t pool_start;
+
+/* The guest without memory yet, on a machine of so many bytes. */
+static void start_empty(uint64_t machine, const struct pt_format *format, unsigned max_level)
+{
+	fake_cpu_reset();
+	fake_machine(machine);
+	frame_stats(&start);
+	pool_start = pool_bytes_used();
+	assert_int_equal(gspace_init(&g, 1, format, max_level), HV_OK);
+}
 
 static void expect_isolated(void)
 {

@@ -31,11 +31,7 @@ static void begin(unsigned i)
 {
 	uint64_t offset = 1;
 
-	fake_cpu_reset();
-	fake_machine(MACHINE);
-	frame_stats(&start);
-	pool_start = pool_bytes_used();
-	assert_int_equal(gspace_init(&g, 1, formats[i].format, formats[i].max_level), HV_OK);
+	start_empty(MACHINE, formats[i].format, formats[i].max_level);
 	assert_int_equal(gspace_add_region(&g, 0, WINDOW, true), HV_OK);
 	assert_int_equal(gspace_add_region(&g, MIB(1), RAM, true), HV_OK);
 	assert_int_equal(gspace_populate(&g, 0, WINDOW), HV_OK);
@@ -252,11 +248,7 @@ static void running_out_of_memory_gives_back_what_was_taken(void **state)
 	uint64_t offset;
 
 	(void)state;
-	fake_cpu_reset();
-	fake_machine(MACHINE);
-	frame_stats(&start);
-	pool_start = pool_bytes_used();
-	assert_int_equal(gspace_init(&g, 1, &pt_format_npt, PT_LEVEL_1G), HV_OK);
+	start_empty(MACHINE, &pt_format_npt, PT_LEVEL_1G);
 	assert_int_equal(gspace_add_devmem(&g, MIB(128), &offset), HV_E_NO_MEMORY);
 	assert_true(g.devmem.size > MIB(16));
 	end();

@@ -24,11 +24,7 @@
 
 static void begin(const struct pt_format *format, unsigned max_level)
 {
-	fake_cpu_reset();
-	fake_machine(MACHINE);
-	frame_stats(&start);
-	pool_start = pool_bytes_used();
-	assert_int_equal(gspace_init(&g, 1, format, max_level), HV_OK);
+	start_empty(MACHINE, format, max_level);
 	assert_int_equal(gspace_add_region(&g, 0, RAM, true), HV_OK);
 	assert_int_equal(gspace_populate(&g, 0, RAM), HV_OK);
 	assert_int_equal(gspace_allow_release(&g), HV_OK);

@@ -27,11 +27,7 @@
 
 static void begin(unsigned i)
 {
-	fake_cpu_reset();
-	fake_machine(MACHINE);
-	frame_stats(&start);
-	pool_start = pool_bytes_used();
-	assert_int_equal(gspace_init(&g, 1, formats[i].format, formats[i].max_level), HV_OK);
+	start_empty(MACHINE, formats[i].format, formats[i].max_level);
 	assert_int_equal(gspace_add_region(&g, 0, RAM, true), HV_OK);
 	assert_int_equal(gspace_populate(&g, 0, RAM), HV_OK);
 	assert_int_equal(gspace_add_rom(&g, ROM, ROM_SIZE), HV_OK);
@@ -152,11 +148,7 @@ static void code_in_small_pages_stays_small(void **state)
 	uint64_t tables;
 
 	(void)state;
-	fake_cpu_reset();
-	fake_machine(MACHINE);
-	frame_stats(&start);
-	pool_start = pool_bytes_used();
-	assert_int_equal(gspace_init(&g, 1, &pt_format_ept, PT_LEVEL_2M), HV_OK);
+	start_empty(MACHINE, &pt_format_ept, PT_LEVEL_2M);
 	gspace_limit_code(&g, PT_LEVEL_4K);
 	assert_int_equal(gspace_add_rom(&g, ROM, ROM_SIZE), HV_OK);
 	space_switch(&g.host);
