@@ -512,6 +512,9 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 		} else {
 			/* Many others may ask again and again: the slice's end must get through. */
 			cpu_interrupt_window();
+			/* Device work that asks for more of itself may keep the guest out for
+			 * long, but no turn of it takes long. */
+			watchdog_host(local, clock_now());
 		}
 		if (cpu->attention) {
 			service(cpu, clock_now());
