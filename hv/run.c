@@ -344,7 +344,9 @@ static void program_host_timer(struct run_cpu *cpu)
 static void service(struct run_cpu *cpu, uint64_t now)
 {
 	cpu->attention = false;
-	timer_queue_run(&cpu->timers, now);
+	if (timer_queue_next(&cpu->timers) <= now) {
+		timer_queue_run(&cpu->timers, now);
+	}
 	if ((atomic_load(&run.chores) & ~RUN_CHORE_WORK) != 0) {
 		atomic_fetch_or(&cpu->asked, ASK_RESCHED);
 	}
