@@ -15,7 +15,8 @@
  *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
  *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
  *   PCI INTx -> line (pci_irq.h) --+--> IOAPIC pin 16 .. 23
- *                                  +--> 8259 input, where the LPC bridge routes it
+ *                                  +--> 8259 input, where the LPC bridge routes it,
+ *                                       and the IOAPIC pin of that number
  *   PCI MSI-X ---messages--> LAPICs
  */
 
@@ -99,11 +100,13 @@ static void replace_irqs(void *ctx, bool on)
 	lock_release(&b->lines.lock);
 }
 
+/* SeaBIOS' MP table names these pins of the IOAPIC for PCI's interrupts, and no others. */
 static void set_pci_inputs(void *ctx, uint16_t levels)
 {
 	struct board *b = ctx;
 
 	pic8259_set_shared(&b->pic, levels);
+	ioapic_set_shared(&b->ioapic, levels);
 }
 
 static bool send_message(void *ctx, uint64_t address, uint32_t data)
