@@ -660,6 +660,11 @@ void board_set_wall_clock(struct board *b, uint64_t seconds)
 	cmos_rtc_set_wall(&b->rtc, seconds);
 }
 
+void board_set_disk(struct board *b, unsigned place, const struct cmos_disk *disk)
+{
+	cmos_rtc_set_disk(&b->rtc, place, disk);
+}
+
 void board_set_firmware_state(struct board *b, bool decode)
 {
 	uint16_t inputs = pci_setup(&b->pci, decode);
