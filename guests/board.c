@@ -325,7 +325,6 @@ static void init_platform(struct board *b)
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.ctx = b,
-		.firmware = b->cfg.firmware,
 	};
 	struct i8042_config keyboard = {
 		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
