@@ -4,6 +4,7 @@
 
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/str.h"
 
 #define EQUIPMENT_FLOPPY 0x01u
 #define EQUIPMENT_FPU 0x02u
@@ -78,6 +79,7 @@ static void fill_disks(uint8_t *ram, const struct cmos_rtc_config *cfg)
 	unsigned types = 0;
 	unsigned translation = 0;
 
+	memset(ram + CMOS_DISK_TYPES_MORE, 0, AT_DISKS * (1 + TABLE_BYTES));
 	for (unsigned i = 0; i < CMOS_DISKS; i++) {
 		const struct cmos_disk *d = &cfg->disks[i];
 

@@ -62,6 +62,22 @@ static void disks_of_an_at(void **state)
 	assert_memory_equal(ram + 0x24, second, sizeof(second));
 }
 
+/* One that goes leaves nothing behind. */
+static void a_disk_goes(void **state)
+{
+	struct cmos_rtc_config cfg = {.cpu_count = 1, .disks = {{615, 4, 17}, {615, 4, 17}}};
+
+	(void)state;
+	memset(ram, 0, sizeof(ram));
+	cmos_memory_fill(ram, &cfg);
+	cfg.disks[0] = cfg.disks[1] = (struct cmos_disk){0};
+	cmos_memory_fill(ram, &cfg);
+	for (unsigned i = 0x19; i < 0x2d; i++) {
+		assert_int_equal(ram[i], 0);
+	}
+	assert_int_equal(ram[0x12], 0);
+}
+
 /* Two bits each: by LBA what has more than 1024 cylinders. */
 static void translation(void **state)
 {
@@ -79,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_disks),
 		cmocka_unit_test(disks_of_an_at),
+		cmocka_unit_test(a_disk_goes),
 		cmocka_unit_test(translation),
 	};
 
