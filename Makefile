@@ -245,7 +245,8 @@ TARGET_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral
 	-fno-common -fstack-protector-strong -mstack-protector-guard=global -fstack-usage \
 	-fno-pic -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-Wframe-larger-than=1536
-HOST_FLAGS := $(WARN) $(INCLUDE) -g -O1 -fno-omit-frame-pointer
+# The fakes' headers come before those of the target with the same name.
+HOST_FLAGS := $(WARN) -Itests/fakes/include $(INCLUDE) -g -O1 -fno-omit-frame-pointer
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 EFI_FLAGS := $(WARN) -Wno-sign-conversion -Wno-conversion $(INCLUDE) -isystem /usr/include/efi \
 	-isystem /usr/include/efi/x86_64 -O2 -ffreestanding -fpic -fshort-wchar -mno-red-zone \
