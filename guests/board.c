@@ -15,7 +15,8 @@
  *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
  *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
  *   PCI INTx -> line (pci_irq.h) --+--> IOAPIC pin 16 .. 23
- *                                  +--> 8259 input, where the LPC bridge routes it
+ *                                  +--> 8259 input, where the LPC bridge routes it,
+ *                                       and the IOAPIC pin of that number
  *   PCI MSI-X ---messages--> LAPICs
  */
 
@@ -99,11 +100,13 @@ static void replace_irqs(void *ctx, bool on)
 	lock_release(&b->lines.lock);
 }
 
+/* SeaBIOS' MP table names these pins of the IOAPIC for PCI's interrupts, and no others. */
 static void set_pci_inputs(void *ctx, uint16_t levels)
 {
 	struct board *b = ctx;
 
 	pic8259_set_shared(&b->pic, levels);
+	ioapic_set_shared(&b->ioapic, levels);
 }
 
 static bool send_message(void *ctx, uint64_t address, uint32_t data)
@@ -322,7 +325,6 @@ static void init_platform(struct board *b)
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.ctx = b,
-		.firmware = b->cfg.firmware,
 	};
 	struct i8042_config keyboard = {
 		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
@@ -655,6 +657,11 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	cmos_rtc_set_wall(&b->rtc, seconds);
+}
+
+void board_set_disk(struct board *b, unsigned place, const struct cmos_disk *disk)
+{
+	cmos_rtc_set_disk(&b->rtc, place, disk);
 }
 
 void board_set_firmware_state(struct board *b, bool decode)
