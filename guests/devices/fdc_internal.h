@@ -68,8 +68,6 @@ static inline bool fdc_is_asking(const struct fdc *c)
 {
 	return c->state.phase == FDC_HOST && c->state.at < fdc_host_bytes(&c->state);
 }
-/* Nobody waits for the command any more. */
-void fdc_abandon(struct fdc *c);
 void fdc_transfer_init(struct fdc *c, struct vwork_queue *work);
 
 /* fdc_saved.c */
