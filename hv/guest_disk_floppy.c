@@ -89,10 +89,8 @@ static void stop(struct vdev *dev)
 	dev->ops->fini(dev);
 }
 
-/* Its timer may have asked for work on another CPU while it was stopped. */
 static void release(struct vdev *dev)
 {
-	stop(dev);
 	free_model(container_of(container_of(dev, struct fdc, dev), struct floppy_model, fdc));
 }
 

@@ -34,7 +34,6 @@ static void rng_stop(struct pci_device *pci)
 
 static void rng_release(struct pci_device *pci)
 {
-	virtio_rng_fini(rng_of(pci));
 	pool_free(rng_of(pci), sizeof(struct virtio_rng));
 }
 

@@ -693,9 +693,9 @@ void guest_vm_destroy(struct guest *g)
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
+		vwork_forget(&g->vm.work);
 		board_release(g->board);
 		guest_firmware_destroy(g);
-		/* What those asked for was cancelled by the release. */
 		CHECK(list_empty(&g->vm.work.waiting));
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;
