@@ -192,6 +192,7 @@ UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_blk_single
+UNIT_TESTS += test_bytes
 UNIT_TESTS += test_blk_pieces test_blk_transfer
 UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \
