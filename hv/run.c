@@ -230,11 +230,6 @@ void run_chore(unsigned chores)
 	this_cpu()->attention = true;
 }
 
-void run_attention(void)
-{
-	this_cpu()->attention = true;
-}
-
 void run_timer_fired(void)
 {
 	struct run_cpu *cpu = this_cpu();

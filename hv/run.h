@@ -112,8 +112,6 @@ uint64_t run_wait_ticks(const struct run_task *t);
 
 /* Asks for a chore. From anywhere. */
 void run_chore(unsigned chores);
-/* Called by interrupt handlers: look at timers and chores before the next entry. */
-void run_attention(void);
 /* Called by the host timer's handler: what was armed has fired. */
 void run_timer_fired(void);
 /*
