@@ -737,3 +737,18 @@ void board_press_power_button(struct board *b)
 {
 	acpi_pm_press_power_button(&b->pm);
 }
+
+bool board_serial_break(struct board *b)
+{
+	return b->cfg.serial && uart16550_receive_break(&b->com1);
+}
+
+void board_nmi(struct board *b)
+{
+	if (cmos_rtc_nmi_masked(&b->rtc)) {
+		return;
+	}
+	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
+		lapic_pulse_lint1(&b->lapics[i]);
+	}
+}

@@ -202,4 +202,8 @@ static inline struct lapic *board_lapic(struct board *b, unsigned vcpu)
 
 /* Bytes for COM1; returns how many it took. */
 size_t board_serial_input(struct board *b, const char *data, size_t n);
+/* A break on COM1; false: there is none, or it has no room. */
+bool board_serial_break(struct board *b);
 void board_press_power_button(struct board *b);
+/* Whoever asks for an NMI by hand: LINT1 of all CPUs, unless port 0x70 keeps it out. */
+void board_nmi(struct board *b);

@@ -497,6 +497,33 @@ static void serial_input_is_taken_as_far_as_it_fits(void **state)
 	assert_int_equal(board_serial_input(board, text, 3), 3);
 }
 
+static void a_break_arrives_on_the_line(void **state)
+{
+	(void)state;
+	assert_true(board_serial_break(board));
+	assert_int_equal(in(0x3fd, 1) & UART_LSR_BI, UART_LSR_BI);
+	teardown(state);
+	assert_int_equal(build(false, MIB(512), false), 0);
+	assert_false(board_serial_break(board));
+}
+
+/* The first CPU's LINT1 is open, as firmware leaves it; port 0x70 keeps the NMI from all. */
+static void the_nmi_button_is_lint1(void **state)
+{
+	(void)state;
+	lapic_virtual_wire(board_lapic(board, 0));
+	outb(0x70, 0x80);
+	board_nmi(board);
+	assert_int_equal(seen.nmis[0], 0);
+	outb(0x70, 0);
+	board_nmi(board);
+	assert_int_equal(seen.nmis[0], 1);
+	assert_int_equal(seen.nmis[1], 0);
+	lapic_virtual_wire(board_lapic(board, 1));
+	board_nmi(board);
+	assert_int_equal(seen.nmis[1], 1);
+}
+
 /* --- CMOS --- */
 
 static uint8_t cmos(uint8_t index)
@@ -611,6 +638,8 @@ int main(void)
 		TEST(the_alarm_ends_s3),
 		TEST(serial_output_comes_in_lines),
 		TEST(serial_input_is_taken_as_far_as_it_fits),
+		TEST(a_break_arrives_on_the_line),
+		TEST(the_nmi_button_is_lint1),
 		TEST(the_clock_shows_the_wall_time),
 		TEST(cmos_tells_the_memory),
 		TEST(the_end_stops_all_timers),
