@@ -167,13 +167,6 @@ enum hv_status fw_cfg_add_file_number(struct fw_cfg *f, const char *name, uint64
 	return size == 0 || size > NUMBER_MAX ? HV_E_RANGE : add_file(f, name, &item, size);
 }
 
-enum hv_status fw_cfg_add_writable(struct fw_cfg *f, const char *name, uint8_t *data, uint64_t size)
-{
-	struct fw_cfg_item item = {.data = data, .write = data};
-
-	return add_file(f, name, &item, size);
-}
-
 void fw_cfg_on_select(struct fw_cfg *f, void (*selected)(void *ctx), void *ctx)
 {
 	struct fw_cfg_item *last = &f->items[f->item_count - 1];
@@ -200,27 +193,14 @@ static enum hv_status dma_read(struct fw_cfg *f, uint32_t *n)
 	return guest_mem_write(f->vm, gpa(f->state.address), bytes_of(item) + f->state.offset, *n);
 }
 
-static enum hv_status dma_write(struct fw_cfg *f, uint32_t *n)
-{
-	struct fw_cfg_item *item;
-	uint32_t have = available(f, &item);
-
-	if (have < *n || item->write == NULL) {
-		return HV_E_RANGE;
-	}
-	return guest_mem_read(f->vm, gpa(f->state.address), item->write + f->state.offset, *n);
-}
-
 /* Moves *n bytes, or fewer, which *n then says. */
 static enum hv_status dma_move(struct fw_cfg *f, uint32_t *n)
 {
 	if ((f->state.control & FW_CFG_DMA_READ) != 0) {
 		return dma_read(f, n);
 	}
-	if ((f->state.control & FW_CFG_DMA_WRITE) != 0) {
-		return dma_write(f, n);
-	}
-	return HV_OK;
+	/* There is no item that a guest may write. */
+	return (f->state.control & FW_CFG_DMA_WRITE) != 0 ? HV_E_RANGE : HV_OK;
 }
 
 /* The guest waits for these four bytes: they are written last. */
