@@ -92,8 +92,6 @@ bool run_executes(const struct vcpu *vcpu);
  */
 void run_hold(struct run_task *t);
 void run_release(struct run_task *t);
-/* For the vCPU that runs here: it does not enter again until it is released. */
-void run_hold_self(struct run_task *t);
 /* Unloads the vCPUs of this VM and leaves its space, on all CPUs. Its tasks are held. */
 void run_forget(struct vm *vm);
 /* Waits for the timer functions that run on other CPUs: what was cancelled is then over. With the

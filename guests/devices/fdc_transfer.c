@@ -460,7 +460,8 @@ static void find_sector(struct fdc *c)
 	}
 }
 
-void fdc_advance(struct fdc *c)
+/* Does what can be done of the command at present. */
+static void advance(struct fdc *c)
 {
 	const struct fdc_state *s = &c->state;
 
@@ -543,7 +544,7 @@ static void work(struct vwork *w)
 			look_after_host(c);
 		}
 	}
-	fdc_advance(c);
+	advance(c);
 	fdc_arm(c);
 	lock_release(&c->dev.lock);
 }
