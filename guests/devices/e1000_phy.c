@@ -54,11 +54,12 @@ bool e1000_phy_is_possible(const struct e1000 *e, unsigned reg, uint16_t value)
 	return ((value ^ initial) & ~registers[reg].writable) == 0;
 }
 
-/* Only the first page has anything in it; the register that chooses is on all. */
+/* The registers of IEEE 802.3 and the one that chooses are on all pages. Of the others only the
+ * first page has any. */
 static bool is_absent(const struct e1000 *e, unsigned reg)
 {
-	return e->kind == E1000_82574L && reg != E1000_PHY_PAGE &&
-	       e->state.phy[E1000_PHY_PAGE] != 0;
+	return e->kind == E1000_82574L && reg > E1000_PHY_EXTENDED_STATUS &&
+	       reg != E1000_PHY_PAGE && e->state.phy[E1000_PHY_PAGE] != 0;
 }
 
 static uint16_t phy_read(const struct e1000 *e, unsigned reg)

@@ -153,6 +153,7 @@ static enum hv_status init_function(struct ide *ide, const struct ide_config *cf
 	function.identity = (struct pci_identity){.vendor = VENDOR_INTEL,
 						  .device = DEVICE_PIIX3_IDE,
 						  .class_code = CLASS_IDE_BUS_MASTER};
+	function.registers_end = SIDETIM + 1;
 	status = pci_device_init(&ide->pci, &function);
 	if (status != HV_OK) {
 		return status;

@@ -142,6 +142,13 @@ void pci_function_set_pin(struct pci_function *f, uint8_t pin)
 	allow(f, PCI_COMMAND + 1, PCI_COMMAND_INTX_OFF >> 8);
 }
 
+void pci_function_keep_free(struct pci_function *f, unsigned end)
+{
+	if (end > f->capability_end) {
+		f->capability_end = (uint16_t)align_up(end, 4);
+	}
+}
+
 enum hv_status pci_function_add_capability(struct pci_function *f, uint8_t id, unsigned size,
 					   unsigned *at)
 {

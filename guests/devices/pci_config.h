@@ -103,6 +103,9 @@ enum hv_status pci_function_add_rom(struct pci_function *f, uint64_t size) HV_MU
 void pci_function_add_ports(struct pci_function *f);
 /* INTA .. INTD as 1 .. 4; makes the interrupt line register writable. */
 void pci_function_set_pin(struct pci_function *f, uint8_t pin);
+/* Keeps what is below `end` (up to 256) for registers of the model's own: no capability goes there.
+ */
+void pci_function_keep_free(struct pci_function *f, unsigned end);
 /*
  * Appends a capability of `size` bytes (header included) to the list; its registers are then
  * defined at *at. HV_E_RANGE when the first 256 bytes are full.

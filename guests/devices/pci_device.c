@@ -627,6 +627,7 @@ enum hv_status pci_device_init(struct pci_device *d, const struct pci_device_con
 	d->msix_count = cfg->msix_count;
 	pci_function_init(&d->function, &cfg->identity, &function_ops,
 			  cfg->express ? &d->extended : NULL);
+	pci_function_keep_free(&d->function, cfg->registers_end);
 	pci_function_define(&d->function, PCI_COMMAND, 2, 0,
 			    PCI_COMMAND_MASTER | COMMAND_PARITY | COMMAND_SERR);
 	define_bus_timing(d, cfg->express);

@@ -101,6 +101,8 @@ struct pci_device_config {
 	unsigned msix_bar;
 	bool intx; /* has INTA */
 	bool msi;  /* has one MSI, sent by pci_device_intx */
+	/* Where registers of the model's own end, from 0x40 on, in configuration space; or 0. */
+	unsigned registers_end;
 	/*
 	 * A PCI Express endpoint, for devices whose specification asks for one (NVMe). Otherwise a
 	 * conventional function: a system looks for some twenty capabilities in the extended

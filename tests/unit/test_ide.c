@@ -30,6 +30,23 @@ static void test_configuration_space(void **state)
 	assert_int_equal(rig_config_read(PCI_BAR0, 4), 0);
 }
 
+/* Its timing registers are where capabilities of other functions begin. */
+static void test_timing_registers_are_no_capabilities(void **state)
+{
+	unsigned at = rig_config_read(PCI_CAPABILITIES, 1);
+
+	(void)state;
+	rig_config_write(0x40, 4, 0xffffffff);
+	rig_config_write(0x44, 1, 0xff);
+	assert_int_equal(rig_config_read(0x44, 1), 0xff);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_in_range(at, 0x48, 0xfc);
+		assert_int_equal(rig_config_read(at, 1), i == 0 ? PCI_CAP_ADVANCED : PCI_CAP_POWER);
+		at = rig_config_read(at + 1, 1);
+	}
+	assert_int_equal(at, 0);
+}
+
 static void test_not_every_disk(void **state)
 {
 	struct ide_config cfg = {.units = {{.kind = IDE_DISK, .device = &rig_disk}}};
@@ -99,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_configuration_space, setup),
+		cmocka_unit_test_setup(test_timing_registers_are_no_capabilities, setup),
 		cmocka_unit_test_setup(test_not_every_disk, setup),
 		cmocka_unit_test_setup(test_reset, setup),
 		cmocka_unit_test_setup(test_soft_reset_keeps_settings, setup),
