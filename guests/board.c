@@ -613,17 +613,17 @@ void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
-void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner)
+void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vdev *dev))
 {
 	CHECK(b->isa_device == NULL);
 	b->isa_device = dev;
-	b->isa_owner = owner;
+	b->isa_release = release;
 }
 
 void board_release(struct board *b)
 {
 	if (b->isa_device != NULL) {
-		b->isa_owner->release(b->isa_device);
+		b->isa_release(b->isa_device);
 		b->isa_device = NULL;
 	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
@@ -638,10 +638,12 @@ void board_release(struct board *b)
 void board_fini(struct board *b)
 {
 	if (b->isa_device != NULL) {
-		b->isa_owner->stop(b->isa_device);
+		b->isa_device->ops->fini(b->isa_device);
 	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
-		b->pci_devices[i].owner->stop(b->pci_devices[i].device);
+		if (b->pci_devices[i].owner->stop != NULL) {
+			b->pci_devices[i].owner->stop(b->pci_devices[i].device);
+		}
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		struct vdev *dev = (struct vdev *)(void *)((char *)b + ranges[i].dev);

@@ -81,17 +81,11 @@ struct board_config {
 
 /* What becomes of a PCI device at the board's end. */
 struct board_pci_owner {
-	/* board_fini: timers and deferred work cancelled, nothing outside knows the device any
-	 * more. No vCPU of the VM runs. */
+	/* board_fini: timers cancelled, nothing outside knows the device any more. No vCPU of the
+	 * VM runs. May be NULL. */
 	void (*stop)(struct pci_device *d);
 	/* board_release: timers that were on their way are over. May be NULL. */
 	void (*release)(struct pci_device *d);
-};
-
-/* The same for a device of the ISA bus that only some guests have. */
-struct board_isa_owner {
-	void (*stop)(struct vdev *dev);
-	void (*release)(struct vdev *dev);
 };
 
 struct board_pci {
@@ -136,8 +130,8 @@ struct board {
 	struct pci_window pci_window;
 	struct board_pci pci_devices[BOARD_PCI_MAX + BOARD_PCI_CHIPSET_MAX];
 	unsigned pci_count;
-	struct vdev *isa_device; /* NULL: none was added */
-	const struct board_isa_owner *isa_owner;
+	struct vdev *isa_device; /* that only some guests have; NULL: none was added */
+	void (*isa_release)(struct vdev *dev);
 	unsigned pci_slots; /* from 00:02.0 on that are taken */
 	struct dma8237 dma;
 	struct misc_ports misc;
@@ -169,9 +163,11 @@ void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_confi
  * Before the guest runs.
  */
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
-/* Takes a device of the ISA bus, of which a guest has at most one that is not the board's own.
- * Before the guest runs. */
-void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner);
+/*
+ * Takes a device of the ISA bus, of which a guest has at most one that is not the board's own:
+ * board_fini calls its fini, board_release `release`. Before the guest runs.
+ */
+void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vdev *dev));
 /* The line of an ISA interrupt, for devices that are on the ISA bus only in some guests. */
 struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */

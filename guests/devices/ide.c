@@ -192,13 +192,6 @@ bool ide_is_idle(const struct ide *ide)
 	return true;
 }
 
-void ide_fini(struct ide *ide)
-{
-	for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-		vwork_cancel(&ide->channels[i].work);
-	}
-}
-
 /* ---- the medium ---- */
 
 /* NULL: no CD drive is there. */

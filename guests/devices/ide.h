@@ -210,8 +210,6 @@ struct ide_config {
 enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disks are done with all that was open. To be waited for. */
 bool ide_is_idle(const struct ide *ide);
-/* Idle, and about to be freed. */
-void ide_fini(struct ide *ide);
 
 /* As atapi_eject for unit 0 .. 3; HV_E_UNSUPPORTED: that is no CD drive. From any CPU. */
 enum hv_status ide_eject(struct ide *ide, unsigned unit, bool force) HV_MUST_CHECK;

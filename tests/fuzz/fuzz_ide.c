@@ -197,6 +197,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rig_run_work();
 	}
 	assert(ide_is_idle(&ide) && !ide.channels[0].request.open && !ide.channels[1].request.open);
-	ide_fini(&ide);
 	return 0;
 }
