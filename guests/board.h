@@ -10,19 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guests/board_lines.h"
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
 #include "guests/devices/debug_exit.h"
 #include "guests/devices/dma8237.h"
 #include "guests/devices/hpet.h"
 #include "guests/devices/i8042.h"
-#include "guests/devices/ioapic.h"
 #include "guests/devices/lapic.h"
 #include "guests/devices/misc_ports.h"
 #include "guests/devices/pci_device.h"
 #include "guests/devices/pci_host.h"
 #include "guests/devices/pci_window.h"
-#include "guests/devices/pic8259.h"
 #include "guests/devices/pit8254.h"
 #include "guests/devices/test_device.h"
 #include "guests/devices/uart16550.h"
@@ -92,27 +91,6 @@ struct board_pci {
 	struct pci_device *device;
 	const struct board_pci_owner *owner;
 };
-
-/* Who drives an input of the IOAPIC that several may drive. */
-enum board_line_source { BOARD_LINE_PCI, BOARD_LINE_HPET, BOARD_LINE_SOURCES };
-
-/* Lines that more than one device has, or another one takes over. */
-struct board_lines {
-	struct spinlock lock; /* covers the rest, and the 8259's and the IOAPIC's view of it */
-	uint32_t gsis[BOARD_LINE_SOURCES]; /* asserted by each */
-	uint32_t isa;			   /* what the 8254 and the RTC assert */
-	bool replaced;			   /* the HPET has their lines */
-	struct saved_device saved;
-};
-
-#define BOARD_LINES_SAVED_VERSION 1u
-struct board_lines_saved {
-	uint32_t gsis[BOARD_LINE_SOURCES];
-	uint32_t isa;
-	uint8_t replaced;
-	uint8_t zero[3];
-};
-_Static_assert(sizeof(struct board_lines_saved) == 16, "no padding");
 
 struct board {
 	struct board_config cfg;
