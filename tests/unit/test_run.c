@@ -897,7 +897,7 @@ static void attention_is_served_within_the_slice(void **state)
 	fired = 0;
 	timer_init(&timer, run_timers(), count_firing);
 	timer_arm(&timer, fake_tsc + 1);
-	fake_cpu.on_window = run_attention;
+	fake_cpu.on_window = run_timer_fired;
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
