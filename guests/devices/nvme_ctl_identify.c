@@ -10,7 +10,6 @@
 #define ABORTS 3u	      /* at once, less one */
 #define FIRMWARE_SLOTS 0x03u  /* one, read-only */
 #define LOG_EXTENDED BIT32(2) /* offsets and 32-bit lengths */
-#define TEMPERATURE_WARN 343u /* in Kelvin; never reached */
 #define TEMPERATURE_STOP 353u
 #define QUEUE_ENTRIES_64 0x66u /* sizes at most and at least, as powers of two */
 #define QUEUE_ENTRIES_16 0x44u
@@ -66,7 +65,7 @@ static void fill_controller(const struct nvme_ctl *c, uint8_t *page)
 	nvme_ctl_put(page, NVME_IDC_FRMW, FIRMWARE_SLOTS, 1);
 	nvme_ctl_put(page, NVME_IDC_LPA, LOG_EXTENDED, 1);
 	nvme_ctl_put(page, NVME_IDC_ELPE, NVME_CTL_ERRORS - 1, 1);
-	nvme_ctl_put(page, NVME_IDC_WCTEMP, TEMPERATURE_WARN, 2);
+	nvme_ctl_put(page, NVME_IDC_WCTEMP, NVME_CTL_TEMPERATURE_WARN, 2);
 	nvme_ctl_put(page, NVME_IDC_CCTEMP, TEMPERATURE_STOP, 2);
 	nvme_ctl_put(page, NVME_IDC_SQES, QUEUE_ENTRIES_64, 1);
 	nvme_ctl_put(page, NVME_IDC_CQES, QUEUE_ENTRIES_16, 1);

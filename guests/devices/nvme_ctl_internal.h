@@ -6,6 +6,7 @@
 
 #define NVME_CTL_MODEL "Bulkhead NVMe"
 #define NVME_CTL_FIRMWARE "1.0"
+#define NVME_CTL_TEMPERATURE_WARN 343u /* in Kelvin; never reached */
 
 /* ---- nvme_ctl_prp.c ---- */
 

@@ -12,6 +12,7 @@
 #include "tests/fakes/nvme_ctl_rig.h"
 
 #define DNR(status) ((status) | NVME_SC_DNR)
+#define WARNING 343u /* Identify's WCTEMP, "Temperature Threshold": the default */
 
 static int setup(void **state)
 {
@@ -48,7 +49,7 @@ static void test_plain(void **state)
 	} cases[] = {
 		{NVME_FEATURE_ARBITRATION, 0x7, 0x01020303, 0x01020303},
 		{NVME_FEATURE_POWER, 0, 0x20, 0x20},
-		{NVME_FEATURE_TEMPERATURE, 0xffff, 0x150, 0x150},
+		{NVME_FEATURE_TEMPERATURE, WARNING, 0x150, 0x150},
 		{NVME_FEATURE_ERROR_RECOVERY, 0, 0x00020005, 0x0005},
 		{NVME_FEATURE_WRITE_CACHE, 1, 0, 0},
 		{NVME_FEATURE_COALESCING, 0, 0x1234, 0x1234},
@@ -137,7 +138,7 @@ static void test_refused(void **state)
 	assert_int_equal(get(NVME_FEATURE_TEMPERATURE, 0, 0x100000, &v), 0);
 	assert_int_equal(v, 0);
 	assert_int_equal(get(NVME_FEATURE_TEMPERATURE, 0, 0, &v), 0);
-	assert_int_equal(v, 0xffff);
+	assert_int_equal(v, WARNING);
 }
 
 static void test_what_is_not_there_is_told(void **state)

@@ -44,6 +44,7 @@ static void test_controller(void **state)
 	assert_int_equal(field(NVME_IDC_NN, 4), 1);
 	assert_int_equal(field(NVME_IDC_OACS, 2), 0x100);
 	assert_int_equal(field(NVME_IDC_ONCS, 2), 0x1d);
+	assert_int_equal(field(NVME_IDC_WCTEMP, 2), 343);
 	assert_int_equal(field(4095, 1), 0);
 	assert_memory_equal(rig_at(DRIVER_PAGE + NVME_IDC_SUBNQN), "nqn.", 4);
 	assert_int_equal(field(NVME_IDC_SUBNQN + 255, 1), 0);
