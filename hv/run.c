@@ -171,11 +171,6 @@ void run_block(struct run_task *t)
 	lock_release(&run.lock);
 }
 
-void run_hold_self(struct run_task *t)
-{
-	run_block(t);
-}
-
 void run_release(struct run_task *t)
 {
 	vcpu_request(t->vcpu, VCPU_REQ_EVENT);
@@ -227,11 +222,6 @@ uint64_t run_wait_ticks(const struct run_task *t)
 void run_chore(unsigned chores)
 {
 	atomic_fetch_or(&run.chores, chores);
-	this_cpu()->attention = true;
-}
-
-void run_attention(void)
-{
 	this_cpu()->attention = true;
 }
 
@@ -425,7 +415,7 @@ static bool prepare(struct run_task *task)
 	const struct event_source *source = guest_event_source(vcpu->vm);
 
 	if ((requests & VCPU_REQ_STOP) != 0) {
-		run_hold_self(task);
+		run_block(task);
 		return false;
 	}
 	/* An offer that did not come to an entry: what follows looks at the LAPIC. */

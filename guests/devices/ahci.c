@@ -381,10 +381,3 @@ bool ahci_is_idle(const struct ahci_hba *h)
 	}
 	return true;
 }
-
-void ahci_fini(struct ahci_hba *h)
-{
-	for (unsigned i = 0; i < h->unit_count; i++) {
-		vwork_cancel(&h->units[i]->work);
-	}
-}

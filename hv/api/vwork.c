@@ -79,6 +79,12 @@ static struct vwork *take(struct vwork_queue *q, struct list_node *batch)
 	return w;
 }
 
+void vwork_forget(struct vwork_queue *q)
+{
+	while (take(q, &q->waiting) != NULL) {
+	}
+}
+
 bool vwork_run(struct vwork_queue *q)
 {
 	struct list_node batch;

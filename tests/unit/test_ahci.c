@@ -208,9 +208,6 @@ static void the_end(void **state)
 	assert_false(ahci_is_idle(&rig_hba));
 	rig_disk_finish(0, HV_OK);
 	assert_true(ahci_is_idle(&rig_hba));
-	ahci_fini(&rig_hba);
-	rig_work_now();
-	assert_int_equal(rig_get(RIG_DATA, 4), 0);
 }
 
 static void what_is_not_there_is_told(void **state)
