@@ -71,6 +71,8 @@ GUESTS_SRCS += guests/devices/ahci.c guests/devices/ahci_command.c guests/device
 	guests/devices/ahci_fis.c guests/devices/ahci_piece.c guests/devices/ahci_unit.c
 GUESTS_SRCS += guests/devices/ata.c guests/devices/ata_pages.c guests/devices/atapi.c \
 	guests/devices/atapi_replies.c
+GUESTS_SRCS += guests/board_lines.c
+GUESTS_SRCS += guests/devices/blk_single.c
 GUESTS_SRCS += guests/devices/blk_pieces.c guests/devices/blk_transfer.c
 GUESTS_SRCS += guests/devices/nvme_ctl.c guests/devices/nvme_ctl_admin.c \
 	guests/devices/nvme_ctl_features.c guests/devices/nvme_ctl_identify.c guests/devices/nvme_ctl_io.c \
@@ -186,12 +188,15 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
-UNIT_TESTS += test_run_info
+UNIT_TESTS += test_run_info test_run_requests
 UNIT_TESTS += test_guest_devmem
 UNIT_TESTS += test_vga_clear test_vga_views
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
+UNIT_TESTS += test_board_lines
+UNIT_TESTS += test_blk_single
+UNIT_TESTS += test_bytes
 UNIT_TESTS += test_blk_pieces test_blk_transfer
 UNIT_TESTS += test_guest_disk_nvme test_guest_disk_virtio test_nvme_ctl test_nvme_ctl_admin \
 	test_nvme_ctl_features test_nvme_ctl_identify test_nvme_ctl_io test_nvme_ctl_log test_nvme_ctl_prp \

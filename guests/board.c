@@ -10,24 +10,7 @@
 #include "hv/base/check.h"
 #include "hv/base/str.h"
 
-/* --- interrupt wiring ---
- *
- *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
- *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
- *   PCI INTx -> line (pci_irq.h) --+--> IOAPIC pin 16 .. 23
- *                                  +--> 8259 input, where the LPC bridge routes it,
- *                                       and the IOAPIC pin of that number
- *   PCI MSI-X ---messages--> LAPICs
- */
-
-static void set_isa_irq(void *ctx, unsigned irq, bool level)
-{
-	struct board *b = ctx;
-	unsigned gsi = irq == LAYOUT_IRQ_TIMER ? LAYOUT_GSI_TIMER : irq;
-
-	pic8259_set_irq(&b->pic, irq, level);
-	ioapic_set_line(&b->ioapic, gsi, level);
-}
+/* --- interrupt wiring --- */
 
 /* Lines as the test device numbers them: ISA interrupts, then GSIs. */
 static void set_test_line(void *ctx, unsigned line, bool level)
@@ -35,7 +18,7 @@ static void set_test_line(void *ctx, unsigned line, bool level)
 	struct board *b = ctx;
 
 	if (line < LAYOUT_GSI_PCI_FIRST) {
-		set_isa_irq(b, line, level);
+		board_lines_isa(&b->lines, line, level);
 	} else {
 		ioapic_set_line(&b->ioapic, line, level);
 	}
@@ -50,65 +33,6 @@ static void test_synic(void *ctx, uint32_t command)
 	}
 }
 
-static void set_shared_gsi(struct board *b, enum board_line_source source, unsigned gsi, bool level)
-{
-	struct board_lines *l = &b->lines;
-	uint32_t any = 0;
-
-	lock_acquire(&l->lock);
-	l->gsis[source] = level ? l->gsis[source] | BIT32(gsi) : l->gsis[source] & ~BIT32(gsi);
-	for (unsigned i = 0; i < BOARD_LINE_SOURCES; i++) {
-		any |= l->gsis[i];
-	}
-	ioapic_set_line(&b->ioapic, gsi, (any & BIT32(gsi)) != 0);
-	lock_release(&l->lock);
-}
-
-static void set_gsi(void *ctx, unsigned gsi, bool level)
-{
-	set_shared_gsi(ctx, BOARD_LINE_PCI, gsi, level);
-}
-
-static void set_hpet_gsi(void *ctx, unsigned gsi, bool level)
-{
-	set_shared_gsi(ctx, BOARD_LINE_HPET, gsi, level);
-}
-
-/* Of the 8254 or the RTC: kept while the HPET has the line. */
-static void set_replaceable_irq(void *ctx, unsigned irq, bool level)
-{
-	struct board *b = ctx;
-
-	lock_acquire(&b->lines.lock);
-	b->lines.isa = level ? b->lines.isa | BIT32(irq) : b->lines.isa & ~BIT32(irq);
-	if (!b->lines.replaced) {
-		set_isa_irq(b, irq, level);
-	}
-	lock_release(&b->lines.lock);
-}
-
-static void replace_irqs(void *ctx, bool on)
-{
-	static const unsigned irqs[] = {LAYOUT_IRQ_TIMER, LAYOUT_IRQ_RTC};
-	struct board *b = ctx;
-
-	lock_acquire(&b->lines.lock);
-	b->lines.replaced = on;
-	for (unsigned i = 0; i < ARRAY_SIZE(irqs); i++) {
-		set_isa_irq(b, irqs[i], !on && (b->lines.isa & BIT32(irqs[i])) != 0);
-	}
-	lock_release(&b->lines.lock);
-}
-
-/* SeaBIOS' MP table names these pins of the IOAPIC for PCI's interrupts, and no others. */
-static void set_pci_inputs(void *ctx, uint16_t levels)
-{
-	struct board *b = ctx;
-
-	pic8259_set_shared(&b->pic, levels);
-	ioapic_set_shared(&b->ioapic, levels);
-}
-
 static bool send_message(void *ctx, uint64_t address, uint32_t data)
 {
 	struct board *b = ctx;
@@ -118,12 +42,12 @@ static bool send_message(void *ctx, uint64_t address, uint32_t data)
 
 static void send_hpet_message(void *ctx, uint64_t address, uint32_t data)
 {
-	(void)send_message(ctx, address, data);
+	(void)send_message(container_of(ctx, struct board, lines), address, data);
 }
 
 struct irq_line board_isa_irq(struct board *b, unsigned irq)
 {
-	return (struct irq_line){set_isa_irq, b, irq};
+	return (struct irq_line){board_lines_isa, &b->lines, irq};
 }
 
 /* The RTC's interrupt is also a fixed event of ACPI: what ends a sleep with nobody to answer it. */
@@ -131,7 +55,7 @@ static void set_rtc_irq(void *ctx, unsigned irq, bool level)
 {
 	struct board *b = ctx;
 
-	set_replaceable_irq(b, irq, level);
+	board_lines_replaceable(&b->lines, irq, level);
 	if (level) {
 		acpi_pm_rtc_event(&b->pm);
 	}
@@ -260,17 +184,18 @@ static const struct apic_bus_ops apic_ops = {
 static void init_interrupts(struct board *b)
 {
 	struct irq_line intr = {apic_bus_intr, &b->apic_bus, 0};
-	struct irq_line timer = {set_replaceable_irq, b, LAYOUT_IRQ_TIMER};
+	struct irq_line timer = {board_lines_replaceable, &b->lines, LAYOUT_IRQ_TIMER};
 	struct hpet_config hpet = {
 		.time = b->cfg.time,
-		.gsi = set_hpet_gsi,
-		.legacy = set_isa_irq,
-		.replace = replace_irqs,
+		.gsi = board_lines_hpet,
+		.legacy = board_lines_isa,
+		.replace = board_lines_replace,
 		.message = send_hpet_message,
-		.ctx = b,
+		.ctx = &b->lines,
 	};
 	const struct pit_rest rest = {b->cfg.ops->rest, b->cfg.ops->rested, b->cfg.ctx};
 
+	board_lines_init(&b->lines, &b->pic, &b->ioapic);
 	apic_bus_init(&b->apic_bus, &apic_ops, b, !b->cfg.xapic_only);
 	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
 		lapic_init(&b->lapics[i], &b->apic_bus, b->cfg.time, i, i, i == 0);
@@ -344,7 +269,7 @@ static void init_platform(struct board *b)
 		.ecam_base = LAYOUT_ECAM_BASE,
 		.firmware = b->cfg.firmware,
 		.reset_port = &b->pm.dev,
-		.irq = {.gsi = set_gsi, .isa = set_pci_inputs, .ctx = b},
+		.irq = {.gsi = board_lines_pci, .isa = board_lines_pci_inputs, .ctx = &b->lines},
 	};
 	/* Without firmware there is nobody to open it. */
 	struct dma8237_config dma = {.vm = b->cfg.vm, .cascade_open = !b->cfg.firmware};
@@ -473,73 +398,6 @@ static enum hv_status put_on_buses(struct board *b)
 
 /* --- saved state --- */
 
-static void save_lines(void *dev, void *out)
-{
-	struct board_lines *l = dev;
-	struct board_lines_saved *saved = out;
-
-	lock_acquire(&l->lock);
-	memcpy(saved->gsis, l->gsis, sizeof(saved->gsis));
-	saved->isa = l->isa;
-	saved->replaced = l->replaced;
-	lock_release(&l->lock);
-}
-
-static const char *check_lines(void *dev, const void *in)
-{
-	const struct board_lines_saved *saved = in;
-	const uint32_t replaceable = BIT32(LAYOUT_IRQ_TIMER) | BIT32(LAYOUT_IRQ_RTC);
-
-	(void)dev;
-	for (unsigned i = 0; i < BOARD_LINE_SOURCES; i++) {
-		if (saved->gsis[i] >> IOAPIC_PINS != 0) {
-			return "the IOAPIC has 24 inputs";
-		}
-	}
-	if ((saved->isa & ~replaceable) != 0 || !saved_is_bool(saved->replaced) ||
-	    !saved_is_zero(saved->zero, sizeof(saved->zero))) {
-		return "the HPET replaces the lines of the 8254 and the RTC";
-	}
-	return NULL;
-}
-
-/* The interrupt controllers know the levels from their own records. */
-static void load_lines(void *dev, const void *in)
-{
-	struct board_lines *l = dev;
-	const struct board_lines_saved *saved = in;
-
-	lock_acquire(&l->lock);
-	memcpy(l->gsis, saved->gsis, sizeof(l->gsis));
-	l->isa = saved->isa;
-	l->replaced = saved->replaced != 0;
-	lock_release(&l->lock);
-}
-
-/*
- * The levels belong to those who drive them. Those of the 8254 and the RTC are not told to the
- * controllers: these are reset next.
- */
-static void reset_lines(void *dev)
-{
-	struct board_lines *l = dev;
-
-	lock_acquire(&l->lock);
-	l->replaced = false;
-	lock_release(&l->lock);
-}
-
-static const struct saved_ops lines_saved_ops = {
-	.name = "interrupt lines",
-	.kind = SAVED_KIND('L', 'I', 'N', 'E'),
-	.version = BOARD_LINES_SAVED_VERSION,
-	.bytes = sizeof(struct board_lines_saved),
-	.save = save_lines,
-	.check = check_lines,
-	.load = load_lines,
-	.reset = reset_lines,
-};
-
 /* In the order of loading: what interrupts go to before what they come from. */
 static void add_saved(struct board *b)
 {
@@ -551,7 +409,6 @@ static void add_saved(struct board *b)
 	saved_add(set, &b->apic_bus.saved, 0);
 	saved_add(set, &b->ioapic.saved, 0);
 	saved_add(set, &b->pic.saved, 0);
-	saved_device_init(&b->lines.saved, &lines_saved_ops, &b->lines);
 	saved_add(set, &b->lines.saved, 0);
 	saved_add(set, &b->pit.saved, 0);
 	saved_add(set, &b->hpet.saved, 0);
@@ -615,17 +472,17 @@ void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
 }
 
-void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner)
+void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vdev *dev))
 {
 	CHECK(b->isa_device == NULL);
 	b->isa_device = dev;
-	b->isa_owner = owner;
+	b->isa_release = release;
 }
 
 void board_release(struct board *b)
 {
 	if (b->isa_device != NULL) {
-		b->isa_owner->release(b->isa_device);
+		b->isa_release(b->isa_device);
 		b->isa_device = NULL;
 	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
@@ -640,10 +497,12 @@ void board_release(struct board *b)
 void board_fini(struct board *b)
 {
 	if (b->isa_device != NULL) {
-		b->isa_owner->stop(b->isa_device);
+		b->isa_device->ops->fini(b->isa_device);
 	}
 	for (unsigned i = 0; i < b->pci_count; i++) {
-		b->pci_devices[i].owner->stop(b->pci_devices[i].device);
+		if (b->pci_devices[i].owner->stop != NULL) {
+			b->pci_devices[i].owner->stop(b->pci_devices[i].device);
+		}
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		struct vdev *dev = (struct vdev *)(void *)((char *)b + ranges[i].dev);
@@ -743,4 +602,19 @@ size_t board_serial_input(struct board *b, const char *data, size_t n)
 void board_press_power_button(struct board *b)
 {
 	acpi_pm_press_power_button(&b->pm);
+}
+
+bool board_serial_break(struct board *b)
+{
+	return b->cfg.serial && uart16550_receive_break(&b->com1);
+}
+
+void board_nmi(struct board *b)
+{
+	if (cmos_rtc_nmi_masked(&b->rtc)) {
+		return;
+	}
+	for (unsigned i = 0; i < b->cfg.vcpu_count; i++) {
+		lapic_pulse_lint1(&b->lapics[i]);
+	}
 }

@@ -10,19 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guests/board_lines.h"
 #include "guests/devices/acpi_pm.h"
 #include "guests/devices/cmos_rtc.h"
 #include "guests/devices/debug_exit.h"
 #include "guests/devices/dma8237.h"
 #include "guests/devices/hpet.h"
 #include "guests/devices/i8042.h"
-#include "guests/devices/ioapic.h"
 #include "guests/devices/lapic.h"
 #include "guests/devices/misc_ports.h"
 #include "guests/devices/pci_device.h"
 #include "guests/devices/pci_host.h"
 #include "guests/devices/pci_window.h"
-#include "guests/devices/pic8259.h"
 #include "guests/devices/pit8254.h"
 #include "guests/devices/test_device.h"
 #include "guests/devices/uart16550.h"
@@ -81,44 +80,17 @@ struct board_config {
 
 /* What becomes of a PCI device at the board's end. */
 struct board_pci_owner {
-	/* board_fini: timers and deferred work cancelled, nothing outside knows the device any
-	 * more. No vCPU of the VM runs. */
+	/* board_fini: timers cancelled, nothing outside knows the device any more. No vCPU of the
+	 * VM runs. May be NULL. */
 	void (*stop)(struct pci_device *d);
 	/* board_release: timers that were on their way are over. May be NULL. */
 	void (*release)(struct pci_device *d);
-};
-
-/* The same for a device of the ISA bus that only some guests have. */
-struct board_isa_owner {
-	void (*stop)(struct vdev *dev);
-	void (*release)(struct vdev *dev);
 };
 
 struct board_pci {
 	struct pci_device *device;
 	const struct board_pci_owner *owner;
 };
-
-/* Who drives an input of the IOAPIC that several may drive. */
-enum board_line_source { BOARD_LINE_PCI, BOARD_LINE_HPET, BOARD_LINE_SOURCES };
-
-/* Lines that more than one device has, or another one takes over. */
-struct board_lines {
-	struct spinlock lock; /* covers the rest, and the 8259's and the IOAPIC's view of it */
-	uint32_t gsis[BOARD_LINE_SOURCES]; /* asserted by each */
-	uint32_t isa;			   /* what the 8254 and the RTC assert */
-	bool replaced;			   /* the HPET has their lines */
-	struct saved_device saved;
-};
-
-#define BOARD_LINES_SAVED_VERSION 1u
-struct board_lines_saved {
-	uint32_t gsis[BOARD_LINE_SOURCES];
-	uint32_t isa;
-	uint8_t replaced;
-	uint8_t zero[3];
-};
-_Static_assert(sizeof(struct board_lines_saved) == 16, "no padding");
 
 struct board {
 	struct board_config cfg;
@@ -136,8 +108,8 @@ struct board {
 	struct pci_window pci_window;
 	struct board_pci pci_devices[BOARD_PCI_MAX + BOARD_PCI_CHIPSET_MAX];
 	unsigned pci_count;
-	struct vdev *isa_device; /* NULL: none was added */
-	const struct board_isa_owner *isa_owner;
+	struct vdev *isa_device; /* that only some guests have; NULL: none was added */
+	void (*isa_release)(struct vdev *dev);
 	unsigned pci_slots; /* from 00:02.0 on that are taken */
 	struct dma8237 dma;
 	struct misc_ports misc;
@@ -169,9 +141,11 @@ void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_confi
  * Before the guest runs.
  */
 void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
-/* Takes a device of the ISA bus, of which a guest has at most one that is not the board's own.
- * Before the guest runs. */
-void board_add_isa(struct board *b, struct vdev *dev, const struct board_isa_owner *owner);
+/*
+ * Takes a device of the ISA bus, of which a guest has at most one that is not the board's own:
+ * board_fini calls its fini, board_release `release`. Before the guest runs.
+ */
+void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vdev *dev));
 /* The line of an ISA interrupt, for devices that are on the ISA bus only in some guests. */
 struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
@@ -204,4 +178,8 @@ static inline struct lapic *board_lapic(struct board *b, unsigned vcpu)
 
 /* Bytes for COM1; returns how many it took. */
 size_t board_serial_input(struct board *b, const char *data, size_t n);
+/* A break on COM1; false: there is none, or it has no room. */
+bool board_serial_break(struct board *b);
 void board_press_power_button(struct board *b);
+/* Whoever asks for an NMI by hand: LINT1 of all CPUs, unless port 0x70 keeps it out. */
+void board_nmi(struct board *b);

@@ -69,17 +69,12 @@ static enum hv_status add_disks(struct ahci_disks *m, struct guest *g)
 	return status;
 }
 
-static void stop(struct pci_device *pci)
-{
-	ahci_fini(&disks_of(pci)->hba);
-}
-
 static void release(struct pci_device *pci)
 {
 	free_disks(disks_of(pci));
 }
 
-static const struct board_pci_owner owner = {stop, release};
+static const struct board_pci_owner owner = {.release = release};
 
 static enum hv_status init(struct guest *g, struct ahci_disks *m)
 {

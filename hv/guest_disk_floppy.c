@@ -84,19 +84,10 @@ void guest_disk_floppy_types(const struct guest *g, uint8_t types[FDC_DRIVES])
 
 /* ---- the device ---- */
 
-static void stop(struct vdev *dev)
-{
-	dev->ops->fini(dev);
-}
-
-/* Its timer may have asked for work on another CPU while it was stopped. */
 static void release(struct vdev *dev)
 {
-	stop(dev);
 	free_model(container_of(container_of(dev, struct fdc, dev), struct floppy_model, fdc));
 }
-
-static const struct board_isa_owner owner = {stop, release};
 
 static enum hv_status put_on_bus(struct guest *g, struct fdc *fdc)
 {
@@ -130,7 +121,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 	}
 	config.buffer = m->buffer;
 	fdc_init(&m->fdc, &config);
-	board_add_isa(g->board, &m->fdc.dev, &owner);
+	board_add_isa(g->board, &m->fdc.dev, release);
 	saved_add(&g->vm.saved, &m->fdc.saved, 0);
 	return put_on_bus(g, &m->fdc); /* the board frees it from now on */
 }

@@ -116,17 +116,12 @@ static void describe_unit(const struct guest_disk *d, struct ide_unit_config *ou
 
 /* ---- the device ---- */
 
-static void stop(struct pci_device *pci)
-{
-	ide_fini(&model_of(pci)->ide);
-}
-
 static void release(struct pci_device *pci)
 {
 	free_model(model_of(pci));
 }
 
-static const struct board_pci_owner owner = {stop, release};
+static const struct board_pci_owner owner = {.release = release};
 
 static const struct {
 	uint16_t command;

@@ -32,33 +32,12 @@ static void free_disk(struct virtio_disk *m)
 	pool_free(m, sizeof(*m));
 }
 
-static struct virtio_disk *new_disk(struct guest_disk *d, unsigned vcpu_count)
-{
-	struct virtio_disk *m = pool_alloc(sizeof(*m));
-
-	if (m == NULL) {
-		return NULL;
-	}
-	m->disk = d;
-	if (!guest_disk_queues_alloc(&m->queues, virtio_blk_queue_count(vcpu_count),
-				     sizeof(struct virtio_blk_queue))) {
-		pool_free(m, sizeof(*m));
-		return NULL;
-	}
-	return m;
-}
-
-static void stop(struct pci_device *pci)
-{
-	virtio_blk_fini(&disk_of(pci)->blk);
-}
-
 static void release(struct pci_device *pci)
 {
 	free_disk(disk_of(pci));
 }
 
-static const struct board_pci_owner owner = {stop, release};
+static const struct board_pci_owner owner = {.release = release};
 
 static enum hv_status init(struct guest *g, struct virtio_disk *m)
 {
@@ -78,13 +57,17 @@ static enum hv_status init(struct guest *g, struct virtio_disk *m)
 
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
 {
-	struct virtio_disk *m = new_disk(d, g->config->cpus);
-	enum hv_status status;
+	struct virtio_disk *m = pool_alloc(sizeof(*m));
+	enum hv_status status = HV_E_NO_MEMORY;
 
 	if (m == NULL) {
 		return HV_E_NO_MEMORY;
 	}
-	status = init(g, m);
+	m->disk = d;
+	if (guest_disk_queues_alloc(&m->queues, virtio_blk_queue_count(g->config->cpus),
+				    sizeof(struct virtio_blk_queue))) {
+		status = init(g, m);
+	}
 	if (status != HV_OK) {
 		free_disk(m);
 		return status;

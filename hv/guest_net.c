@@ -57,10 +57,8 @@ static void stop_virtio(struct pci_device *d)
 	virtio_net_stop(&nic->virtio);
 }
 
-/* Its timer may have asked for work on another CPU while it was stopped. */
 static void release_virtio(struct pci_device *d)
 {
-	virtio_net_stop(&of_virtio(d)->virtio);
 	release(of_virtio(d));
 }
 

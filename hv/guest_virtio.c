@@ -34,7 +34,6 @@ static void rng_stop(struct pci_device *pci)
 
 static void rng_release(struct pci_device *pci)
 {
-	virtio_rng_fini(rng_of(pci));
 	pool_free(rng_of(pci), sizeof(struct virtio_rng));
 }
 
@@ -74,17 +73,12 @@ static struct virtio_console *console_of(struct pci_device *pci)
 	return container_of(transport_of(pci), struct virtio_console, transport);
 }
 
-static void console_stop(struct pci_device *pci)
-{
-	virtio_console_fini(console_of(pci));
-}
-
 static void console_release(struct pci_device *pci)
 {
 	pool_free(console_of(pci), sizeof(struct virtio_console));
 }
 
-static const struct board_pci_owner console_owner = {console_stop, console_release};
+static const struct board_pci_owner console_owner = {.release = console_release};
 
 static void console_output(void *ctx, const char *data, size_t n)
 {
@@ -143,11 +137,6 @@ static struct virtio_balloon *balloon_of(struct pci_device *pci)
 	return container_of(transport_of(pci), struct virtio_balloon, transport);
 }
 
-static void balloon_stop(struct pci_device *pci)
-{
-	virtio_balloon_fini(balloon_of(pci));
-}
-
 static void balloon_release(struct pci_device *pci)
 {
 	struct virtio_balloon *balloon = balloon_of(pci);
@@ -157,7 +146,7 @@ static void balloon_release(struct pci_device *pci)
 	pool_free(balloon, sizeof(*balloon));
 }
 
-static const struct board_pci_owner balloon_owner = {balloon_stop, balloon_release};
+static const struct board_pci_owner balloon_owner = {.release = balloon_release};
 
 static enum hv_status create_balloon(struct guest *g)
 {

@@ -293,11 +293,10 @@ static void describe_cpu(struct guest *g)
 	mtrr_reset(&g->mtrr);
 }
 
-/* Everything but the RAM's frames. */
-static enum hv_status create_vm(struct guest *g)
+/* What takes no memory. */
+static void begin_vm(struct guest *g)
 {
 	struct vm *vm = &g->vm;
-	enum hv_status status;
 
 	atomic_init(&g->wall_clock_msr, 0);
 	memset(&g->unknown_msrs, 0, sizeof(g->unknown_msrs));
@@ -314,6 +313,14 @@ static enum hv_status create_vm(struct guest *g)
 	vm->lacks = (struct lacks){.total = 0};
 	vm->pio.lacks = &vm->lacks;
 	vm->mmio.lacks = &vm->lacks;
+}
+
+/* Without RAM's frames. */
+static enum hv_status create_space(struct guest *g)
+{
+	struct vm *vm = &g->vm;
+	enum hv_status status;
+
 	status = gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
 			     the_backend->info.stage2_max_level);
 	if (status != HV_OK) {
@@ -324,21 +331,32 @@ static enum hv_status create_vm(struct guest *g)
 		gspace_limit_code(&vm->gspace, PT_LEVEL_4K);
 	}
 	status = declare_ram(g);
-	if (status == HV_OK && guest_has_firmware(g)) {
-		status = guest_firmware_add_memory(g);
-	}
-	if (status == HV_OK) {
-		status = the_backend->vm_init(vm);
-	}
+	return status == HV_OK && guest_has_firmware(g) ? guest_firmware_add_memory(g) : status;
+}
+
+static enum hv_status create_cpus(struct guest *g)
+{
+	enum hv_status status = the_backend->vm_init(&g->vm);
+
 	if (status != HV_OK) {
 		return status;
 	}
 	g->has_backend_vm = true;
 	if (g->config->hyperv) {
-		status = hyperv_create(vm, g->config->cpus);
+		status = hyperv_create(&g->vm, g->config->cpus);
 	}
+	return status == HV_OK ? create_vcpus(g) : status;
+}
+
+/* Everything but the RAM's frames. */
+static enum hv_status create_vm(struct guest *g)
+{
+	enum hv_status status;
+
+	begin_vm(g);
+	status = create_space(g);
 	if (status == HV_OK) {
-		status = create_vcpus(g);
+		status = create_cpus(g);
 	}
 	if (status == HV_OK) {
 		status = create_board(g);
@@ -693,9 +711,9 @@ void guest_vm_destroy(struct guest *g)
 		board_fini(g->board);
 		/* Timer functions that were on their way are over then, and nothing brings more. */
 		run_settle_timers();
+		vwork_forget(&g->vm.work);
 		board_release(g->board);
 		guest_firmware_destroy(g);
-		/* What those asked for was cancelled by the release. */
 		CHECK(list_empty(&g->vm.work.waiting));
 		pool_free(g->board, board_size(g->vm.vcpu_count, g->config->test_device));
 		g->board = NULL;

@@ -187,8 +187,8 @@ bool synic_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value) HV_MUST_
 bool synic_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value) HV_MUST_CHECK;
 /*
  * Puts a message into the slot of a SINT and raises its interrupt. False: the slot is the guest's,
- * which has been told that more waits, or the SINT takes none now; try again when hyperv_retry is
- * called. The VM's space is current.
+ * which has been told that more waits, or the SINT takes none now; try again when stimer_retry
+ * or port_retry is called. The VM's space is current.
  */
 bool synic_post(struct hyperv_vp *vp, unsigned sint, const struct hv_message *message);
 /* Sets an event flag (below HV_EVENT_FLAGS) and raises the interrupt if it was not set. False: the

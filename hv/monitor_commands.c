@@ -99,18 +99,44 @@ static void cmd_stop(struct span args)
 	guest_stop(g, GUEST_END_REQUEST, "by request");
 }
 
+/* The guest that is named, if it runs; else says why it is not `verb`ed. */
+static struct guest *running_guest(struct span *args, const char *verb)
+{
+	struct guest *g = monitor_guest(args);
+
+	if (g != NULL && g->state != GUEST_RUNNING) {
+		say_state(g, HV_E_BUSY, verb);
+		return NULL;
+	}
+	return g;
+}
+
 static void cmd_shutdown(struct span args)
 {
-	struct guest *g = monitor_guest(&args);
+	struct guest *g = running_guest(&args, "press the power button of");
 
-	if (g == NULL) {
-		return;
+	if (g != NULL) {
+		board_press_power_button(g->board);
 	}
-	if (g->state != GUEST_RUNNING) {
-		say_state(g, HV_E_BUSY, "press the power button of");
-		return;
+}
+
+static void cmd_nmi(struct span args)
+{
+	struct guest *g = running_guest(&args, "interrupt");
+
+	if (g != NULL) {
+		board_nmi(g->board);
 	}
-	board_press_power_button(g->board);
+}
+
+static void cmd_break(struct span args)
+{
+	struct guest *g = running_guest(&args, "send a break to");
+
+	if (g != NULL && !board_serial_break(g->board)) {
+		monitor_print("cannot send a break to %s: its serial port %s\n", g->vm.name,
+			      g->config->serial ? "is full" : "is missing");
+	}
 }
 
 static void cmd_reset(struct span args)
@@ -254,12 +280,14 @@ static const struct monitor_command commands[] = {
 	{"start", "NAME", "start a stopped guest", cmd_start},
 	{"stop", "NAME", "end a guest at once, like pulling its plug", cmd_stop},
 	{"shutdown", "NAME", "press a guest's power button", cmd_shutdown},
+	{"nmi", "NAME", "press the NMI button of a guest that hangs", cmd_nmi},
 	{"reset", "NAME", "start a guest again from the beginning", cmd_reset},
 	{"pause", "NAME", "let a guest and its time stand still", cmd_pause},
 	{"resume", "NAME", "let a paused guest go on", cmd_resume},
 	{"reload", "NAME", "diagnostic: save, reset and load all devices of a guest", cmd_reload},
 	{"console", "NAME", "show a guest's console and screen, and type into it", cmd_console},
 	{"send", "NAME TEXT", "type a line into a guest's console", cmd_send},
+	{"break", "NAME", "send a break to a guest's serial port", cmd_break},
 	{"keys", "NAME KEY ...", "press keys of a guest's keyboard, as ctrl-alt-del", monitor_keys},
 	{"type", "NAME TEXT", "type a line on a guest's keyboard", monitor_type},
 	{"mouse", "NAME X Y [BUTTONS]", "move a guest's mouse to the right and up", monitor_mouse},

@@ -171,11 +171,6 @@ void run_block(struct run_task *t)
 	lock_release(&run.lock);
 }
 
-void run_hold_self(struct run_task *t)
-{
-	run_block(t);
-}
-
 void run_release(struct run_task *t)
 {
 	vcpu_request(t->vcpu, VCPU_REQ_EVENT);
@@ -227,11 +222,6 @@ uint64_t run_wait_ticks(const struct run_task *t)
 void run_chore(unsigned chores)
 {
 	atomic_fetch_or(&run.chores, chores);
-	this_cpu()->attention = true;
-}
-
-void run_attention(void)
-{
 	this_cpu()->attention = true;
 }
 
@@ -344,7 +334,9 @@ static void program_host_timer(struct run_cpu *cpu)
 static void service(struct run_cpu *cpu, uint64_t now)
 {
 	cpu->attention = false;
-	timer_queue_run(&cpu->timers, now);
+	if (timer_queue_next(&cpu->timers) <= now) {
+		timer_queue_run(&cpu->timers, now);
+	}
 	if ((atomic_load(&run.chores) & ~RUN_CHORE_WORK) != 0) {
 		atomic_fetch_or(&cpu->asked, ASK_RESCHED);
 	}
@@ -423,7 +415,7 @@ static bool prepare(struct run_task *task)
 	const struct event_source *source = guest_event_source(vcpu->vm);
 
 	if ((requests & VCPU_REQ_STOP) != 0) {
-		run_hold_self(task);
+		run_block(task);
 		return false;
 	}
 	/* An offer that did not come to an entry: what follows looks at the LAPIC. */

@@ -92,8 +92,6 @@ bool run_executes(const struct vcpu *vcpu);
  */
 void run_hold(struct run_task *t);
 void run_release(struct run_task *t);
-/* For the vCPU that runs here: it does not enter again until it is released. */
-void run_hold_self(struct run_task *t);
 /* Unloads the vCPUs of this VM and leaves its space, on all CPUs. Its tasks are held. */
 void run_forget(struct vm *vm);
 /* Waits for the timer functions that run on other CPUs: what was cancelled is then over. With the
@@ -112,8 +110,6 @@ uint64_t run_wait_ticks(const struct run_task *t);
 
 /* Asks for a chore. From anywhere. */
 void run_chore(unsigned chores);
-/* Called by interrupt handlers: look at timers and chores before the next entry. */
-void run_attention(void);
 /* Called by the host timer's handler: what was armed has fired. */
 void run_timer_fired(void);
 /*

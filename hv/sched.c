@@ -377,8 +377,3 @@ struct sched_cpu_load sched_cpu_load(const struct sched *s, unsigned cpu, uint64
 	}
 	return load;
 }
-
-bool sched_contended(const struct sched *s, unsigned cpu)
-{
-	return s->cores[s->cpus[cpu].core].queued_count != 0;
-}

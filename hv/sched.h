@@ -76,14 +76,6 @@ static inline struct sched_cpumask sched_cpumask_all(void)
 	return (struct sched_cpumask){.bits = {~0ull, ~0ull, ~0ull, ~0ull}};
 }
 
-static inline struct sched_cpumask sched_cpumask_of(unsigned cpu)
-{
-	struct sched_cpumask m = {{0}};
-
-	sched_cpumask_set(&m, cpu);
-	return m;
-}
-
 static inline bool sched_cpumask_empty(const struct sched_cpumask *m)
 {
 	return (m->bits[0] | m->bits[1] | m->bits[2] | m->bits[3]) == 0;
@@ -280,5 +272,3 @@ struct sched_cpu_load {
 	uint64_t busy_ticks;		    /* as of `now` */
 };
 struct sched_cpu_load sched_cpu_load(const struct sched *s, unsigned cpu, uint64_t now);
-/* Whether another entity waits for this CPU's core. */
-bool sched_contended(const struct sched *s, unsigned cpu);

@@ -131,14 +131,6 @@ void vcpu_raise_error(struct vcpu *vcpu, uint8_t vector, uint32_t error)
 	raise(vcpu, &event, 0);
 }
 
-void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2)
-{
-	struct vcpu_event event = {
-		.type = VCPU_EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .error = error};
-
-	raise(vcpu, &event, cr2);
-}
-
 enum insn_mode vcpu_mode_now(const struct vcpu *vcpu)
 {
 	struct vcpu_context context;

@@ -34,7 +34,6 @@ void vcpu_wake(struct vcpu *vcpu, uint32_t address);
 /* Queues an exception without and with an error code. A triple fault stops the VM. */
 void vcpu_raise(struct vcpu *vcpu, uint8_t vector);
 void vcpu_raise_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
-void vcpu_raise_page_fault(struct vcpu *vcpu, uint32_t error, uint64_t cr2);
 
 /* The width in which code is decoded in this context. */
 static inline enum insn_mode vcpu_insn_mode(const struct vcpu_context *context)

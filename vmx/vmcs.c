@@ -15,16 +15,6 @@ const struct vmcs_field_info vmcs_fields[VMCS_FIELD_COUNT] = {
 #undef X
 };
 
-enum vmcs_index vmcs_find(uint32_t encoding)
-{
-	for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
-		if (vmcs_fields[i].encoding == encoding) {
-			return (enum vmcs_index)i;
-		}
-	}
-	return VMCS_FIELD_COUNT;
-}
-
 void vmcs_snapshot(struct vmcs_image *image)
 {
 	for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {

@@ -14,20 +14,12 @@
 
 /* Bits of an encoding. */
 #define VMCS_CLASS MASK(11, 10)
-#define VMCS_WIDTH MASK(14, 13)
 
 enum vmcs_class {
 	VMCS_CLASS_CONTROL = 0,
 	VMCS_CLASS_READ_ONLY,
 	VMCS_CLASS_GUEST,
 	VMCS_CLASS_HOST,
-};
-
-enum vmcs_width {
-	VMCS_WIDTH_16 = 0,
-	VMCS_WIDTH_64,
-	VMCS_WIDTH_32,
-	VMCS_WIDTH_NATURAL,
 };
 
 /* name, encoding */
@@ -191,14 +183,6 @@ static inline enum vmcs_class vmcs_class_of(uint32_t encoding)
 {
 	return (enum vmcs_class)bits_get(encoding, VMCS_CLASS);
 }
-
-static inline enum vmcs_width vmcs_width_of(uint32_t encoding)
-{
-	return (enum vmcs_width)bits_get(encoding, VMCS_WIDTH);
-}
-
-/* The list's position of an encoding; VMCS_FIELD_COUNT when it is not listed. */
-enum vmcs_index vmcs_find(uint32_t encoding);
 
 /* Reads every listed field of the current VMCS. */
 void vmcs_snapshot(struct vmcs_image *image);

@@ -74,17 +74,6 @@ enum vmx_result vmx_vmread(uint32_t field, uint64_t *value)
 	return result_of(carry, zero);
 }
 
-enum vmx_result vmx_vmwrite(uint32_t field, uint64_t value)
-{
-	bool carry, zero;
-
-	__asm__ volatile("vmwrite %3, %2"
-			 : "=@ccc"(carry), "=@ccz"(zero)
-			 : "r"((uint64_t)field), "r"(value)
-			 : "memory");
-	return result_of(carry, zero);
-}
-
 /* CF and ZF both clear is success: JNA takes either. */
 uint64_t vmcs_read(enum vmcs_field field)
 {

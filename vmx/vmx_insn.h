@@ -32,10 +32,9 @@ enum vmx_result vmx_vmptrld(hpa_t vmcs);
 /* The current VMCS; VMX_NO_VMCS when there is none. */
 #define VMX_NO_VMCS (~0ull)
 hpa_t vmx_vmptrst(void);
-/* VMREAD and VMWRITE whose failure is an answer. */
+/* A VMREAD whose failure is an answer. */
 enum vmx_result vmx_vmread(uint32_t field, uint64_t *value);
-enum vmx_result vmx_vmwrite(uint32_t field, uint64_t value);
-/* The same of the current VMCS on every exit's way, where failure is our own broken invariant:
+/* Fields of the current VMCS on every exit's way, where failure is our own broken invariant:
  * there is no current VMCS, or this CPU lacks the field. */
 uint64_t vmcs_read(enum vmcs_field field);
 void vmcs_write(enum vmcs_field field, uint64_t value);

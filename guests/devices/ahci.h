@@ -194,5 +194,3 @@ enum hv_status ahci_insert(struct ahci_hba *h, unsigned unit,
 			   struct blk_device *medium) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disks are done with all that was open. To be waited for. */
 bool ahci_is_idle(const struct ahci_hba *h);
-/* Idle, and about to be freed. */
-void ahci_fini(struct ahci_hba *h);

@@ -7,22 +7,11 @@
  * Of several FISes of a kind in one go only the last would be seen, so only that one is stored.
  */
 #include "guests/devices/ahci_internal.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define PRD_BYTES_OFFSET offsetof(struct ahci_header, prd_bytes)
 #define STATUS_READY (ATA_STATUS_DRDY | ATA_STATUS_DSC)
-
-static void put_u16(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)value;
-	at[1] = (uint8_t)(value >> 8);
-}
-
-static void put_u32(uint8_t *at, uint32_t value)
-{
-	put_u16(at, value);
-	put_u16(at + 2, value >> 16);
-}
 
 /* ---- to and from registers ---- */
 
@@ -47,7 +36,7 @@ static void fill_registers(uint8_t *fis, uint8_t type, const struct ata_register
 	fis[FIS_COMMAND] = r->status;
 	fis[FIS_FEATURES] = r->error;
 	fis[FIS_DEVICE] = r->device;
-	put_u16(fis + FIS_COUNT, r->count);
+	put_le16(fis + FIS_COUNT, r->count);
 	for (unsigned i = 0; i < 3; i++) {
 		fis[FIS_LBA + i] = r->lba[i];
 		fis[FIS_LBA_EXT + i] = r->lba[3 + i];
@@ -100,7 +89,7 @@ static void send_pio_setup(struct ahci_unit *u, const struct ahci_command *c, bo
 			   (interrupt ? FIS_INTERRUPT : 0));
 	fis[FIS_COMMAND] = STATUS_READY | ATA_STATUS_DRQ;
 	fis[FIS_END_STATUS] = interrupt ? c->registers.status : ATA_STATUS_BSY;
-	put_u16(fis + FIS_PIO_BYTES, last != 0 ? last : op->drq_bytes);
+	put_le16(fis + FIS_PIO_BYTES, last != 0 ? last : op->drq_bytes);
 	if (interrupt) {
 		set_task_file(u, c->registers.status, c->registers.error);
 	}
@@ -164,7 +153,7 @@ static void send_device_bits(struct ahci_unit *u, uint32_t done, uint8_t status,
 
 	fis[FIS_COMMAND] = status & FIS_SDB_STATUS;
 	fis[FIS_FEATURES] = error;
-	put_u32(fis + FIS_SDB_DONE, done);
+	put_le32(fis + FIS_SDB_DONE, done);
 	set_task_file(u, status, error);
 	u->state.is |= AHCI_PXIS_SDBS;
 	u->state.sact &= ~done;
@@ -177,7 +166,7 @@ static void send_dma_setup(struct ahci_unit *u, const struct ahci_command *c)
 
 	fis[1] = c->op.protocol == ATA_DMA_IN ? FIS_TO_HOST : 0;
 	fis[FIS_DMA_BUFFER] = c->op.tag;
-	put_u32(fis + FIS_DMA_BYTES, (uint32_t)c->op.bytes);
+	put_le32(fis + FIS_DMA_BYTES, (uint32_t)c->op.bytes);
 	store(u, AHCI_RECEIVED_DMA_SETUP, fis, sizeof(fis));
 }
 

@@ -4,6 +4,7 @@
 #include "guests/devices/ata.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define FIRMWARE_REVISION "1.0"
@@ -45,10 +46,7 @@
 
 void ata_put_word(uint8_t *page, unsigned word, unsigned value)
 {
-	uint8_t *at = page + (size_t)word * 2;
-
-	at[0] = (uint8_t)value;
-	at[1] = (uint8_t)(value >> 8);
+	put_le16(page + (size_t)word * 2, value);
 }
 
 static void put_words(uint8_t *page, unsigned word, unsigned count, uint64_t value)

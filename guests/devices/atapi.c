@@ -5,6 +5,7 @@
 
 #include "guests/devices/atapi_replies.h"
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 /* Features of the PACKET command. */
@@ -67,16 +68,6 @@ uint32_t atapi_blocks(const struct atapi_drive *d)
 
 /* ---- packets that read ---- */
 
-static uint32_t get_u16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return get_u16(p) << 16 | get_u16(p + 2);
-}
-
 static uint32_t read_blocks(struct atapi_drive *d, struct ata_operation *op, uint32_t block,
 			    uint32_t count)
 {
@@ -94,12 +85,12 @@ static uint32_t read_blocks(struct atapi_drive *d, struct ata_operation *op, uin
 
 static uint32_t do_read_10(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	return read_blocks(d, op, get_u32(p + 2), get_u16(p + 7));
+	return read_blocks(d, op, get_be32(p + 2), get_be16(p + 7));
 }
 
 static uint32_t do_read_12(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	return read_blocks(d, op, get_u32(p + 2), get_u32(p + 6));
+	return read_blocks(d, op, get_be32(p + 2), get_be32(p + 6));
 }
 
 /* Sectors as they lie on the medium are not kept: there is the user's part of them alone. */
@@ -120,7 +111,7 @@ static uint32_t read_parts(struct atapi_drive *d, const uint8_t *p, struct ata_o
 
 static uint32_t do_read_cd(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	return read_parts(d, p, op, get_u32(p + 2), get_u32(p + 5) & 0xffffff);
+	return read_parts(d, p, op, get_be32(p + 2), get_be32(p + 5) & 0xffffff);
 }
 
 /* From one address up to another, which is not read any more. */
@@ -138,15 +129,15 @@ static uint32_t do_read_cd_msf(struct atapi_drive *d, const uint8_t *p, struct a
 static uint32_t do_seek(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
 	(void)op;
-	return get_u32(p + 2) < atapi_blocks(d) ? ATAPI_SENSE_NONE : ATAPI_SENSE_ADDRESS;
+	return get_be32(p + 2) < atapi_blocks(d) ? ATAPI_SENSE_NONE : ATAPI_SENSE_ADDRESS;
 }
 
 /* What an image holds is as good as what it reads: only the range is looked at. */
 static uint32_t do_verify(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
 	(void)op;
-	return range_fits(get_u32(p + 2), get_u16(p + 7), atapi_blocks(d)) ? ATAPI_SENSE_NONE
-									   : ATAPI_SENSE_ADDRESS;
+	return range_fits(get_be32(p + 2), get_be16(p + 7), atapi_blocks(d)) ? ATAPI_SENSE_NONE
+									     : ATAPI_SENSE_ADDRESS;
 }
 
 /* ---- packets that move the tray ---- */
@@ -444,7 +435,7 @@ void atapi_reset(struct atapi_drive *d)
 {
 	d->state = (struct atapi_state){
 		.attention = ATAPI_SENSE_RESET,
-		.multiword = ATA_MODE_NONE,
+		.multiword = ATA_MULTIWORD_FIRST,
 		.ultra = ATA_MODE_NONE,
 	};
 	d->reply_bytes = 0;

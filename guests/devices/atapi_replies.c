@@ -4,6 +4,7 @@
 #include "guests/devices/atapi_replies.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 /* A CD of 80 minutes has fewer blocks; what has more is a DVD. */
@@ -79,23 +80,6 @@
 #define LOCK_STATE 0x02u
 #define LOCK_STATE_AT 6u
 
-static void put_u16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
-
-static void put_u32(uint8_t *p, uint32_t value)
-{
-	put_u16(p, value >> 16);
-	put_u16(p + 2, value);
-}
-
-static uint32_t get_u16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
 /* A reply of `bytes`, of which the host takes `allowed`. */
 static uint8_t *begin_reply(struct atapi_drive *d, uint32_t bytes, uint32_t allowed)
 {
@@ -147,7 +131,7 @@ uint32_t atapi_inquiry(struct atapi_drive *d, const uint8_t *p, struct ata_opera
 	if ((p[1] & INQUIRY_EVPD) != 0 || p[2] != 0) {
 		return ATAPI_SENSE_FIELD;
 	}
-	reply = begin_reply(d, INQUIRY_BYTES, get_u16(p + 3));
+	reply = begin_reply(d, INQUIRY_BYTES, get_be16(p + 3));
 	reply[0] = TYPE_CD_DVD;
 	reply[1] = REMOVABLE;
 	reply[2] = 5; /* SPC-3 */
@@ -237,7 +221,7 @@ static uint32_t mode_sense(struct atapi_drive *d, const uint8_t *p, uint32_t hea
 		reply[0] = (uint8_t)(bytes - 1);
 		reply[1] = medium_type(d);
 	} else {
-		put_u16(reply, bytes - 2);
+		put_be16(reply, bytes - 2);
 		reply[2] = medium_type(d);
 	}
 	d->reply_bytes = (uint32_t)min_u64(bytes, allowed);
@@ -253,7 +237,7 @@ uint32_t atapi_mode_sense_6(struct atapi_drive *d, const uint8_t *p, struct ata_
 uint32_t atapi_mode_sense_10(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
 	(void)op;
-	return mode_sense(d, p, HEADER_10, get_u16(p + 7));
+	return mode_sense(d, p, HEADER_10, get_be16(p + 7));
 }
 
 /* ---- the medium ---- */
@@ -264,8 +248,8 @@ uint32_t atapi_read_capacity(struct atapi_drive *d, const uint8_t *p, struct ata
 
 	(void)p;
 	(void)op;
-	put_u32(reply, atapi_blocks(d) - 1);
-	put_u32(reply + 4, ATAPI_BLOCK);
+	put_be32(reply, atapi_blocks(d) - 1);
+	put_be32(reply + 4, ATAPI_BLOCK);
 	return ATAPI_SENSE_NONE;
 }
 
@@ -279,7 +263,7 @@ static void put_address(uint8_t *p, uint32_t block, bool msf)
 	uint32_t frames = block + ATAPI_LEAD_IN_FRAMES;
 
 	if (!msf) {
-		put_u32(p, block);
+		put_be32(p, block);
 		return;
 	}
 	p[0] = 0;
@@ -347,12 +331,12 @@ uint32_t atapi_read_toc(struct atapi_drive *d, const uint8_t *p, struct ata_oper
 	    (format == TOC_TRACKS && first > 1 && first != TRACK_LEAD_OUT)) {
 		return ATAPI_SENSE_FIELD;
 	}
-	reply = begin_reply(d, sizeof(d->reply), get_u16(p + 7));
+	reply = begin_reply(d, sizeof(d->reply), get_be16(p + 7));
 	reply[2] = 1;
 	reply[3] = 1;
 	end = format == TOC_FULL ? put_points(d, reply + 4)
 				 : put_tracks(d, reply + 4, format, first, msf);
-	put_u16(reply, (uint32_t)(end - reply) - 2);
+	put_be16(reply, (uint32_t)(end - reply) - 2);
 	d->reply_bytes = (uint32_t)min_u64((uint64_t)(end - reply), d->reply_bytes);
 	return ATAPI_SENSE_NONE;
 }
@@ -370,8 +354,8 @@ uint32_t atapi_read_sub_channel(struct atapi_drive *d, const uint8_t *p, struct 
 	if (wanted && (format < SUB_POSITION || format > SUB_RECORDING)) {
 		return ATAPI_SENSE_FIELD;
 	}
-	reply = begin_reply(d, 4 + bytes, get_u16(p + 7));
-	put_u16(reply + 2, bytes);
+	reply = begin_reply(d, 4 + bytes, get_be16(p + 7));
+	put_be16(reply + 2, bytes);
 	if (wanted) {
 		reply[4] = format;
 	}
@@ -393,16 +377,16 @@ uint32_t atapi_disc_structure(struct atapi_drive *d, const uint8_t *p, struct at
 	if (profile(d) != PROFILE_DVD || p[7] != STRUCTURE_COPYRIGHT) {
 		return ATAPI_SENSE_FIELD;
 	}
-	put_u16(begin_reply(d, 8, get_u16(p + 8)), 6);
+	put_be16(begin_reply(d, 8, get_be16(p + 8)), 6);
 	return ATAPI_SENSE_NONE;
 }
 
 uint32_t atapi_disc_information(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	uint8_t *reply = begin_reply(d, 34, get_u16(p + 7));
+	uint8_t *reply = begin_reply(d, 34, get_be16(p + 7));
 
 	(void)op;
-	put_u16(reply, 32);
+	put_be16(reply, 32);
 	reply[2] = 0x0e; /* the last session is complete, and so is the disc */
 	reply[3] = 1;	 /* the first track */
 	reply[4] = 1;	 /* sessions */
@@ -415,15 +399,15 @@ uint32_t atapi_disc_information(struct atapi_drive *d, const uint8_t *p, struct 
 
 uint32_t atapi_track_information(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	uint8_t *reply = begin_reply(d, 36, get_u16(p + 7));
+	uint8_t *reply = begin_reply(d, 36, get_be16(p + 7));
 
 	(void)op;
-	put_u16(reply, 34);
+	put_be16(reply, 34);
 	reply[2] = 1;	 /* track */
 	reply[3] = 1;	 /* session */
 	reply[5] = 0x04; /* data */
 	reply[6] = 0x01; /* mode 1 */
-	put_u32(reply + 24, atapi_blocks(d));
+	put_be32(reply + 24, atapi_blocks(d));
 	return ATAPI_SENSE_NONE;
 }
 
@@ -431,7 +415,7 @@ uint32_t atapi_track_information(struct atapi_drive *d, const uint8_t *p, struct
 
 uint32_t atapi_mechanism_status(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
-	uint8_t *reply = begin_reply(d, 8, get_u16(p + 8));
+	uint8_t *reply = begin_reply(d, 8, get_be16(p + 8));
 
 	(void)op;
 	reply[1] = d->state.tray_open ? 0x10 : 0;
@@ -448,8 +432,8 @@ uint32_t atapi_get_event(struct atapi_drive *d, const uint8_t *p, struct ata_ope
 	if ((p[1] & EVENT_POLLED) == 0) {
 		return ATAPI_SENSE_FIELD;
 	}
-	reply = begin_reply(d, media ? 8 : 4, get_u16(p + 7));
-	put_u16(reply, media ? 6 : 2);
+	reply = begin_reply(d, media ? 8 : 4, get_be16(p + 7));
+	put_be16(reply, media ? 6 : 2);
 	reply[2] = media ? EVENT_CLASS_MEDIA : EVENT_NONE_AVAILABLE;
 	reply[3] = BIT32(EVENT_CLASS_MEDIA);
 	if (media && d->reply_bytes > 4) {
@@ -500,7 +484,7 @@ static bool is_current(const struct atapi_drive *d, const struct feature *f)
 
 static uint8_t *put_feature(const struct atapi_drive *d, const struct feature *f, uint8_t *p)
 {
-	put_u16(p, f->code);
+	put_be16(p, f->code);
 	p[2] = (uint8_t)(f->flags | (is_current(d, f) ? FEATURE_CURRENT : 0));
 	p[3] = f->length;
 	memcpy(p + 4, f->data, f->length);
@@ -516,8 +500,8 @@ static uint8_t *put_feature(const struct atapi_drive *d, const struct feature *f
 uint32_t atapi_get_configuration(struct atapi_drive *d, const uint8_t *p, struct ata_operation *op)
 {
 	unsigned which = p[1] & 3u;
-	uint32_t first = get_u16(p + 2);
-	uint8_t *reply = begin_reply(d, sizeof(d->reply), get_u16(p + 7));
+	uint32_t first = get_be16(p + 2);
+	uint8_t *reply = begin_reply(d, sizeof(d->reply), get_be16(p + 7));
 	uint8_t *end = reply + FEATURE_HEADER;
 
 	(void)op;
@@ -533,8 +517,8 @@ uint32_t atapi_get_configuration(struct atapi_drive *d, const uint8_t *p, struct
 			end = put_feature(d, f, end);
 		}
 	}
-	put_u32(reply, (uint32_t)(end - reply) - 4);
-	put_u16(reply + 6, profile(d));
+	put_be32(reply, (uint32_t)(end - reply) - 4);
+	put_be16(reply + 6, profile(d));
 	d->reply_bytes = (uint32_t)min_u64((uint64_t)(end - reply), d->reply_bytes);
 	return ATAPI_SENSE_NONE;
 }

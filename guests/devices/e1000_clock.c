@@ -12,6 +12,8 @@
  */
 #include "guests/devices/e1000_internal.h"
 
+#include "hv/base/bytes.h"
+
 #define PERIOD_NS 40u /* the clock's 25 MHz */
 #define INCVALUE MASK(23, 0)
 #define INCPERIOD MASK(31, 24)
@@ -163,19 +165,15 @@ void e1000_stamp_sent(struct e1000 *e)
 	(void)stamp(e, E1000_TSYNCTXCTL, E1000_TXSTMPL);
 }
 
-static uint32_t word(const uint8_t *data, uint32_t at)
-{
-	return (uint32_t)(data[at] << 8 | data[at + 1]);
-}
-
 /* Where the message of a UDP packet to the port of RXUDP begins; `len`: it is none. */
 static uint32_t message_in_udp(struct e1000 *e, const uint8_t *frame, uint32_t len)
 {
 	uint32_t port = *clock_reg(e, E1000_RXUDP);
 	uint32_t udp;
 
-	if (len < IP_AT + 20 + UDP_BYTES || word(frame, E1000_ETHERTYPE_AT) != ETHERTYPE_IPV4 ||
-	    frame[IP_AT + 9] != PROTOCOL_UDP || (word(frame, IP_AT + 6) & IP_FRAGMENT) != 0) {
+	if (len < IP_AT + 20 + UDP_BYTES ||
+	    get_be16(frame + E1000_ETHERTYPE_AT) != ETHERTYPE_IPV4 ||
+	    frame[IP_AT + 9] != PROTOCOL_UDP || (get_be16(frame + IP_AT + 6) & IP_FRAGMENT) != 0) {
 		return len;
 	}
 	udp = IP_AT + (frame[IP_AT] & 0xfu) * 4;
@@ -204,7 +202,7 @@ static bool is_wanted(struct e1000 *e, const uint8_t *frame, uint32_t len)
 	if (type == TYPE_ALL) {
 		return true;
 	}
-	if (type != 1 && word(frame, E1000_ETHERTYPE_AT) ==
+	if (type != 1 && get_be16(frame + E1000_ETHERTYPE_AT) ==
 				 (*clock_reg(e, E1000_RXMTRL) & E1000_RXMTRL_ETHERTYPE)) {
 		at = NET_HEADER_BYTES;
 	} else if (type == 1 || type == 2 || type == 5) {

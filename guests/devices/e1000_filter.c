@@ -5,6 +5,7 @@
  */
 #include "guests/devices/e1000_internal.h"
 
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define VLAN_ID MASK(11, 0)
@@ -73,10 +74,10 @@ bool e1000_vlan_passes(const struct e1000 *e, const uint8_t *frame, uint32_t len
 	unsigned id;
 
 	if ((rctl & E1000_RCTL_VFE) == 0 || len < NET_HEADER_BYTES + NET_VLAN_BYTES ||
-	    (uint32_t)(tag[0] << 8 | tag[1]) != e1000_get(e, E1000_VET)) {
+	    get_be16(tag) != e1000_get(e, E1000_VET)) {
 		return true;
 	}
-	tci = (unsigned)tag[2] << 8 | tag[3];
+	tci = get_be16(tag + 2);
 	id = tci & VLAN_ID;
 	if ((rctl & E1000_RCTL_CFIEN) != 0 &&
 	    ((tci & VLAN_CFI) != 0) != ((rctl & E1000_RCTL_CFI) != 0)) {

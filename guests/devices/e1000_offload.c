@@ -8,6 +8,7 @@
  */
 #include "guests/devices/e1000_internal.h"
 
+#include "hv/base/bytes.h"
 #include "hv/base/net_sum.h"
 #include "hv/base/str.h"
 
@@ -27,12 +28,6 @@
 
 #define OPTION_IXSM 1u
 #define OPTION_TXSM 2u
-
-static void put16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
 
 /* A checksum to be put in: offsets in the frame; the bytes start .. end - 1 are summed. */
 struct sum {
@@ -61,7 +56,7 @@ static void put_sum(struct net_frame *f, const struct sum *s, bool zero_is_none)
 		return;
 	}
 	sum = net_sum_fold(net_sum(f->data + s->start, s->end - s->start, 0));
-	put16(f->data + s->at, sum == 0 && zero_is_none ? 0xffff : sum);
+	put_be16(f->data + s->at, sum == 0 && zero_is_none ? 0xffff : sum);
 }
 
 /* To the switch, if it can be told so. */
@@ -136,12 +131,12 @@ static void finish_ip(struct net_frame *f, const struct headers *h)
 	uint8_t *ip = f->data + h->ip;
 
 	if (!h->v4) {
-		put16(ip + IPV6_LENGTH, f->len - h->ip - IPV6_HEADER);
+		put_be16(ip + IPV6_LENGTH, f->len - h->ip - IPV6_HEADER);
 		return;
 	}
-	put16(ip + IPV4_LENGTH, f->len - h->ip);
-	put16(ip + IPV4_CHECKSUM, 0);
-	put16(ip + IPV4_CHECKSUM, net_sum_fold(net_sum(ip, h->tcp - h->ip, 0)));
+	put_be16(ip + IPV4_LENGTH, f->len - h->ip);
+	put_be16(ip + IPV4_CHECKSUM, 0);
+	put_be16(ip + IPV4_CHECKSUM, net_sum_fold(net_sum(ip, h->tcp - h->ip, 0)));
 }
 
 static uint16_t pseudo_header(const struct net_frame *f, const struct headers *h)
@@ -164,7 +159,7 @@ static bool segment(const struct e1000_tx_context *c, struct net_frame *f, uint3
 		return false;
 	}
 	finish_ip(f, &h);
-	put16(f->data + h.tcp + TCP_CHECKSUM, pseudo_header(f, &h));
+	put_be16(f->data + h.tcp + TCP_CHECKSUM, pseudo_header(f, &h));
 	s = (struct sum){h.tcp, h.tcp + TCP_CHECKSUM, f->len};
 	if (f->len - h.payload <= h.mss) {
 		leave_sum(f, &s, here);
@@ -187,8 +182,8 @@ static bool insert_tag(const struct e1000_tx_queue *q, uint16_t ethertype, struc
 		return false;
 	}
 	memmove(tag + NET_VLAN_BYTES, tag, f->len - E1000_ETHERTYPE_AT);
-	put16(tag, ethertype);
-	put16(tag + 2, q->tag);
+	put_be16(tag, ethertype);
+	put_be16(tag + 2, q->tag);
 	f->len += NET_VLAN_BYTES;
 	return true;
 }

@@ -12,6 +12,7 @@
 #include "guests/devices/e1000_internal.h"
 
 #include "hv/api/gmem.h"
+#include "hv/base/bytes.h"
 #include "hv/base/net_sum.h"
 #include "hv/base/str.h"
 
@@ -207,11 +208,10 @@ static uint32_t strip_tag(const struct e1000 *e, uint8_t *data, uint32_t len, st
 	uint8_t *tag = data + E1000_ETHERTYPE_AT;
 
 	if ((e1000_get(e, E1000_CTRL) & E1000_CTRL_VME) == 0 ||
-	    len < NET_HEADER_BYTES + NET_VLAN_BYTES ||
-	    (uint32_t)(tag[0] << 8 | tag[1]) != e1000_get(e, E1000_VET)) {
+	    len < NET_HEADER_BYTES + NET_VLAN_BYTES || get_be16(tag) != e1000_get(e, E1000_VET)) {
 		return len;
 	}
-	p->tag = (uint16_t)(tag[2] << 8 | tag[3]);
+	p->tag = get_be16(tag + 2);
 	p->status |= E1000_RXD_VP;
 	len -= NET_VLAN_BYTES;
 	memmove(tag, tag + NET_VLAN_BYTES, len - E1000_ETHERTYPE_AT);
@@ -231,7 +231,7 @@ static void note_checksums(const struct e1000 *e, const struct net_frame *f, str
 		p->checksum = (uint16_t)~net_sum_fold(net_sum(data + start, p->len - start, 0));
 	}
 	if (v4) {
-		p->ip_id = (uint16_t)(data[IPV4_ID_AT] << 8 | data[IPV4_ID_AT + 1]);
+		p->ip_id = get_be16(data + IPV4_ID_AT);
 	}
 	if (!f->offload.checksum_good) {
 		p->status |= E1000_RXD_IXSM;

@@ -76,7 +76,7 @@ static void drop_command(struct fdc *c)
 {
 	struct fdc_state *s = &c->state;
 
-	fdc_abandon(c);
+	blk_single_abandon(&c->request);
 	s->phase = FDC_COMMAND;
 	s->command_count = 0;
 	s->result_count = 0;
@@ -343,7 +343,7 @@ static const struct vdev_ops fdc_ops = {
 
 bool fdc_is_idle(const struct fdc *c)
 {
-	return atomic_load(&c->closed) == c->opened;
+	return blk_single_is_idle(&c->request);
 }
 
 enum hv_status fdc_eject(struct fdc *c, unsigned drive)

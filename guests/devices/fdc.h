@@ -24,10 +24,10 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "guests/devices/blk_single.h"
 #include "guests/devices/dma8237.h"
 #include "guests/devices/floppy_drive.h"
 #include "hv/api/blk.h"
@@ -142,14 +142,8 @@ struct fdc {
 	struct vtimer timer;
 	struct fdc_state state;
 	struct floppy_drive drives[FDC_DRIVES];
-	uint8_t *buffer; /* the sector; behind it, what a scan compares with */
-	/* The disk. */
-	struct blk_request request;
-	bool open;  /* it has the request, and the buffer */
-	bool stale; /* and nobody waits for it any more */
-	_Atomic uint32_t request_state;
-	uint64_t opened; /* requests that were not done at once */
-	_Atomic uint64_t closed;
+	uint8_t *buffer;	   /* the sector; behind it, what a scan compares with */
+	struct blk_single request; /* while it is open the disk has the buffer */
 	struct vwork work;
 	struct saved_device saved;
 };

@@ -54,8 +54,6 @@ void fdc_seek(struct fdc *c, unsigned unit, uint8_t cylinder);
 /* fdc_transfer.c */
 /* A command that has to do with sectors is complete: time passes, then its first step. */
 void fdc_begin_transfer(struct fdc *c);
-/* Does what can be done of the command at present. */
-void fdc_advance(struct fdc *c);
 /* The host's next byte in HOST. */
 uint8_t fdc_give_byte(struct fdc *c);
 void fdc_put_byte(struct fdc *c, uint8_t value);
@@ -68,8 +66,6 @@ static inline bool fdc_is_asking(const struct fdc *c)
 {
 	return c->state.phase == FDC_HOST && c->state.at < fdc_host_bytes(&c->state);
 }
-/* Nobody waits for the command any more. */
-void fdc_abandon(struct fdc *c);
 void fdc_transfer_init(struct fdc *c, struct vwork_queue *work);
 
 /* fdc_saved.c */

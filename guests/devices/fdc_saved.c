@@ -11,7 +11,7 @@ static bool quiet(void *dev)
 	bool is_quiet;
 
 	lock_acquire(&c->dev.lock);
-	is_quiet = !c->open && !vwork_is_asked(&c->work);
+	is_quiet = !c->request.open && !vwork_is_asked(&c->work);
 	lock_release(&c->dev.lock);
 	return is_quiet;
 }
@@ -157,7 +157,7 @@ static void load(void *dev, const void *bytes)
 	const struct fdc_saved *in = bytes;
 
 	lock_acquire(&c->dev.lock);
-	fdc_abandon(c);
+	blk_single_abandon(&c->request);
 	c->state = in->state;
 	convert_times(&c->state, c->timer.time);
 	for (unsigned i = 0; i < FDC_DRIVES; i++) {

@@ -20,11 +20,6 @@
 #define ID_BYTES 4u
 #define SCAN_ANY 0xffu /* a byte that fits every other */
 
-/* States of the request. */
-#define REQUEST_SENDING 0u /* blk_submit has not returned */
-#define REQUEST_OPEN 1u	   /* it has; who completes the request asks for work */
-#define REQUEST_DONE 2u
-
 enum kind { READ, WRITE, VERIFY, SCAN, TRACK, READ_ID, FORMAT };
 
 static enum kind kind_of(const struct fdc_state *s)
@@ -87,26 +82,10 @@ static void fail(struct fdc *c, uint8_t st1, uint8_t st2)
 
 /* --- the disk --- */
 
-/* From the disk: any CPU, any space, perhaps with the lock held by submit. */
-static void request_done(struct blk_request *r)
-{
-	struct fdc *c = container_of(r, struct fdc, request);
-
-	if (atomic_exchange(&c->request_state, REQUEST_DONE) == REQUEST_SENDING) {
-		return;
-	}
-	vwork_ask(&c->work, 0);
-	/* The last that is done with the controller: see fdc_is_idle. */
-	atomic_fetch_add(&c->closed, 1);
-}
-
 /* The request is back. A medium that fails, either way, is told as one whose data are bad. */
 static void take_request(struct fdc *c)
 {
-	c->open = false;
-	if (c->stale) {
-		c->stale = false;
-	} else if (c->request.status != HV_OK) {
+	if (c->request.r.status != HV_OK) {
 		fail(c, FDC_ST1_DATA, FDC_ST2_DATA);
 	}
 }
@@ -116,26 +95,20 @@ static void submit(struct fdc *c, enum blk_op op, unsigned r)
 {
 	const struct floppy_drive *d = &c->drives[unit_of(c)];
 	uint64_t track = (uint64_t)d->cylinder * d->format->heads + c->state.head;
+	const struct blk_request request = {
+		.op = op,
+		.sector = track * d->format->sectors + r - 1,
+		.count = 1,
+		.buffer = c->buffer,
+	};
 
 	if (d->medium == NULL) {
 		fail(c, FDC_ST1_NO_MARK, 0);
 		return;
 	}
 	c->state.stage = op == BLK_READ ? FDC_READ_DONE : FDC_WRITE_DONE;
-	c->request = (struct blk_request){
-		.op = op,
-		.sector = track * d->format->sectors + r - 1,
-		.count = 1,
-		.buffer = c->buffer,
-		.done = request_done,
-	};
-	c->open = true;
-	atomic_store_explicit(&c->request_state, REQUEST_SENDING, memory_order_relaxed);
-	blk_submit(d->medium, &c->request);
-	if (atomic_exchange(&c->request_state, REQUEST_OPEN) == REQUEST_DONE) {
+	if (blk_single_send(&c->request, d->medium, &request)) {
 		take_request(c);
-	} else {
-		c->opened++;
 	}
 }
 
@@ -487,11 +460,12 @@ static void find_sector(struct fdc *c)
 	}
 }
 
-void fdc_advance(struct fdc *c)
+/* Does what can be done of the command at present. */
+static void advance(struct fdc *c)
 {
 	const struct fdc_state *s = &c->state;
 
-	while (s->phase == FDC_EXECUTE && s->due == TIMER_NEVER && !c->open) {
+	while (s->phase == FDC_EXECUTE && s->due == TIMER_NEVER && !c->request.open) {
 		switch ((enum fdc_stage)s->stage) {
 		case FDC_FIND:
 			find_sector(c);
@@ -533,11 +507,6 @@ void fdc_begin_transfer(struct fdc *c)
 	wait_for_sector(c, FDC_START_NS);
 }
 
-void fdc_abandon(struct fdc *c)
-{
-	c->stale = c->open;
-}
-
 /* The host has had its time: it moved all, or something, or will not. */
 static void look_after_host(struct fdc *c)
 {
@@ -565,7 +534,7 @@ static void work(struct vwork *w)
 
 	lock_acquire(&c->dev.lock);
 	now = vtime_now(c->timer.time);
-	if (c->open && atomic_load(&c->request_state) == REQUEST_DONE) {
+	if (blk_single_collect(&c->request)) {
 		take_request(c);
 	}
 	fdc_end_seeks(c, now);
@@ -575,7 +544,7 @@ static void work(struct vwork *w)
 			look_after_host(c);
 		}
 	}
-	fdc_advance(c);
+	advance(c);
 	fdc_arm(c);
 	lock_release(&c->dev.lock);
 }
@@ -583,4 +552,5 @@ static void work(struct vwork *w)
 void fdc_transfer_init(struct fdc *c, struct vwork_queue *queue)
 {
 	vwork_init(&c->work, queue, work);
+	blk_single_init(&c->request, &c->work, 0);
 }

@@ -5,6 +5,7 @@
 #include "guests/devices/bytewise.h"
 #include "hv/api/gmem.h"
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
 
@@ -27,23 +28,6 @@ static_assert(ENTRY_NAME + FW_CFG_NAME_MAX == FW_CFG_DIRECTORY_ENTRY, "as the sp
 static struct fw_cfg *to_fw_cfg(struct vdev *dev)
 {
 	return container_of(dev, struct fw_cfg, dev);
-}
-
-static uint64_t get_be(const uint8_t *from, unsigned size)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < size; i++) {
-		value = value << 8 | from[i];
-	}
-	return value;
-}
-
-static void put_be(uint8_t *to, uint64_t value, unsigned size)
-{
-	for (unsigned i = size; i-- > 0; value >>= 8) {
-		to[i] = (uint8_t)value;
-	}
 }
 
 /* ---- items ---- */
@@ -159,11 +143,11 @@ static enum hv_status add_file(struct fw_cfg *f, const char *name, struct fw_cfg
 	if (status != HV_OK) {
 		return status;
 	}
-	put_be(entry, item->size, 4);
-	put_be(entry + ENTRY_SELECT, item->key, 2);
+	put_be32(entry, item->size);
+	put_be16(entry + ENTRY_SELECT, item->key);
 	(void)str_copy((char *)entry + ENTRY_NAME, FW_CFG_NAME_MAX, span_of(name));
 	f->file_count++;
-	put_be(f->directory, f->file_count, 4);
+	put_be32(f->directory, f->file_count);
 	find(f, FW_CFG_FILE_DIR)->size = 4 + f->file_count * FW_CFG_DIRECTORY_ENTRY;
 	return HV_OK;
 }
@@ -181,13 +165,6 @@ enum hv_status fw_cfg_add_file_number(struct fw_cfg *f, const char *name, uint64
 	struct fw_cfg_item item = {.number = number};
 
 	return size == 0 || size > NUMBER_MAX ? HV_E_RANGE : add_file(f, name, &item, size);
-}
-
-enum hv_status fw_cfg_add_writable(struct fw_cfg *f, const char *name, uint8_t *data, uint64_t size)
-{
-	struct fw_cfg_item item = {.data = data, .write = data};
-
-	return add_file(f, name, &item, size);
 }
 
 void fw_cfg_on_select(struct fw_cfg *f, void (*selected)(void *ctx), void *ctx)
@@ -216,27 +193,14 @@ static enum hv_status dma_read(struct fw_cfg *f, uint32_t *n)
 	return guest_mem_write(f->vm, gpa(f->state.address), bytes_of(item) + f->state.offset, *n);
 }
 
-static enum hv_status dma_write(struct fw_cfg *f, uint32_t *n)
-{
-	struct fw_cfg_item *item;
-	uint32_t have = available(f, &item);
-
-	if (have < *n || item->write == NULL) {
-		return HV_E_RANGE;
-	}
-	return guest_mem_read(f->vm, gpa(f->state.address), item->write + f->state.offset, *n);
-}
-
 /* Moves *n bytes, or fewer, which *n then says. */
 static enum hv_status dma_move(struct fw_cfg *f, uint32_t *n)
 {
 	if ((f->state.control & FW_CFG_DMA_READ) != 0) {
 		return dma_read(f, n);
 	}
-	if ((f->state.control & FW_CFG_DMA_WRITE) != 0) {
-		return dma_write(f, n);
-	}
-	return HV_OK;
+	/* There is no item that a guest may write. */
+	return (f->state.control & FW_CFG_DMA_WRITE) != 0 ? HV_E_RANGE : HV_OK;
 }
 
 /* The guest waits for these four bytes: they are written last. */
@@ -245,7 +209,7 @@ static void dma_finish(struct fw_cfg *f, bool failed)
 	uint8_t control[4];
 
 	f->state.busy = false;
-	put_be(control, failed ? FW_CFG_DMA_ERROR : 0, sizeof(control));
+	put_be32(control, failed ? FW_CFG_DMA_ERROR : 0);
 	/* A guest that has taken the descriptor away meanwhile does not wait for it. */
 	(void)!guest_mem_write(f->vm, gpa(f->state.descriptor), control, sizeof(control));
 }
@@ -296,9 +260,9 @@ static void dma_start(struct fw_cfg *f, uint64_t descriptor)
 		return;
 	}
 	s->busy = true;
-	s->control = (uint32_t)get_be(bytes, 4);
-	s->left = (uint32_t)get_be(bytes + 4, 4);
-	s->address = get_be(bytes + 8, 8);
+	s->control = get_be32(bytes);
+	s->left = get_be32(bytes + 4);
+	s->address = get_be64(bytes + 8);
 	if ((s->control & FW_CFG_DMA_SELECT) != 0) {
 		select_item(f, (uint16_t)(s->control >> 16));
 	}

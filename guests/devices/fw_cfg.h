@@ -68,7 +68,6 @@ struct vm;
 struct fw_cfg_item {
 	uint16_t key;
 	const void *data; /* NULL: `number` */
-	uint8_t *write;	  /* the same bytes where the guest may write them, else NULL */
 	uint32_t size;
 	uint64_t number; /* little-endian */
 	/* The guest has selected the item and may read it next. Device's lock held. May be NULL. */
@@ -102,10 +101,7 @@ struct fw_cfg {
 };
 
 #define FW_CFG_SAVED_VERSION 1u
-/*
- * No transfer is under way in it. Items are configuration; those that the guest may write belong to
- * whoever added them.
- */
+/* No transfer is under way in it. Items are configuration. */
 struct fw_cfg_saved {
 	uint32_t offset;
 	uint32_t dma_high;
@@ -131,8 +127,5 @@ enum hv_status fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *d
 			       uint64_t size) HV_MUST_CHECK;
 enum hv_status fw_cfg_add_file_number(struct fw_cfg *f, const char *name, uint64_t number,
 				      unsigned size) HV_MUST_CHECK;
-/* A file that the guest may write, by DMA, within its size. */
-enum hv_status fw_cfg_add_writable(struct fw_cfg *f, const char *name, uint8_t *data,
-				   uint64_t size) HV_MUST_CHECK;
 /* Has `selected` called whenever the guest selects the file that was added last. */
 void fw_cfg_on_select(struct fw_cfg *f, void (*selected)(void *ctx), void *ctx);

@@ -185,18 +185,11 @@ enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg)
 bool ide_is_idle(const struct ide *ide)
 {
 	for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-		if (ide->channels[i].opened != atomic_load(&ide->channels[i].closed)) {
+		if (!blk_single_is_idle(&ide->channels[i].request)) {
 			return false;
 		}
 	}
 	return true;
-}
-
-void ide_fini(struct ide *ide)
-{
-	for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-		vwork_cancel(&ide->channels[i].work);
-	}
 }
 
 /* ---- the medium ---- */

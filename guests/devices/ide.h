@@ -21,12 +21,12 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "guests/devices/ata.h"
 #include "guests/devices/atapi.h"
+#include "guests/devices/blk_single.h"
 #include "guests/devices/pci_device.h"
 #include "hv/api/blk.h"
 #include "hv/api/vdev.h"
@@ -104,13 +104,7 @@ struct ide_channel {
 	struct ide_progress progress;
 	uint8_t packet[ATAPI_PACKET_BYTES];
 	uint8_t *buffer;
-	/* The disk. */
-	struct blk_request request;
-	bool open;  /* it has the request, and the buffer */
-	bool stale; /* and nobody waits for it any more */
-	_Atomic uint32_t request_state;
-	uint64_t opened; /* requests that were not done at once */
-	_Atomic uint64_t closed;
+	struct blk_single request; /* while it is open the disk has the buffer */
 	struct vwork work;
 };
 
@@ -216,8 +210,6 @@ struct ide_config {
 enum hv_status ide_init(struct ide *ide, const struct ide_config *cfg) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disks are done with all that was open. To be waited for. */
 bool ide_is_idle(const struct ide *ide);
-/* Idle, and about to be freed. */
-void ide_fini(struct ide *ide);
 
 /* As atapi_eject for unit 0 .. 3; HV_E_UNSUPPORTED: that is no CD drive. From any CPU. */
 enum hv_status ide_eject(struct ide *ide, unsigned unit, bool force) HV_MUST_CHECK;

@@ -57,7 +57,8 @@ static void update_line(struct ide_channel *c)
 	}
 }
 
-void ide_interrupt(struct ide_channel *c)
+/* A device has something to tell. */
+static void interrupt(struct ide_channel *c)
 {
 	c->interrupt = true;
 	c->interrupt_unit = c->active;
@@ -99,7 +100,7 @@ void ide_begin_drq(struct ide_channel *c)
 	}
 	/* The host knows by itself that it may send the first data. */
 	if (c->op.protocol == ATA_PIO_IN || !first) {
-		ide_interrupt(c);
+		interrupt(c);
 	}
 }
 
@@ -120,7 +121,7 @@ void ide_complete(struct ide_channel *c, enum hv_status status, uint64_t sector)
 		ata_finish(&u->disk, &u->registers, &c->op, status, sector);
 	}
 	if (!silent) {
-		ide_interrupt(c);
+		interrupt(c);
 	}
 }
 
@@ -133,7 +134,7 @@ static void begin_work(struct ide_channel *c)
 	begin_progress(c);
 	if (c->op.action == ATA_DONE) {
 		c->phase = IDE_IDLE;
-		ide_interrupt(c);
+		interrupt(c);
 		return;
 	}
 	c->phase = IDE_WORK;
@@ -173,7 +174,7 @@ static void diagnose(struct ide_channel *c)
 	}
 	c->selected = 0;
 	c->active = 0;
-	ide_interrupt(c);
+	interrupt(c);
 }
 
 static void take_command(struct ide_channel *c, uint8_t command)

@@ -14,8 +14,6 @@
 
 /* ide_channel.c */
 extern const struct vdev_ops ide_channel_ops;
-/* A device has something to tell. */
-void ide_interrupt(struct ide_channel *c);
 /* As after power-on; `hard`: settings of the devices, too, as opposed to SRST. */
 void ide_channel_reset(struct ide_channel *c, bool hard);
 /* Gives the host the next part of the chunk, or asks it for that. */

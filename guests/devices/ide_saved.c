@@ -21,7 +21,7 @@ static bool channel_is_quiet(struct ide_channel *c)
 	bool is_quiet;
 
 	lock_acquire(&c->dev.lock);
-	is_quiet = !c->open && !vwork_is_asked(&c->work);
+	is_quiet = !c->request.open && !vwork_is_asked(&c->work);
 	lock_release(&c->dev.lock);
 	return is_quiet;
 }

@@ -10,14 +10,9 @@
 #include "hv/base/bits.h"
 #include "hv/base/str.h"
 
-/* States of the request. */
-#define REQUEST_SENDING 0u /* blk_submit has not returned */
-#define REQUEST_OPEN 1u	   /* it has; who completes the request asks for work */
-#define REQUEST_DONE 2u
-
-static void ask_for_work(struct ide_channel *c)
+static unsigned work_vcpu(const struct ide_channel *c)
 {
-	vwork_ask(&c->work, c->index % c->ide->vcpu_count);
+	return c->index % c->ide->vcpu_count;
 }
 
 static uint64_t sector_now(const struct ide_channel *c)
@@ -27,38 +22,17 @@ static uint64_t sector_now(const struct ide_channel *c)
 
 /* ---- the disk ---- */
 
-/* From the disk: any CPU, any space, perhaps with the channel's lock held by submit. */
-static void request_done(struct blk_request *r)
-{
-	struct ide_channel *c = container_of(r, struct ide_channel, request);
-
-	if (atomic_exchange(&c->request_state, REQUEST_DONE) == REQUEST_SENDING) {
-		return;
-	}
-	ask_for_work(c);
-	/* The last that is done with the channel: see ide_is_idle. */
-	atomic_fetch_add(&c->closed, 1);
-}
-
-static void take_discarded(struct ide_channel *c)
-{
-	c->progress.range_done += c->request.count;
-}
-
 /* The request is back. */
 static void take_request(struct ide_channel *c)
 {
-	const struct blk_request *r = &c->request;
+	const struct blk_request *r = &c->request.r;
 
-	c->open = false;
-	if (c->stale) {
-		c->stale = false;
-	} else if (r->status != HV_OK) {
+	if (r->status != HV_OK) {
 		ide_complete(c, r->status, r->op == BLK_FLUSH ? c->op.sector : sector_now(c));
 	} else if (r->op == BLK_FLUSH) {
 		c->progress.flushed = true;
 	} else if (r->op == BLK_DISCARD) {
-		take_discarded(c);
+		c->progress.range_done += r->count;
 	} else {
 		c->progress.disk += r->count * BLK_SECTOR;
 	}
@@ -66,19 +40,13 @@ static void take_request(struct ide_channel *c)
 
 static void submit(struct ide_channel *c, enum blk_op op, uint64_t sector, uint32_t count)
 {
-	struct blk_request *r = &c->request;
+	struct blk_request r = {.op = op, .sector = sector, .count = count};
 
-	*r = (struct blk_request){.op = op, .sector = sector, .count = count, .done = request_done};
 	if (op == BLK_READ || op == BLK_WRITE) {
-		r->buffer = c->buffer + c->progress.disk;
+		r.buffer = c->buffer + c->progress.disk;
 	}
-	c->open = true;
-	atomic_store_explicit(&c->request_state, REQUEST_SENDING, memory_order_relaxed);
-	blk_submit(c->op.device, r);
-	if (atomic_exchange(&c->request_state, REQUEST_OPEN) == REQUEST_DONE) {
+	if (blk_single_send(&c->request, c->op.device, &r)) {
 		take_request(c);
-	} else {
-		c->opened++;
 	}
 }
 
@@ -274,9 +242,9 @@ void ide_advance(struct ide_channel *c)
 {
 	uint32_t budget = BLK_RUN_BYTES;
 
-	while (c->phase == IDE_WORK && !c->open) {
+	while (c->phase == IDE_WORK && !c->request.open) {
 		if (budget == 0) {
-			ask_for_work(c);
+			vwork_ask(&c->work, work_vcpu(c));
 			return;
 		}
 		if (!step(c, &budget)) {
@@ -288,7 +256,7 @@ void ide_advance(struct ide_channel *c)
 void ide_abandon(struct ide_channel *c)
 {
 	c->phase = IDE_IDLE;
-	c->stale = c->open;
+	blk_single_abandon(&c->request);
 }
 
 /* The request has come back, or the last run had done enough. */
@@ -297,7 +265,7 @@ static void work(struct vwork *w)
 	struct ide_channel *c = container_of(w, struct ide_channel, work);
 
 	lock_acquire(&c->dev.lock);
-	if (c->open && atomic_load(&c->request_state) == REQUEST_DONE) {
+	if (blk_single_collect(&c->request)) {
 		take_request(c);
 	}
 	ide_advance(c);
@@ -308,4 +276,5 @@ void ide_transfer_init(struct ide_channel *c, struct vwork_queue *queue, void *b
 {
 	c->buffer = buffer;
 	vwork_init(&c->work, queue, work);
+	blk_single_init(&c->request, &c->work, work_vcpu(c));
 }

@@ -62,7 +62,8 @@ void lapic_publish_address_locked(struct lapic *l)
 			      memory_order_release);
 }
 
-bool lapic_request_locked(struct lapic *l, uint8_t vector, bool level)
+/* Puts a vector into IRR; false when the LAPIC is disabled by software. */
+static bool request(struct lapic *l, uint8_t vector, bool level)
 {
 	if ((l->svr & SVR_ENABLE) == 0) {
 		return false;
@@ -108,7 +109,7 @@ void lapic_fire_locked(struct lapic *l, enum lapic_lvt source)
 		l->bus->ops->nmi(l->bus->ops_ctx, l->index);
 	} else if (delivery == APIC_FIXED) {
 		/* Software-disabled means masked, so the request cannot be refused. */
-		(void)lapic_request_locked(l, (uint8_t)(entry & LVT_VECTOR), false);
+		(void)request(l, (uint8_t)(entry & LVT_VECTOR), false);
 	}
 	/* SMI and INIT from a local pin, and reserved modes: nothing drives them here. */
 }
@@ -130,7 +131,7 @@ static void lint0_level(struct lapic *l)
 	if (atomic_load_explicit(&l->bus->intr, memory_order_acquire) &&
 	    (*entry & (LVT_MASKED | LVT_REMOTE_IRR)) == 0) {
 		*entry |= LVT_REMOTE_IRR;
-		(void)lapic_request_locked(l, (uint8_t)(*entry & LVT_VECTOR), true);
+		(void)request(l, (uint8_t)(*entry & LVT_VECTOR), true);
 	}
 }
 
@@ -159,7 +160,7 @@ void lapic_pulse_lint1(struct lapic *l)
 void lapic_interrupt(struct lapic *l, uint8_t vector)
 {
 	lock_acquire(&l->lock);
-	(void)lapic_request_locked(l, vector, false);
+	(void)request(l, vector, false);
 	lock_release(&l->lock);
 }
 
@@ -168,7 +169,7 @@ static bool take_fixed(struct lapic *l, const struct apic_message *msg)
 	bool taken;
 
 	lock_acquire(&l->lock);
-	taken = lapic_request_locked(l, msg->vector, msg->level);
+	taken = request(l, msg->vector, msg->level);
 	lock_release(&l->lock);
 	return taken;
 }

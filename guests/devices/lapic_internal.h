@@ -91,8 +91,6 @@ static inline uint32_t lapic_x2apic_ldr(const struct lapic *l)
 void lapic_publish_locked(struct lapic *l);
 /* As above for `address`, after a change of mode, LDR, DFR or SVR. */
 void lapic_publish_address_locked(struct lapic *l);
-/* Puts a vector into IRR; false when the LAPIC is disabled by software. */
-bool lapic_request_locked(struct lapic *l, uint8_t vector, bool level);
 /* Records an error and raises the error interrupt. */
 void lapic_error_locked(struct lapic *l, uint32_t esr_bit);
 /* The source of an LVT entry went off. */

@@ -407,11 +407,3 @@ bool nvme_ctl_is_idle(const struct nvme_ctl *c)
 	}
 	return idle;
 }
-
-void nvme_ctl_fini(struct nvme_ctl *c)
-{
-	vwork_cancel(&c->work);
-	for (unsigned i = 0; i < c->queue_count; i++) {
-		vwork_cancel(&c->queues[i]->work);
-	}
-}

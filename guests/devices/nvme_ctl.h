@@ -278,5 +278,3 @@ static inline unsigned nvme_ctl_queue_count(unsigned vcpu_count)
 enum hv_status nvme_ctl_init(struct nvme_ctl *c, const struct nvme_ctl_config *cfg) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disk is done with all that was open. To be waited for. */
 bool nvme_ctl_is_idle(const struct nvme_ctl *c);
-/* Idle, and about to be freed. */
-void nvme_ctl_fini(struct nvme_ctl *c);

@@ -56,12 +56,6 @@ void pci_function_define(struct pci_function *f, unsigned reg, unsigned size, ui
 	set_plane(f, PCI_WRITABLE, reg, size, writable);
 }
 
-void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigned size,
-				   uint32_t bits)
-{
-	set_plane(f, PCI_CLEARABLE, reg, size, bits);
-}
-
 void pci_function_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t value)
 {
 	set_plane(f, PCI_VALUE, reg, size, value);
@@ -269,7 +263,6 @@ static bool write_byte(struct pci_function *f, unsigned reg, uint8_t value)
 	uint8_t writable = get_byte(f, PCI_WRITABLE, reg);
 	uint8_t after = (uint8_t)((before & ~writable) | (value & writable));
 
-	after &= (uint8_t) ~(value & get_byte(f, PCI_CLEARABLE, reg));
 	*byte_at(f, PCI_VALUE, reg) = after;
 	return after != before;
 }
@@ -305,16 +298,10 @@ void pci_function_reset(struct pci_function *f)
 
 /* ---- saved state ---- */
 
-/* The bits of a byte that the guest can change. */
-static uint8_t changeable(const struct pci_function *f, unsigned reg)
-{
-	return f->plane[PCI_WRITABLE][reg] | f->plane[PCI_CLEARABLE][reg];
-}
-
 void pci_function_save(const struct pci_function *f, struct pci_function_saved *out)
 {
 	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
-		uint8_t bits = changeable(f, i);
+		uint8_t bits = f->plane[PCI_WRITABLE][i];
 
 		out->value[i] = (uint8_t)((f->plane[PCI_VALUE][i] & bits) |
 					  (f->plane[PCI_INITIAL][i] & ~bits));
@@ -326,7 +313,8 @@ const char *pci_function_check(const struct pci_function *f, const struct pci_fu
 	uint8_t wrong = 0;
 
 	for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
-		wrong |= (uint8_t)((in->value[i] ^ f->plane[PCI_INITIAL][i]) & ~changeable(f, i));
+		wrong |= (uint8_t)((in->value[i] ^ f->plane[PCI_INITIAL][i]) &
+				   ~f->plane[PCI_WRITABLE][i]);
 	}
 	return wrong == 0 ? NULL : "its PCI registers are another function's";
 }

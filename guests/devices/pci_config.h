@@ -19,13 +19,7 @@
 #define PCI_BAR_ROM PCI_BARS
 #define PCI_BARS_AND_ROM (PCI_BARS + 1)
 
-enum pci_plane {
-	PCI_VALUE,
-	PCI_INITIAL,
-	PCI_WRITABLE,
-	PCI_CLEARABLE, /* by writing one */
-	PCI_PLANES
-};
+enum pci_plane { PCI_VALUE, PCI_INITIAL, PCI_WRITABLE, PCI_PLANES };
 
 /* Bytes 256 .. 4095 of a PCI Express function. */
 struct pci_extended {
@@ -90,9 +84,6 @@ void pci_function_init(struct pci_function *f, const struct pci_identity *id,
  */
 void pci_function_define(struct pci_function *f, unsigned reg, unsigned size, uint32_t value,
 			 uint32_t writable);
-/* Declares bits that the guest clears by writing one to them. */
-void pci_function_define_clearable(struct pci_function *f, unsigned reg, unsigned size,
-				   uint32_t bits);
 /*
  * Declares BAR 0..5 of `size` bytes, a power of two; `flags` are PCI_BAR_*. A 64-bit BAR takes
  * the next one too. HV_E_INVALID for what the format cannot say, HV_E_EXISTS when taken.

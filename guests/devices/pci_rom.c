@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 /* Images begin at multiples of it, and their lengths are counted in it. */
@@ -36,11 +37,6 @@ struct image {
 	bool last;
 };
 
-static uint16_t get_u16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
 /* Reads the image at `at`, below the ROM's end; NULL, or what is wrong with it. */
 static const char *read_image(const struct pci_rom *rom, uint64_t at, struct image *out)
 {
@@ -48,25 +44,25 @@ static const char *read_image(const struct pci_rom *rom, uint64_t at, struct ima
 	uint64_t left = rom->size - at;
 	const uint8_t *data;
 
-	if (left < HEADER_BYTES || get_u16(image + HEADER_SIGNATURE) != SIGNATURE) {
+	if (left < HEADER_BYTES || get_le16(image + HEADER_SIGNATURE) != SIGNATURE) {
 		return "has an image that does not begin with the bytes 55 aa";
 	}
-	if (!range_fits(get_u16(image + HEADER_DATA), DATA_BYTES, left)) {
+	if (!range_fits(get_le16(image + HEADER_DATA), DATA_BYTES, left)) {
 		return "has an image whose PCI data structure lies outside of it";
 	}
-	data = image + get_u16(image + HEADER_DATA);
+	data = image + get_le16(image + HEADER_DATA);
 	if (memcmp(data + DATA_SIGNATURE, "PCIR", 4) != 0) {
 		return "has an image without a PCI data structure (\"PCIR\")";
 	}
 	*out = (struct image){
-		.size = (uint64_t)get_u16(data + DATA_IMAGE_LENGTH) * ROM_UNIT,
-		.card = {get_u16(data + DATA_VENDOR), get_u16(data + DATA_DEVICE)},
+		.size = (uint64_t)get_le16(data + DATA_IMAGE_LENGTH) * ROM_UNIT,
+		.card = {get_le16(data + DATA_VENDOR), get_le16(data + DATA_DEVICE)},
 		.last = (data[DATA_INDICATOR] & INDICATOR_LAST) != 0,
 	};
 	if (out->size == 0 || out->size > left) {
 		return "has an image of no length, or one that ends behind the file's end";
 	}
-	return range_fits(get_u16(image + HEADER_DATA), DATA_BYTES, out->size)
+	return range_fits(get_le16(image + HEADER_DATA), DATA_BYTES, out->size)
 		       ? NULL
 		       : "has an image whose PCI data structure lies outside of it";
 }

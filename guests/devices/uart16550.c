@@ -703,10 +703,3 @@ bool uart16550_receive_break(struct uart16550 *u)
 	lock_release(&u->dev.lock);
 	return fits;
 }
-
-void uart16550_flush(struct uart16550 *u)
-{
-	lock_acquire(&u->dev.lock);
-	flush_output(u);
-	lock_release(&u->dev.lock);
-}

@@ -146,5 +146,3 @@ void uart16550_init(struct uart16550 *u, const struct uart16550_config *cfg);
 size_t uart16550_receive(struct uart16550 *u, const char *data, size_t n);
 /* A break condition arrives (Linux: SysRq follows). False when the FIFO is full. */
 bool uart16550_receive_break(struct uart16550 *u);
-/* Hands over output that waits for the end of its line; before a pause or a last look. */
-void uart16550_flush(struct uart16550 *u);

@@ -10,6 +10,7 @@
 #include "guests/devices/vga_screen.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define PLANE_MASK 0xffffu
@@ -365,13 +366,12 @@ static void text_row(const struct vga_state *s, const struct vga_memory *m,
 
 static uint32_t get16(const uint8_t *p, bool big)
 {
-	return big ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
+	return big ? get_be16(p) : get_le16(p);
 }
 
 static uint32_t get32(const uint8_t *p, bool big)
 {
-	return big ? get16(p, true) << 16 | get16(p + 2, true)
-		   : get16(p + 2, false) << 16 | get16(p, false);
+	return big ? get_be32(p) : get_le32(p);
 }
 
 /* Each colour of a 15-bit or 16-bit pixel widened so that all ones is white. */

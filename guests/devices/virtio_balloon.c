@@ -551,8 +551,3 @@ void virtio_balloon_info(struct virtio_balloon *b, struct virtio_balloon_info *o
 	out->age = b->valid != 0 ? vtime_now(b->time) - b->told : 0;
 	lock_release(stats);
 }
-
-void virtio_balloon_fini(struct virtio_balloon *b)
-{
-	vwork_cancel(&b->work);
-}

@@ -154,5 +154,3 @@ void virtio_balloon_room(struct virtio_balloon *b);
 void virtio_balloon_ask_stats(struct virtio_balloon *b);
 /* What is known now. From anywhere. */
 void virtio_balloon_info(struct virtio_balloon *b, struct virtio_balloon_info *out);
-/* No vCPU runs any more: the device is about to be freed. */
-void virtio_balloon_fini(struct virtio_balloon *b);

@@ -569,10 +569,3 @@ bool virtio_blk_is_idle(const struct virtio_blk *b)
 	}
 	return true;
 }
-
-void virtio_blk_fini(struct virtio_blk *b)
-{
-	for (unsigned i = 0; i < b->transport.queue_count; i++) {
-		vwork_cancel(&b->queues[i]->work);
-	}
-}

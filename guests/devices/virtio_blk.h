@@ -101,5 +101,3 @@ enum hv_status virtio_blk_init(struct virtio_blk *b,
 			       const struct virtio_blk_config *cfg) HV_MUST_CHECK;
 /* No vCPU runs any more: whether the disk is done with all that was open. To be waited for. */
 bool virtio_blk_is_idle(const struct virtio_blk *b);
-/* Idle, and about to be freed. */
-void virtio_blk_fini(struct virtio_blk *b);

@@ -332,8 +332,3 @@ enum hv_status virtio_console_init(struct virtio_console *c,
 	saved_device_init(&c->saved, &saved_ops, c);
 	return virtio_pci_init(&c->transport, &transport, &cfg->wiring);
 }
-
-void virtio_console_fini(struct virtio_console *c)
-{
-	vwork_cancel(&c->work);
-}

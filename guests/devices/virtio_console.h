@@ -83,5 +83,3 @@ enum hv_status virtio_console_init(struct virtio_console *c,
  * who is told by the room callback when to offer them again.
  */
 size_t virtio_console_receive(struct virtio_console *c, const char *data, size_t n);
-/* No vCPU runs any more, and nothing is received: the device is about to be freed. */
-void virtio_console_fini(struct virtio_console *c);

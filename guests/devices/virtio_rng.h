@@ -52,8 +52,6 @@ struct virtio_rng_config {
 /* As virtio_pci_init. */
 enum hv_status virtio_rng_init(struct virtio_rng *r,
 			       const struct virtio_rng_config *cfg) HV_MUST_CHECK;
-/*
- * No vCPU runs any more. Once more when the timers that were on their way are over; then the device
- * may be freed.
+/* No vCPU runs any more. When the timers that were on their way are over the device may be freed.
  */
 void virtio_rng_fini(struct virtio_rng *r);

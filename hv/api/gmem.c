@@ -120,6 +120,37 @@ enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_
 	return write_pages(g, addr, src, n);
 }
 
+/* At an even address two bytes never cross the end of a page. */
+static inline bool is_simple_u16(const struct gspace *g, gpa_t addr, bool write)
+{
+	return is_aligned(addr.v, sizeof(uint16_t)) && space_current() == &g->host &&
+	       gspace_hit(g, addr, sizeof(uint16_t), write);
+}
+
+enum hv_status guest_mem_read_u16(struct vm *vm, gpa_t addr, uint16_t *value)
+{
+	if (is_simple_u16(&vm->gspace, addr, false)) {
+		copy(value, access_ptr(hva(VM_WINDOW_BASE + addr.v), false), sizeof(*value));
+		return HV_OK;
+	}
+	return guest_mem_read(vm, addr, value, sizeof(*value));
+}
+
+/* The long way out of line: it needs the number in memory. */
+static __attribute__((noinline)) enum hv_status write_u16(struct vm *vm, gpa_t addr, uint16_t value)
+{
+	return guest_mem_write(vm, addr, &value, sizeof(value));
+}
+
+enum hv_status guest_mem_write_u16(struct vm *vm, gpa_t addr, uint16_t value)
+{
+	if (is_simple_u16(&vm->gspace, addr, true)) {
+		copy(access_ptr(hva(VM_WINDOW_BASE + addr.v), true), &value, sizeof(value));
+		return HV_OK;
+	}
+	return write_u16(vm, addr, value);
+}
+
 enum hv_status guest_rom_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
 {
 	enum hv_status status;

@@ -52,6 +52,11 @@ void vwork_watch(struct vwork *w, bool on);
 bool vwork_is_asked(struct vwork *w);
 /* Neither waiting nor watching any more; it may still be running elsewhere. */
 void vwork_cancel(struct vwork *w);
+/*
+ * Drops all that waits, for the end of the VM: no vCPU runs, and nobody asks any more. Devices need
+ * not cancel theirs.
+ */
+void vwork_forget(struct vwork_queue *q);
 /* What one vwork_run does at most: a piece of work may take a millisecond. */
 #define VWORK_RUN_MAX 4u
 /*

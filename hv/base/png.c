@@ -3,6 +3,7 @@
 #include "hv/base/png.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/crc32.h"
 #include "hv/base/str.h"
 
@@ -15,13 +16,6 @@
 #define DISTANCE_3 2u /* its code */
 
 /* ---- chunks ---- */
-
-static void put_be32(uint8_t *p, uint32_t value)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		p[i] = (uint8_t)(value >> (24 - 8 * i));
-	}
-}
 
 static void write_chunk(struct png *p, const char *type, const uint8_t *data, size_t n)
 {

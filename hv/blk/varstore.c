@@ -67,7 +67,8 @@ uint64_t varstore_staging_bytes(unsigned blocks)
 	return (uint64_t)(blocks + 1) * VARSTORE_BLOCK;
 }
 
-uint64_t varstore_device_bytes(unsigned blocks)
+/* Of a device that is large enough. */
+static uint64_t device_bytes(unsigned blocks)
 {
 	return (uint64_t)(blocks + 1) * VARSTORE_COPIES * VARSTORE_BLOCK;
 }
@@ -324,10 +325,9 @@ enum hv_status varstore_open(struct varstore *v, struct blk_device *device, uint
 			     device->block_size, VARSTORE_BLOCK);
 		return HV_E_UNSUPPORTED;
 	}
-	if (device->sectors * BLK_SECTOR < varstore_device_bytes(v->blocks)) {
+	if (device->sectors * BLK_SECTOR < device_bytes(v->blocks)) {
 		fmt_snprintf(why, VARSTORE_WHY_MAX, "has %lu KiB; needed: %lu KiB",
-			     device->sectors * BLK_SECTOR >> 10,
-			     varstore_device_bytes(v->blocks) >> 10);
+			     device->sectors * BLK_SECTOR >> 10, device_bytes(v->blocks) >> 10);
 		return HV_E_RANGE;
 	}
 	v->device = device;

@@ -62,9 +62,8 @@ struct varstore {
 	_Atomic unsigned turns; /* of who asks and who is told: the second goes on */
 };
 
-/* Bytes of pool memory that `staging` takes, and of a device that is large enough. */
+/* Bytes of pool memory that `staging` takes. */
 uint64_t varstore_staging_bytes(unsigned blocks);
-uint64_t varstore_device_bytes(unsigned blocks);
 
 /* A store without a device, that begins as what is in `contents`. All outlives it. */
 void varstore_init(struct varstore *v, const char *owner, uint8_t *contents, unsigned blocks);

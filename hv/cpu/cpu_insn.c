@@ -261,11 +261,6 @@ void cpu_fxrstor(const void *area)
 	__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
 
-void cpu_fninit(void)
-{
-	__asm__ volatile("fninit");
-}
-
 uint8_t cpu_in8(uint16_t port)
 {
 	uint8_t value;
@@ -363,11 +358,6 @@ void cpu_invlpg(hva_t addr)
 	__asm__ volatile("invlpg (%0)" : : "r"(addr.v) : "memory");
 }
 
-void cpu_wbinvd(void)
-{
-	__asm__ volatile("wbinvd" : : : "memory");
-}
-
 void cpu_mfence(void)
 {
 	/* LFENCE, because a WRMSR to the x2APIC waits for instructions, not for stores. */
@@ -377,11 +367,6 @@ void cpu_mfence(void)
 void cpu_relax(void)
 {
 	__builtin_ia32_pause();
-}
-
-void cpu_cli(void)
-{
-	__asm__ volatile("cli" : : : "memory");
 }
 
 /* STI lets interrupts in only behind the instruction that follows it: hence the NOP. */
@@ -430,14 +415,6 @@ void cpu_sgdt(struct desc_ptr *desc)
 void cpu_ltr(uint16_t selector)
 {
 	__asm__ volatile("ltr %0" : : "r"(selector) : "memory");
-}
-
-uint16_t cpu_str(void)
-{
-	uint16_t selector;
-
-	__asm__ volatile("str %0" : "=r"(selector));
-	return selector;
 }
 
 void cpu_load_segments(uint16_t code, uint16_t data)

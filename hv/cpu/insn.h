@@ -62,7 +62,6 @@ void cpu_xrstor(const void *area, uint64_t mask);
 /* For CPUs without XSAVE: `area` is 512 bytes, 16-byte aligned. */
 void cpu_fxsave(void *area);
 void cpu_fxrstor(const void *area);
-void cpu_fninit(void);
 
 uint8_t cpu_in8(uint16_t port);
 uint16_t cpu_in16(uint16_t port);
@@ -84,10 +83,8 @@ void cpu_movsb(void *to, const void *from, uint64_t count);
 void cpu_movsq(void *to, const void *from, uint64_t count);
 
 void cpu_invlpg(hva_t addr);
-void cpu_wbinvd(void);
 /* Orders all memory accesses, device registers included, before what follows. */
 void cpu_mfence(void);
-void cpu_cli(void);
 /* Lets pending interrupts in, then masks them again (sti; nop; cli). */
 void cpu_interrupt_window(void);
 /* Sleeps until an interrupt was handled (sti; hlt; cli), without losing one in between. */
@@ -102,7 +99,6 @@ void cpu_lgdt(const struct desc_ptr *desc);
 void cpu_lidt(const struct desc_ptr *desc);
 void cpu_sgdt(struct desc_ptr *desc);
 void cpu_ltr(uint16_t selector);
-uint16_t cpu_str(void);
 /* Reloads CS with `code` and DS, ES, SS with `data`; FS and GS become null. */
 void cpu_load_segments(uint16_t code, uint16_t data);
 

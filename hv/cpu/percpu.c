@@ -6,9 +6,6 @@
 #include "hv/base/check.h"
 #include "hv/cpu/msr.h"
 
-/* Stands at the lowest word of a stack as long as nothing ran over it. */
-#define STACK_MARK 0x6b636174536b6c75ull
-
 struct cpu_area {
 	uint8_t ist_stack[DESC_IST_COUNT][CPU_IST_STACK_SIZE];
 	uint8_t stack[CPU_STACK_SIZE];
@@ -36,8 +33,6 @@ static struct cpu_local *area_init(void *memory, uint32_t apic_id)
 	cpu->apic_id = apic_id;
 	cpu->stack_low = (uint64_t)(uintptr_t)area->stack;
 	cpu->stack_high = cpu->stack_low + CPU_STACK_SIZE;
-	cpu->stack_mark = (uint64_t *)(void *)area->stack;
-	*cpu->stack_mark = STACK_MARK;
 	desc_build_tss(&cpu->tss, ist_top);
 	desc_build_gdt(&cpu->gdt, &cpu->tss);
 	cpus[cpu_count++] = cpu;
@@ -96,11 +91,6 @@ void percpu_activate(struct cpu_local *cpu)
 	cpu_ltr(GDT_TSS);
 	/* Behind the segments: loading a null GS clears its base on some CPUs. */
 	cpu_wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
-}
-
-bool percpu_stack_intact(const struct cpu_local *cpu)
-{
-	return *cpu->stack_mark == STACK_MARK;
 }
 
 _Noreturn void cpu_park(struct cpu_local *cpu)

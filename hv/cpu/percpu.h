@@ -47,7 +47,6 @@ struct cpu_local {
 	uint32_t fault_depth;	/* unforeseen exceptions being reported right now */
 	uint64_t stack_low;	/* the stack C code runs on: [low, high) */
 	uint64_t stack_high;
-	uint64_t *stack_mark; /* lowest word of the area's stack */
 	/* What this CPU is doing and since when, told to the one that watches it (hv/watchdog.h).
 	 */
 	_Atomic uint64_t phase;
@@ -93,9 +92,6 @@ struct cpu_local *percpu_by_apic_id(uint32_t apic_id);
 
 /* Loads GDT, TSS, segments and GS of `cpu` on the CPU that executes this. */
 void percpu_activate(struct cpu_local *cpu);
-
-/* True unless this CPU's own stack has run over into its neighbours (CPUs with an area only). */
-bool percpu_stack_intact(const struct cpu_local *cpu);
 
 /* Says "parked" to the others and halts for ever; NMIs are taken and slept off. */
 _Noreturn void cpu_park(struct cpu_local *cpu);

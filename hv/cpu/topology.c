@@ -116,7 +116,8 @@ static void read_leaf(uint32_t leaf, uint32_t max, struct cpuid_regs *out)
 	}
 }
 
-void topology_read(struct topology_facts *f)
+/* Asks the CPU it runs on. */
+static void read_facts(struct topology_facts *f)
 {
 	uint32_t basic = cpu_cpuid(0, 0).eax;
 	uint32_t extended = cpu_cpuid(LEAF_EXTENDED, 0).eax;
@@ -137,7 +138,7 @@ void topology_init(void)
 {
 	struct topology_facts facts;
 
-	topology_read(&facts);
+	read_facts(&facts);
 	thread_bits = topology_judge(&facts);
 }
 

@@ -25,8 +25,6 @@ struct topology_facts {
 	struct cpuid_regs amd;		       /* leaf 0x8000001E */
 };
 
-/* Asks the CPU it runs on. */
-void topology_read(struct topology_facts *out);
 /*
  * The number of low APIC ID bits that tell the threads of one core apart; 0 without threads, and
  * when CPUID does not say.

@@ -237,14 +237,14 @@ static unsigned group_number(const struct insn *insn)
 	return (insn->modrm >> 3) & 7;
 }
 
-static enum emul_status mov_special(const struct insn *insn, uint8_t from, struct vm_exit_cr *out)
+static enum emul_status mov_cr(const struct insn *insn, struct vm_exit_cr *out)
 {
-	if (!is_0f(insn, from) && !is_0f(insn, from + 2)) {
+	if (!is_0f(insn, 0x20) && !is_0f(insn, 0x22)) {
 		return EMUL_UNHANDLED;
 	}
 	*out = (struct vm_exit_cr){
 		.cr = insn->reg,
-		.write = insn->opcode == from + 2,
+		.write = insn->opcode == 0x22,
 		.decoded = true,
 		.gpr = insn->rm,
 	};
@@ -273,37 +273,5 @@ enum emul_status emul_cr_access(struct emul_ctx *c, struct vm_exit_cr *out)
 					   .lmsw_value = (uint16_t)value};
 		return status;
 	}
-	return mov_special(insn, 0x20, out);
-}
-
-enum emul_status emul_dr_access(struct emul_ctx *c, struct vm_exit_cr *out)
-{
-	enum emul_status status = emul_decode(c);
-
-	if (status != EMUL_OK) {
-		return status;
-	}
-	return mov_special(&c->insn, 0x21, out);
-}
-
-enum emul_status emul_invlpg(struct emul_ctx *c, gva_t *out)
-{
-	const struct insn *insn = &c->insn;
-	uint64_t linear;
-	enum emul_status status = emul_decode(c);
-
-	if (status != EMUL_OK) {
-		return status;
-	}
-	if (!is_0f(insn, 0x01) || group_number(insn) != 7 || !insn->mem) {
-		return EMUL_UNHANDLED;
-	}
-	linear = emul_effective(c);
-	if (c->mode != INSN_LONG64) {
-		linear = (linear + emul_segment(c, insn->segment)->base) & 0xffffffffu;
-	} else if (insn->segment >= VCPU_SEG_FS) {
-		linear += emul_segment(c, insn->segment)->base;
-	}
-	*out = gva(linear);
-	return EMUL_OK;
+	return mov_cr(insn, out);
 }

@@ -165,9 +165,3 @@ void emul_advance(struct emul_ctx *c, unsigned length);
  * (LMSW's operand included); EMUL_UNHANDLED when it is something else. Nothing is carried out.
  */
 enum emul_status emul_cr_access(struct emul_ctx *c, struct vm_exit_cr *out);
-
-/* For MOV DR exits: which debug register, which general register, which direction. */
-enum emul_status emul_dr_access(struct emul_ctx *c, struct vm_exit_cr *out);
-
-/* For INVLPG exits: the linear address of the operand. INVLPG itself faults on none. */
-enum emul_status emul_invlpg(struct emul_ctx *c, gva_t *out);

@@ -473,11 +473,6 @@ void cpu_fxrstor(const void *area)
 	memcpy(fake_cpu.fx, area, sizeof(fake_cpu.fx));
 }
 
-void cpu_fninit(void)
-{
-	fake_cpu.fninit_count++;
-}
-
 uint8_t cpu_in8(uint16_t port)
 {
 	return (uint8_t)port_in(port, 1);
@@ -582,19 +577,9 @@ void cpu_invlpg(hva_t addr)
 	fake_cpu.invlpg_last = addr;
 }
 
-void cpu_wbinvd(void)
-{
-	fake_cpu.wbinvd_count++;
-}
-
 void cpu_mfence(void)
 {
 	fake_cpu.mfence_count++;
-}
-
-void cpu_cli(void)
-{
-	fake_cpu.cli_count++;
 }
 
 void cpu_interrupt_window(void)
@@ -649,11 +634,6 @@ void cpu_sgdt(struct desc_ptr *desc)
 void cpu_ltr(uint16_t selector)
 {
 	fake_cpu.tr = selector;
-}
-
-uint16_t cpu_str(void)
-{
-	return fake_cpu.tr;
 }
 
 void cpu_load_segments(uint16_t code, uint16_t data)

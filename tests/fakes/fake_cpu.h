@@ -41,16 +41,14 @@ struct fake_cpu {
 	/* What was executed. */
 	unsigned invlpg_count;
 	hva_t invlpg_last;
-	unsigned wbinvd_count;
 	unsigned cr3_writes;
 	unsigned cr4_writes;
 	unsigned mfence_count;
-	unsigned cli_count;
 	unsigned window_count;
 	unsigned idle_count;
 	unsigned wrmsr_count; /* both kinds, successful ones */
 	uint8_t fx[512];      /* as FXSAVE stores it */
-	unsigned xsave_count, xrstor_count, fxsave_count, fxrstor_count, fninit_count;
+	unsigned xsave_count, xrstor_count, fxsave_count, fxrstor_count;
 	uint64_t xsave_mask, xrstor_mask; /* of the last one */
 	uint8_t ymm_high[256];
 	unsigned xsavec_error; /* bytes by which XSAVEC misses the AVX component's place */

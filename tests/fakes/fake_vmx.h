@@ -47,7 +47,22 @@ struct fake_vmx {
 
 extern struct fake_vmx fake_vmx;
 
+/* "Structure of VMCS Component Encoding": bits 14:13. */
+enum fake_vmcs_width {
+	FAKE_VMCS_WIDTH_16,
+	FAKE_VMCS_WIDTH_64,
+	FAKE_VMCS_WIDTH_32,
+	FAKE_VMCS_WIDTH_NATURAL,
+};
+
+static inline enum fake_vmcs_width fake_vmcs_width(uint32_t encoding)
+{
+	return (enum fake_vmcs_width)bits_get(encoding, MASK(14, 13));
+}
+
 void fake_vmx_reset(void);
+/* The list's position of an encoding; VMCS_FIELD_COUNT when it is not listed. */
+enum vmcs_index fake_vmcs_find(uint32_t encoding);
 /* Fields of the current VMCS, read-only ones too. */
 uint64_t fake_vmcs_get(enum vmcs_field field);
 void fake_vmcs_set(enum vmcs_field field, uint64_t value);

@@ -125,16 +125,26 @@ hpa_t vmx_vmptrst(void)
 	return hpa(fake_vmx.current != NULL ? fake_vmx.current->hpa : VMX_NO_VMCS);
 }
 
+enum vmcs_index fake_vmcs_find(uint32_t encoding)
+{
+	for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++) {
+		if (vmcs_fields[i].encoding == encoding) {
+			return (enum vmcs_index)i;
+		}
+	}
+	return VMCS_FIELD_COUNT;
+}
+
 /* What a field of this width can hold. */
 static uint64_t width_mask(uint32_t field)
 {
-	switch (vmcs_width_of(field)) {
-	case VMCS_WIDTH_16:
+	switch (fake_vmcs_width(field)) {
+	case FAKE_VMCS_WIDTH_16:
 		return 0xffff;
-	case VMCS_WIDTH_32:
+	case FAKE_VMCS_WIDTH_32:
 		return 0xffffffff;
-	case VMCS_WIDTH_64:
-	case VMCS_WIDTH_NATURAL:
+	case FAKE_VMCS_WIDTH_64:
+	case FAKE_VMCS_WIDTH_NATURAL:
 		break;
 	}
 	return ~0ull;
@@ -142,7 +152,7 @@ static uint64_t width_mask(uint32_t field)
 
 enum vmx_result vmx_vmread(uint32_t field, uint64_t *value)
 {
-	enum vmcs_index at = vmcs_find(field);
+	enum vmcs_index at = fake_vmcs_find(field);
 
 	need_operation("VMREAD");
 	fake_vmx.vmread_count++;
@@ -156,9 +166,9 @@ enum vmx_result vmx_vmread(uint32_t field, uint64_t *value)
 	return VMX_OK;
 }
 
-enum vmx_result vmx_vmwrite(uint32_t field, uint64_t value)
+static enum vmx_result vmwrite(uint32_t field, uint64_t value)
 {
-	enum vmcs_index at = vmcs_find(field);
+	enum vmcs_index at = fake_vmcs_find(field);
 
 	need_operation("VMWRITE");
 	fake_vmx.vmwrite_count++;
@@ -186,7 +196,7 @@ uint64_t vmcs_read(enum vmcs_field field)
 
 void vmcs_write(enum vmcs_field field, uint64_t value)
 {
-	enum vmx_result result = vmx_vmwrite(field, value);
+	enum vmx_result result = vmwrite(field, value);
 
 	CHECK(result == VMX_OK);
 }
@@ -203,12 +213,12 @@ enum vmx_result vmx_invept(uint64_t type, uint64_t eptp)
 
 uint64_t fake_vmcs_get(enum vmcs_field field)
 {
-	return fake_vmx.current->image.value[vmcs_find(field)];
+	return fake_vmx.current->image.value[fake_vmcs_find(field)];
 }
 
 void fake_vmcs_set(enum vmcs_field field, uint64_t value)
 {
-	fake_vmx.current->image.value[vmcs_find(field)] = value & width_mask(field);
+	fake_vmx.current->image.value[fake_vmcs_find(field)] = value & width_mask(field);
 }
 
 /* The parts of the entry checks, each with the way a CPU reports it. False: no entry. */

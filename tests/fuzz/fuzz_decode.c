@@ -2,7 +2,8 @@
 /*
  * The decoder against Zydis. The first byte picks the mode, the rest is the instruction. Whatever
  * Zydis accepts must have the same length here; what the emulator handles must be accepted by both
- * and have the same operands. Where the two may differ, known_difference says why.
+ * and have the same operands. Where the two may differ, is_foreign and
+ * is_other_operand say why.
  */
 #include <Zydis/Zydis.h>
 #include <stdbool.h>

@@ -110,7 +110,7 @@ static void invariants(void)
 	assert(s->phase <= FDC_RESULT && s->command_count <= FDC_COMMAND_MAX);
 	assert(s->phase != FDC_RESULT || s->result_at < s->result_count);
 	assert(fdc.drives[0].cylinder <= FLOPPY_CYLINDER_LAST);
-	assert(fdc.open || fdc_is_idle(&fdc));
+	assert(fdc.request.open || fdc_is_idle(&fdc));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

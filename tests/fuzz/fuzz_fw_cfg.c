@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vwork_queue_init(&work_queue, ask, NULL);
 	fw_cfg_init(&cfg, NULL, &work_queue);
 	added = fw_cfg_add_file(&cfg, "file", file, sizeof(file)) == HV_OK &&
-		fw_cfg_add_writable(&cfg, "variable", variable, 24) == HV_OK &&
+		fw_cfg_add_file(&cfg, "variable", variable, 24) == HV_OK &&
 		fw_cfg_add_number(&cfg, FW_CFG_NB_CPUS, 1, 2) == HV_OK;
 	assert(added);
 	while (in.n != 0) {

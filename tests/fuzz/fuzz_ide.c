@@ -165,13 +165,13 @@ static void invariants(void)
 	for (unsigned i = 0; i < IDE_CHANNELS; i++) {
 		const struct ide_channel *c = &ide.channels[i];
 
-		open += c->opened - c->closed;
+		open += c->request.opened - c->request.closed;
 		assert(c->progress.chunk <= IDE_BUFFER_BYTES);
 		assert(c->progress.host <= c->progress.chunk);
 		assert(c->progress.disk <= c->progress.chunk);
 		assert(c->phase != IDE_HOST || (c->progress.host < c->progress.drq &&
 						c->progress.drq <= c->progress.chunk));
-		assert(!c->stale || c->open);
+		assert(!c->request.stale || c->request.open);
 		assert(rig_lines[i].level == c->level);
 	}
 	assert(open == rig_disk_open_count);
@@ -196,7 +196,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		rig_run_work();
 	}
-	assert(ide_is_idle(&ide) && !ide.channels[0].open && !ide.channels[1].open);
-	ide_fini(&ide);
+	assert(ide_is_idle(&ide) && !ide.channels[0].request.open && !ide.channels[1].request.open);
 	return 0;
 }

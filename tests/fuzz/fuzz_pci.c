@@ -36,7 +36,6 @@ static void setup(bool firmware)
 	assert(pci_function_add_bar(&function, 4, PCI_BAR_64 | PCI_BAR_PREFETCH, 16384) == HV_OK);
 	assert(pci_function_add_capability(&function, 0x11, 12, &at) == HV_OK);
 	pci_function_define(&function, at + 2, 2, 3, 0xc000);
-	pci_function_define_clearable(&function, PCI_STATUS, 2, 0xf900);
 	pci_function_set_pin(&function, 1);
 	pci_function_define(&function, 0x104, 4, 0, 0x00ff00ff);
 	assert(pci_host_add(&host, devfns[2], &function) == HV_OK);

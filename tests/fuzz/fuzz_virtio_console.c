@@ -118,6 +118,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(console.in_first < VIRTIO_CONSOLE_IN);
 		assert(!console.sending || console.tx_offset <= console.tx.readable);
 	}
-	virtio_console_fini(&console);
 	return 0;
 }

@@ -79,7 +79,7 @@ static inline bool rt_virtio_has(const struct rt_virtio *d, unsigned feature)
 
 /*
  * Counts the MSI-X interrupts of a queue or, for index VIRTIO_NO_VECTOR, of configuration changes,
- * in *rt_virtio_count(vector); one vector of the CPU each, 0x70 .. 0x7f. Before rt_virtio_ready.
+ * for rt_virtio_interrupts; one vector of the CPU each, 0x70 .. 0x7f. Before rt_virtio_ready.
  */
 void rt_virtio_count_interrupts(const struct rt_virtio *d, unsigned index, uint8_t vector);
 uint64_t rt_virtio_interrupts(uint8_t vector);

@@ -88,8 +88,9 @@ static inline struct sched_entity *wake(struct sched_entity *e, uint64_t now)
 
 static inline void pin(struct sched_entity *e, unsigned cpu, uint64_t now)
 {
-	struct sched_cpumask mask = sched_cpumask_of(cpu);
+	struct sched_cpumask mask = {{0}};
 
+	sched_cpumask_set(&mask, cpu);
 	sched_entity_pin(&rig_sched, e, &mask, now);
 }
 

@@ -497,6 +497,33 @@ static void serial_input_is_taken_as_far_as_it_fits(void **state)
 	assert_int_equal(board_serial_input(board, text, 3), 3);
 }
 
+static void a_break_arrives_on_the_line(void **state)
+{
+	(void)state;
+	assert_true(board_serial_break(board));
+	assert_int_equal(in(0x3fd, 1) & UART_LSR_BI, UART_LSR_BI);
+	teardown(state);
+	assert_int_equal(build(false, MIB(512), false), 0);
+	assert_false(board_serial_break(board));
+}
+
+/* The first CPU's LINT1 is open, as firmware leaves it; port 0x70 keeps the NMI from all. */
+static void the_nmi_button_is_lint1(void **state)
+{
+	(void)state;
+	lapic_virtual_wire(board_lapic(board, 0));
+	outb(0x70, 0x80);
+	board_nmi(board);
+	assert_int_equal(seen.nmis[0], 0);
+	outb(0x70, 0);
+	board_nmi(board);
+	assert_int_equal(seen.nmis[0], 1);
+	assert_int_equal(seen.nmis[1], 0);
+	lapic_virtual_wire(board_lapic(board, 1));
+	board_nmi(board);
+	assert_int_equal(seen.nmis[1], 1);
+}
+
 /* --- CMOS --- */
 
 static uint8_t cmos(uint8_t index)
@@ -559,22 +586,23 @@ static unsigned isa_stops, isa_releases;
 
 static void isa_stop(struct vdev *dev)
 {
-	assert_ptr_equal(dev, &board->misc.dev);
+	(void)dev;
 	isa_stops++;
 }
 
 static void isa_release(struct vdev *dev)
 {
-	assert_ptr_equal(dev, &board->misc.dev);
+	(void)dev;
 	isa_releases++;
 }
 
 static void an_isa_device_ends_with_the_board(void **state)
 {
-	static const struct board_isa_owner owner = {isa_stop, isa_release};
+	static const struct vdev_ops isa_ops = {.fini = isa_stop};
+	struct vdev dev = {.ops = &isa_ops};
 
 	(void)state;
-	board_add_isa(board, &board->misc.dev, &owner);
+	board_add_isa(board, &dev, isa_release);
 	board_fini(board);
 	assert_int_equal(isa_stops, 1);
 	assert_int_equal(isa_releases, 0);
@@ -611,6 +639,8 @@ int main(void)
 		TEST(the_alarm_ends_s3),
 		TEST(serial_output_comes_in_lines),
 		TEST(serial_input_is_taken_as_far_as_it_fits),
+		TEST(a_break_arrives_on_the_line),
+		TEST(the_nmi_button_is_lint1),
 		TEST(the_clock_shows_the_wall_time),
 		TEST(cmos_tells_the_memory),
 		TEST(the_end_stops_all_timers),

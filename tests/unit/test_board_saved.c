@@ -152,19 +152,6 @@ static void the_order_of_loading(void **state)
 	assert_int_equal(n, ARRAY_SIZE(order));
 }
 
-static void lines_that_cannot_be_are_refused(void **state)
-{
-	(void)state;
-#define TAKES(field, value) SAVED_TAKES(&board->lines.saved, struct board_lines_saved, field, value)
-	assert_true(TAKES(gsis[BOARD_LINE_PCI], 1u << 23));
-	assert_false(TAKES(gsis[BOARD_LINE_HPET], 1u << 24));
-	assert_true(TAKES(isa, 0x101));
-	assert_false(TAKES(isa, 0x102));
-	assert_false(TAKES(replaced, 2));
-	assert_false(TAKES(zero[2], 1));
-#undef TAKES
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,7 +159,6 @@ int main(void)
 		TEST(a_board_of_another_rate_goes_on),
 		TEST(a_reload_with_the_hpet_is_no_edge),
 		TEST(the_order_of_loading),
-		TEST(lines_that_cannot_be_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

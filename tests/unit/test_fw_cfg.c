@@ -223,19 +223,11 @@ static void test_dma_errors(void **state)
 static void test_writes(void **state)
 {
 	(void)state;
-	memset(variable, 0, sizeof(variable));
-	assert_int_equal(fw_cfg_add_writable(&cfg, "w", variable, sizeof(variable)), HV_OK);
-	memcpy(rig_at(BUFFER), "abcdefgh", 8);
-	dma(FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_SKIP, 4, 0);
-	dma(FW_CFG_DMA_WRITE, 4, BUFFER);
-	assert_int_equal(outcome(), 0);
-	assert_memory_equal(variable, "\0\0\0\0abcd", 8);
-	/* Nothing behind the end, not in part either. */
-	dma(FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_WRITE, 9, BUFFER);
+	assert_int_equal(fw_cfg_add_file(&cfg, "r", large, 8), HV_OK);
+	dma(FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_WRITE, 4, BUFFER);
 	assert_int_equal(outcome(), FW_CFG_DMA_ERROR);
-	assert_memory_equal(variable, "\0\0\0\0abcd", 8);
-	dma(FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ, 8, BUFFER);
-	assert_memory_equal(rig_at(BUFFER), "\0\0\0\0abcd", 8);
+	dma(FW_CFG_DMA_WRITE, 0, BUFFER);
+	assert_int_equal(outcome(), 0);
 }
 
 /* A long transfer takes several steps; meanwhile the guest is not heard. */

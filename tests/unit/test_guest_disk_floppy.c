@@ -90,22 +90,6 @@ static void media_come_and_go(void **state)
 	vm_rig_end(g);
 }
 
-/* A timer's function that another CPU had begun runs on while the board is stopped. */
-static void what_is_asked_for_too_late_is_forgotten(void **state)
-{
-	struct guest *g = floppy_guest("late");
-	struct fdc *fdc;
-
-	(void)state;
-	vm_rig_start(g);
-	fdc = container_of(bus_find(&g->vm.pio, FDC_PORT)->dev, struct fdc, dev);
-	board_fini(g->board);
-	fdc->timer.fn(&fdc->timer);
-	board_release(g->board);
-	assert_true(list_empty(&g->vm.work.waiting));
-	vm_rig_end(g);
-}
-
 static void without_floppies_there_is_nothing(void **state)
 {
 	struct guest *g = bus_guest("none", CONFIG_DISK_VIRTIO, 1);
@@ -131,7 +115,6 @@ int main(void)
 		cmocka_unit_test_teardown(ports_and_drives, bus_clean),
 		cmocka_unit_test_teardown(cmos_knows_them, bus_clean),
 		cmocka_unit_test_teardown(media_come_and_go, bus_clean),
-		cmocka_unit_test_teardown(what_is_asked_for_too_late_is_forgotten, bus_clean),
 		cmocka_unit_test_teardown(without_floppies_there_is_nothing, bus_clean),
 		cmocka_unit_test_teardown(without_memory, bus_clean),
 	};

@@ -172,21 +172,6 @@ static void work_for_a_nic_is_dropped_with_it(void **state)
 	assert_false(list_empty(&g->vm.work.waiting));
 }
 
-/* A timer's function that another CPU had begun runs on while the board is stopped. */
-static void so_is_what_is_asked_for_late(void **state)
-{
-	struct vtimer *timer;
-
-	(void)state;
-	set_nic(0, "lan");
-	vm_rig_start(g);
-	timer = &g->nics[0]->virtio.tx.timer;
-	board_fini(g->board);
-	timer->fn(timer);
-	board_release(g->board);
-	assert_true(list_empty(&g->vm.work.waiting));
-}
-
 static void so_is_the_work_of_a_card(void **state)
 {
 	(void)state;
@@ -232,7 +217,6 @@ int main(void)
 		TEST(a_nic_has_its_rom),
 		TEST(they_go_with_the_vm_and_come_back),
 		TEST(work_for_a_nic_is_dropped_with_it),
-		TEST(so_is_what_is_asked_for_late),
 		TEST(so_is_the_work_of_a_card),
 		TEST(a_network_that_is_missing_stops_the_start),
 		TEST(an_address_that_is_taken_stops_the_start),

@@ -132,8 +132,9 @@ static void every_command_is_in_help(void **state)
 
 static void commands_on_a_guest_need_its_name(void **state)
 {
-	static const char *const names[] = {"start",  "stop",	 "shutdown", "reset", "pause",
-					    "resume", "console", "send",     "stats", "trace"};
+	static const char *const names[] = {"start", "stop",  "shutdown", "reset",
+					    "pause", "break", "resume",	  "console",
+					    "send",  "stats", "trace",	  "nmi"};
 
 	(void)state;
 	vm_rig_start(g);
@@ -157,6 +158,8 @@ static void each_state_refuses_what_it_cannot_do(void **state)
 	(void)state;
 	answers("stop web", "cannot stop web: it is stopped\r\n");
 	answers("shutdown web", "cannot press the power button of web: it is stopped\r\n");
+	answers("nmi web", "cannot interrupt web: it is stopped\r\n");
+	answers("break web", "cannot send a break to web: it is stopped\r\n");
 	answers("pause web", "cannot pause web: it is stopped\r\n");
 	answers("resume web", "cannot resume web: it is stopped\r\n");
 	answers("send web x", "cannot type into web: it is stopped\r\n");
@@ -261,6 +264,23 @@ static void shutdown_presses_the_button_and_no_more(void **state)
 	assert_true(bus_read(&g->vm.pio, LAYOUT_PM1_EVT, 2, 0, &sts));
 	assert_int_equal(sts & ACPI_PM1_PWRBTN, ACPI_PM1_PWRBTN);
 	assert_int_equal(g->state, GUEST_RUNNING);
+}
+
+static void nmi_and_break_reach_the_guest(void **state)
+{
+	uint64_t lsr;
+
+	(void)state;
+	vm_rig_start(g);
+	lapic_virtual_wire(board_lapic(g->board, 0));
+	answers("nmi web", "");
+	assert_true((g->vm.vcpus[0]->requests & VCPU_REQ_NMI) != 0);
+	answers("break web", "");
+	assert_true(bus_read(&g->vm.pio, 0x3fd, 1, 0, &lsr));
+	assert_int_equal(lsr & UART_LSR_BI, UART_LSR_BI);
+	while (board_serial_break(g->board)) {
+	}
+	answers("break web", "cannot send a break to web: its serial port is full\r\n");
 }
 
 static void the_machine_is_switched_off_and_restarted(void **state)
@@ -512,6 +532,7 @@ int main(void)
 		TEST(stop_ends_a_start_and_a_pause),
 		TEST(reset_starts_again_from_any_state),
 		TEST(shutdown_presses_the_button_and_no_more),
+		TEST(nmi_and_break_reach_the_guest),
 		TEST(the_machine_is_switched_off_and_restarted),
 		TEST(list_has_a_line_for_each_guest),
 		TEST(list_tells_why_a_guest_ended),

@@ -187,7 +187,6 @@ static void test_init(void **state)
 	assert_int_equal(nvme_ctl_queue_count(3), 3);
 	assert_int_equal(nvme_ctl_queue_count(64), 8);
 	assert_int_equal(driver_read(NVME_CSTS, 4), 0);
-	nvme_ctl_fini(&nvme);
 }
 
 static void test_what_is_not_there_is_told(void **state)

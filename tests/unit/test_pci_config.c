@@ -111,18 +111,6 @@ static void masks_hold_for_each_width(void **state)
 	assert_int_equal(get(0x50), 0x11223344);
 }
 
-static void bits_clear_by_writing_one(void **state)
-{
-	(void)state;
-	pci_function_define_clearable(&f, PCI_STATUS, 2, 0xf900);
-	pci_function_set(&f, PCI_STATUS, 2, 0xa010);
-	assert_false(pci_function_write(&f, PCI_STATUS, 2, 0x5fff));
-	assert_true(pci_function_write(&f, PCI_STATUS, 2, 0x2000));
-	assert_int_equal(get(PCI_COMMAND) >> 16, 0x8010);
-	assert_true(pci_function_write(&f, PCI_STATUS + 1, 1, 0x80));
-	assert_int_equal(get(PCI_COMMAND) >> 16, 0x0010);
-}
-
 static void accesses_past_the_end(void **state)
 {
 	(void)state;
@@ -418,7 +406,6 @@ int main(void)
 		T(identity_is_in_its_place),
 		T(undeclared_bits_are_read_only),
 		T(masks_hold_for_each_width),
-		T(bits_clear_by_writing_one),
 		T(accesses_past_the_end),
 		T(extended_space),
 		T(bars_tell_their_size),

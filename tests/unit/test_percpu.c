@@ -80,18 +80,6 @@ static void activation_loads_tables_and_gs(void **state)
 	assert_int_equal(c->gdt.slot[GDT_TSS / 8] >> 40 & 0xf, 9);
 }
 
-static void overflow_is_noticed(void **state)
-{
-	struct cpu_local *c;
-
-	(void)state;
-	percpu_init_boot(0x1000, 0x5000, 0);
-	c = percpu_add(areas[0], 1);
-	assert_true(percpu_stack_intact(c));
-	*(uint8_t *)(uintptr_t)c->stack_low = 0;
-	assert_false(percpu_stack_intact(c));
-}
-
 static void no_more_than_cpu_max(void **state)
 {
 	(void)state;
@@ -118,7 +106,6 @@ int main(void)
 		cmocka_unit_test_setup(indices_are_dense_and_ids_are_found, setup),
 		cmocka_unit_test_setup(stacks_do_not_overlap, setup),
 		cmocka_unit_test_setup(activation_loads_tables_and_gs, setup),
-		cmocka_unit_test_setup(overflow_is_noticed, setup),
 		cmocka_unit_test_setup(no_more_than_cpu_max, setup),
 		cmocka_unit_test_setup(parking_says_so_and_stops, setup),
 	};

@@ -23,7 +23,6 @@ static void alone_takes_no_tick(void **state)
 	assert_true(rig_until[1] == SCHED_NO_END);
 	assert_ptr_equal(pick(0, 10), &rig_entity[0]);
 	assert_true(rig_until[0] == SCHED_NO_END);
-	assert_false(sched_contended(&rig_sched, 0));
 }
 
 static void two_share_in_slices(void **state)
@@ -36,7 +35,6 @@ static void two_share_in_slices(void **state)
 	b = wake(add(100, 0), 0);
 	assert_ptr_equal(pick(0, 0), a);
 	assert_int_equal(rig_until[0], SLICE);
-	assert_true(sched_contended(&rig_sched, 0));
 	assert_ptr_equal(pick(0, SLICE), b);
 	assert_int_equal(b->wait_ticks, SLICE);
 	assert_ptr_equal(pick(0, 2 * SLICE), a);

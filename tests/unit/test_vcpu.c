@@ -103,9 +103,6 @@ static void exceptions_carry_what_they_should(void **state)
 	exit_raised(EXC_UD, -1);
 	vcpu_raise_error(vcpu, EXC_GP, 0x50);
 	exit_raised(EXC_GP, 0x50);
-	vcpu_raise_page_fault(vcpu, PF_WRITE | PF_USER, 0xffff800000001000);
-	assert_int_equal(vcpu->events.exception_payload, 0xffff800000001000);
-	exit_raised(EXC_PF, PF_WRITE | PF_USER);
 }
 
 static void the_third_fault_in_a_row_stops_the_vm(void **state)

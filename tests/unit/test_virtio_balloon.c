@@ -487,15 +487,6 @@ static void test_saved_is_checked(void **state)
 	assert_true(answered(LINUX_REPORTING));
 }
 
-static void test_the_end_takes_its_work_along(void **state)
-{
-	(void)state;
-	name_pages(VIRTIO_BALLOON_INFLATE, 0, VIRTIO_BALLOON_RUN_PAGES + 1);
-	assert_false(list_empty(&work_queue.waiting));
-	virtio_balloon_fini(&balloon);
-	assert_true(list_empty(&work_queue.waiting));
-}
-
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -518,7 +509,6 @@ int main(void)
 		TEST(test_saved),
 		TEST(test_saved_statistics),
 		TEST(test_saved_is_checked),
-		TEST(test_the_end_takes_its_work_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,17 @@ static void cancelled_work_does_not_run(void **state)
 	assert_string_equal(order, "ba");
 }
 
+static void forgotten_work_does_not_run(void **state)
+{
+	(void)state;
+	vwork_ask(&a.work, 0);
+	vwork_ask(&b.work, 0);
+	vwork_forget(&queue);
+	assert_false(vwork_is_asked(&a.work));
+	assert_false(vwork_run(&queue));
+	assert_string_equal(order, "");
+}
+
 static unsigned idles;
 
 static void on_idle(struct vwork *w)
@@ -221,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup(waiting_work_is_not_doubled_within_a_turn, setup),
 		cmocka_unit_test_setup(one_turn_does_a_bounded_part, setup),
 		cmocka_unit_test_setup(cancelled_work_does_not_run, setup),
+		cmocka_unit_test_setup(forgotten_work_does_not_run, setup),
 		cmocka_unit_test_setup(who_watches_is_called_when_a_vcpu_halts, setup),
 		cmocka_unit_test_setup(work_cancels_what_waits_in_its_own_turn, setup),
 	};
