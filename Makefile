@@ -59,6 +59,7 @@ GUESTS_SRCS := guests/devices/apic_bus.c guests/devices/cadence.c guests/devices
 GUESTS_SRCS += guests/devices/pci_device.c guests/devices/pci_irq.c guests/devices/pci_setup.c \
 	guests/devices/pci_window.c guests/devices/virtio_pci.c
 GUESTS_SRCS += guests/devices/virtio_pci_saved.c
+GUESTS_SRCS += guests/devices/cmos_memory.c
 GUESTS_SRCS += guests/devices/bounce.c guests/devices/net_filter.c guests/devices/virtio_balloon.c \
 	guests/devices/virtio_blk.c guests/devices/virtio_console.c guests/devices/virtio_net.c \
 	guests/devices/virtio_net_ctrl.c guests/devices/virtio_net_tx.c guests/devices/virtio_rng.c \
@@ -144,6 +145,7 @@ UNIT_TESTS := test_alu test_decode_tables test_emul_arith test_emul_decode test_
 	test_dsdt test_e820 test_event test_features test_font test_frame test_gmem test_gspace \
 	test_ioapic test_isolation test_lapic test_lapic_page test_lapic_regs test_lapic_timer test_linux \
 	test_misc_ports test_mce \
+	test_cmos_memory \
 	test_missed \
 	test_lacks \
 	test_mm_init test_pci_config test_pci_host test_percpu test_pic8259 \
@@ -248,7 +250,8 @@ TARGET_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral
 	-fno-common -fstack-protector-strong -mstack-protector-guard=global -fstack-usage \
 	-fno-pic -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-Wframe-larger-than=1536
-HOST_FLAGS := $(WARN) $(INCLUDE) -g -O1 -fno-omit-frame-pointer
+# The fakes' headers come before those of the target with the same name.
+HOST_FLAGS := $(WARN) -Itests/fakes/include $(INCLUDE) -g -O1 -fno-omit-frame-pointer
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 EFI_FLAGS := $(WARN) -Wno-sign-conversion -Wno-conversion $(INCLUDE) -isystem /usr/include/efi \
 	-isystem /usr/include/efi/x86_64 -O2 -ffreestanding -fpic -fshort-wchar -mno-red-zone \

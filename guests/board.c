@@ -250,7 +250,6 @@ static void init_platform(struct board *b)
 		.power_off = wants_power_off,
 		.reset = reset_by_acpi,
 		.ctx = b,
-		.firmware = b->cfg.firmware,
 	};
 	struct i8042_config keyboard = {
 		.keyboard_irq = board_isa_irq(b, LAYOUT_IRQ_KEYBOARD),
@@ -517,6 +516,11 @@ void board_fini(struct board *b)
 void board_set_wall_clock(struct board *b, uint64_t seconds)
 {
 	cmos_rtc_set_wall(&b->rtc, seconds);
+}
+
+void board_set_disk(struct board *b, unsigned place, const struct cmos_disk *disk)
+{
+	cmos_rtc_set_disk(&b->rtc, place, disk);
 }
 
 void board_set_firmware_state(struct board *b, bool decode)

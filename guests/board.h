@@ -150,6 +150,8 @@ void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vde
 struct irq_line board_isa_irq(struct board *b, unsigned irq);
 /* Time of day, seconds since 1970, when guest time was 0. Before the guest runs. */
 void board_set_wall_clock(struct board *b, uint64_t seconds);
+/* An IDE disk, for what a BIOS tells of it: places count through the channels, from 0. */
+void board_set_disk(struct board *b, unsigned place, const struct cmos_disk *disk);
 
 /*
  * Leaves PCI as firmware does (guests/devices/pci_setup.h); when all devices are in place, before

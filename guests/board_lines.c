@@ -73,11 +73,13 @@ void board_lines_hpet(void *ctx, unsigned gsi, bool level)
 	set_shared(ctx, BOARD_LINE_HPET, gsi, level);
 }
 
+/* SeaBIOS' MP table names these pins of the IOAPIC for PCI's interrupts, and no others. */
 void board_lines_pci_inputs(void *ctx, uint16_t levels)
 {
 	const struct board_lines *l = ctx;
 
 	pic8259_set_shared(l->pic, levels);
+	ioapic_set_shared(l->ioapic, levels);
 }
 
 /* --- saved state --- */

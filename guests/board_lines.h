@@ -5,7 +5,8 @@
  *   ISA IRQ n --+--> 8259 input n --INTR--> LINT0 of the LAPICs (ExtINT)
  *               +--> IOAPIC pin n (IRQ 0: pin 2) --messages--> LAPICs
  *   PCI INTx -> line (pci_irq.h) --+--> IOAPIC pin 16 .. 23
- *                                  +--> 8259 input, where the LPC bridge routes it
+ *                                  +--> 8259 input, where the LPC bridge routes it,
+ *                                       and the IOAPIC pin of that number
  *   PCI MSI, MSI-X, HPET ---messages--> LAPICs, past all lines
  *
  * The HPET drives pins of the IOAPIC that PCI devices drive, too, and may take over the lines of
@@ -53,5 +54,5 @@ void board_lines_replace(void *ctx, bool on);
 /* An input of the IOAPIC, by PCI devices and by the HPET. */
 void board_lines_pci(void *ctx, unsigned gsi, bool level);
 void board_lines_hpet(void *ctx, unsigned gsi, bool level);
-/* What PCI devices assert at the 8259: a bit an input. */
+/* What PCI devices assert at the 8259, and at pins of the same number: a bit an input. */
 void board_lines_pci_inputs(void *ctx, uint16_t levels);

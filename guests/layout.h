@@ -139,8 +139,16 @@ static inline uint64_t layout_pci_window64_size(uint64_t base)
 	return base / 2 < LAYOUT_PCI_WINDOW64_SIZE_MAX ? base / 2 : LAYOUT_PCI_WINDOW64_SIZE_MAX;
 }
 
-/* The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. */
+/* Devices from this one on are the chipset's own in an ICH9, whose pins do not rotate. */
+#define LAYOUT_PCI_DEVICE_UNROTATED 25u
+
+/*
+ * The GSI (16..23) behind pin 0..3 (INTA..INTD) of PCI device 0..31; as _PRT of the DSDT. Firmware
+ * has this in tables of its own, which name inputs of the 8259s: ICH9 data sheet, "Device 31
+ * Interrupt Route Register", its default, and those of other devices.
+ */
 static inline unsigned layout_pci_gsi(unsigned device, unsigned pin)
 {
-	return LAYOUT_GSI_PCI_FIRST + ((device + pin) & 7u);
+	return LAYOUT_GSI_PCI_FIRST +
+	       (device < LAYOUT_PCI_DEVICE_UNROTATED ? (device + pin) & 7u : pin);
 }

@@ -178,7 +178,7 @@ static void on_hlt(struct vcpu *vcpu, struct vm_exit *exit)
 		return;
 	}
 	vcpu->halted = true;
-	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	vcpu_request(vcpu, VCPU_REQ_EVENT | VCPU_REQ_HALTED);
 	if ((the_backend->get_reg(vcpu, VCPU_REG_RFLAGS) & RFLAGS_IF) != 0 ||
 	    vcpu->events.nmi_pending != 0 || vcpu->pv.unhalt) {
 		return;

@@ -14,6 +14,7 @@
 static_assert((PAGE_SIZE << BUFFER_ORDER) == IDE_BUFFER_BYTES, "a channel's buffer is one block");
 #define UNITS (IDE_CHANNELS * IDE_UNITS)
 static_assert(UNITS == CONFIG_IDE_DISKS_MAX, "the configuration has no more");
+static_assert(UNITS == CMOS_DISKS, "a BIOS knows all");
 
 /* The device of a VM, and the memory it was given. */
 struct ide_model {
@@ -165,6 +166,21 @@ static enum hv_status init(struct guest *g, struct ide_model *m)
 	return status == HV_OK ? ide_init(&m->ide, &config) : status;
 }
 
+/* For a BIOS, which finds CD drives by itself. */
+static void tell_geometry(struct guest *g, const struct ide_model *m)
+{
+	for (unsigned i = 0; i < UNITS; i++) {
+		const struct ide_unit *unit = &m->ide.channels[i / IDE_UNITS].units[i % IDE_UNITS];
+
+		if (m->units[i] != NULL && !m->units[i]->config->cdrom) {
+			const struct cmos_disk disk = {unit->disk.cylinders, unit->disk.heads,
+						       unit->disk.sectors};
+
+			board_set_disk(g->board, i, &disk);
+		}
+	}
+}
+
 /* All of the guest's disks on this bus with the first of them. */
 static enum hv_status attach(struct guest *g, struct guest_disk *d)
 {
@@ -190,6 +206,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 			m->units[i]->model = &m->ide.pci;
 		}
 	}
+	tell_geometry(g, m);
 	board_add_pci(g->board, &m->ide.pci, &owner);
 	saved_add(&g->vm.saved, &m->ide.saved, m->ide.pci.devfn);
 	return put_on_bus(g, &m->ide); /* the board frees it from now on */

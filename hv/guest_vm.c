@@ -73,7 +73,7 @@ static void board_wants_rest(void *ctx, unsigned vcpu)
 
 	v->halted = true;
 	v->resting = true;
-	vcpu_request(v, VCPU_REQ_EVENT);
+	vcpu_request(v, VCPU_REQ_EVENT | VCPU_REQ_HALTED);
 }
 
 static void board_wants_rested(void *ctx, unsigned vcpu)

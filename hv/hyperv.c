@@ -216,7 +216,7 @@ static void begin_idle(struct vcpu *vcpu)
 	lapic_watch(hyperv_lapic(hyperv_vp(vcpu)), true);
 	vcpu->pv.idle = true;
 	vcpu->halted = true;
-	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	vcpu_request(vcpu, VCPU_REQ_EVENT | VCPU_REQ_HALTED);
 }
 
 bool hyperv_idle_over(struct vcpu *vcpu)

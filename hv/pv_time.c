@@ -133,6 +133,11 @@ void pv_tsc_changed(struct vcpu *vcpu)
 /* --- stolen time --- */
 
 #define STEAL_RESERVED MASK(5, 1)
+/*
+ * Less than this waits for more before it is written: a kernel looks once in a tick of a
+ * millisecond or more, and a vCPU that is woken waits for a moment each time.
+ */
+#define STEAL_STEP_NS 50000u
 
 static uint64_t steal_page(const struct vcpu *vcpu)
 {
@@ -172,7 +177,8 @@ void pv_steal_load(struct vcpu *vcpu)
 	    (__atomic_exchange_n(preempted, 0, __ATOMIC_SEQ_CST) & PV_FLUSH_TLB) != 0) {
 		vcpu_request(vcpu, VCPU_REQ_TLB_FLUSH);
 	}
-	if (run_wait_ticks(&g->tasks[vcpu->index]) != vcpu->pv.steal_ticks) {
+	if (run_wait_ticks(&g->tasks[vcpu->index]) - vcpu->pv.steal_ticks >=
+	    clock_ns_to_ticks(STEAL_STEP_NS)) {
 		write_steal(vcpu);
 	}
 }

@@ -331,10 +331,12 @@ static void program_host_timer(struct run_cpu *cpu)
 }
 
 /* What interrupts left to do within a slice; chores end it. */
-static void service(struct run_cpu *cpu)
+static void service(struct run_cpu *cpu, uint64_t now)
 {
 	cpu->attention = false;
-	timer_queue_run(&cpu->timers, clock_now());
+	if (timer_queue_next(&cpu->timers) <= now) {
+		timer_queue_run(&cpu->timers, now);
+	}
 	if ((atomic_load(&run.chores) & ~RUN_CHORE_WORK) != 0) {
 		atomic_fetch_or(&cpu->asked, ASK_RESCHED);
 	}
@@ -357,10 +359,9 @@ static uint32_t take_requests(struct vcpu *vcpu)
 	return requests;
 }
 
-/* Whether HLT goes on. The TPR that counts may be in hardware. */
+/* Whether HLT goes on. */
 static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 {
-	exit_sync_tpr_from_hw(vcpu);
 	if (pv_take_unhalt(vcpu) || event_wakes(vcpu, the_backend, source) || pv_idle_over(vcpu)) {
 		vcpu->halted = false;
 		vcpu->resting = false;
@@ -373,13 +374,6 @@ static bool stays_halted(struct vcpu *vcpu, const struct event_source *source)
 		exit_strand(vcpu);
 	}
 	return true;
-}
-
-/* As stays_halted, when devices have done what they put off until now; that may wake it. */
-static bool falls_asleep(struct vcpu *vcpu, const struct event_source *source)
-{
-	return stays_halted(vcpu, source) &&
-	       (!vwork_idle(&vcpu->vm->work) || stays_halted(vcpu, source));
 }
 
 /*
@@ -446,14 +440,17 @@ static bool prepare(struct run_task *task)
 	if ((requests & VCPU_REQ_RESTED) != 0) {
 		end_rest(vcpu);
 	}
-	if (vcpu->halted && falls_asleep(vcpu, source)) {
+	/* It may wake by what devices do now. */
+	if ((requests & VCPU_REQ_HALTED) != 0) {
+		(void)vwork_idle(&vcpu->vm->work);
+	}
+	/* The TPR that counts may be in hardware. */
+	exit_sync_tpr_from_hw(vcpu);
+	if (vcpu->halted && stays_halted(vcpu, source)) {
 		return !go_to_sleep(task);
 	}
-	if (requests != 0) {
-		exit_sync_tpr_from_hw(vcpu);
-		event_deliver(vcpu, the_backend, source);
-		pv_eoi_offer(vcpu);
-	}
+	event_deliver(vcpu, the_backend, source);
+	pv_eoi_offer(vcpu);
 	return true;
 }
 
@@ -507,9 +504,12 @@ static void run_slice(struct run_cpu *cpu, struct run_task *task, uint64_t slice
 		} else {
 			/* Many others may ask again and again: the slice's end must get through. */
 			cpu_interrupt_window();
+			/* Device work that asks for more of itself may keep the guest out for
+			 * long, but no turn of it takes long. */
+			watchdog_host(local, clock_now());
 		}
 		if (cpu->attention) {
-			service(cpu);
+			service(cpu, clock_now());
 		}
 	}
 	timer_cancel(&cpu->slice);
@@ -586,12 +586,13 @@ void run_once(void)
 {
 	struct run_cpu *cpu = this_cpu();
 	struct run_task *next;
+	uint64_t now = clock_now();
 	uint64_t until;
 
 	cpu->stats.loops++;
-	watchdog_host(cpu_this(), clock_now());
+	watchdog_host(cpu_this(), now);
 	run_serve(cpu);
-	service(cpu);
+	service(cpu, now);
 	if (atomic_load(&run.chores) != 0) {
 		conduct(cpu);
 	}

@@ -196,7 +196,6 @@ static void leave(struct sched *s, unsigned cpu, uint64_t now)
 	struct sched_entity *e = c->on;
 	bool ran_on = c->current != NULL;
 
-	sched_core_update(s, &s->cores[c->core], now);
 	if (e == NULL) {
 		return;
 	}
@@ -210,12 +209,14 @@ static void leave(struct sched *s, unsigned cpu, uint64_t now)
 	} else if (ran_on) {
 		sched_place(s, e, sched_arrears(s, e), now);
 	} else if (e->state == SCHED_QUEUED && !e->stranded && e->core != c->core) {
+		sched_core_update(s, &s->cores[e->core], now);
 		sched_announce(s, e, now);
 	}
 }
 
 void sched_leave(struct sched *s, unsigned cpu, uint64_t now)
 {
+	sched_core_update(s, sched_core_of(s, cpu), now);
 	leave(s, cpu, now);
 }
 

@@ -32,6 +32,9 @@ static unsigned find_free(struct sched *s, const struct sched_entity *e)
 {
 	unsigned found = SCHED_NO_CPU;
 
+	if (sched_cpumask_empty(&s->idle)) {
+		return found;
+	}
 	sched_cpumask_for_each(cpu, &s->idle)
 	{
 		if (!is_free(s, cpu, e)) {
@@ -71,6 +74,9 @@ static unsigned find_least_loaded(struct sched *s, const struct sched_entity *e)
 
 	if (e->cpu != SCHED_NO_CPU && sched_allowed(e, e->cpu)) {
 		found = e->cpu;
+		if (s->core_count == 1) {
+			return found;
+		}
 		least = load_of(s, sched_core_of(s, found));
 	}
 	sched_cpumask_for_each(cpu, &s->online)
@@ -175,6 +181,14 @@ static unsigned find_free_sibling(struct sched *s, const struct sched_entity *e)
 	return SCHED_NO_CPU;
 }
 
+/* A CPU that idles and will take `e`: of its core, or one that will pull. */
+static unsigned find_idle(struct sched *s, const struct sched_entity *e)
+{
+	unsigned cpu = find_free_sibling(s, e);
+
+	return cpu != SCHED_NO_CPU ? cpu : find_free(s, e);
+}
+
 /* Whether one that wakes has half of its credit left. It goes even before those that have more to
  * catch up on because they came from another core. */
 static bool is_rested(const struct sched *s, const struct sched_entity *e)
@@ -185,7 +199,6 @@ static bool is_rested(const struct sched *s, const struct sched_entity *e)
 
 void sched_announce(struct sched *s, struct sched_entity *e, uint64_t now)
 {
-	struct sched_core *core = &s->cores[e->core];
 	unsigned cpu;
 
 	if (e->parked) {
@@ -195,15 +208,11 @@ void sched_announce(struct sched *s, struct sched_entity *e, uint64_t now)
 	if (e->on != SCHED_NO_CPU) {
 		return; /* The CPU that executes it has been kicked and sees to it. */
 	}
-	cpu = find_free_sibling(s, e);
-	if (cpu == SCHED_NO_CPU) {
-		cpu = find_free(s, e); /* It will pull. */
-	}
+	cpu = sched_cpumask_empty(&s->idle) ? SCHED_NO_CPU : find_idle(s, e);
 	if (cpu != SCHED_NO_CPU) {
 		sched_kick(s, cpu);
 		return;
 	}
-	sched_core_update(s, core, now);
 	cpu = find_victim(s, e);
 	if (cpu != SCHED_NO_CPU && is_rested(s, e)) {
 		sched_favour(s, cpu, e);

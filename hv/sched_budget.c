@@ -29,14 +29,11 @@ static void throttle(struct sched *s, struct sched_group *g)
 	}
 }
 
-void sched_budget_charge(struct sched *s, struct sched_group *g, uint64_t now)
+void sched_budget_charge_capped(struct sched *s, struct sched_group *g, uint64_t now)
 {
 	int64_t ticks = (int64_t)min_u64(sched_elapsed(now, g->charged_at), TICKS_MAX);
 	int64_t gain = (int64_t)g->cap - 100 * (int64_t)g->running_count;
 
-	if (g->cap == 0) {
-		return;
-	}
 	if (g->charged_at == 0) {
 		sched_budget_reset(s, g, now);
 		return;

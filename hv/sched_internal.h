@@ -101,8 +101,15 @@ void sched_stop(struct sched *s, unsigned cpu, uint64_t now);
 
 /* sched_budget.c */
 
+/* sched_budget_charge of a group that has a cap. */
+void sched_budget_charge_capped(struct sched *s, struct sched_group *g, uint64_t now);
 /* Brings a group's budget up to date; throttles or releases it. */
-void sched_budget_charge(struct sched *s, struct sched_group *g, uint64_t now);
+static inline void sched_budget_charge(struct sched *s, struct sched_group *g, uint64_t now)
+{
+	if (g->cap != 0) {
+		sched_budget_charge_capped(s, g, now);
+	}
+}
 /* A group that was not capped, or differently: half a full budget. */
 void sched_budget_reset(const struct sched *s, struct sched_group *g, uint64_t now);
 /* When a group that runs as it does will have used up its budget; SCHED_NO_END: never. */
@@ -121,7 +128,8 @@ bool sched_compatible(struct sched *s, unsigned cpu, const struct sched_group *g
 
 /* Finds a core for a runnable entity in no queue, queues it there and tells the CPU. */
 void sched_place(struct sched *s, struct sched_entity *e, uint64_t behind, uint64_t now);
-/* Tells the CPUs of the core that `e` is queued on, as far as that changes anything for them. */
+/* Tells the CPUs of the core that `e` is queued on, as far as that changes anything for them. The
+ * core was updated for `now`. */
 void sched_announce(struct sched *s, struct sched_entity *e, uint64_t now);
 /* Brings a queued entity of another core to `cpu`, which is about to idle; NULL: none can come. */
 struct sched_entity *sched_pull(struct sched *s, unsigned cpu, uint64_t now);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How code reaches a virtual address of the hypervisor, and where the linker put the image. This is
- * all of mm that only the target can do: mm/access_insn.c says "the address itself"; host programs
- * link tests/fakes/access.c, which translates through the page tables that fake CR3 points at.
+ * all of mm that only the target can do: mm/access_ptr.h says "the address itself", and so does
+ * mm/access_insn.c; host programs link tests/fakes/access.c, which translates through the page
+ * tables that fake CR3 points at.
  */
 #pragma once
 
@@ -10,10 +11,9 @@
 #include <stdint.h>
 
 #include "hv/base/addr.h"
+#include "mm/access_ptr.h"
 
-/* A pointer to what is mapped at `va`; good up to the end of the page that maps it. */
-void *access_ptr(hva_t va, bool write);
-/* The reverse, for pointers into the direct window. */
+/* The reverse of access_ptr, for pointers into the direct window. */
 hva_t access_va(const void *p);
 
 /* A run of pages of the image with one set of rights; bss follows an unmapped page. */

@@ -9,12 +9,6 @@ extern const char hv_rodata_start[], hv_rodata_end[];
 extern const char hv_data_start[], hv_data_end[];
 extern const char hv_bss_start[], hv_bss_end[];
 
-void *access_ptr(hva_t va, bool write)
-{
-	(void)write;
-	return hva_ptr(va);
-}
-
 hva_t access_va(const void *p)
 {
 	return hva_of_ptr(p);

@@ -405,7 +405,7 @@ enum hv_status gspace_access(struct gspace *g, gpa_t addr, uint64_t size, bool w
 
 void *gspace_ptr(struct gspace *g, gpa_t addr, uint64_t size, bool write)
 {
-	if (gspace_access(g, addr, size, write) != HV_OK) {
+	if (!gspace_hit(g, addr, size, write) && gspace_access(g, addr, size, write) != HV_OK) {
 		return NULL;
 	}
 	return access_ptr(hva(VM_WINDOW_BASE + addr.v), write);

@@ -37,12 +37,11 @@ static struct {
 	unsigned mapping_count;
 } core;
 
-/* Written by its CPU alone. */
-static struct space *_Atomic current[CPU_MAX];
+struct space *_Atomic space_of_cpu[CPU_MAX];
 
 static void set_current(struct space *s)
 {
-	atomic_store_explicit(&current[cpu_this()->index], s, memory_order_release);
+	atomic_store_explicit(&space_of_cpu[cpu_this()->index], s, memory_order_release);
 }
 
 static unsigned slot_of(uint64_t va)
@@ -177,14 +176,9 @@ void space_switch(struct space *s)
 	}
 }
 
-struct space *space_current(void)
-{
-	return atomic_load_explicit(&current[cpu_this()->index], memory_order_relaxed);
-}
-
 bool space_is_current_on(const struct space *s, unsigned cpu)
 {
-	return atomic_load_explicit(&current[cpu], memory_order_acquire) == s;
+	return atomic_load_explicit(&space_of_cpu[cpu], memory_order_acquire) == s;
 }
 
 void space_flush(const struct space *s, uint64_t va, uint64_t size)

@@ -24,6 +24,7 @@
 
 #include "hv/base/addr.h"
 #include "hv/base/status.h"
+#include "hv/cpu/percpu.h"
 #include "mm/ptw.h"
 
 #define HV_DIRECT_BASE 0xffff800000000000ull
@@ -66,7 +67,13 @@ enum hv_status space_init(struct space *s) HV_MUST_CHECK;
 void space_fini(struct space *s);
 /* Loads CR3 on this CPU unless `s` is current already. */
 void space_switch(struct space *s);
-struct space *space_current(void);
+/* The space of each CPU, for space_current; written by its CPU alone, in mm/space.c. */
+extern struct space *_Atomic space_of_cpu[CPU_MAX];
+/* The space that this CPU is in. */
+static inline struct space *space_current(void)
+{
+	return atomic_load_explicit(&space_of_cpu[cpu_this()->index], memory_order_relaxed);
+}
 /* Whether CPU `cpu` is in the space: another CPU's answer may be old, but false stays false as long
  * as nobody there switches to it. */
 bool space_is_current_on(const struct space *s, unsigned cpu);

@@ -201,9 +201,13 @@ static void suspend(struct acpi_pm *p)
 	}
 }
 
-static bool means_off(const struct acpi_pm *p, uint64_t type)
+/*
+ * Stock firmware, and systems that do not read tables, switch off by sleep type 0, as emulators
+ * take it. Who reads them has no use for it: SLP_EN to stay awake does nothing.
+ */
+static bool means_off(uint64_t type)
 {
-	return type == LAYOUT_SLP_TYP_S5 || (p->cfg.firmware && type == LAYOUT_SLP_TYP_S0);
+	return type == LAYOUT_SLP_TYP_S5 || type == LAYOUT_SLP_TYP_S0;
 }
 
 /* Acts on the byte with SLP_EN; SLP_TYP travels in the same one. */
@@ -214,7 +218,7 @@ static void write_control(struct acpi_pm *p, uint16_t value, uint16_t mask)
 	if ((value & ACPI_PM1_CNT_SLP_EN) == 0) {
 		return;
 	}
-	if (means_off(p, bits_get(value, ACPI_PM1_CNT_SLP_TYP))) {
+	if (means_off(bits_get(value, ACPI_PM1_CNT_SLP_TYP))) {
 		p->wants_off = true;
 	} else if (bits_get(value, ACPI_PM1_CNT_SLP_TYP) == LAYOUT_SLP_TYP_S3) {
 		suspend(p);

@@ -53,8 +53,6 @@ struct acpi_pm_config {
 	/* A state was loaded, in which the guest is in S3 or is not. */
 	void (*set_suspended)(void *ctx, bool suspended);
 	void *ctx;
-	/* Stock firmware switches off by sleep type 0, whatever the tables say. */
-	bool firmware;
 };
 
 struct acpi_pm {

@@ -121,7 +121,8 @@ static uint32_t read_host(struct ahci_hba *h, unsigned reg)
 		value = ports(h);
 		break;
 	case AHCI_VS:
-		value = AHCI_VS_1_3_1;
+		/* That of an ICH9. Drivers of its time take none that they do not know. */
+		value = AHCI_VS_1_2;
 		break;
 	case AHCI_CAP2: /* nothing of what it tells of */
 		break;

@@ -158,13 +158,6 @@ static void write_command(struct ahci_unit *u, uint32_t value)
 	}
 }
 
-static void issue(struct ahci_unit *u, uint32_t *reg, uint32_t bits)
-{
-	if ((u->state.cmd & AHCI_PXCMD_ST) != 0) {
-		*reg |= bits;
-	}
-}
-
 /* ---- accesses ---- */
 
 static uint32_t read_register(const struct ahci_unit *u, unsigned reg)
@@ -255,11 +248,15 @@ static void write_register(struct ahci_unit *u, unsigned reg, uint32_t whole, ui
 		u->state.serr &= ~ones;
 		set_link_events(u);
 		break;
+	/*
+	 * Software shall set PxCMD.ST first. There are drivers that set it behind PxCI, and to
+	 * those a bit that is dropped is a command that went well: it waits.
+	 */
 	case AHCI_PXSACT:
-		issue(u, &u->state.sact, ones);
+		u->state.sact |= ones;
 		break;
 	case AHCI_PXCI:
-		issue(u, &u->state.ci, ones);
+		u->state.ci |= ones;
 		break;
 	default:
 		break;

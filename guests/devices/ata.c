@@ -582,7 +582,7 @@ void ata_reset(struct ata_disk *d)
 		.heads = d->heads,
 		.sectors = d->sectors,
 		.multiple = ATA_MULTIPLE_MAX,
-		.multiword = ATA_MODE_NONE,
+		.multiword = ATA_MULTIWORD_FIRST,
 		.ultra = ATA_MODE_NONE,
 		.write_cache = true,
 		.look_ahead = true,

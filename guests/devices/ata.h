@@ -104,6 +104,11 @@ struct ata_state {
 };
 
 #define ATA_MODE_NONE 0xffu
+/*
+ * Multiword DMA that is selected from the start, as firmware would do it for a PIIX3. Some systems
+ * (9front, Haiku) look at what is selected, and use no DMA if nothing is.
+ */
+#define ATA_MULTIWORD_FIRST 2u
 
 struct ata_config {
 	struct blk_device *device; /* of sectors up to ATA_BLOCK_MAX bytes */

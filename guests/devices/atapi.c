@@ -435,7 +435,7 @@ void atapi_reset(struct atapi_drive *d)
 {
 	d->state = (struct atapi_state){
 		.attention = ATAPI_SENSE_RESET,
-		.multiword = ATA_MODE_NONE,
+		.multiword = ATA_MULTIWORD_FIRST,
 		.ultra = ATA_MODE_NONE,
 	};
 	d->reply_bytes = 0;

@@ -11,9 +11,11 @@
 
 #include "guests/devices/bytewise.h"
 #include "guests/devices/calendar.h"
+#include "guests/devices/cmos_memory.h"
 #include "guests/layout.h"
 #include "hv/api/clock.h"
 #include "hv/base/bits.h"
+#include "hv/base/check.h"
 #include "hv/base/str.h"
 
 #define DIVIDER_HZ 32768u
@@ -30,11 +32,6 @@
 #define INDEX_NMI 0x80u
 
 #define INTERRUPTS (RTC_C_PF | RTC_C_AF | RTC_C_UF)
-#define EQUIPMENT_FLOPPY 0x01u
-#define EQUIPMENT_FPU 0x02u
-#define EQUIPMENT_SECOND_FLOPPY 0x40u
-#define BOOT_NO_FLOPPY_CHECK 0x01u
-#define BOOT_DISK_THEN_CD 0x32u
 
 static struct cmos_rtc *to_rtc(struct vdev *dev)
 {
@@ -484,41 +481,6 @@ bool cmos_rtc_nmi_masked(struct cmos_rtc *r)
 	return masked;
 }
 
-static void put16(struct cmos_rtc *r, unsigned at, uint64_t value)
-{
-	value = min_u64(value, 0xffff);
-	r->ram[at] = (uint8_t)value;
-	r->ram[at + 1] = (uint8_t)(value >> 8);
-}
-
-/* What a BIOS finds out about memory and leaves for everybody. */
-static void init_memory(struct cmos_rtc *r)
-{
-	uint64_t below = r->cfg.ram_below_4g;
-	uint64_t above = r->cfg.ram_above_4g / 0x10000;
-	uint64_t extended = below > LAYOUT_HIGH_BASE ? (below - LAYOUT_HIGH_BASE) / 1024 : 0;
-	unsigned sum = 0;
-
-	r->ram[CMOS_FLOPPIES] = (uint8_t)(r->cfg.floppies[0] << 4 | r->cfg.floppies[1]);
-	r->ram[CMOS_EQUIPMENT] =
-		(uint8_t)(EQUIPMENT_FPU | (r->cfg.floppies[0] != 0 ? EQUIPMENT_FLOPPY : 0) |
-			  (r->cfg.floppies[1] != 0 ? EQUIPMENT_SECOND_FLOPPY : 0));
-	put16(r, CMOS_BASE_KB, 640);
-	put16(r, CMOS_EXTENDED_KB, extended);
-	put16(r, CMOS_EXTENDED_KB_FOUND, extended);
-	put16(r, CMOS_ABOVE_16M, below > 0x1000000 ? (below - 0x1000000) / 0x10000 : 0);
-	put16(r, CMOS_ABOVE_4G, above & 0xffff);
-	r->ram[CMOS_ABOVE_4G + 2] = (uint8_t)min_u64(above >> 16, 0xff);
-	r->ram[CMOS_CPUS] = (uint8_t)(r->cfg.cpu_count - 1);
-	r->ram[CMOS_BOOT_FLAGS] = BOOT_NO_FLOPPY_CHECK;
-	r->ram[CMOS_BOOT_ORDER] = BOOT_DISK_THEN_CD;
-	for (unsigned i = 0x10; i < CMOS_CHECKSUM; i++) {
-		sum += r->ram[i];
-	}
-	r->ram[CMOS_CHECKSUM] = (uint8_t)(sum >> 8);
-	r->ram[CMOS_CHECKSUM + 1] = (uint8_t)sum;
-}
-
 static void power_on(struct cmos_rtc *r)
 {
 	uint64_t seconds = CALENDAR_1970 + r->cfg.wall_seconds;
@@ -530,7 +492,7 @@ static void power_on(struct cmos_rtc *r)
 	r->ram[RTC_D] = RTC_D_VALID;
 	set_time(r, seconds);
 	r->ram[RTC_WEEKDAY] = (uint8_t)(calendar_weekday(seconds) + 1);
-	init_memory(r);
+	cmos_memory_fill(r->ram, &r->cfg);
 	/* Guest time may have run for a while: the wall clock was right at 0. */
 	catch_up(r);
 	r->ram[RTC_C] = 0;
@@ -541,6 +503,15 @@ void cmos_rtc_set_wall(struct cmos_rtc *r, uint64_t wall_seconds)
 	lock_acquire(&r->dev.lock);
 	r->cfg.wall_seconds = wall_seconds;
 	power_on(r);
+	lock_release(&r->dev.lock);
+}
+
+void cmos_rtc_set_disk(struct cmos_rtc *r, unsigned unit, const struct cmos_disk *disk)
+{
+	CHECK(unit < CMOS_DISKS);
+	lock_acquire(&r->dev.lock);
+	r->cfg.disks[unit] = *disk;
+	cmos_memory_fill(r->ram, &r->cfg);
 	lock_release(&r->dev.lock);
 }
 

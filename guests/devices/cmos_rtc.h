@@ -52,18 +52,32 @@
 
 /* Of the memory behind them. */
 #define CMOS_SHUTDOWN 0x0fu
-#define CMOS_FLOPPIES 0x10u /* types of the drives, the first one's in the high digit */
+#define CMOS_FLOPPIES 0x10u   /* types of the drives, the first one's in the high digit */
+#define CMOS_DISK_TYPES 0x12u /* of the first two disks, the first one's in the high digit */
 #define CMOS_EQUIPMENT 0x14u
 #define CMOS_BASE_KB 0x15u
 #define CMOS_EXTENDED_KB 0x17u
-#define CMOS_CHECKSUM 0x2eu /* high byte first, of 0x10 .. 0x2d */
+#define CMOS_DISK_TYPES_MORE 0x19u /* a byte for each of the two */
+#define CMOS_DISK_TABLES 0x1bu	   /* 9 bytes for each of the two */
+#define CMOS_CHECKSUM 0x2eu	   /* high byte first, of 0x10 .. 0x2d */
 #define CMOS_EXTENDED_KB_FOUND 0x30u
 #define CMOS_ABOVE_16M 0x34u /* in 64 KiB */
 #define CMOS_ABOVE_4G 0x5bu  /* three bytes, in 64 KiB */
 #define CMOS_CPUS 0x5fu	     /* less one */
 /* As SeaBIOS reads them: the third device to boot from, and flags; the second and the first. */
 #define CMOS_BOOT_FLAGS 0x38u
+/* Two bits for each IDE disk: how a BIOS shows its cylinders. */
+#define CMOS_DISK_TRANSLATION 0x39u
 #define CMOS_BOOT_ORDER 0x3du
+
+#define CMOS_DISKS 4u
+
+/* An IDE disk by its own geometry. */
+struct cmos_disk {
+	uint16_t cylinders; /* 0: there is none */
+	uint8_t heads;
+	uint8_t sectors;
+};
 
 struct cmos_rtc_config {
 	struct vtime *time;
@@ -73,6 +87,7 @@ struct cmos_rtc_config {
 	uint64_t ram_above_4g;
 	unsigned cpu_count;
 	uint8_t floppies[2]; /* types of the drives, 1 .. 5; 0: none */
+	struct cmos_disk disks[CMOS_DISKS];
 };
 
 struct cmos_rtc {
@@ -105,4 +120,6 @@ _Static_assert(sizeof(struct cmos_rtc_saved) == 152, "no padding");
 void cmos_rtc_init(struct cmos_rtc *r, const struct cmos_rtc_config *cfg);
 /* As if its configuration had said that time from the start; before the guest runs. */
 void cmos_rtc_set_wall(struct cmos_rtc *r, uint64_t wall_seconds);
+/* The same of an IDE disk: `unit` counts the places of the first channel, then the second's. */
+void cmos_rtc_set_disk(struct cmos_rtc *r, unsigned unit, const struct cmos_disk *disk);
 bool cmos_rtc_nmi_masked(struct cmos_rtc *r);

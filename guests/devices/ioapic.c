@@ -53,14 +53,19 @@ static bool is_level(uint64_t entry)
 	       bits_get(entry, ENTRY_DELIVERY) <= APIC_LOWEST_PRIORITY;
 }
 
+static bool is_up(const struct ioapic *io, unsigned pin)
+{
+	return ((io->lines | io->shared) & BIT32(pin)) != 0;
+}
+
 /* Sends a level interrupt that is asserted and neither masked nor waiting for its EOI. */
 static void try_level(struct ioapic *io, unsigned pin)
 {
 	uint64_t entry = io->entries[pin];
 	struct apic_message msg = message_of(entry);
 
-	if (is_level(entry) && (io->lines & BIT32(pin)) != 0 &&
-	    (entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) == 0 && apic_bus_deliver(io->bus, &msg)) {
+	if (is_level(entry) && is_up(io, pin) && (entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) == 0 &&
+	    apic_bus_deliver(io->bus, &msg)) {
 		io->entries[pin] |= ENTRY_REMOTE_IRR;
 	}
 }
@@ -74,22 +79,42 @@ static void send_edge(struct ioapic *io, unsigned pin)
 	}
 }
 
+/* After a change of what pulls the input. */
+static void pulled(struct ioapic *io, unsigned pin, bool was_up)
+{
+	if (was_up || !is_up(io, pin)) {
+		return;
+	}
+	if (is_level(io->entries[pin])) {
+		try_level(io, pin);
+	} else {
+		send_edge(io, pin);
+	}
+}
+
 void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level)
 {
-	uint32_t old;
+	bool was_up;
 
 	if (gsi >= IOAPIC_PINS) {
 		return;
 	}
 	lock_acquire(&io->dev.lock);
-	old = io->lines;
-	io->lines = level ? old | BIT32(gsi) : old & ~BIT32(gsi);
-	if (level && io->lines != old) {
-		if (is_level(io->entries[gsi])) {
-			try_level(io, gsi);
-		} else {
-			send_edge(io, gsi);
-		}
+	was_up = is_up(io, gsi);
+	io->lines = level ? io->lines | BIT32(gsi) : io->lines & ~BIT32(gsi);
+	pulled(io, gsi, was_up);
+	lock_release(&io->dev.lock);
+}
+
+void ioapic_set_shared(struct ioapic *io, uint16_t levels)
+{
+	uint32_t were_up;
+
+	lock_acquire(&io->dev.lock);
+	were_up = io->lines | io->shared;
+	io->shared = levels;
+	for (uint32_t rest = levels & ~were_up; rest != 0; rest &= rest - 1) {
+		pulled(io, (unsigned)__builtin_ctz(rest), false);
 	}
 	lock_release(&io->dev.lock);
 }
@@ -278,6 +303,7 @@ static void save(void *dev, void *out)
 	saved->select = io->select;
 	saved->id = io->id;
 	saved->lines = io->lines;
+	saved->shared = io->shared;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
 		saved->entries[pin] = io->entries[pin];
 	}
@@ -290,7 +316,7 @@ static const char *check(void *dev, const void *in)
 
 	(void)dev;
 	if (saved->select > 0xff || (saved->id & ~ID_FIELD) != 0 ||
-	    saved->lines >> IOAPIC_PINS != 0 || saved->zero != 0) {
+	    saved->lines >> IOAPIC_PINS != 0 || saved->shared > UINT16_MAX) {
 		return "a register has bits that it cannot have";
 	}
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
@@ -314,6 +340,7 @@ static void load(void *dev, const void *in)
 	io->select = saved->select;
 	io->id = saved->id;
 	io->lines = saved->lines;
+	io->shared = saved->shared;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
 		io->entries[pin] = saved->entries[pin];
 	}

@@ -26,17 +26,18 @@ struct ioapic {
 	struct apic_bus *bus;
 	uint32_t select; /* IOREGSEL */
 	uint32_t id;
-	uint32_t lines; /* inputs asserted now, one bit each */
+	uint32_t lines;	 /* inputs asserted by their own devices now, one bit each */
+	uint32_t shared; /* the same by PCI lines routed there */
 	uint64_t entries[IOAPIC_PINS];
 	struct saved_device saved;
 };
 
-#define IOAPIC_SAVED_VERSION 1u
+#define IOAPIC_SAVED_VERSION 2u
 struct ioapic_saved {
 	uint32_t select;
 	uint32_t id;
 	uint32_t lines;
-	uint32_t zero;
+	uint32_t shared;
 	uint64_t entries[IOAPIC_PINS];
 };
 _Static_assert(sizeof(struct ioapic_saved) == 208, "no padding");
@@ -49,6 +50,11 @@ void ioapic_init(struct ioapic *io, struct apic_bus *bus);
  * edge-triggered entry is lost, as in the 82093AA.
  */
 void ioapic_set_line(struct ioapic *io, unsigned gsi, bool level);
+/*
+ * What PCI lines pull inputs 0 to 15 to, a bit each, as pic8259_set_shared. An input is up while
+ * these or its own device pull it.
+ */
+void ioapic_set_shared(struct ioapic *io, uint16_t levels);
 /* A level-triggered vector reached its EOI: entries with it may fire again. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 /* Whether the last interrupt of an unmasked entry still waits in a LAPIC to be taken. */

@@ -11,7 +11,7 @@ static const struct net_mac broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 static bool same(const struct net_mac *a, const struct net_mac *b)
 {
-	return memcmp(a->bytes, b->bytes, NET_MAC_BYTES) == 0;
+	return __builtin_memcmp(a->bytes, b->bytes, NET_MAC_BYTES) == 0;
 }
 
 static bool in_table(const struct net_filter_table *t, const struct net_mac *mac)

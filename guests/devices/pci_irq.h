@@ -3,9 +3,9 @@
  * Interrupt pins of PCI functions. Eight lines, PIRQA to PIRQH, are shared: a line is up while any
  * of its functions pulls it.
  *
- *	pin P of device D --> line (D + P) mod 8 --+--> GSI 16 .. 23
- *	                                           +--> input of the 8259s, where the LPC bridge's
- *	                                                routing registers name one
+ *	pin P of device D --> line (D + P) mod 8, --+--> GSI 16 .. 23
+ *	                      P from device 25 on   +--> input of the 8259s and of the IOAPIC, where
+ *	                                                 the LPC bridge's routing registers name one
  *
  * Source: data sheet of the ICH9, "PIRQ[n]_ROUT". As there, a line that goes to an input of the
  * 8259s reaches the IOAPIC as well.
@@ -22,7 +22,7 @@
 
 struct pci_irq_config {
 	void (*gsi)(void *ctx, unsigned gsi, bool level);
-	/* Levels of the 8259s' inputs as far as PCI pulls them, a bit each. */
+	/* Levels of ISA inputs as far as PCI pulls them, a bit each. */
 	void (*isa)(void *ctx, uint16_t levels);
 	void *ctx;
 };

@@ -297,8 +297,13 @@ bool pit_channel_out(const struct pit_channel *c, uint64_t now)
 	if (mode == 0) {
 		return e >= c->count;
 	}
+	/*
+	 * In mode 1 it falls with the trigger, not one cycle later: a look at port 0x61 takes
+	 * longer than that on a real bus, and who waits for the rise must not take its first look
+	 * for it.
+	 */
 	if (!loaded(c, now)) {
-		return true;
+		return mode != 1;
 	}
 	switch (mode) {
 	case 1:

@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct virtio_balloon_space) == 16, "device configuration"
 
 /* Bounds of one run of a queue; what is left is done as deferred work. */
 #define VIRTIO_BALLOON_RUN_PAGES 1024u /* of page numbers */
-#define VIRTIO_BALLOON_RUN_PIECES 32u  /* of reported buffers */
+#define VIRTIO_BALLOON_RUN_PIECES 4u   /* of reported buffers */
 #define VIRTIO_BALLOON_PIECE 0x200000u /* bytes, aligned like this: what is released in one go */
 
 /* A queue that takes pages; under its lock. */

@@ -59,21 +59,27 @@ static struct net_frame *peek_frame(struct virtio_net *n)
 	return f;
 }
 
-/* Lets go of the oldest frame. RX queue's lock held, which makes us the only one to do so. */
-static void drop_frame(struct virtio_net *n)
+/*
+ * Lets go of the oldest frame; the one behind it, as peek_frame. RX queue's lock held, which makes
+ * us the only one to do so.
+ */
+static struct net_frame *drop_frame(struct virtio_net *n)
 {
+	struct net_frame *next;
 	struct net_frame *f;
 
 	lock_acquire(&n->rx_lock);
 	f = net_queue_take(&n->queue);
+	next = net_queue_first(&n->queue);
 	lock_release(&n->rx_lock);
 	net_frame_put(f);
+	return next;
 }
 
 static void drop_frames(struct virtio_net *n)
 {
-	while (peek_frame(n) != NULL) {
-		drop_frame(n);
+	for (const struct net_frame *f = peek_frame(n); f != NULL;) {
+		f = drop_frame(n);
 	}
 }
 
@@ -122,7 +128,25 @@ static bool next_buffer(struct virtqueue *ring, struct virtqueue_chain *c)
 	return virtio_net_next(ring, c) || (virtqueue_listen(ring) && virtqueue_pop(ring, c));
 }
 
-/* Fills buffers with the frame; their number, 0 when it does not end well: see *result. */
+/* All of a frame, and the header before it, to the first buffer. */
+static bool write_whole(struct virtio_net *n, struct virtqueue *ring, const struct net_frame *f)
+{
+	const struct virtio_net_hdr h = header_for(n, f, 1);
+	struct virtqueue_cursor cur;
+
+	if (virtqueue_seek_write(ring, &n->rx_first, 0, HDR_BYTES + f->len, &cur) &&
+	    virtqueue_write_next(&cur, &h, sizeof(h)) &&
+	    virtqueue_write_next(&cur, f->data, f->len)) {
+		return true;
+	}
+	virtqueue_break(ring, "a buffer is not in writable RAM");
+	return false;
+}
+
+/*
+ * Fills buffers with the frame; their number, 0 when it does not end well: see *result. With more
+ * than one the header is yet to be written.
+ */
 static unsigned fill_buffers(struct virtio_net *n, struct virtqueue *ring,
 			     const struct net_frame *f, enum put *result)
 {
@@ -145,7 +169,8 @@ static unsigned fill_buffers(struct virtio_net *n, struct virtqueue *ring,
 			break;
 		}
 		piece = (uint32_t)min_u64(f->len - done, c->writable - skip);
-		if (!virtqueue_write(ring, c, skip, f->data + done, piece)) {
+		if (piece == f->len ? !write_whole(n, ring, f)
+				    : !virtqueue_write(ring, c, skip, f->data + done, piece)) {
 			break;
 		}
 		n->rx_used[used++] = (struct virtio_net_used){c->head, skip + piece};
@@ -176,9 +201,11 @@ static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const st
 	if (*used == 0) {
 		return result;
 	}
-	h = header_for(n, f, (uint16_t)*used);
-	if (!virtqueue_write(ring, &n->rx_first, 0, &h, sizeof(h))) {
-		return PUT_REFUSED;
+	if (*used > 1) {
+		h = header_for(n, f, (uint16_t)*used);
+		if (!virtqueue_write(ring, &n->rx_first, 0, &h, sizeof(h))) {
+			return PUT_REFUSED;
+		}
 	}
 	for (unsigned i = 0; i < *used; i++) {
 		virtqueue_push(ring, n->rx_used[i].head, n->rx_used[i].len);
@@ -189,12 +216,12 @@ static enum put put_frame(struct virtio_net *n, struct virtqueue *ring, const st
 static void receive(struct virtio_net *n)
 {
 	struct virtqueue *ring = virtio_ring(&n->virtio, RX);
-	const struct net_frame *f = NULL;
+	const struct net_frame *f = peek_frame(n);
 	unsigned left = BATCH;
 	unsigned used;
 
 	virtqueue_quiet(ring);
-	while (left > 0 && ring->running && (f = peek_frame(n)) != NULL) {
+	while (left > 0 && ring->running && f != NULL) {
 		enum put result = put_frame(n, ring, f, &used);
 
 		if (result == PUT_WAIT) {
@@ -205,7 +232,7 @@ static void receive(struct virtio_net *n)
 						  memory_order_relaxed);
 		}
 		left = virtio_net_spend(left, f->len, used);
-		drop_frame(n);
+		f = drop_frame(n);
 	}
 	virtio_queue_publish(&n->virtio, RX);
 	if (left == 0) {

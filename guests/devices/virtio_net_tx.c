@@ -69,6 +69,20 @@ static bool read_offload(const struct virtio_net *n, const struct virtio_net_hdr
 	return true;
 }
 
+/* The header and the `len` bytes of the frame behind it; false: the queue is broken now. */
+static bool read_chain(struct virtqueue *ring, const struct virtqueue_chain *c,
+		       struct virtio_net_hdr *h, uint8_t *data, uint32_t len)
+{
+	struct virtqueue_cursor cur;
+
+	if (virtqueue_seek_read(ring, c, 0, HDR_BYTES + len, &cur) &&
+	    virtqueue_read_next(&cur, h, sizeof(*h)) && virtqueue_read_next(&cur, data, len)) {
+		return true;
+	}
+	virtqueue_break(ring, "a buffer is not in RAM");
+	return false;
+}
+
 /* Sends what a chain holds, or drops it. The queue may be broken afterwards. */
 static void send_chain(struct virtio_net *n, struct virtqueue *ring,
 		       const struct virtqueue_chain *c)
@@ -86,8 +100,7 @@ static void send_chain(struct virtio_net *n, struct virtqueue *ring,
 		atomic_fetch_add_explicit(&n->port.stats.tx_dropped, 1, memory_order_relaxed);
 		return;
 	}
-	if (!virtqueue_read(ring, c, 0, &h, sizeof(h)) ||
-	    !virtqueue_read(ring, c, HDR_BYTES, f->data, len)) {
+	if (!read_chain(ring, c, &h, f->data, len)) {
 		net_frame_put(f);
 		return;
 	}
@@ -103,14 +116,17 @@ static void send_chain(struct virtio_net *n, struct virtqueue *ring,
 /* --- the queue --- */
 
 /*
- * Sends up to BATCH frames and counts them. Whether the queue is empty then; the rest is left to
- * deferred work.
+ * Looks once and sends up to BATCH of the frames that are there, and counts them. Whether these
+ * were all; the rest is left to deferred work.
  */
 static bool send_frames(struct virtio_net *n, struct virtqueue *ring, unsigned *sent)
 {
 	unsigned left = BATCH;
 
-	while (left > 0 && virtio_net_next(ring, &n->tx_chain)) {
+	if (virtqueue_waiting(ring) == 0) {
+		(void)virtqueue_poll(ring);
+	}
+	while (left > 0 && virtqueue_pop(ring, &n->tx_chain)) {
 		send_chain(n, ring, &n->tx_chain);
 		virtqueue_push(ring, n->tx_chain.head, 0);
 		left = virtio_net_spend(left, n->tx_chain.readable, 1);

@@ -387,7 +387,8 @@ static void note(const struct virtio_pci *d, uint64_t offset, enum lacks_kind ki
 {
 	bool there = offset < sizeof(struct virtio_pci_common) ||
 		     (offset >= VIRTIO_PCI_REGS_DEVICE &&
-		      offset < VIRTIO_PCI_REGS_DEVICE + d->config_size);
+		      offset < VIRTIO_PCI_REGS_DEVICE + d->config_size) ||
+		     offset == VIRTIO_PCI_REGS_ISR || offset == VIRTIO_PCI_REGS_NOTIFY;
 
 	if (!there) {
 		pci_device_lacks(&d->pci, kind, offset);
@@ -429,10 +430,10 @@ static uint64_t bar_read(struct pci_device *p, unsigned bar, uint64_t offset, un
 {
 	struct virtio_pci *d = to_virtio(p);
 
-	if (bar == VIRTIO_PCI_BAR_REGS) {
+	if (bar == VIRTIO_PCI_BAR_REGS && offset != VIRTIO_PCI_REGS_ISR) {
 		return regs_read(d, offset, size);
 	}
-	return bar == VIRTIO_PCI_BAR_PORTS && offset == VIRTIO_PCI_PORT_ISR ? isr_take(d) : 0;
+	return bar == VIRTIO_PCI_BAR_REGS || offset == VIRTIO_PCI_PORT_ISR ? isr_take(d) : 0;
 }
 
 static void bar_write(struct pci_device *p, unsigned bar, uint64_t offset, unsigned size,
@@ -440,10 +441,9 @@ static void bar_write(struct pci_device *p, unsigned bar, uint64_t offset, unsig
 {
 	struct virtio_pci *d = to_virtio(p);
 
-	if (bar == VIRTIO_PCI_BAR_PORTS) {
-		if (offset == VIRTIO_PCI_PORT_NOTIFY) {
-			notified(d, value & size_mask(size));
-		}
+	if (bar == VIRTIO_PCI_BAR_PORTS ? offset == VIRTIO_PCI_PORT_NOTIFY
+					: offset == VIRTIO_PCI_REGS_NOTIFY) {
+		notified(d, value & size_mask(size));
 	} else if (bar == VIRTIO_PCI_BAR_REGS) {
 		regs_write(d, offset, size, value & size_mask(size));
 	}
@@ -498,12 +498,17 @@ static enum hv_status add_structure(struct pci_function *f, const struct structu
 
 static enum hv_status add_structures(struct virtio_pci *d)
 {
+	/* Of two of a type the first is what the device likes better. */
 	const struct structure all[] = {
 		{VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_COMMON,
 		 sizeof(struct virtio_pci_common), VIRTIO_PCI_CAP_BYTES},
 		{VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_NOTIFY, 4,
 		 VIRTIO_PCI_NOTIFY_CAP_BYTES},
 		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_ISR, 1,
+		 VIRTIO_PCI_CAP_BYTES},
+		{VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_NOTIFY, 4,
+		 VIRTIO_PCI_NOTIFY_CAP_BYTES},
+		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_ISR, 1,
 		 VIRTIO_PCI_CAP_BYTES},
 		{VIRTIO_PCI_CAP_DEVICE_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_DEVICE,
 		 (uint16_t)d->config_size, VIRTIO_PCI_CAP_BYTES},

@@ -7,8 +7,11 @@
  *	BAR 0  ports   0: notify, the value written is the queue's number   4: ISR
  *	BAR 1  memory  MSI-X table and PBA
  *	BAR 2  memory  0x000: common configuration   0x100: the device's own
+ *	               0x200: ISR   0x300: notify
  *
- * A notification is a port write, as an exit for a port costs a fraction of one for memory.
+ * A notification is a port write, as an exit for a port costs a fraction of one for memory. Drivers
+ * that use no ports find both in memory, too: "The first instance of each structure that they can
+ * support" is theirs.
  *
  * Locks, outermost first: `lock` (registers), one lock per queue (the queue and what the model
  * keeps for it), then those of pci_device. A queue is handled with its own lock alone, so that
@@ -34,6 +37,8 @@
 #define VIRTIO_PCI_PORTS 8u
 #define VIRTIO_PCI_REGS_COMMON 0x000u
 #define VIRTIO_PCI_REGS_DEVICE 0x100u
+#define VIRTIO_PCI_REGS_ISR 0x200u
+#define VIRTIO_PCI_REGS_NOTIFY 0x300u
 #define VIRTIO_PCI_REGS_SIZE 0x1000u
 
 struct virtio_pci;

@@ -26,7 +26,7 @@
 
 static bool read_u16(struct virtqueue *q, uint64_t addr, uint16_t *value)
 {
-	if (guest_mem_read(q->vm, gpa(addr), value, sizeof(*value)) != HV_OK) {
+	if (guest_mem_read_u16(q->vm, gpa(addr), value) != HV_OK) {
 		virtqueue_break(q, "a ring is not in RAM");
 		return false;
 	}
@@ -35,7 +35,7 @@ static bool read_u16(struct virtqueue *q, uint64_t addr, uint16_t *value)
 
 static bool write_u16(struct virtqueue *q, uint64_t addr, uint16_t value)
 {
-	if (guest_mem_write(q->vm, gpa(addr), &value, sizeof(value)) != HV_OK) {
+	if (guest_mem_write_u16(q->vm, gpa(addr), value) != HV_OK) {
 		virtqueue_break(q, "a ring is not in writable RAM");
 		return false;
 	}

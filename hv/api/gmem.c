@@ -24,6 +24,9 @@ static inline void copy(void *dst, const void *src, size_t n)
 	case 8:
 		__builtin_memcpy(dst, src, 8);
 		break;
+	case 12: /* a virtio NIC's header */
+		__builtin_memcpy(dst, src, 12);
+		break;
 	case 16: /* a descriptor of a virtqueue */
 		__builtin_memcpy(dst, src, 16);
 		break;
@@ -47,7 +50,9 @@ static inline bool is_simple(const struct gspace *g, gpa_t addr, size_t n, bool 
 	return n <= PAGE_SIZE - addr.v % PAGE_SIZE && gspace_hit(g, addr, n, write);
 }
 
-static enum hv_status read_pages(struct gspace *g, gpa_t addr, void *dst, size_t n)
+/* Out of line, and with it the registers that the short way need not save. */
+static __attribute__((noinline)) enum hv_status read_pages(struct gspace *g, gpa_t addr, void *dst,
+							   size_t n)
 {
 	enum hv_status status = gspace_access(g, addr, n, false);
 	uint64_t va = VM_WINDOW_BASE + addr.v;
@@ -65,7 +70,7 @@ static enum hv_status read_pages(struct gspace *g, gpa_t addr, void *dst, size_t
 }
 
 /* Into the window, where the range was made ready. */
-static void write_pages(gpa_t addr, const void *src, size_t n)
+static void write_ready(gpa_t addr, const void *src, size_t n)
 {
 	uint64_t va = VM_WINDOW_BASE + addr.v;
 	const char *from = src;
@@ -78,6 +83,17 @@ static void write_pages(gpa_t addr, const void *src, size_t n)
 		va += part;
 		n -= part;
 	}
+}
+
+static __attribute__((noinline)) enum hv_status write_pages(struct gspace *g, gpa_t addr,
+							    const void *src, size_t n)
+{
+	enum hv_status status = gspace_access(g, addr, n, true);
+
+	if (status == HV_OK) {
+		write_ready(addr, src, n);
+	}
+	return status;
 }
 
 enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
@@ -95,18 +111,44 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n)
 enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
 {
 	struct gspace *g = &vm->gspace;
-	enum hv_status status;
 
 	CHECK(space_current() == &g->host);
 	if (is_simple(g, addr, n, true)) {
 		copy(access_ptr(hva(VM_WINDOW_BASE + addr.v), true), src, n);
 		return HV_OK;
 	}
-	status = gspace_access(g, addr, n, true);
-	if (status == HV_OK) {
-		write_pages(addr, src, n);
+	return write_pages(g, addr, src, n);
+}
+
+/* At an even address two bytes never cross the end of a page. */
+static inline bool is_simple_u16(const struct gspace *g, gpa_t addr, bool write)
+{
+	return is_aligned(addr.v, sizeof(uint16_t)) && space_current() == &g->host &&
+	       gspace_hit(g, addr, sizeof(uint16_t), write);
+}
+
+enum hv_status guest_mem_read_u16(struct vm *vm, gpa_t addr, uint16_t *value)
+{
+	if (is_simple_u16(&vm->gspace, addr, false)) {
+		copy(value, access_ptr(hva(VM_WINDOW_BASE + addr.v), false), sizeof(*value));
+		return HV_OK;
 	}
-	return status;
+	return guest_mem_read(vm, addr, value, sizeof(*value));
+}
+
+/* The long way out of line: it needs the number in memory. */
+static __attribute__((noinline)) enum hv_status write_u16(struct vm *vm, gpa_t addr, uint16_t value)
+{
+	return guest_mem_write(vm, addr, &value, sizeof(value));
+}
+
+enum hv_status guest_mem_write_u16(struct vm *vm, gpa_t addr, uint16_t value)
+{
+	if (is_simple_u16(&vm->gspace, addr, true)) {
+		copy(access_ptr(hva(VM_WINDOW_BASE + addr.v), true), &value, sizeof(value));
+		return HV_OK;
+	}
+	return write_u16(vm, addr, value);
 }
 
 enum hv_status guest_rom_write(struct vm *vm, gpa_t addr, const void *src, size_t n)
@@ -116,7 +158,7 @@ enum hv_status guest_rom_write(struct vm *vm, gpa_t addr, const void *src, size_
 	CHECK(space_current() == &vm->gspace.host);
 	status = gspace_access_rom(&vm->gspace, addr, n);
 	if (status == HV_OK) {
-		write_pages(addr, src, n);
+		write_ready(addr, src, n);
 	}
 	return status;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hv/base/addr.h"
 #include "hv/base/status.h"
@@ -18,6 +19,9 @@ enum hv_status guest_mem_read(struct vm *vm, gpa_t addr, void *dst, size_t n) HV
 /* As above; read-only memory counts as out of range. HV_E_NO_MEMORY when a shared frame could not
  * be copied; then nothing was written. */
 enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_t n) HV_MUST_CHECK;
+/* The same for the number of two bytes that rings consist of: quicker where its address is even. */
+enum hv_status guest_mem_read_u16(struct vm *vm, gpa_t addr, uint16_t *value) HV_MUST_CHECK;
+enum hv_status guest_mem_write_u16(struct vm *vm, gpa_t addr, uint16_t value) HV_MUST_CHECK;
 /*
  * Changes what a ROM holds (gspace_add_rom, gspace_make_rom), hidden or not. HV_E_RANGE when not
  * all of the range is one ROM; HV_E_NO_MEMORY as above.

@@ -168,11 +168,14 @@ void vtimer_arm(struct vtimer *t, uint64_t deadline)
 	struct vtime *v = t->time;
 
 	lock_acquire(&v->lock);
-	timer_cancel(&t->host);
-	list_remove(&t->node);
-	if (deadline != TIMER_NEVER) {
+	if (deadline == TIMER_NEVER) {
+		timer_cancel(&t->host);
+		list_remove(&t->node);
+	} else {
 		t->deadline = deadline;
-		list_append(&v->armed, &t->node);
+		if (list_empty(&t->node)) {
+			list_append(&v->armed, &t->node);
+		}
 		if (!v->paused) {
 			arm_host(t);
 		}

@@ -108,8 +108,8 @@ bool vwork_run(struct vwork_queue *q)
 	return more;
 }
 
-/* The one that watches at `index`; NULL: there are fewer. */
-static struct vwork *watcher(struct vwork_queue *q, unsigned index)
+/* The one that watches at `index`; NULL: there are fewer. *last: none is behind it. */
+static struct vwork *watcher(struct vwork_queue *q, unsigned index, bool *last)
 {
 	struct vwork *found = NULL;
 
@@ -117,6 +117,7 @@ static struct vwork *watcher(struct vwork_queue *q, unsigned index)
 	list_for_each (it, &q->watching) {
 		if (index-- == 0) {
 			found = list_entry(it, struct vwork, watch);
+			*last = it->next == &q->watching;
 			break;
 		}
 	}
@@ -128,11 +129,13 @@ static struct vwork *watcher(struct vwork_queue *q, unsigned index)
 bool vwork_idle(struct vwork_queue *q)
 {
 	struct vwork *w;
+	bool last = false;
 
 	if (!atomic_load_explicit(&q->watched, memory_order_relaxed)) {
 		return false;
 	}
-	for (unsigned i = 0; i < VWORK_RUN_MAX && (w = watcher(q, i)) != NULL; i++) {
+	for (unsigned i = 0; i < VWORK_RUN_MAX && !last && (w = watcher(q, i, &last)) != NULL;
+	     i++) {
 		w->idle(w);
 	}
 	return true;

@@ -95,15 +95,6 @@ bool cpu_wrmsr_safe(uint32_t index, uint64_t value)
 	return done != 0;
 }
 
-uint64_t cpu_rdtsc(void)
-{
-	uint32_t low;
-	uint32_t high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return low | (uint64_t)high << 32;
-}
-
 uint64_t cpu_rdtsc_ordered(void)
 {
 	uint32_t low;
@@ -442,14 +433,6 @@ void cpu_load_segments(uint16_t code, uint16_t data)
 			 : [scratch] "=&r"(scratch)
 			 : [code] "r"((uint64_t)code), [data] "r"((uint32_t)data), [null] "r"(0)
 			 : "memory");
-}
-
-uint64_t cpu_read_gs0(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("movq %%gs:0, %0" : "=r"(value) : : "memory");
-	return value;
 }
 
 uint64_t cpu_call_ms(uint64_t fn, const uint64_t args[4])

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "hv/base/addr.h"
+#include "hv/cpu/hot_insn.h"
 
 struct cpuid_regs {
 	uint32_t eax;
@@ -31,8 +32,8 @@ void cpu_wrmsr(uint32_t index, uint64_t value);
 bool cpu_rdmsr_safe(uint32_t index, uint64_t *value);
 bool cpu_wrmsr_safe(uint32_t index, uint64_t value);
 
-uint64_t cpu_rdtsc(void);
-/* The same, after all memory accesses that come before it and before all that come behind. */
+/* The TSC, as cpu_rdtsc reads it, after all memory accesses that come before it and before all that
+ * come behind. */
 uint64_t cpu_rdtsc_ordered(void);
 /* A random number from RDRAND; false when the CPU lacks it or it failed 10 times. */
 bool cpu_rdrand(uint64_t *out);
@@ -101,8 +102,6 @@ void cpu_ltr(uint16_t selector);
 /* Reloads CS with `code` and DS, ES, SS with `data`; FS and GS become null. */
 void cpu_load_segments(uint16_t code, uint16_t data);
 
-/* The quadword at GS:0. */
-uint64_t cpu_read_gs0(void);
 /* Where to go on when the instruction at `rip` faulted; 0 when that was not foreseen. */
 uint64_t cpu_fixup(uint64_t rip);
 /* Calls `fn` by the Microsoft x64 convention: EFI runtime services. */

@@ -6,22 +6,11 @@
 #include <stdbool.h>
 
 #include "hv/api/clock.h"
-#include "hv/base/str.h"
 
 static_assert((MAC_TABLE_SETS & (MAC_TABLE_SETS - 1)) == 0, "a hash is cut by a mask");
 
 /* Odd, with bits everywhere: the upper half of a product depends on all bits of an address. */
 #define HASH_FACTOR 0x9e3779b97f4a7c15ull
-
-uint64_t mac_pack(const uint8_t *bytes)
-{
-	uint32_t high;
-	uint16_t low;
-
-	memcpy(&high, bytes, sizeof(high));
-	memcpy(&low, bytes + sizeof(high), sizeof(low));
-	return (uint64_t)__builtin_bswap32(high) << 16 | __builtin_bswap16(low);
-}
 
 static unsigned set_of(uint64_t mac)
 {

@@ -29,7 +29,17 @@ struct mac_table {
 };
 
 /* Six bytes as a number, the first one highest. */
-uint64_t mac_pack(const uint8_t *bytes);
+static inline uint64_t mac_pack(const uint8_t *bytes)
+{
+	uint32_t high;
+	uint16_t low;
+
+	/* Without a call. */
+	__builtin_memcpy(&high, bytes, sizeof(high));
+	__builtin_memcpy(&low, bytes + sizeof(high), sizeof(low));
+	return (uint64_t)__builtin_bswap32(high) << 16 | __builtin_bswap16(low);
+}
+
 /* Remembers where `mac` (not 0) was heard of; in a full set the one silent for longest goes. */
 void mac_table_learn(struct mac_table *t, uint64_t mac, uint32_t port, uint64_t now);
 /* Its port, or MAC_TABLE_UNKNOWN. */

@@ -34,6 +34,7 @@ struct passage {
 	uint64_t to_mac;
 	uint64_t from_mac;
 	uint64_t now;
+	uint64_t ports; /* where `to` led when that was looked up last: ports_of */
 };
 
 /* --- addresses --- */
@@ -60,16 +61,18 @@ static unsigned owner_of(const struct network *n, uint64_t mac)
 	return NETWORK_PORTS_MAX;
 }
 
-/* The ports that an address leads to: one, or all when it is a group's or nobody knows it. */
-static uint64_t ports_of(const struct network *n, const struct passage *p, bool *flood)
+/* All ports: the address is a group's, or nobody knows it. */
+#define PORTS_FLOOD (~0ull)
+
+/* The ports that an address leads to: one, or PORTS_FLOOD. */
+static uint64_t ports_of(const struct network *n, const struct passage *p)
 {
 	unsigned port = owner_of(n, p->to_mac);
 
 	if (port == NETWORK_PORTS_MAX) {
 		port = mac_table_find(&n->macs, p->to_mac, p->now);
 	}
-	*flood = port == MAC_TABLE_UNKNOWN;
-	return *flood ? ~0ull : BIT(port);
+	return port == MAC_TABLE_UNKNOWN ? PORTS_FLOOD : BIT(port);
 }
 
 /* --- whom it reaches --- */
@@ -82,9 +85,9 @@ static bool is_wanted(const struct network_port *port, const struct net_mac *to)
 }
 
 /* The ports that get the frame, as a set. */
-static uint64_t targets(const struct network *n, const struct passage *p, bool *flood)
+static uint64_t targets(const struct network *n, const struct passage *p)
 {
-	uint64_t set = ports_of(n, p, flood) & n->connected & ~BIT(p->from);
+	uint64_t set = p->ports & n->connected & ~BIT(p->from);
 
 	if (is_link_local(p->to_mac)) {
 		return 0;
@@ -191,11 +194,10 @@ static void record(struct network *n, const struct net_frame *f)
 }
 
 /* Delivers a frame that may pass. The lock is held, and let go while the frame is finished. */
-static void forward(struct network *n, const struct passage *p)
+static void forward(struct network *n, struct passage *p)
 {
 	struct net_frame *finished = NULL;
-	bool flood;
-	uint64_t set = targets(n, p, &flood);
+	uint64_t set = targets(n, p);
 	uint64_t need = in_need(n, set, p->frame);
 
 	record(n, p->frame);
@@ -204,7 +206,8 @@ static void forward(struct network *n, const struct passage *p)
 		finished = net_offload_finish(p->frame);
 		lock_acquire(&n->lock);
 		/* Ports may have come and gone. */
-		set = targets(n, p, &flood);
+		p->ports = ports_of(n, p);
+		set = targets(n, p);
 		need = in_need(n, set, p->frame);
 	}
 	deliver_to_all(n, set, need, p->frame, finished);
@@ -224,14 +227,13 @@ static void drop(struct network_port *from, _Atomic uint64_t *why)
 static void pass(struct network_port *from, struct net_frame *f, uint64_t now)
 {
 	struct network *n = from->network;
-	const struct passage p = passage_of(from, f, now);
-	bool flood;
+	struct passage p = passage_of(from, f, now);
 
 	if (n->fixed_macs[from->index] == 0) {
 		mac_table_learn(&n->macs, p.from_mac, from->index, now);
 	}
-	(void)ports_of(n, &p, &flood);
-	if (flood) {
+	p.ports = ports_of(n, &p);
+	if (p.ports == PORTS_FLOOD) {
 		if (!token_bucket_ready(&from->storm, now)) {
 			drop(from, &from->drops.storm);
 			return;

@@ -72,6 +72,16 @@ enum hv_status guest_mem_write(struct vm *vm, gpa_t addr, const void *src, size_
 	return HV_OK;
 }
 
+enum hv_status guest_mem_read_u16(struct vm *vm, gpa_t addr, uint16_t *value)
+{
+	return guest_mem_read(vm, addr, value, sizeof(*value));
+}
+
+enum hv_status guest_mem_write_u16(struct vm *vm, gpa_t addr, uint16_t value)
+{
+	return guest_mem_write(vm, addr, &value, sizeof(value));
+}
+
 static inline void rig_put(uint64_t addr, uint64_t value, unsigned size)
 {
 	memcpy(rig_at(addr), &value, size);

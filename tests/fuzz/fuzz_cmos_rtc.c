@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accesses and time against the RTC; its line must follow its flags and its timer its interrupts.
  */
-#include "guests/devices/cmos_rtc.h"
+#include "guests/devices/cmos_memory.h"
 #include "tests/fakes/device_rig.h"
 #include "tests/fuzz/device_input.h"
 
@@ -12,6 +12,24 @@ static uint8_t get(unsigned reg)
 {
 	rig_out(&rtc.dev, 0x70, (uint8_t)reg);
 	return rig_in(&rtc.dev, 0x71);
+}
+
+/* A disk comes or goes; what the guest wrote of the sum before is mended by it. */
+static void set_disk(struct input *in)
+{
+	unsigned unit = (unsigned)take(in, 1) % CMOS_DISKS;
+	struct cmos_disk disk = {.cylinders = (uint16_t)take(in, 2),
+				 .heads = (uint8_t)take(in, 1),
+				 .sectors = (uint8_t)take(in, 1)};
+	unsigned sum = 0;
+
+	cmos_rtc_set_disk(&rtc, unit, &disk);
+	for (unsigned i = 0x10; i < CMOS_CHECKSUM; i++) {
+		sum += get(i);
+	}
+	assert(get(CMOS_CHECKSUM) == (uint8_t)(sum >> 8));
+	assert(get(CMOS_CHECKSUM + 1) == (uint8_t)sum);
+	assert(unit > 1 || (get(0x19 + unit) != 0) == (disk.cylinders != 0));
 }
 
 static void step(struct input *in)
@@ -42,6 +60,8 @@ static void step(struct input *in)
 	default:
 		if (op == 0xff) {
 			rtc.dev.ops->reset(&rtc.dev);
+		} else if (op >= 0xf0) {
+			set_disk(in);
 		}
 		break;
 	}

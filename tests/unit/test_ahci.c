@@ -61,7 +61,7 @@ static void capabilities(void **state)
 	(void)state;
 	assert_int_equal(rig_host_read(AHCI_CAP), 0xc1241f01);
 	assert_int_equal(rig_host_read(AHCI_PI), 3);
-	assert_int_equal(rig_host_read(AHCI_VS), 0x10301);
+	assert_int_equal(rig_host_read(AHCI_VS), 0x10200);
 	assert_int_equal(rig_host_read(AHCI_CAP2), 0);
 	assert_int_equal(rig_host_read(AHCI_BOHC), 0);
 	assert_int_equal(rig_host_read(AHCI_GHC), 0x80000002);
@@ -168,10 +168,10 @@ static void a_reset_of_the_function(void **state)
 static void accesses_of_any_size(void **state)
 {
 	(void)state;
-	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS, 8), 0x10301);
-	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS + 1, 1), 3);
-	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS + 1, 2), 0x103);
-	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS - 2, 4), 0x03010000);
+	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS, 8), 0x10200);
+	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS + 1, 1), 2);
+	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS + 1, 2), 0x102);
+	assert_int_equal(rig_bar_read(RIG_ABAR, AHCI_VS - 2, 4), 0x02000000);
 	rig_bar_write(RIG_ABAR, AHCI_PORTS + AHCI_PXCLB, 8, 0x1234567800);
 	assert_int_equal(rig_units[0].state.list, 0x1234567800);
 	rig_bar_write(RIG_ABAR, AHCI_PORTS + AHCI_PXCLB + 1, 1, 0xfc);
@@ -191,7 +191,7 @@ static void by_index_and_data(void **state)
 	(void)state;
 	rig_bar_write(4, 0x10, 4, AHCI_VS | 3);
 	assert_int_equal(rig_bar_read(4, 0x10, 4), AHCI_VS);
-	assert_int_equal(rig_bar_read(4, 0x14, 4), 0x10301);
+	assert_int_equal(rig_bar_read(4, 0x14, 4), 0x10200);
 	rig_bar_write(4, 0x10, 4, AHCI_PORTS + AHCI_PXFBU);
 	rig_bar_write(4, 0x14, 4, 77);
 	assert_int_equal(rig_port_read(0, AHCI_PXFBU), 77);

@@ -90,11 +90,19 @@ static void the_engine(void **state)
 	assert_int_equal(bits_get(command_flags(), AHCI_PXCMD_CCS), 9);
 	rig_stop(0);
 	assert_int_equal(command_flags() & (AHCI_PXCMD_CR | AHCI_PXCMD_CCS), 0);
-	/* Nothing is taken while it stands. */
-	rig_port_write(0, AHCI_PXCI, 1);
-	rig_port_write(0, AHCI_PXSACT, 1);
+}
+
+/* As Redox and uniata issue them. */
+static void a_command_before_the_start(void **state)
+{
+	(void)state;
+	rig_stop(0);
+	read_once(3);
+	assert_int_equal(rig_port_read(0, AHCI_PXCI), 8);
+	assert_int_equal(rig_disk_seen[BLK_READ], 0);
+	rig_port_write(0, AHCI_PXCMD, AHCI_PXCMD_ST | AHCI_PXCMD_FRE);
+	assert_int_equal(rig_disk_seen[BLK_READ], 1);
 	assert_int_equal(rig_port_read(0, AHCI_PXCI), 0);
-	assert_int_equal(rig_port_read(0, AHCI_PXSACT), 0);
 }
 
 static void bits_are_only_set(void **state)
@@ -273,6 +281,7 @@ int main(void)
 		cmocka_unit_test_setup(addresses, setup),
 		cmocka_unit_test_setup(what_may_be_written, setup),
 		cmocka_unit_test_setup(the_engine, setup),
+		cmocka_unit_test_setup(a_command_before_the_start, setup),
 		cmocka_unit_test_setup(bits_are_only_set, setup),
 		cmocka_unit_test_setup(a_reset_of_the_link, setup),
 		cmocka_unit_test_setup(a_link_that_is_off, setup),

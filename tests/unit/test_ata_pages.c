@@ -91,6 +91,8 @@ static void test_settings(void **state)
 
 	(void)state;
 	identify(BIT(30), BLK_SECTOR, 0);
+	/* Exactly one DMA mode is selected. */
+	assert_int_equal(word(ATA_ID_MULTIWORD), 0x0407);
 	assert_int_equal(word(ATA_ID_ULTRA), 0x003f);
 	assert_int_equal(word(ATA_ID_MULTIPLE), 0x0110);
 	assert_int_equal(word(ATA_ID_ENABLED_1) & ATA_ID_WRITE_CACHE, ATA_ID_WRITE_CACHE);

@@ -112,6 +112,8 @@ static void test_disk_checks(void **state)
 	assert_false(DISK_TAKES(multiple, 32));
 	assert_true(DISK_TAKES(multiword, 2));
 	assert_false(DISK_TAKES(multiword, 3));
+	assert_false(DISK_TAKES(ultra, 5)); /* one of both kinds */
+	disk.state.multiword = ATA_MODE_NONE;
 	assert_true(DISK_TAKES(ultra, 5));
 	assert_false(DISK_TAKES(ultra, 6));
 	assert_false(DISK_TAKES(ultra, 8));

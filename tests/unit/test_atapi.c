@@ -269,11 +269,18 @@ static void test_identify(void **state)
 	uint8_t sum = 0;
 
 	(void)state;
-	drive.state.ultra = 5;
+	execute(ATA_IDENTIFY_PACKET);
+	atapi_page(&drive, &op, page);
+	assert_int_equal(page[ATA_ID_MULTIWORD * 2 + 1], 0x04);
+	assert_int_equal(page[ATA_ID_ULTRA * 2 + 1], 0);
+	regs.features = ATA_FEATURE_MODE;
+	regs.count = ATA_MODE_ULTRA | 5;
+	execute(ATA_SET_FEATURES);
 	execute(ATA_IDENTIFY_PACKET);
 	assert_int_equal(op.action, ATA_DO_PAGE);
 	assert_int_equal(op.bytes, ATA_PAGE_BYTES);
 	atapi_page(&drive, &op, page);
+	assert_int_equal(page[ATA_ID_MULTIWORD * 2 + 1], 0);
 	assert_int_equal(page[0], 0xc0);
 	assert_int_equal(page[1], 0x85);
 	assert_memory_equal(page + ATA_ID_SERIAL * 2, "dc 0", 4);

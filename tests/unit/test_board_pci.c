@@ -187,7 +187,7 @@ static void the_chipsets_places_are_its_own(void **state)
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST);
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST + 8);
 	pci_device_intx(d, true);
-	assert_true(gsi_is_up(23)); /* INTA of device 31 */
+	assert_true(gsi_is_up(16)); /* INTA of device 31 */
 	pci_device_intx(d, false);
 }
 
@@ -297,6 +297,32 @@ static void a_pin_reaches_the_8259_where_it_is_routed(void **state)
 	assert_int_equal(board->pic.chips[1].shared, 0);
 }
 
+/*
+ * SeaBIOS' MP table names the input that it routed a line to as the IOAPIC's pin: here SATA's, by
+ * the line register that it writes for a device from 25 on.
+ */
+static void a_routed_pin_reaches_the_ioapic_there_as_well(void **state)
+{
+	static const uint8_t seabios[] = {10, 10, 11, 11};
+	struct pci_device *d = &devices[board->pci_count];
+	struct pci_device_config cfg = {.ops = &ops, .intx = true};
+
+	(void)state;
+	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
+	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
+	assert_int_equal(pci_device_add(d), HV_OK);
+	board_add_pci(board, d, &owner);
+	for (unsigned i = 0; i < ARRAY_SIZE(seabios); i++) {
+		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8060 + i, 1, 0, seabios[i]));
+		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8068 + i, 1, 0, seabios[i]));
+	}
+	pci_device_intx(d, true);
+	assert_int_equal(board->ioapic.shared, BIT32(10));
+	assert_int_equal(board->pic.chips[1].shared, BIT32(10 - 8));
+	pci_device_intx(d, false);
+	assert_int_equal(board->ioapic.shared, 0);
+}
+
 static void firmware_leaves_all_in_place(void **state)
 {
 	const struct pci_device *d = plug();
@@ -370,6 +396,7 @@ int main(void)
 		TEST(a_pin_reaches_its_gsi),
 		TEST(devices_of_one_line_share_it),
 		TEST(a_pin_reaches_the_8259_where_it_is_routed),
+		TEST(a_routed_pin_reaches_the_ioapic_there_as_well),
 		TEST(firmware_leaves_all_in_place),
 		TEST(messages_reach_the_lapic),
 		TEST(function_level_reset_frees_the_line),

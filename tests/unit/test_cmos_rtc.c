@@ -687,6 +687,22 @@ static void floppy_drives_are_told(void **state)
 	assert_int_equal(get(CMOS_EQUIPMENT), 0x43);
 }
 
+/* Whichever comes first. */
+static void disks_are_told_beside_the_time(void **state)
+{
+	const struct cmos_disk disk = {0x3fff, 16, 63};
+
+	(void)state;
+	cmos_rtc_set_disk(&rtc, 3, &disk);
+	assert_int_equal(get(CMOS_DISK_TRANSLATION), 0x40);
+	cmos_rtc_set_wall(&rtc, WALL + 61);
+	assert_int_equal(get(CMOS_DISK_TRANSLATION), 0x40);
+	assert_int_equal(hms(), 0x140059);
+	cmos_rtc_set_disk(&rtc, 0, &disk);
+	assert_int_equal(get(CMOS_DISK_TYPES), 0xf0);
+	assert_int_equal(hms(), 0x140059);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -722,6 +738,7 @@ int main(void)
 		cmocka_unit_test_setup(what_no_program_can_make_of_it_is_refused, setup),
 		cmocka_unit_test_setup(the_wall_clock_can_be_set_later, setup),
 		cmocka_unit_test(floppy_drives_are_told),
+		cmocka_unit_test_setup(disks_are_told_beside_the_time, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,14 +178,75 @@ static void writing_breaks_copy_on_write(void **state)
 	assert_int_equal(*(uint32_t *)fake_ram(hpa(after.pa.v + 0xffc)), 42);
 }
 
+static uint16_t read_u16(uint64_t at)
+{
+	uint16_t value = 0;
+
+	assert_int_equal(guest_mem_read_u16(&vm, gpa(at), &value), HV_OK);
+	return value;
+}
+
+/* Even and odd addresses, the last ones of pages and regions, ROM, what is no RAM. */
+static void two_bytes_are_as_any_others(void **state)
+{
+	uint8_t bytes[4];
+	uint16_t value;
+
+	(void)state;
+	for (uint64_t at = 0x3000 - 3; at < 0x3002; at++) {
+		assert_int_equal(guest_mem_write_u16(&vm, gpa(at), (uint16_t)(0x1200 + at)), HV_OK);
+		assert_int_equal(guest_mem_read(&vm, gpa(at), bytes, 2), HV_OK);
+		assert_int_equal(bytes[0] | bytes[1] << 8, (uint16_t)(0x1200 + at));
+		assert_int_equal(read_u16(at), (uint16_t)(0x1200 + at));
+	}
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(MIB(2) - 2), 0xbeef), HV_OK);
+	assert_int_equal(read_u16(MIB(2) - 2), 0xbeef);
+	assert_int_equal(guest_mem_read_u16(&vm, gpa(MIB(2) - 1), &value), HV_E_RANGE);
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(MIB(2)), 1), HV_E_RANGE);
+	assert_int_equal(guest_mem_read_u16(&vm, gpa(~1ull), &value), HV_E_RANGE);
+}
+
+/* Nothing of an access is kept for the next: it finds what a page has become meanwhile. */
+static void two_bytes_of_a_page_that_was_given_back_are_new(void **state)
+{
+	uint64_t done;
+
+	(void)state;
+	assert_int_equal(gspace_allow_release(&vm.gspace), HV_OK);
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(0x5000), 0xbeef), HV_OK);
+	assert_int_equal(gspace_release(&vm.gspace, 0x5000, PAGE_SIZE, &done), HV_OK);
+	while (gspace_release_step(&vm.gspace, MIB(1)) != GSPACE_RELEASE_DONE) {
+		space_flush(&vm.gspace.host, VM_WINDOW_BASE, MIB(2));
+	}
+	assert_int_equal(gspace_holes(&vm.gspace), PAGE_SIZE);
+	assert_int_equal(read_u16(0x5000), 0);
+	assert_int_equal(gspace_holes(&vm.gspace), 0);
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(0x5000), 0xcafe), HV_OK);
+	assert_int_equal(read_u16(0x5000), 0xcafe);
+}
+
+static void two_bytes_break_copy_on_write(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(0x6000), 0xbeef), HV_OK);
+	assert_int_equal(gspace_share(&vm.gspace, 0x6000, PAGE_SIZE), HV_OK);
+	assert_int_equal(read_u16(0x6000), 0xbeef);
+	assert_int_equal(guest_mem_write_u16(&vm, gpa(0x6000), 0xcafe), HV_OK);
+	assert_int_equal(read_u16(0x6000), 0xcafe);
+	assert_int_equal(vm.gspace.cow_frames, 0);
+}
+
 static void the_space_must_be_current(void **state)
 {
+	uint16_t word;
 	uint8_t byte;
 
 	(void)state;
 	space_switch(space_core());
 	EXPECT_CHECK((void)!guest_mem_read(&vm, gpa(0), &byte, 1));
 	EXPECT_CHECK((void)!guest_mem_write(&vm, gpa(0), &byte, 1));
+	EXPECT_CHECK((void)!guest_mem_read_u16(&vm, gpa(0), &word));
+	EXPECT_CHECK((void)!guest_mem_write_u16(&vm, gpa(0), 0));
 }
 
 int main(void)
@@ -198,6 +259,9 @@ int main(void)
 		cmocka_unit_test_setup(rom_can_be_read_only, setup),
 		cmocka_unit_test_setup(rom_is_written_on_its_own_way, setup),
 		cmocka_unit_test_setup(writing_breaks_copy_on_write, setup),
+		cmocka_unit_test_setup(two_bytes_are_as_any_others, setup),
+		cmocka_unit_test_setup(two_bytes_of_a_page_that_was_given_back_are_new, setup),
+		cmocka_unit_test_setup(two_bytes_break_copy_on_write, setup),
 		cmocka_unit_test_setup(the_space_must_be_current, setup),
 	};
 

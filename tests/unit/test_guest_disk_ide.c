@@ -118,6 +118,27 @@ static void places(void **state)
 	vm_rig_end(g);
 }
 
+static uint64_t cmos(struct guest *g, uint8_t at)
+{
+	out(g, 0x70, at);
+	return in(g, 0x71);
+}
+
+/* A BIOS finds the disks in CMOS, and no drives. */
+static void geometry(void **state)
+{
+	struct guest *g = with_disks("types", 2, 1);
+
+	(void)state;
+	assert_int_equal(cmos(g, CMOS_DISK_TYPES), 0xff);
+	assert_int_equal(cmos(g, CMOS_DISK_TABLES + 2), 16);
+	assert_int_equal(cmos(g, CMOS_DISK_TABLES + 9 + 8), 63);
+	vm_rig_end(g);
+	g = with_disks("drive", 0, 1);
+	assert_int_equal(cmos(g, CMOS_DISK_TYPES), 0);
+	vm_rig_end(g);
+}
+
 static void media(void **state)
 {
 	struct guest *g = with_disks("media", 1, 1);
@@ -140,6 +161,7 @@ int main(void)
 		cmocka_unit_test_teardown(lives, bus_clean),
 		cmocka_unit_test_teardown(ports, bus_clean),
 		cmocka_unit_test_teardown(places, bus_clean),
+		cmocka_unit_test_teardown(geometry, bus_clean),
 		cmocka_unit_test_teardown(media, bus_clean),
 		/* The memory does not come back. */
 		cmocka_unit_test_teardown(without_memory, bus_clean),

@@ -227,6 +227,33 @@ static void test_level_while_masked_fires_when_unmasked(void **state)
 	assert_int_equal(serve(0), 0x59);
 }
 
+/* A pin with a device of its own and PCI lines routed to it. */
+static void test_shared_pin(void **state)
+{
+	(void)state;
+	route(11, LEVEL | 0x59, 0);
+	route(5, 0x45, 0);
+	ioapic_set_shared(&io, BIT32(11) | BIT32(5));
+	assert_int_equal(apic_rig_take(&r, 0), 0x59);
+	assert_int_equal(serve(0), -1); /* a lower class waits */
+	ioapic_set_line(&io, 11, true);
+	ioapic_set_shared(&io, BIT32(5));
+	lapic_eoi(l);
+	assert_int_equal(apic_rig_take(&r, 0), 0x59);
+	ioapic_set_line(&io, 11, false);
+	lapic_eoi(l);
+	assert_int_equal(serve(0), 0x45);
+	/* Up already: no edge, whoever pulls it. */
+	ioapic_set_line(&io, 5, true);
+	ioapic_set_shared(&io, 0);
+	ioapic_set_shared(&io, BIT32(5));
+	assert_int_equal(serve(0), -1);
+	ioapic_set_shared(&io, 0);
+	ioapic_set_line(&io, 5, false);
+	ioapic_set_shared(&io, BIT32(5));
+	assert_int_equal(serve(0), 0x45);
+}
+
 /* Two pins with one vector: the EOI frees both. */
 static void test_shared_vector(void **state)
 {
@@ -378,12 +405,13 @@ static void a_loaded_one_goes_on(void **state)
 	route(4, 0x62, 1);
 	set(0, 3u << 24);
 	ioapic_set_line(&io, 17, true);
-	ioapic_set_line(&io, 5, true);
+	ioapic_set_shared(&io, BIT32(5));
 	mmio_write(SELECT, 4, 0x33);
 	saved_reload(&io.saved);
 	assert_int_equal(mmio_read(SELECT, 4), 0x33);
 	/* A line that was up is no edge, and a level is sent once. */
 	ioapic_set_line(&io, 17, true);
+	ioapic_set_line(&io, 5, true);
 	assert_int_equal(apic_rig_take(&r, 0), 0x61);
 	assert_int_equal(apic_rig_take(&r, 0), -1);
 	lapic_eoi(l);
@@ -398,7 +426,8 @@ static void what_no_driver_can_make_of_it_is_refused(void **state)
 	assert_false(TAKES(select, 0x100));
 	assert_false(TAKES(id, 1));
 	assert_false(TAKES(lines, 1u << 24));
-	assert_false(TAKES(zero, 1));
+	assert_true(TAKES(shared, 0x8000));
+	assert_false(TAKES(shared, 0x10000));
 	assert_true(TAKES(entries[3], LEVEL | REMOTE_IRR | 0x30));
 	assert_false(TAKES(entries[3], REMOTE_IRR | 0x30)); /* an edge waits for no EOI */
 	assert_false(TAKES(entries[3], 1ull << 17));
@@ -416,6 +445,7 @@ int main(void)
 		T(test_edge_while_masked_is_lost),
 		T(test_level),
 		T(test_level_while_masked_fires_when_unmasked),
+		T(test_shared_pin),
 		T(test_shared_vector),
 		T(test_eoi_of_another_vector),
 		T(test_eoi_register),

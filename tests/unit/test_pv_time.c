@@ -216,11 +216,18 @@ static void waiting_is_stolen_time(void **state)
 	pv_vcpu_load(vcpu);
 	assert_int_equal(stolen().steal, 1001000000);
 	assert_int_equal(stolen().version, version + 2);
+	/* A little waits for more, and is not lost. */
+	g->tasks[0].entity.wait_ticks += VM_RIG_HZ / 25000;
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().version, version + 2);
+	g->tasks[0].entity.wait_ticks += VM_RIG_HZ / 25000;
+	pv_vcpu_load(vcpu);
+	assert_int_equal(stolen().steal, 1001080000);
 	g->tasks[0].entity.wait_ticks += VM_RIG_HZ;
 	assert_true(pv_put(MSR_KVM_STEAL_TIME, PV_PAGE));
 	pv_vcpu_load(vcpu);
 	pv_vcpu_put(vcpu, true);
-	assert_int_equal(stolen().steal, 1001000000);
+	assert_int_equal(stolen().steal, 1001080000);
 	assert_int_equal(stolen().preempted, 0);
 }
 

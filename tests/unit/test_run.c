@@ -12,6 +12,7 @@
 
 #include "hv/api/clock.h"
 #include "hv/cpu/regs.h"
+#include "hv/watchdog.h"
 #include "mm/space.h"
 #include "tests/fakes/saved_rig.h"
 #include "tests/fakes/vm_rig.h"
@@ -467,9 +468,13 @@ static void ask_again(struct vcpu *vcpu)
 	}
 }
 
+/* How long the CPU seemed to be at one and the same thing. */
+static uint64_t longest;
+
 static void a_while_later(void)
 {
 	fake_tsc += MS;
+	longest = max_u64(longest, fake_tsc - (cpu_this()->phase & ~WATCHDOG_PHASE_MASK));
 	take_timer();
 }
 
@@ -488,6 +493,7 @@ static void requests_without_end_do_not_keep_the_cpu(void **state)
 	fake_cpu.on_window = a_while_later;
 	vcpu_set_backend(&backend);
 	asked = 0;
+	longest = 0;
 	vcpu_request(vcpu_of(web), VCPU_REQ_TLB_FLUSH);
 	vcpu_request(vcpu_of(db), VCPU_REQ_TLB_FLUSH);
 	runs = fake_backend.runs;
@@ -495,6 +501,7 @@ static void requests_without_end_do_not_keep_the_cpu(void **state)
 	vcpu_set_backend(&fake_hv_backend);
 	assert_int_equal(fake_backend.runs, runs);
 	assert_in_range(asked, 2, 10);
+	assert_in_range(longest, 1, 3 * MS / 2);
 	/* Nothing is left that was asked. */
 	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
 	fake_backend_push(&yield);

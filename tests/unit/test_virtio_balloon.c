@@ -264,9 +264,11 @@ static void test_reports_that_are_no_ram(void **state)
 
 static void test_a_report_is_bounded_and_waits(void **state)
 {
+	const unsigned pieces = 2 * VIRTIO_BALLOON_RUN_PIECES;
+
 	(void)state;
 	room = (VIRTIO_BALLOON_RUN_PIECES + 1) * MIB2 + 0x3000;
-	report(LINUX_REPORTING, MIB2, 40 * MIB2);
+	report(LINUX_REPORTING, MIB2, pieces * MIB2);
 	assert_int_equal(released_count, VIRTIO_BALLOON_RUN_PIECES);
 	assert_int_equal(asked, 1);
 	run_work();
@@ -278,7 +280,7 @@ static void test_a_report_is_bounded_and_waits(void **state)
 	/* From where it stood on. */
 	assert_int_equal(released[VIRTIO_BALLOON_RUN_PIECES + 1].base,
 			 (VIRTIO_BALLOON_RUN_PIECES + 2) * MIB2 + 0x3000);
-	assert_int_equal(info().reported, 40 * MIB2);
+	assert_int_equal(info().reported, pieces * MIB2);
 }
 
 static void poison(uint32_t value)

@@ -121,10 +121,9 @@ static void start(void)
 
 /* ---- what a driver finds ---- */
 
-static unsigned structure(uint8_t type)
+/* The first structure of a type from `at` on. */
+static unsigned structure_from(unsigned at, uint8_t type)
 {
-	unsigned at = rig_capability(0x09);
-
 	while (at != 0 && (rig_config_read(at, 1) != 0x09 || rig_config_read(at + 3, 1) != type)) {
 		at = rig_config_read(at + 1, 1);
 	}
@@ -132,11 +131,19 @@ static unsigned structure(uint8_t type)
 	return at;
 }
 
-static void assert_structure(uint8_t type, unsigned bar, unsigned offset, unsigned length)
+static unsigned structure(uint8_t type)
 {
-	unsigned at = structure(type);
+	return structure_from(rig_capability(0x09), type);
+}
 
-	assert_int_equal(rig_config_read(at + 2, 1), type == 2 ? 20 : 16);
+static unsigned next_structure(uint8_t type)
+{
+	return structure_from(rig_config_read(structure(type) + 1, 1), type);
+}
+
+static void assert_structure(unsigned at, unsigned bar, unsigned offset, unsigned length)
+{
+	assert_int_equal(rig_config_read(at + 2, 1), rig_config_read(at + 3, 1) == 2 ? 20 : 16);
 	assert_int_equal(rig_config_read(at + 4, 1), bar);
 	assert_int_equal(rig_config_read(at + 8, 4), offset);
 	assert_int_equal(rig_config_read(at + 12, 4), length);
@@ -148,13 +155,35 @@ static void test_identity(void **state)
 	assert_int_equal(rig_config_read(PCI_VENDOR_ID, 4), 0x10421af4);
 	assert_int_equal(rig_config_read(PCI_REVISION, 4), 0x01000001);
 	assert_int_equal(rig_config_read(PCI_SUBSYSTEM_VENDOR, 4), 0x00401af4);
-	assert_structure(1, 2, 0, 64);
-	assert_structure(2, 0, 0, 4);
-	assert_structure(3, 0, 4, 1);
-	assert_structure(4, 2, 0x100, sizeof(config_bytes));
+	assert_structure(structure(1), 2, 0, 64);
+	assert_structure(structure(2), 0, 0, 4);
+	assert_structure(structure(3), 0, 4, 1);
+	assert_structure(structure(4), 2, 0x100, sizeof(config_bytes));
 	assert_int_equal(rig_config_read(structure(2) + 16, 4), 0);
 	assert_int_equal(rig_config_read(rig_capability(0x11) + 2, 2), QUEUES);
 	assert_int_equal(rig_config_read(PCI_BAR0, 4), 1);
+}
+
+/* For drivers that use no ports, as that of 9front: behind what others take. */
+static void test_structures_in_memory(void **state)
+{
+	(void)state;
+	assert_structure(next_structure(2), 2, VIRTIO_PCI_REGS_NOTIFY, 4);
+	assert_int_equal(rig_config_read(next_structure(2) + 16, 4), 0);
+	assert_structure(next_structure(3), 2, VIRTIO_PCI_REGS_ISR, 1);
+	echo = true;
+	start();
+	rig_desc(rig_queues[1].desc, 0, DATA, 16, 0);
+	rig_offer(&rig_queues[1], 0);
+	rig_bar_write(&dev, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_NOTIFY, 2, 1);
+	assert_int_equal(notified[1], 1);
+	assert_true(rig_intx.level);
+	assert_int_equal(rig_bar_read(&dev, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_ISR, 1),
+			 VIRTIO_ISR_QUEUE);
+	assert_false(rig_intx.level);
+	assert_int_equal(rig_bar_read(&dev, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_ISR, 1), 0);
+	rig_bar_write(&dev, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_NOTIFY, 2, QUEUES);
+	assert_int_equal(notified[0] + notified[1] + notified[2], 1);
 }
 
 static void test_registers_at_start(void **state)
@@ -474,6 +503,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_identity, setup),
+		cmocka_unit_test_setup(test_structures_in_memory, setup),
 		cmocka_unit_test_setup(test_registers_at_start, setup),
 		cmocka_unit_test_setup(test_queue_addresses, setup),
 		cmocka_unit_test_setup(test_features, setup),
