@@ -195,6 +195,7 @@ UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_board_lines
+UNIT_TESTS += test_run_requests
 UNIT_TESTS += test_blk_single
 UNIT_TESTS += test_bytes
 UNIT_TESTS += test_blk_pieces test_blk_transfer
