@@ -188,14 +188,13 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
-UNIT_TESTS += test_run_info
+UNIT_TESTS += test_run_info test_run_requests
 UNIT_TESTS += test_guest_devmem
 UNIT_TESTS += test_vga_clear test_vga_views
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
 UNIT_TESTS += test_ata test_ata_pages test_atapi test_atapi_replies
 UNIT_TESTS += test_guest_disk_ide
 UNIT_TESTS += test_board_lines
-UNIT_TESTS += test_run_requests
 UNIT_TESTS += test_blk_single
 UNIT_TESTS += test_bytes
 UNIT_TESTS += test_blk_pieces test_blk_transfer

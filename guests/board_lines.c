@@ -73,7 +73,6 @@ void board_lines_hpet(void *ctx, unsigned gsi, bool level)
 	set_shared(ctx, BOARD_LINE_HPET, gsi, level);
 }
 
-/* SeaBIOS' MP table names these pins of the IOAPIC for PCI's interrupts, and no others. */
 void board_lines_pci_inputs(void *ctx, uint16_t levels)
 {
 	const struct board_lines *l = ctx;

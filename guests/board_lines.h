@@ -54,5 +54,8 @@ void board_lines_replace(void *ctx, bool on);
 /* An input of the IOAPIC, by PCI devices and by the HPET. */
 void board_lines_pci(void *ctx, unsigned gsi, bool level);
 void board_lines_hpet(void *ctx, unsigned gsi, bool level);
-/* What PCI devices assert at the 8259, and at pins of the same number: a bit an input. */
+/*
+ * What PCI devices assert at the 8259: a bit an input. The pins of the IOAPIC with these numbers
+ * have it, too: SeaBIOS' MP table names those for PCI's interrupts, and no others.
+ */
 void board_lines_pci_inputs(void *ctx, uint16_t levels);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two guests in the run loop of one CPU, whose timer comes where interrupts are let in. */
+/* A machine of one CPU with two guests, web and db, whose run loop the test turns. */
 #pragma once
 
 #include <setjmp.h>
@@ -9,10 +9,6 @@
 
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "hv/api/clock.h"
 #include "hv/cpu/regs.h"
 #include "tests/fakes/vm_rig.h"
 
@@ -42,7 +38,7 @@ static inline void sleep_until_timer(void)
 	take_timer();
 }
 
-static inline int machine(void **state)
+static inline int run_rig_machine(void **state)
 {
 	(void)state;
 	vm_rig_machine(true);
@@ -51,7 +47,7 @@ static inline int machine(void **state)
 	return 0;
 }
 
-static inline int setup(void **state)
+static inline int run_rig_setup(void **state)
 {
 	(void)state;
 	fake_cpu.on_window = take_timer;
@@ -63,7 +59,7 @@ static inline int setup(void **state)
 	return 0;
 }
 
-static inline int clean(void **state)
+static inline int run_rig_clean(void **state)
 {
 	(void)state;
 	fake_backend.guest = NULL;
@@ -101,33 +97,9 @@ static inline void allow_interrupts(struct guest *g)
 static const struct vm_exit hlt = {.kind = VM_EXIT_HLT, .insn_len = 1};
 static const struct vm_exit yield = {.kind = VM_EXIT_PAUSE, .insn_len = 2};
 
-/* Runs the loop for that long, counting the runs of each guest. */
-static unsigned runs_of_web, runs_of_db;
-static uint64_t run_end = TIMER_NEVER;
-
-static inline void count_runs(struct vcpu *vcpu, struct vm_exit *exit)
-{
-	if (fake_tsc >= run_end) {
-		*exit = yield;
-	}
-	runs_of_web += vcpu->vm == &web->vm;
-	runs_of_db += vcpu->vm == &db->vm;
-}
-
-static inline void run_for(uint64_t ticks)
-{
-	run_end = fake_tsc + ticks;
-	fake_backend.guest = count_runs;
-	runs_of_web = runs_of_db = 0;
-	while (fake_tsc < run_end) {
-		run_once();
-	}
-	run_end = TIMER_NEVER;
-	fake_backend.guest = NULL;
-}
-
-/* What wakes a CPU that has nothing to do. */
 static inline void poke_cpu(void)
 {
 	fake_tsc += 1000;
 }
+
+#define RUN_TEST(name) cmocka_unit_test_setup_teardown(name, run_rig_setup, run_rig_clean)

@@ -1,10 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run loop: slices, sleep, timers, work in between. */
-#include "tests/fakes/run_rig.h"
+/* The run loop: slices, sleep, timers, work in between, and what is saved when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/api/clock.h"
 #include "hv/watchdog.h"
 #include "mm/space.h"
+#include "tests/fakes/run_rig.h"
 #include "tests/fakes/saved_rig.h"
+
+/* Runs the loop for that long, counting the runs of each guest. */
+static unsigned runs_of_web, runs_of_db;
+static uint64_t run_end = TIMER_NEVER;
+
+static void count_runs(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (fake_tsc >= run_end) {
+		*exit = yield;
+	}
+	runs_of_web += vcpu->vm == &web->vm;
+	runs_of_db += vcpu->vm == &db->vm;
+}
+
+static void run_for(uint64_t ticks)
+{
+	run_end = fake_tsc + ticks;
+	fake_backend.guest = count_runs;
+	runs_of_web = runs_of_db = 0;
+	while (fake_tsc < run_end) {
+		run_once();
+	}
+	run_end = TIMER_NEVER;
+	fake_backend.guest = NULL;
+}
 
 /* --- idle --- */
 
@@ -498,31 +533,155 @@ static void work_may_wait_for_an_interrupt(void **state)
 	assert_false(work_pending());
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
+/* --- what is saved when --- */
+
+static void one_guests_state_stays_loaded(void **state)
+{
+	unsigned loads, saves, restores;
+
+	(void)state;
+	vm_rig_start(web);
+	allow_interrupts(web);
+	fake_backend_push(&yield);
+	run_once();
+	loads = fake_backend.loads;
+	saves = fake_cpu.xsave_count;
+	restores = fake_cpu.xrstor_count;
+	/* Chores put it away, once each. */
+	for (unsigned i = 0; i < 5; i++) {
+		fake_backend_push(&yield);
+		run_once();
+	}
+	assert_int_equal(fake_backend.loads, loads + 5);
+	assert_int_equal(fake_cpu.xsave_count, saves + 5);
+	assert_int_equal(fake_cpu.xrstor_count, restores + 5);
+	/* Sleep does not. */
+	for (unsigned i = 0; i < 50; i++) {
+		fake_backend_push(&hlt);
+		run_once();
+		assert_true(vcpu_of(web)->halted);
+		guest_request(web, 0, VCPU_REQ_NMI);
+	}
+	assert_int_equal(fake_backend.loads, loads + 6);
+	assert_int_equal(fake_cpu.xsave_count, saves + 6);
+	assert_int_equal(fake_cpu.xrstor_count, restores + 6);
+}
+
+static void another_guest_gets_its_own_state(void **state)
+{
+	unsigned saves;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	vcpu_of(db)->dr[1] = 0xdb;
+	vcpu_of(db)->xcr0 = 7;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_loaded(), vcpu_of(web));
+	assert_int_equal(fake_cpu.xcr0, 1);
+	/* web changes its registers without an exit. */
+	fake_cpu.dr[0] = 0x1234;
+	fake_cpu.xcr0 = 3;
+	saves = fake_cpu.xsave_count;
+	fake_backend_push(&yield);
+	run_once();
+	assert_ptr_equal(fake_loaded(), vcpu_of(db));
+	assert_ptr_equal(space_current(), &db->vm.gspace.host);
+	assert_int_equal(fake_cpu.xsave_count, saves + 1);
+	assert_int_equal(fake_cpu.xsave_mask, 7);
+	assert_int_equal(fake_cpu.xrstor_mask, 7);
+	assert_int_equal(fake_cpu.xcr0, 7);
+	assert_int_equal(fake_cpu.dr[0], 0);
+	assert_int_equal(fake_cpu.dr[1], 0xdb);
+	fake_backend_push(&yield);
+	run_once();
+	assert_int_equal(fake_cpu.dr[0], 0x1234);
+	assert_int_equal(fake_cpu.dr[1], 0);
+	assert_int_equal(fake_cpu.xcr0, 3);
+}
+
+static void forgetting_leaves_nothing_on_the_cpu(void **state)
+{
+	struct guest *ran;
+
+	(void)state;
+	vm_rig_start(web);
+	vm_rig_start(db);
+	fake_backend_push(&yield);
+	run_once();
+	ran = fake_loaded() == vcpu_of(web) ? web : db;
+	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
+	/* Another one's is not touched. */
+	run_forget(ran == web ? &db->vm : &web->vm);
+	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
+	run_forget(&ran->vm);
+	assert_null(fake_loaded());
+	assert_int_equal(vcpu_of(ran)->loaded_on, VCPU_NOT_LOADED);
+	assert_ptr_equal(space_current(), space_core());
+	run_forget(&ran->vm);
+	assert_null(fake_loaded());
+}
+
+static unsigned boot_polls;
+
+static void poll_at_boot(void)
+{
+	boot_polls++;
+}
+
+static void arm_nothing(uint64_t deadline)
+{
+	(void)deadline;
+}
+
+/* While the first guests are set going another CPU may be in its loop already. Sets up a run loop
+ * of its own: last. */
+static void no_chores_before_all_is_set_up(void **state)
+{
+	static const struct run_ops ops = {.arm_host_timer = arm_nothing, .poll = poll_at_boot};
+	static const uint16_t cores[] = {0};
+	const struct run_config config = {.ops = &ops, .cpu_count = 1, .cores = cores};
+
+	(void)state;
+	fake_cpu.on_idle = poke_cpu;
+	run_init(&config);
+	run_cpu_init();
+	run_chore(RUN_CHORE_INPUT);
+	run_once();
+	assert_int_equal(boot_polls, 0);
+	run_open();
+	run_once();
+	assert_int_equal(boot_polls, 1);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(with_nothing_to_do_it_sleeps),
-		TEST(a_halted_guest_sleeps_until_its_timer),
-		TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
-		TEST(a_rest_ends_when_it_is_loaded),
-		TEST(an_interrupt_ends_a_rest),
-		TEST(hlt_falls_through_when_something_waits),
-		TEST(an_nmi_wakes_without_interrupts),
-		TEST(alone_it_runs_without_ticks),
-		TEST(two_share_the_cpu_in_slices),
-		TEST(weights_divide_it),
-		TEST(a_second_guest_begins_within_a_slice),
-		TEST(a_wake_up_that_waits_starts_slices),
-		TEST(a_wake_up_preempts),
-		TEST(a_yield_gives_the_cpu_to_the_other),
-		TEST(requests_without_end_do_not_keep_the_cpu),
-		TEST(it_is_programmed_only_when_that_changes),
-		TEST(work_goes_on_beside_a_spinning_guest),
-		TEST(work_is_done_at_once_while_idle),
-		TEST(work_may_wait_for_an_interrupt),
+		RUN_TEST(with_nothing_to_do_it_sleeps),
+		RUN_TEST(a_halted_guest_sleeps_until_its_timer),
+		RUN_TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
+		RUN_TEST(a_rest_ends_when_it_is_loaded),
+		RUN_TEST(an_interrupt_ends_a_rest),
+		RUN_TEST(hlt_falls_through_when_something_waits),
+		RUN_TEST(an_nmi_wakes_without_interrupts),
+		RUN_TEST(alone_it_runs_without_ticks),
+		RUN_TEST(two_share_the_cpu_in_slices),
+		RUN_TEST(weights_divide_it),
+		RUN_TEST(a_second_guest_begins_within_a_slice),
+		RUN_TEST(a_wake_up_that_waits_starts_slices),
+		RUN_TEST(a_wake_up_preempts),
+		RUN_TEST(a_yield_gives_the_cpu_to_the_other),
+		RUN_TEST(requests_without_end_do_not_keep_the_cpu),
+		RUN_TEST(it_is_programmed_only_when_that_changes),
+		RUN_TEST(work_goes_on_beside_a_spinning_guest),
+		RUN_TEST(work_is_done_at_once_while_idle),
+		RUN_TEST(work_may_wait_for_an_interrupt),
+		RUN_TEST(one_guests_state_stays_loaded),
+		RUN_TEST(another_guest_gets_its_own_state),
+		RUN_TEST(forgetting_leaves_nothing_on_the_cpu),
+		cmocka_unit_test(no_chores_before_all_is_set_up),
 	};
 
-	return cmocka_run_group_tests(tests, machine, NULL);
+	return cmocka_run_group_tests(tests, run_rig_machine, NULL);
 }

@@ -1,98 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run loop: what is saved when, and what is asked of a vCPU and of the loop. */
+/* What is asked of a vCPU or of its CPU while it runs, halts or waits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mm/space.h"
 #include "tests/fakes/run_rig.h"
-
-/* --- what is saved when --- */
-
-static void one_guests_state_stays_loaded(void **state)
-{
-	unsigned loads, saves, restores;
-
-	(void)state;
-	vm_rig_start(web);
-	allow_interrupts(web);
-	fake_backend_push(&yield);
-	run_once();
-	loads = fake_backend.loads;
-	saves = fake_cpu.xsave_count;
-	restores = fake_cpu.xrstor_count;
-	/* Chores put it away, once each. */
-	for (unsigned i = 0; i < 5; i++) {
-		fake_backend_push(&yield);
-		run_once();
-	}
-	assert_int_equal(fake_backend.loads, loads + 5);
-	assert_int_equal(fake_cpu.xsave_count, saves + 5);
-	assert_int_equal(fake_cpu.xrstor_count, restores + 5);
-	/* Sleep does not. */
-	for (unsigned i = 0; i < 50; i++) {
-		fake_backend_push(&hlt);
-		run_once();
-		assert_true(vcpu_of(web)->halted);
-		guest_request(web, 0, VCPU_REQ_NMI);
-	}
-	assert_int_equal(fake_backend.loads, loads + 6);
-	assert_int_equal(fake_cpu.xsave_count, saves + 6);
-	assert_int_equal(fake_cpu.xrstor_count, restores + 6);
-}
-
-static void another_guest_gets_its_own_state(void **state)
-{
-	unsigned saves;
-
-	(void)state;
-	vm_rig_start(web);
-	vm_rig_start(db);
-	vcpu_of(db)->dr[1] = 0xdb;
-	vcpu_of(db)->xcr0 = 7;
-	fake_backend_push(&yield);
-	run_once();
-	assert_ptr_equal(fake_loaded(), vcpu_of(web));
-	assert_int_equal(fake_cpu.xcr0, 1);
-	/* web changes its registers without an exit. */
-	fake_cpu.dr[0] = 0x1234;
-	fake_cpu.xcr0 = 3;
-	saves = fake_cpu.xsave_count;
-	fake_backend_push(&yield);
-	run_once();
-	assert_ptr_equal(fake_loaded(), vcpu_of(db));
-	assert_ptr_equal(space_current(), &db->vm.gspace.host);
-	assert_int_equal(fake_cpu.xsave_count, saves + 1);
-	assert_int_equal(fake_cpu.xsave_mask, 7);
-	assert_int_equal(fake_cpu.xrstor_mask, 7);
-	assert_int_equal(fake_cpu.xcr0, 7);
-	assert_int_equal(fake_cpu.dr[0], 0);
-	assert_int_equal(fake_cpu.dr[1], 0xdb);
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(fake_cpu.dr[0], 0x1234);
-	assert_int_equal(fake_cpu.dr[1], 0);
-	assert_int_equal(fake_cpu.xcr0, 3);
-}
-
-static void forgetting_leaves_nothing_on_the_cpu(void **state)
-{
-	struct guest *ran;
-
-	(void)state;
-	vm_rig_start(web);
-	vm_rig_start(db);
-	fake_backend_push(&yield);
-	run_once();
-	ran = fake_loaded() == vcpu_of(web) ? web : db;
-	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
-	/* Another one's is not touched. */
-	run_forget(ran == web ? &db->vm : &web->vm);
-	assert_ptr_equal(fake_loaded(), vcpu_of(ran));
-	run_forget(&ran->vm);
-	assert_null(fake_loaded());
-	assert_int_equal(vcpu_of(ran)->loaded_on, VCPU_NOT_LOADED);
-	assert_ptr_equal(space_current(), space_core());
-	run_forget(&ran->vm);
-	assert_null(fake_loaded());
-}
-
-/* --- requests and input --- */
 
 static void requests_are_served_before_the_entry(void **state)
 {
@@ -307,57 +223,19 @@ static void chores_find_the_cpu_empty(void **state)
 	assert_ptr_equal(fake_loaded(), vcpu_of(web));
 }
 
-static unsigned boot_polls;
-
-static void poll_at_boot(void)
-{
-	boot_polls++;
-}
-
-static void arm_nothing(uint64_t deadline)
-{
-	(void)deadline;
-}
-
-/* While the first guests are set going another CPU may be in its loop already. Sets up a run loop
- * of its own: last. */
-static void no_chores_before_all_is_set_up(void **state)
-{
-	static const struct run_ops ops = {.arm_host_timer = arm_nothing, .poll = poll_at_boot};
-	static const uint16_t cores[] = {0};
-	const struct run_config config = {.ops = &ops, .cpu_count = 1, .cores = cores};
-
-	(void)state;
-	fake_cpu.on_idle = poke_cpu;
-	run_init(&config);
-	run_cpu_init();
-	run_chore(RUN_CHORE_INPUT);
-	run_once();
-	assert_int_equal(boot_polls, 0);
-	run_open();
-	run_once();
-	assert_int_equal(boot_polls, 1);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_guests_state_stays_loaded),
-		TEST(another_guest_gets_its_own_state),
-		TEST(forgetting_leaves_nothing_on_the_cpu),
-		TEST(requests_are_served_before_the_entry),
-		TEST(a_flush_is_not_lost_in_hlt),
-		TEST(hlt_ends_by_the_hardwares_tpr),
-		TEST(init_forgets_a_start_up_message),
-		TEST(nobody_is_left_to_start_anybody),
-		TEST(a_blocked_interrupt_opens_a_window),
-		TEST(a_key_can_stop_the_guest_that_runs),
-		TEST(attention_is_served_within_the_slice),
-		TEST(chores_find_the_cpu_empty),
-		cmocka_unit_test(no_chores_before_all_is_set_up),
+		RUN_TEST(requests_are_served_before_the_entry),
+		RUN_TEST(a_flush_is_not_lost_in_hlt),
+		RUN_TEST(hlt_ends_by_the_hardwares_tpr),
+		RUN_TEST(init_forgets_a_start_up_message),
+		RUN_TEST(nobody_is_left_to_start_anybody),
+		RUN_TEST(a_blocked_interrupt_opens_a_window),
+		RUN_TEST(a_key_can_stop_the_guest_that_runs),
+		RUN_TEST(attention_is_served_within_the_slice),
+		RUN_TEST(chores_find_the_cpu_empty),
 	};
 
-	return cmocka_run_group_tests(tests, machine, NULL);
+	return cmocka_run_group_tests(tests, run_rig_machine, NULL);
 }
