@@ -4,6 +4,7 @@
 
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define EQUIPMENT_FLOPPY 0x01u
@@ -31,8 +32,7 @@
 static void put16(uint8_t *ram, unsigned at, uint64_t value)
 {
 	value = min_u64(value, 0xffff);
-	ram[at] = (uint8_t)value;
-	ram[at + 1] = (uint8_t)(value >> 8);
+	put_le16(ram + at, (uint32_t)value);
 }
 
 static void fill_sizes(uint8_t *ram, const struct cmos_rtc_config *cfg)
