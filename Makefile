@@ -188,7 +188,7 @@ UNIT_TESTS += test_guest_keys test_guest_vga test_keynames test_monitor_screen t
 	test_screen test_screenshot
 UNIT_TESTS += test_ahci test_ahci_command test_ahci_data test_ahci_fis test_ahci_piece test_ahci_unit
 UNIT_TESTS += test_guest_disk_ahci
-UNIT_TESTS += test_run_info
+UNIT_TESTS += test_run_info test_run_requests
 UNIT_TESTS += test_guest_devmem
 UNIT_TESTS += test_vga_clear test_vga_views
 UNIT_TESTS += test_monitor_windows test_monitor_dump test_guest_disk_queues
@@ -633,7 +633,8 @@ $(O)/race/race_timer: $(RACE_SRCS) hv/api/timer.h hv/api/vtime.h hv/base/lock.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) -fsanitize=thread -o $@ $(RACE_SRCS) -pthread
 
-RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/api/token_bucket.c hv/base/str.c
+RACE_SWITCH_SRCS := tests/race/race_switch.c $(HV_NET_SRCS) hv/api/clock.c hv/api/timer.c hv/api/token_bucket.c \
+	hv/base/net_sum.c hv/base/str.c
 
 $(O)/race/race_switch: $(RACE_SWITCH_SRCS) hv/net/switch.h hv/api/net.h hv/base/lock.h
 	$(call say,LINK,$@)

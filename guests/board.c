@@ -465,11 +465,15 @@ enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg)
 	return HV_OK;
 }
 
-void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner)
+void board_add_pci(struct board *b, struct pci_device *d, struct saved_device *saved,
+		   const struct board_pci_owner *owner)
 {
 	CHECK(b->pci_count < ARRAY_SIZE(b->pci_devices));
 	b->pci_slots += d->devfn == free_slot(b);
 	b->pci_devices[b->pci_count++] = (struct board_pci){d, owner};
+	if (saved != NULL) {
+		saved_add(b->cfg.saved, saved, d->devfn);
+	}
 }
 
 void board_add_isa(struct board *b, struct vdev *dev, void (*release)(struct vdev *dev))

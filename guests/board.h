@@ -137,10 +137,10 @@ enum hv_status board_place_pci(struct board *b, struct pci_device_config *cfg) H
 void board_place_pci_at(struct board *b, unsigned devfn, struct pci_device_config *cfg);
 /*
  * Takes a device that was set up (pci_device_init) in the place that board_place_pci or
- * board_place_pci_at told last.
- * Before the guest runs.
+ * board_place_pci_at told last; `saved`: its state, NULL: it has none. Before the guest runs.
  */
-void board_add_pci(struct board *b, struct pci_device *d, const struct board_pci_owner *owner);
+void board_add_pci(struct board *b, struct pci_device *d, struct saved_device *saved,
+		   const struct board_pci_owner *owner);
 /*
  * Takes a device of the ISA bus, of which a guest has at most one that is not the board's own:
  * board_fini calls its fini, board_release `release`. Before the guest runs.

@@ -120,8 +120,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 	for (unsigned i = 0; i < m->count; i++) {
 		m->disks[i]->model = &m->hba.pci;
 	}
-	board_add_pci(g->board, &m->hba.pci, &owner);
-	saved_add(&g->vm.saved, &m->hba.saved, m->hba.pci.devfn);
+	board_add_pci(g->board, &m->hba.pci, &m->hba.saved, &owner);
 	return HV_OK;
 }
 

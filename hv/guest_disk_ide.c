@@ -207,8 +207,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		}
 	}
 	tell_geometry(g, m);
-	board_add_pci(g->board, &m->ide.pci, &owner);
-	saved_add(&g->vm.saved, &m->ide.saved, m->ide.pci.devfn);
+	board_add_pci(g->board, &m->ide.pci, &m->ide.saved, &owner);
 	return put_on_bus(g, &m->ide); /* the board frees it from now on */
 }
 

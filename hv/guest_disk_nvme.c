@@ -73,8 +73,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		return status;
 	}
 	d->model = &m->ctl.pci;
-	board_add_pci(g->board, &m->ctl.pci, &owner);
-	saved_add(&g->vm.saved, &m->ctl.saved, m->ctl.pci.devfn);
+	board_add_pci(g->board, &m->ctl.pci, &m->ctl.saved, &owner);
 	return HV_OK;
 }
 

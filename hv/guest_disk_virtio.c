@@ -73,8 +73,7 @@ static enum hv_status attach(struct guest *g, struct guest_disk *d)
 		return status;
 	}
 	d->model = &m->blk.transport.pci;
-	board_add_pci(g->board, &m->blk.transport.pci, &owner);
-	saved_add(&g->vm.saved, &m->blk.saved, m->blk.transport.pci.devfn);
+	board_add_pci(g->board, &m->blk.transport.pci, &m->blk.saved, &owner);
 	return HV_OK;
 }
 

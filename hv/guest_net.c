@@ -83,8 +83,7 @@ static enum hv_status put_virtio(struct guest_nic *nic, const struct config_net 
 		nic->port = &nic->virtio.port;
 		nic->pci = &nic->virtio.virtio.pci;
 		nic->tx_malformed = &nic->virtio.tx_malformed;
-		board_add_pci(g->board, &nic->virtio.virtio.pci, &owner);
-		saved_add(&g->vm.saved, &nic->virtio.saved, nic->pci->devfn);
+		board_add_pci(g->board, &nic->virtio.virtio.pci, &nic->virtio.saved, &owner);
 	}
 	return status;
 }
@@ -130,8 +129,7 @@ static enum hv_status put_e1000(struct guest_nic *nic, const struct config_net *
 		nic->port = &nic->e1000.port;
 		nic->pci = &nic->e1000.pci;
 		nic->tx_malformed = &nic->e1000.tx_malformed;
-		board_add_pci(g->board, &nic->e1000.pci, &owner);
-		saved_add(&g->vm.saved, &nic->e1000.saved, nic->pci->devfn);
+		board_add_pci(g->board, &nic->e1000.pci, &nic->e1000.saved, &owner);
 	}
 	return status;
 }

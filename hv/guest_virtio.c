@@ -61,8 +61,7 @@ static enum hv_status create_rng(struct guest *g)
 		pool_free(rng, sizeof(*rng));
 		return status;
 	}
-	board_add_pci(g->board, &rng->transport.pci, &rng_owner);
-	saved_add(&g->vm.saved, &rng->saved, rng->transport.pci.devfn);
+	board_add_pci(g->board, &rng->transport.pci, &rng->saved, &rng_owner);
 	return HV_OK;
 }
 
@@ -125,8 +124,7 @@ static enum hv_status create_console(struct guest *g)
 		return status;
 	}
 	g->virtio_console = console;
-	board_add_pci(g->board, &console->transport.pci, &console_owner);
-	saved_add(&g->vm.saved, &console->saved, console->transport.pci.devfn);
+	board_add_pci(g->board, &console->transport.pci, &console->saved, &console_owner);
 	return HV_OK;
 }
 
@@ -175,8 +173,7 @@ static enum hv_status create_balloon(struct guest *g)
 		return status;
 	}
 	g->balloon = balloon;
-	board_add_pci(g->board, &balloon->transport.pci, &balloon_owner);
-	saved_add(&g->vm.saved, &balloon->saved, balloon->transport.pci.devfn);
+	board_add_pci(g->board, &balloon->transport.pci, &balloon->saved, &balloon_owner);
 	return HV_OK;
 }
 

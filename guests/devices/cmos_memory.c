@@ -4,6 +4,7 @@
 
 #include "guests/layout.h"
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/str.h"
 
 #define EQUIPMENT_FLOPPY 0x01u
@@ -17,7 +18,7 @@
 #define AT_DISKS 2u
 #define TYPE_MORE 15u
 #define TYPE_OWN 47u
-#define TABLE_BYTES 9u
+#define TABLE_BYTES 9ul
 #define NO_PRECOMPENSATION 0xffffu
 #define CONTROL_NO_RETRIES 0xc0u
 #define CONTROL_MANY_HEADS 0x08u
@@ -31,8 +32,7 @@
 static void put16(uint8_t *ram, unsigned at, uint64_t value)
 {
 	value = min_u64(value, 0xffff);
-	ram[at] = (uint8_t)value;
-	ram[at + 1] = (uint8_t)(value >> 8);
+	put_le16(ram + at, (uint32_t)value);
 }
 
 static void fill_sizes(uint8_t *ram, const struct cmos_rtc_config *cfg)
@@ -79,7 +79,7 @@ static void fill_disks(uint8_t *ram, const struct cmos_rtc_config *cfg)
 	unsigned types = 0;
 	unsigned translation = 0;
 
-	memset(ram + CMOS_DISK_TYPES_MORE, 0, AT_DISKS * (1 + TABLE_BYTES));
+	memset(ram + CMOS_DISK_TYPES_MORE, 0, (1 + TABLE_BYTES) * AT_DISKS);
 	for (unsigned i = 0; i < CMOS_DISKS; i++) {
 		const struct cmos_disk *d = &cfg->disks[i];
 
@@ -89,7 +89,7 @@ static void fill_disks(uint8_t *ram, const struct cmos_rtc_config *cfg)
 		if (i < AT_DISKS && d->cylinders != 0) {
 			types |= TYPE_MORE << (1 - i) * 4;
 			ram[CMOS_DISK_TYPES_MORE + i] = TYPE_OWN;
-			fill_table(ram + CMOS_DISK_TABLES + i * TABLE_BYTES, d);
+			fill_table(&ram[CMOS_DISK_TABLES + i * TABLE_BYTES], d);
 		}
 	}
 	ram[CMOS_DISK_TYPES] = (uint8_t)types;

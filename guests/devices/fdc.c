@@ -333,7 +333,6 @@ static void fdc_fini(struct vdev *dev)
 	struct fdc *c = container_of(dev, struct fdc, dev);
 
 	vtimer_cancel(&c->timer);
-	vwork_cancel(&c->work);
 }
 
 static const struct vdev_ops fdc_ops = {

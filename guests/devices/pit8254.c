@@ -292,17 +292,19 @@ static void pit8254_write(struct vdev *dev, const struct vdev_access *a, uint64_
 	lock_release(&dev->lock);
 }
 
-/* The datasheet leaves the state after power-on open: here no channel counts. */
+/* The datasheet leaves the state after power-on open: here channel 0 counts, but interrupts only
+ * once it is programmed, as nobody may ever do that. */
 static void pit8254_reset(struct vdev *dev)
 {
 	struct pit8254 *p = to_pit(dev);
+	uint64_t now = cycles_now(p);
 
 	lock_acquire(&dev->lock);
 	vtimer_cancel(&p->timer);
 	end_rest(p);
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		/* Gates 0 and 1 are tied high, gate 2 follows port 0x61. */
-		pit_channel_init(&p->channels[i], i != 2);
+		pit_channel_init(&p->channels[i], i != 2, now);
 	}
 	p->port_b = 0;
 	p->edge = UINT64_MAX;

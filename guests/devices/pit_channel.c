@@ -19,6 +19,7 @@
 #define CONTROL_BCD 0x01u
 #define CONTROL_MODE MASK(3, 1)
 #define CONTROL_ALL 0x3fu
+#define CONTROL_SQUARE (PIT_CONTROL_ACCESS | 3u << 1)
 
 #define STATUS_OUT 0x80u
 #define STATUS_NULL_COUNT 0x40u
@@ -238,9 +239,13 @@ void pit_channel_control(struct pit_channel *c, uint8_t value, uint64_t now)
 	*c = (struct pit_channel){.control = value & CONTROL_ALL, .gate = gate, .rest = rest};
 }
 
-void pit_channel_init(struct pit_channel *c, bool gate)
+void pit_channel_init(struct pit_channel *c, bool gate, uint64_t now)
 {
 	*c = (struct pit_channel){.control = PIT_CONTROL_ACCESS, .gate = gate};
+	if (gate) {
+		pit_channel_control(c, CONTROL_SQUARE, now);
+		set_count(c, 0, now);
+	}
 }
 
 /* --- reading --- */

@@ -9,8 +9,12 @@
 
 #define PIT_CONTROL_ACCESS 0x30u
 
-/* The state after power-on, as chosen here: idle, OUT low, mode 0. */
-void pit_channel_init(struct pit_channel *c, bool gate);
+/*
+ * The state after power-on, as chosen here. With the gate high: mode 3 at the lowest rate, so that
+ * who looks at a counter that nobody programmed, for time to pass or for its status to say that it
+ * has a count, sees it move. Else idle, OUT low, mode 0.
+ */
+void pit_channel_init(struct pit_channel *c, bool gate, uint64_t now);
 /* Loads of a new count that have come due in the periodic modes. */
 void pit_channel_sync(struct pit_channel *c, uint64_t now);
 /* A control word with an access mode: the channel waits for a count. */

@@ -219,5 +219,4 @@ enum hv_status virtio_rng_init(struct virtio_rng *r, const struct virtio_rng_con
 void virtio_rng_fini(struct virtio_rng *r)
 {
 	vtimer_cancel(&r->timer);
-	vwork_cancel(&r->work);
 }

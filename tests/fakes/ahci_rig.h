@@ -11,14 +11,12 @@
 #pragma once
 
 #include "guests/devices/ahci.h"
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
-#include "tests/fakes/lacks_rig.h"
+#include "tests/fakes/pci_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
-#define RIG_DEVFN 0xfau
 #define RIG_ABAR 5u
 #define RIG_UNITS 2u
 #define RIG_DATA (RIG_RAM_BASE + 0x40000u)
@@ -28,7 +26,6 @@
 static struct ahci_hba rig_hba;
 static struct ahci_unit rig_units[RIG_UNITS];
 static _Alignas(4096) uint8_t rig_buffers[RIG_UNITS][BOUNCE_BYTES];
-static struct pci_host rig_host;
 static struct rig_line rig_intx;
 static unsigned rig_messages;
 static struct vwork_queue rig_work;
@@ -50,38 +47,6 @@ static inline void rig_ask(void *ctx, unsigned vcpu)
 }
 
 /* ---- configuration space, registers ---- */
-
-static inline uint32_t rig_config_read(unsigned reg, unsigned size)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	return (uint32_t)(rig_host.dev.ops->read(&rig_host.dev, &a) & size_mask(size));
-}
-
-static inline void rig_config_write(unsigned reg, unsigned size, uint32_t value)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	rig_host.dev.ops->write(&rig_host.dev, &a, value);
-}
-
-static inline unsigned rig_capability(uint8_t id)
-{
-	unsigned at = rig_config_read(PCI_CAPABILITIES, 1);
-
-	while (at != 0 && rig_config_read(at, 1) != id) {
-		at = rig_config_read(at + 1, 1);
-	}
-	return at;
-}
-
-static inline void rig_set_master(bool master)
-{
-	rig_config_write(PCI_COMMAND, 2,
-			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | (master ? PCI_COMMAND_MASTER : 0));
-}
 
 static inline void rig_msi_on(void)
 {
@@ -224,7 +189,6 @@ static inline void rig_issue_queued(unsigned unit, uint32_t slots)
 
 static inline struct ahci_config rig_config(unsigned unit_count)
 {
-	const struct pci_host_config host = {.ecam_base = LAYOUT_ECAM_BASE};
 	struct ahci_config cfg = {
 		.place = {.host = &rig_host,
 			  .devfn = RIG_DEVFN,
@@ -242,8 +206,7 @@ static inline struct ahci_config rig_config(unsigned unit_count)
 	rig_intx = (struct rig_line){0};
 	rig_messages = 0;
 	rig_asked = false;
-	pci_host_init(&rig_host, &host);
-	rig_host.dev.lacks = &lacks_rig;
+	rig_host_start();
 	vwork_queue_init(&rig_work, rig_ask, NULL);
 	return cfg;
 }

@@ -13,6 +13,7 @@
 
 #include "hv/base/pci_format.h"
 #include "hv/guest_disks.h"
+#include "hv/work.h"
 #include "mm/pool.h"
 #include "tests/fakes/disk_rig.h"
 #include "tests/fakes/vm_rig.h"
@@ -90,6 +91,26 @@ static inline void bus_lives(struct guest *g, uint32_t class_code)
 		assert_null(g->disks[0]->model);
 		assert_false(vm_rig_leaks());
 	}
+}
+
+/* The VM's memory stays until the machine's disk is done with what the guest asked for by `read`.
+ */
+static inline void bus_stop_waits(struct guest *g, void (*read)(struct guest *g))
+{
+	vm_rig_start(g);
+	bus_disk.holds = true;
+	read(g);
+	assert_int_equal(bus_disk.open_count, 1);
+	guest_stop(g, GUEST_END_REQUEST, "by request");
+	for (unsigned i = 0; i < 20; i++) {
+		work_step();
+		assert_int_equal(g->state, GUEST_STOPPING);
+		assert_non_null(g->board);
+	}
+	disk_rig_finish(&bus_disk, 0);
+	vm_rig_work();
+	assert_int_equal(g->state, GUEST_STOPPED);
+	assert_false(vm_rig_leaks());
 }
 
 /* Memory that gives out anywhere in between is given back, and the guest stops with a reason. */

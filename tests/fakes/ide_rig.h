@@ -7,13 +7,11 @@
 #pragma once
 
 #include "guests/devices/ide.h"
-#include "guests/layout.h"
 #include "hv/api/gmem.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
-#include "tests/fakes/lacks_rig.h"
+#include "tests/fakes/pci_rig.h"
 
-#define RIG_DEVFN 0x18u
 /* RAM does not begin at 0, so that a lost base shows. */
 #define RIG_RAM_BASE 0x100000u
 #define RIG_RAM_BYTES 0x80000u
@@ -23,7 +21,6 @@
 #define RIG_CD 2u
 
 static struct ide ide;
-static struct pci_host rig_host;
 static struct rig_line rig_lines[IDE_CHANNELS];
 static struct vwork_queue rig_work;
 static bool rig_asked;
@@ -71,25 +68,8 @@ static inline bool rig_message(void *ctx, uint64_t address, uint32_t data)
 	return false;
 }
 
-static inline void rig_config_write(unsigned reg, unsigned size, uint32_t value)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	rig_host.dev.ops->write(&rig_host.dev, &a, value);
-}
-
-static inline uint32_t rig_config_read(unsigned reg, unsigned size)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	return (uint32_t)rig_host.dev.ops->read(&rig_host.dev, &a);
-}
-
 static inline enum hv_status rig_ide(struct ide_config *cfg)
 {
-	const struct pci_host_config host = {.ecam_base = LAYOUT_ECAM_BASE};
 
 	cfg->vcpu_count = 1;
 	cfg->work = &rig_work;
@@ -100,8 +80,7 @@ static inline enum hv_status rig_ide(struct ide_config *cfg)
 		cfg->irqs[i] = rig_irq(&rig_lines[i]);
 		cfg->buffers[i] = rig_buffers[i];
 	}
-	pci_host_init(&rig_host, &host);
-	rig_host.dev.lacks = &lacks_rig;
+	rig_host_start();
 	vwork_queue_init(&rig_work, rig_ask, NULL);
 	rig_asked = false;
 	return ide_init(&ide, cfg);

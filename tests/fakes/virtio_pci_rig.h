@@ -6,16 +6,13 @@
 #pragma once
 
 #include "guests/devices/virtio_pci.h"
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/device_rig.h"
-#include "tests/fakes/lacks_rig.h"
+#include "tests/fakes/pci_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
-#define RIG_DEVFN 0x18u
 #define RIG_VECTORS (VIRTIO_QUEUES_MAX + 1)
 
-static struct pci_host rig_host;
 static struct rig_line rig_intx;
 static unsigned rig_messages[RIG_VECTORS]; /* by vector, which is the message's data */
 static struct rig_queue rig_queues[VIRTIO_QUEUES_MAX];
@@ -31,13 +28,11 @@ static inline bool rig_message(void *ctx, uint64_t address, uint32_t data)
 /* A fresh host, and what a device is connected to. */
 static inline struct virtio_pci_wiring rig_wiring(void)
 {
-	const struct pci_host_config host = {.ecam_base = LAYOUT_ECAM_BASE};
 
 	rig_intx = (struct rig_line){0};
 	memset(rig_messages, 0, sizeof(rig_messages));
 	memset(rig_queues, 0, sizeof(rig_queues));
-	pci_host_init(&rig_host, &host);
-	rig_host.dev.lacks = &lacks_rig;
+	rig_host_start();
 	return (struct virtio_pci_wiring){
 		.guest = "rig",
 		.place = {.host = &rig_host,
@@ -48,38 +43,6 @@ static inline struct virtio_pci_wiring rig_wiring(void)
 }
 
 /* ---- configuration space and BARs ---- */
-
-static inline uint32_t rig_config_read(unsigned reg, unsigned size)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	return (uint32_t)(rig_host.dev.ops->read(&rig_host.dev, &a) & size_mask(size));
-}
-
-static inline void rig_config_write(unsigned reg, unsigned size, uint32_t value)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = RIG_DEVFN * 4096 + reg, .size = size};
-
-	rig_host.dev.ops->write(&rig_host.dev, &a, value);
-}
-
-static inline unsigned rig_capability(uint8_t id)
-{
-	unsigned at = rig_config_read(PCI_CAPABILITIES, 1);
-
-	while (at != 0 && rig_config_read(at, 1) != id) {
-		at = rig_config_read(at + 1, 1);
-	}
-	return at;
-}
-
-static inline void rig_set_master(bool master)
-{
-	rig_config_write(PCI_COMMAND, 2,
-			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | (master ? PCI_COMMAND_MASTER : 0));
-}
 
 static inline void rig_bar_write(struct virtio_pci *d, unsigned bar, uint64_t offset, unsigned size,
 				 uint64_t value)

@@ -85,11 +85,12 @@ static void a_shared_input_is_up_while_one_asserts_it(void **state)
 	assert_int_equal(pic_inputs(), 0);
 }
 
-static void pci_devices_share_inputs_of_the_8259(void **state)
+static void pci_devices_share_isa_inputs(void **state)
 {
 	(void)state;
 	board_lines_pci_inputs(&lines, BIT(10) | BIT(5));
 	assert_int_equal(pic_inputs(), BIT(10) | BIT(5));
+	assert_int_equal(io.shared, BIT(10) | BIT(5));
 	assert_int_equal(io.lines, 0);
 }
 
@@ -130,7 +131,7 @@ int main(void)
 		cmocka_unit_test_setup(isa_lines_go_to_both_controllers, setup),
 		cmocka_unit_test_setup(the_hpet_takes_two_lines_over, setup),
 		cmocka_unit_test_setup(a_shared_input_is_up_while_one_asserts_it, setup),
-		cmocka_unit_test_setup(pci_devices_share_inputs_of_the_8259, setup),
+		cmocka_unit_test_setup(pci_devices_share_isa_inputs, setup),
 		cmocka_unit_test_setup(lines_that_cannot_be_are_refused, setup),
 		cmocka_unit_test_setup(they_can_be_loaded, setup),
 	};

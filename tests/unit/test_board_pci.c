@@ -90,7 +90,7 @@ static struct pci_device *plug(void)
 	assert_int_equal(pci_device_add(d), HV_OK);
 	assert_int_equal(pci_function_add_bar(&d->function, IO_BAR, PCI_BAR_IO, 32), HV_OK);
 	assert_int_equal(pci_function_add_bar(&d->function, BIG_BAR, PCI_BAR_64, 0x10000), HV_OK);
-	board_add_pci(board, d, &owner);
+	board_add_pci(board, d, NULL, &owner);
 	return d;
 }
 
@@ -182,7 +182,7 @@ static void the_chipsets_places_are_its_own(void **state)
 	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
 	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
 	assert_int_equal(pci_device_add(d), HV_OK);
-	board_add_pci(board, d, &owner);
+	board_add_pci(board, d, NULL, &owner);
 	assert_ptr_equal(board->pci.functions[0xfa], &d->function);
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST);
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST + 8);
@@ -311,7 +311,7 @@ static void a_routed_pin_reaches_the_ioapic_there_as_well(void **state)
 	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
 	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
 	assert_int_equal(pci_device_add(d), HV_OK);
-	board_add_pci(board, d, &owner);
+	board_add_pci(board, d, NULL, &owner);
 	for (unsigned i = 0; i < ARRAY_SIZE(seabios); i++) {
 		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8060 + i, 1, 0, seabios[i]));
 		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8068 + i, 1, 0, seabios[i]));

@@ -120,26 +120,10 @@ static void read_something(struct guest *g)
 	reg_write(g, AHCI_PORTS + AHCI_PXCI, 1);
 }
 
-/* The VM's memory stays until the machine's disk is done with what the guest asked for. */
 static void stopping_waits_for_the_disk(void **state)
 {
-	struct guest *g = bus_guest("waiting", CONFIG_DISK_AHCI, 1);
-
 	(void)state;
-	vm_rig_start(g);
-	bus_disk.holds = true;
-	read_something(g);
-	assert_int_equal(bus_disk.open_count, 1);
-	guest_stop(g, GUEST_END_REQUEST, "by request");
-	for (unsigned i = 0; i < 20; i++) {
-		work_step();
-		assert_int_equal(g->state, GUEST_STOPPING);
-		assert_non_null(g->board);
-	}
-	disk_rig_finish(&bus_disk, 0);
-	vm_rig_work();
-	assert_int_equal(g->state, GUEST_STOPPED);
-	assert_false(vm_rig_leaks());
+	bus_stop_waits(bus_guest("waiting", CONFIG_DISK_AHCI, 1), read_something);
 }
 
 int main(void)

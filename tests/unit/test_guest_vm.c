@@ -359,7 +359,7 @@ static void work_asked_for_at_the_end_is_forgotten(void **state)
 	(void)state;
 	vm_rig_start(g);
 	vwork_init(&late_work, &g->vm.work, no_work);
-	board_add_pci(g->board, &device, &owner);
+	board_add_pci(g->board, &device, NULL, &owner);
 	vm_rig_end(g);
 	assert_true(list_empty(&g->vm.work.waiting));
 }

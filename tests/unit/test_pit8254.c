@@ -91,6 +91,29 @@ static void test_silent_after_reset(void **state)
 	assert_int_equal(rig.timers_run, 0);
 }
 
+/* Who never programs it still sees time pass, and the status of a counter that has its count. */
+static void test_counts_after_reset(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned first;
+
+		to_cycle(1000 + i * 5000);
+		out(CONTROL, (uint8_t)(0xe0 | 2u << i));
+		assert_int_equal(in(0x40 + i), 0x80 | 0x36);
+		first = latched(i);
+		to_cycle(2000 + i * 5000);
+		/* By two, as in mode 3. */
+		assert_in_range((uint16_t)(first - latched(i)), 1900, 2100);
+	}
+	assert_int_equal(rig.timers_run, 0);
+	pit.dev.ops->reset(&pit.dev);
+	assert_int_equal(timer_queue_next(&rig.queue), TIMER_NEVER);
+	/* Channel 2 waits for its gate, and a count. */
+	out(CONTROL, 0xe8);
+	assert_int_equal(in(0x40 + 2), 0x40 | 0x30);
+}
+
 /* An hour at 1000 Hz: each edge within a tick of its place, none lost, none too many. */
 static void test_period_is_exact(void **state)
 {
@@ -593,7 +616,7 @@ static void test_checks_what_it_loads(void **state)
 	assert_false(TAKES(channels[0].count, 65537));
 	assert_false(TAKES(channels[0].count, 0));
 	assert_false(TAKES(channels[0].next, 0));
-	assert_false(TAKES(channels[1].has_next, 1)); /* without a count */
+	assert_false(TAKES(channels[2].has_next, 1)); /* without a count */
 	assert_false(TAKES(channels[2].phase, 3));
 	assert_false(TAKES(channels[2].control, 0x04));
 	assert_false(TAKES(channels[2].control, 0x74));
@@ -651,6 +674,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_silent_after_reset),
+		T(test_counts_after_reset),
 		T(test_period_is_exact),
 		T(test_mode_0_raises_once),
 		T(test_control_word_can_raise_out),

@@ -23,7 +23,7 @@ static int setup(void **state)
 {
 	(void)state;
 	now = 1000;
-	pit_channel_init(&c, true);
+	pit_channel_init(&c, true, now);
 	return 0;
 }
 

@@ -11,96 +11,10 @@
 #include <string.h>
 
 #include "hv/api/clock.h"
-#include "hv/cpu/regs.h"
 #include "hv/watchdog.h"
 #include "mm/space.h"
+#include "tests/fakes/run_rig.h"
 #include "tests/fakes/saved_rig.h"
-#include "tests/fakes/vm_rig.h"
-
-#define MS (VM_RIG_HZ / 1000)
-#define SLICE (4 * MS)
-
-static struct guest_config configs[2];
-static struct guest *web;
-static struct guest *db;
-
-/* The host timer's interrupt, taken where interrupts are let in. */
-static void take_timer(void)
-{
-	if (vm_rig.host_timer[0] <= fake_tsc) {
-		vm_rig.host_timer[0] = TIMER_NEVER;
-		run_timer_fired();
-	}
-}
-
-/* The CPU sleeps until then; nothing else ever wakes it. */
-static void sleep_until_timer(void)
-{
-	assert_true(vm_rig.host_timer[0] != TIMER_NEVER);
-	if (vm_rig.host_timer[0] > fake_tsc) {
-		fake_tsc = vm_rig.host_timer[0];
-	}
-	take_timer();
-}
-
-static int machine(void **state)
-{
-	(void)state;
-	vm_rig_machine(true);
-	web = vm_rig_guest("web", &configs[0]);
-	db = vm_rig_guest("db", &configs[1]);
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	fake_cpu.on_window = take_timer;
-	fake_cpu.on_idle = sleep_until_timer;
-	fake_backend.run_ticks = MS / 20;
-	fake_backend.guest = NULL;
-	vm_rig.on_poll = NULL;
-	configs[0].weight = configs[1].weight = 100;
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	fake_backend.guest = NULL;
-	vm_rig.on_poll = NULL;
-	if (web->state != GUEST_STOPPED) {
-		vm_rig_end(web);
-	}
-	if (db->state != GUEST_STOPPED) {
-		vm_rig_end(db);
-	}
-	return vm_rig_leaks() || fake_backend_queued() != 0;
-}
-
-static struct vcpu *vcpu_of(struct guest *g)
-{
-	return g->vm.vcpus[0];
-}
-
-/* A one-shot LAPIC timer interrupt with vector 0x40, in ticks from now. */
-static void arm_lapic(struct guest *g, uint64_t ticks)
-{
-	uint64_t count = ticks * LAPIC_TIMER_HZ / VM_RIG_HZ;
-
-	assert_true(bus_write(&g->vm.mmio, 0xfee000f0, 4, 0, 0x1ff));
-	assert_true(bus_write(&g->vm.mmio, 0xfee003e0, 4, 0, 0xb));
-	assert_true(bus_write(&g->vm.mmio, 0xfee00320, 4, 0, 0x40));
-	assert_true(bus_write(&g->vm.mmio, 0xfee00380, 4, 0, count));
-}
-
-static void allow_interrupts(struct guest *g)
-{
-	fake_vcpu(vcpu_of(g))->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
-}
-
-static const struct vm_exit hlt = {.kind = VM_EXIT_HLT, .insn_len = 1};
-static const struct vm_exit yield = {.kind = VM_EXIT_PAUSE, .insn_len = 2};
 
 /* Runs the loop for that long, counting the runs of each guest. */
 static unsigned runs_of_web, runs_of_db;
@@ -128,11 +42,6 @@ static void run_for(uint64_t ticks)
 }
 
 /* --- idle --- */
-
-static void poke_cpu(void)
-{
-	fake_tsc += 1000;
-}
 
 static void with_nothing_to_do_it_sleeps(void **state)
 {
@@ -714,221 +623,6 @@ static void forgetting_leaves_nothing_on_the_cpu(void **state)
 	assert_null(fake_loaded());
 }
 
-/* --- requests and input --- */
-
-static void requests_are_served_before_the_entry(void **state)
-{
-	struct fake_vcpu *f;
-
-	(void)state;
-	vm_rig_start(web);
-	f = fake_vcpu(vcpu_of(web));
-	vcpu_request(vcpu_of(web), VCPU_REQ_TLB_FLUSH);
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(f->flushes, 1);
-	assert_int_equal(atomic_load(&vcpu_of(web)->requests), 0);
-}
-
-static void halt_web(void)
-{
-	fake_backend_push(&hlt);
-	run_once();
-	assert_true(vcpu_of(web)->halted);
-	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
-}
-
-/* What wakes it need not end its HLT; the flush was asked for all the same. */
-static void a_flush_is_not_lost_in_hlt(void **state)
-{
-	unsigned runs;
-
-	(void)state;
-	vm_rig_start(web);
-	allow_interrupts(web);
-	halt_web();
-	runs = fake_backend.runs;
-	guest_request(web, 0, VCPU_REQ_TLB_FLUSH);
-	run_once();
-	assert_int_equal(fake_backend.runs, runs);
-	assert_int_equal(web->tasks[0].entity.state, SCHED_BLOCKED);
-	assert_int_equal(fake_vcpu(vcpu_of(web))->flushes, 1);
-}
-
-/* A guest lowers CR8 without an exit when nothing waits. */
-static void hlt_ends_by_the_hardwares_tpr(void **state)
-{
-	(void)state;
-	vm_rig_start(web);
-	allow_interrupts(web);
-	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_CR8] = 15;
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(lapic_cr8(board_lapic(web->board, 0)), 15);
-	arm_lapic(web, MS);
-	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_CR8] = 0;
-	halt_web();
-	run_once(); /* sleeps */
-	fake_backend_push(&yield);
-	run_once();
-	assert_false(vcpu_of(web)->halted);
-	assert_int_equal(fake_backend.delivered.vector, 0x40);
-}
-
-static void init_forgets_a_start_up_message(void **state)
-{
-	struct vcpu *vcpu;
-
-	(void)state;
-	vm_rig_start(web);
-	vcpu = vcpu_of(web);
-	atomic_store(&vcpu->requests, VCPU_REQ_STARTUP | VCPU_REQ_NMI);
-	vcpu_request_stop(vcpu, VCPU_REQ_INIT);
-	assert_int_equal(atomic_load(&vcpu->requests), VCPU_REQ_INIT | VCPU_REQ_NMI);
-	atomic_store(&vcpu->requests, 0);
-}
-
-/* The last vCPU that could have sent anything halts while another is on its way to wait for it. */
-static void nobody_is_left_to_start_anybody(void **state)
-{
-	(void)state;
-	configs[0].cpus = 2;
-	vm_rig_start(web);
-	run_hold(&web->tasks[1]);
-	run_release(&web->tasks[1]);
-	vcpu_request_stop(web->vm.vcpus[1], VCPU_REQ_INIT);
-	fake_vcpu(vcpu_of(web))->regs[VCPU_REG_RFLAGS] &= ~RFLAGS_IF;
-	fake_backend.guest = NULL;
-	fake_backend_push(&hlt);
-	for (unsigned i = 0; i < 4 && fake_backend_queued() != 0; i++) {
-		run_once();
-	}
-	fake_cpu.on_idle = poke_cpu;
-	for (unsigned i = 0; i < 4; i++) {
-		run_once();
-	}
-	assert_int_not_equal(web->state, GUEST_RUNNING);
-	assert_string_equal(web->reason, "halted with interrupts off");
-	while (web->state != GUEST_STOPPED) {
-		run_once();
-	}
-	configs[0].cpus = 1;
-}
-
-/* A guest that cannot take the interrupt now is given a window. */
-static void a_blocked_interrupt_opens_a_window(void **state)
-{
-	struct fake_vcpu *f;
-
-	(void)state;
-	vm_rig_start(web);
-	f = fake_vcpu(vcpu_of(web));
-	arm_lapic(web, MS);
-	vm_rig_advance(2 * MS);
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(f->window_vector, 0x40);
-	assert_int_equal(f->injected.type, VCPU_EVENT_NONE);
-	allow_interrupts(web);
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_INTERRUPT_WINDOW});
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(fake_backend.delivered.vector, 0x40);
-	assert_int_equal(f->window_vector, -1);
-}
-
-static void stop_web(void)
-{
-	guest_stop(web, GUEST_END_REQUEST, "by request");
-}
-
-static void a_key_arrives(void)
-{
-	vm_rig.on_poll = stop_web;
-	run_chore(RUN_CHORE_INPUT);
-}
-
-/* The monitor works while a guest spins, and may end that very guest. */
-static void a_key_can_stop_the_guest_that_runs(void **state)
-{
-	unsigned runs;
-
-	(void)state;
-	vm_rig_start(web);
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
-	fake_cpu.on_window = a_key_arrives;
-	run_once();
-	/* The slice is over, though nobody else waits for the CPU. */
-	assert_int_equal(fake_backend_queued(), 0);
-	assert_int_equal(web->state, GUEST_RUNNING);
-	runs = fake_backend.runs;
-	run_once();
-	vm_rig.on_poll = NULL;
-	assert_int_equal(fake_backend.runs, runs);
-	assert_int_equal(web->state, GUEST_STOPPING);
-	fake_cpu.on_idle = poke_cpu;
-	while (web->state != GUEST_STOPPED) {
-		run_once();
-	}
-}
-
-static unsigned fired;
-
-static void count_firing(struct timer *t)
-{
-	(void)t;
-	fired++;
-}
-
-/* Timers are run in between, keys and the rest wait for the slice's end. */
-static void attention_is_served_within_the_slice(void **state)
-{
-	struct timer timer;
-	unsigned polls;
-
-	(void)state;
-	vm_rig_start(web);
-	fake_backend_push(&yield);
-	run_once();
-	polls = vm_rig.polls;
-	fired = 0;
-	timer_init(&timer, run_timers(), count_firing);
-	timer_arm(&timer, fake_tsc + 1);
-	fake_cpu.on_window = run_timer_fired;
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT});
-	fake_backend_push(&(struct vm_exit){.kind = VM_EXIT_SPURIOUS});
-	fake_backend_push(&yield);
-	run_once();
-	assert_int_equal(fired, 1);
-	assert_int_equal(fake_backend_queued(), 0);
-	/* What the yield before it asked for, at the beginning of the round. */
-	assert_int_equal(vm_rig.polls, polls + 1);
-}
-
-static void look_elsewhere(void)
-{
-	assert_null(fake_loaded());
-	space_switch(space_core());
-}
-
-/* What is done with the baton finds nothing loaded, and may leave the guest's space. */
-static void chores_find_the_cpu_empty(void **state)
-{
-	(void)state;
-	vm_rig_start(web);
-	fake_backend_push(&yield);
-	run_once();
-	assert_ptr_equal(fake_loaded(), vcpu_of(web));
-	vm_rig.on_poll = look_elsewhere;
-	fake_backend_push(&yield);
-	run_once();
-	assert_ptr_equal(fake_loaded(), vcpu_of(web));
-}
-
 static unsigned boot_polls;
 
 static void poll_at_boot(void)
@@ -961,44 +655,33 @@ static void no_chores_before_all_is_set_up(void **state)
 	assert_int_equal(boot_polls, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(with_nothing_to_do_it_sleeps),
-		TEST(a_halted_guest_sleeps_until_its_timer),
-		TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
-		TEST(a_rest_ends_when_it_is_loaded),
-		TEST(an_interrupt_ends_a_rest),
-		TEST(hlt_falls_through_when_something_waits),
-		TEST(an_nmi_wakes_without_interrupts),
-		TEST(alone_it_runs_without_ticks),
-		TEST(two_share_the_cpu_in_slices),
-		TEST(weights_divide_it),
-		TEST(a_second_guest_begins_within_a_slice),
-		TEST(a_wake_up_that_waits_starts_slices),
-		TEST(a_wake_up_preempts),
-		TEST(a_yield_gives_the_cpu_to_the_other),
-		TEST(requests_without_end_do_not_keep_the_cpu),
-		TEST(it_is_programmed_only_when_that_changes),
-		TEST(work_goes_on_beside_a_spinning_guest),
-		TEST(work_is_done_at_once_while_idle),
-		TEST(work_may_wait_for_an_interrupt),
-		TEST(one_guests_state_stays_loaded),
-		TEST(another_guest_gets_its_own_state),
-		TEST(forgetting_leaves_nothing_on_the_cpu),
-		TEST(requests_are_served_before_the_entry),
-		TEST(a_flush_is_not_lost_in_hlt),
-		TEST(hlt_ends_by_the_hardwares_tpr),
-		TEST(init_forgets_a_start_up_message),
-		TEST(nobody_is_left_to_start_anybody),
-		TEST(a_blocked_interrupt_opens_a_window),
-		TEST(a_key_can_stop_the_guest_that_runs),
-		TEST(attention_is_served_within_the_slice),
-		TEST(chores_find_the_cpu_empty),
+		RUN_TEST(with_nothing_to_do_it_sleeps),
+		RUN_TEST(a_halted_guest_sleeps_until_its_timer),
+		RUN_TEST(a_guest_that_looks_for_a_timers_end_sleeps_between),
+		RUN_TEST(a_rest_ends_when_it_is_loaded),
+		RUN_TEST(an_interrupt_ends_a_rest),
+		RUN_TEST(hlt_falls_through_when_something_waits),
+		RUN_TEST(an_nmi_wakes_without_interrupts),
+		RUN_TEST(alone_it_runs_without_ticks),
+		RUN_TEST(two_share_the_cpu_in_slices),
+		RUN_TEST(weights_divide_it),
+		RUN_TEST(a_second_guest_begins_within_a_slice),
+		RUN_TEST(a_wake_up_that_waits_starts_slices),
+		RUN_TEST(a_wake_up_preempts),
+		RUN_TEST(a_yield_gives_the_cpu_to_the_other),
+		RUN_TEST(requests_without_end_do_not_keep_the_cpu),
+		RUN_TEST(it_is_programmed_only_when_that_changes),
+		RUN_TEST(work_goes_on_beside_a_spinning_guest),
+		RUN_TEST(work_is_done_at_once_while_idle),
+		RUN_TEST(work_may_wait_for_an_interrupt),
+		RUN_TEST(one_guests_state_stays_loaded),
+		RUN_TEST(another_guest_gets_its_own_state),
+		RUN_TEST(forgetting_leaves_nothing_on_the_cpu),
 		cmocka_unit_test(no_chores_before_all_is_set_up),
 	};
 
-	return cmocka_run_group_tests(tests, machine, NULL);
+	return cmocka_run_group_tests(tests, run_rig_machine, NULL);
 }

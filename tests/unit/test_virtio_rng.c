@@ -254,11 +254,8 @@ static void test_reset_and_end(void **state)
 	rig_start(&rng.transport, 0, SIZE);
 	offer(64);
 	assert_true(vtimer_armed(&rng.timer));
-	rig_advance_ns(&rig, 20000000);
-	assert_int_equal(asked, 1);
 	virtio_rng_fini(&rng);
-	vwork_run(&work_queue);
-	assert_true(waits());
+	assert_false(vtimer_armed(&rng.timer));
 }
 
 int main(void)
