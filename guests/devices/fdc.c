@@ -307,19 +307,14 @@ static void fdc_write(struct vdev *dev, const struct vdev_access *a, uint64_t va
 	lock_release(&dev->lock);
 }
 
-/*
- * Media stay where they are; heads, too. A PC's BIOS resets the controller, serves that interrupt
- * and leaves it running; SeaBIOS finds it so, and drivers that send CONFIGURE first count on it.
- */
+/* Media stay where they are; heads, too. */
 static void fdc_reset(struct vdev *dev)
 {
 	struct fdc *c = container_of(dev, struct fdc, dev);
 
 	lock_acquire(&dev->lock);
 	fdc_set_interrupt(c, false);
-	c->state = (struct fdc_state){.dor = FDC_DOR_RUN | FDC_DOR_DMAGATE,
-				      .dsr = FDC_RATE_DEFAULT,
-				      .config = FDC_CONFIG_NO_FIFO};
+	c->state = (struct fdc_state){.dsr = FDC_RATE_DEFAULT, .config = FDC_CONFIG_NO_FIFO};
 	drop_command(c);
 	for (unsigned i = 0; i < FDC_DRIVES; i++) {
 		c->drives[i].changed = c->drives[i].format != NULL;
