@@ -96,8 +96,7 @@ enum gpr {
 #define VCPU_REQ_RELEASED BIT32(12)
 #define VCPU_REQ_HYPERV BIT32(13) /* hv/hyperv*.c: timers went off */
 #define VCPU_REQ_RESTED BIT32(14) /* a device model's time of rest is over */
-#define VCPU_REQ_HALTED BIT32(15) /* it has just halted: devices do what they put off until then \
-				   */
+#define VCPU_REQ_HALTED BIT32(15) /* just now: devices do what they put off until then */
 #define VCPU_REQ_FLUSHES (VCPU_REQ_TLB_FLUSH | VCPU_REQ_RELEASED)
 /* Those that change what the vCPU executes (guest_vcpu_signals). */
 #define VCPU_REQ_NMIS (VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN)
