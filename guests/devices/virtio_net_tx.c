@@ -116,23 +116,20 @@ static void send_chain(struct virtio_net *n, struct virtqueue *ring,
 /* --- the queue --- */
 
 /*
- * Looks once and sends up to BATCH of the frames that are there, and counts them. Whether these
- * were all; the rest is left to deferred work.
+ * Looks once and sends of the frames that are there what is left of a batch. Whether these were
+ * all; the rest is left to deferred work.
  */
-static bool send_frames(struct virtio_net *n, struct virtqueue *ring, unsigned *sent)
+static bool send_frames(struct virtio_net *n, struct virtqueue *ring, unsigned *left)
 {
-	unsigned left = BATCH;
-
 	if (virtqueue_waiting(ring) == 0) {
 		(void)virtqueue_poll(ring);
 	}
-	while (left > 0 && virtqueue_pop(ring, &n->tx_chain)) {
+	while (*left > 0 && virtqueue_pop(ring, &n->tx_chain)) {
 		send_chain(n, ring, &n->tx_chain);
 		virtqueue_push(ring, n->tx_chain.head, 0);
-		left = virtio_net_spend(left, n->tx_chain.readable, 1);
-		++*sent;
+		*left = virtio_net_spend(*left, n->tx_chain.readable, 1);
 	}
-	n->tx.more = left == 0;
+	n->tx.more = *left == 0;
 	if (n->tx.more) {
 		virtio_net_ask(n, TX);
 	}
@@ -149,13 +146,16 @@ static void set_polling(struct virtio_net *n, bool polling)
 	}
 }
 
-/* Sends with the driver notifying, and interrupted when it wants that. */
+/*
+ * Sends with the driver notifying, and interrupted when it wants that. One batch for all looks: a
+ * driver on another CPU may always have put one more in.
+ */
 static void send_at_once(struct virtio_net *n, struct virtqueue *ring)
 {
-	unsigned sent = 0;
+	unsigned left = BATCH;
 
 	virtqueue_quiet(ring);
-	while (send_frames(n, ring, &sent) && virtqueue_listen(ring)) {
+	while (send_frames(n, ring, &left) && virtqueue_listen(ring)) {
 	}
 	virtio_queue_publish(&n->virtio, TX);
 }
@@ -174,10 +174,12 @@ static void show_sent(struct virtio_net *n, struct virtqueue *ring, uint64_t now
 static void look(struct virtio_net *n, struct virtqueue *ring, bool idle, bool expired)
 {
 	uint64_t now = vtime_now(n->tx.time);
-	unsigned sent = 0;
+	unsigned left = BATCH;
+	bool empty;
 
-	(void)send_frames(n, ring, &sent);
-	n->tx.empty_looks = sent == 0 ? n->tx.empty_looks + 1 : 0;
+	(void)send_frames(n, ring, &left);
+	empty = left == BATCH;
+	n->tx.empty_looks = empty ? n->tx.empty_looks + 1 : 0;
 	if (n->tx.empty_looks == EMPTY_LOOKS) {
 		set_polling(n, false);
 		send_at_once(n, ring);
@@ -189,8 +191,8 @@ static void look(struct virtio_net *n, struct virtqueue *ring, bool idle, bool e
 	} else {
 		show_sent(n, ring, now);
 	}
-	vtimer_arm(&n->tx.timer, idle || sent == 0 ? n->tx.owed_since + clock_ns_to_ticks(OWED_NS)
-						   : now + clock_ns_to_ticks(LOOK_NS));
+	vtimer_arm(&n->tx.timer, idle || empty ? n->tx.owed_since + clock_ns_to_ticks(OWED_NS)
+					       : now + clock_ns_to_ticks(LOOK_NS));
 }
 
 void virtio_net_transmit(struct virtio_net *n)

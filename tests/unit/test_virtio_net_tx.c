@@ -139,6 +139,29 @@ static void a_reset_ends_the_looks(void **state)
 	assert_int_equal(nic_sent, 2);
 }
 
+/* The network, and another vCPU of the guest that is as quick as the device. */
+static void send_and_offer(struct net_port *p, struct net_frame *f)
+{
+	nic_send(p, f);
+	if (nic_sent < 1000) {
+		offer_frame();
+	}
+}
+
+static void a_driver_that_never_stops_is_served_by_the_batch(void **state)
+{
+	(void)state;
+	rig_start(&nic.virtio, 0, 256);
+	rig_msix_on(&nic.virtio);
+	nic.port.send = send_and_offer;
+	send_one();
+	assert_int_equal(nic_sent, 64);
+	assert_int_equal(rig_used_index(&rig_queues[NIC_TX]), 64);
+	assert_true(vwork_is_asked(&nic.work[NIC_TX].vwork));
+	assert_false(vwork_run(&nic_work));
+	assert_int_equal(nic_sent, 128);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -149,6 +172,7 @@ int main(void)
 		TEST(one_that_stops_sending_is_to_notify_again),
 		TEST(interrupts_for_what_was_sent_wait_but_come),
 		TEST(a_reset_ends_the_looks),
+		TEST(a_driver_that_never_stops_is_served_by_the_batch),
 	};
 
 	return cmocka_run_group_tests(tests, machine, NULL);
