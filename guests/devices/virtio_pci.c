@@ -498,18 +498,21 @@ static enum hv_status add_structure(struct pci_function *f, const struct structu
 
 static enum hv_status add_structures(struct virtio_pci *d)
 {
-	/* Of two of a type the first is what the device likes better. */
+	/* A port is an exit, and memory three times that. Drivers take the first or the last of a
+	 * type, or the only one that they can use. */
+	const struct structure port = {VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_PORTS,
+				       VIRTIO_PCI_PORT_NOTIFY, 4, VIRTIO_PCI_NOTIFY_CAP_BYTES};
 	const struct structure all[] = {
 		{VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_COMMON,
 		 sizeof(struct virtio_pci_common), VIRTIO_PCI_CAP_BYTES},
-		{VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_NOTIFY, 4,
-		 VIRTIO_PCI_NOTIFY_CAP_BYTES},
+		port,
 		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_PORTS, VIRTIO_PCI_PORT_ISR, 1,
 		 VIRTIO_PCI_CAP_BYTES},
 		{VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_NOTIFY, 4,
 		 VIRTIO_PCI_NOTIFY_CAP_BYTES},
 		{VIRTIO_PCI_CAP_ISR_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_ISR, 1,
 		 VIRTIO_PCI_CAP_BYTES},
+		port,
 		{VIRTIO_PCI_CAP_DEVICE_CFG, VIRTIO_PCI_BAR_REGS, VIRTIO_PCI_REGS_DEVICE,
 		 (uint16_t)d->config_size, VIRTIO_PCI_CAP_BYTES},
 	};

@@ -164,6 +164,21 @@ static void test_identity(void **state)
 	assert_int_equal(rig_config_read(PCI_BAR0, 4), 1);
 }
 
+/* For drivers that take the last of a type: OVMF's, and those for Windows. */
+static void test_the_last_notification_is_a_port(void **state)
+{
+	unsigned last = 0;
+
+	(void)state;
+	for (unsigned at = rig_capability(0x09); at != 0; at = rig_config_read(at + 1, 1)) {
+		if (rig_config_read(at, 1) == 0x09 && rig_config_read(at + 3, 1) == 2) {
+			last = at;
+		}
+	}
+	assert_structure(last, 0, 0, 4);
+	assert_int_equal(rig_config_read(last + 16, 4), 0);
+}
+
 /* For drivers that use no ports, as that of 9front: behind what others take. */
 static void test_structures_in_memory(void **state)
 {
@@ -503,6 +518,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_identity, setup),
+		cmocka_unit_test_setup(test_the_last_notification_is_a_port, setup),
 		cmocka_unit_test_setup(test_structures_in_memory, setup),
 		cmocka_unit_test_setup(test_registers_at_start, setup),
 		cmocka_unit_test_setup(test_queue_addresses, setup),
