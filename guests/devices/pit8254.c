@@ -292,8 +292,8 @@ static void pit8254_write(struct vdev *dev, const struct vdev_access *a, uint64_
 	lock_release(&dev->lock);
 }
 
-/* The datasheet leaves the state after power-on open: here channel 0 counts, but interrupts only
- * once it is programmed, as nobody may ever do that. */
+/* The datasheet leaves the state after power-on open: here channels 0 and 1 count, but 0 interrupts
+ * only once it is programmed, as nobody may ever do that. */
 static void pit8254_reset(struct vdev *dev)
 {
 	struct pit8254 *p = to_pit(dev);
