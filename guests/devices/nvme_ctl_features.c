@@ -74,38 +74,46 @@ static bool exists(uint32_t id)
 	return id < NVME_CTL_FEATURES && features[id].writable != 0;
 }
 
-/* Of the vector that the command names. */
-static uint16_t vector_setting(const struct nvme_ctl *c, uint32_t vector, uint32_t *result)
+/* Of the vector that the command names; `plain`: a bit for each that is not coalesced. */
+static uint16_t vector_setting(const struct nvme_ctl *c, uint32_t plain, uint32_t vector,
+			       uint32_t *result)
 {
 	if (vector > c->queue_count) {
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
-	*result = vector | ((c->state.coalescing_off >> vector & 1) != 0 ? VECTOR_PLAIN : 0);
+	*result = vector | ((plain >> vector & 1) != 0 ? VECTOR_PLAIN : 0);
 	return NVME_SC_SUCCESS;
 }
 
 /* One threshold is kept; the one for cold and those of other sensors are never reached. */
-static uint16_t temperature(const struct nvme_ctl *c, uint32_t dw11, uint32_t *result)
+static uint16_t temperature(uint32_t threshold, uint32_t dw11, uint32_t *result)
 {
 	if ((dw11 & TEMPERATURE_OTHER) != 0) {
 		return NVME_SC_BAD_FIELD | NVME_SC_DNR;
 	}
-	*result = (dw11 & TEMPERATURE_UNDER) != 0 ? 0 : c->state.features[NVME_FEATURE_TEMPERATURE];
+	*result = (dw11 & TEMPERATURE_UNDER) != 0 ? 0 : threshold;
 	return NVME_SC_SUCCESS;
 }
 
-static uint16_t current(const struct nvme_ctl *c, uint32_t id, uint32_t dw11, uint32_t *result)
+/* As it is now, or as it was at first. */
+static uint16_t setting(const struct nvme_ctl *c, bool at_first, const struct nvme_command *command,
+			uint32_t *result)
 {
+	uint32_t id = command->dw10 & FEATURE_ID;
+	uint32_t dw11 = command->dw11;
+	uint32_t value = at_first ? features[id].initial : c->state.features[id];
+
 	switch (id) {
 	case NVME_FEATURE_QUEUES:
 		*result = queue_counts(c);
 		return NVME_SC_SUCCESS;
 	case NVME_FEATURE_VECTOR:
-		return vector_setting(c, dw11 & VECTOR_NUMBER, result);
+		return vector_setting(c, at_first ? 0 : c->state.coalescing_off,
+				      dw11 & VECTOR_NUMBER, result);
 	case NVME_FEATURE_TEMPERATURE:
-		return temperature(c, dw11, result);
+		return temperature(value, dw11, result);
 	default:
-		*result = c->state.features[id];
+		*result = value;
 		return NVME_SC_SUCCESS;
 	}
 }
@@ -121,11 +129,10 @@ uint16_t nvme_ctl_get_feature(struct nvme_ctl *c, const struct nvme_command *com
 	}
 	switch (bits_get(command->dw10, SELECT)) {
 	case SELECT_CURRENT:
-		return current(c, id, command->dw11, result);
+		return setting(c, false, command, result);
 	case SELECT_DEFAULT:
 	case SELECT_SAVED:
-		*result = id == NVME_FEATURE_QUEUES ? queue_counts(c) : features[id].initial;
-		return NVME_SC_SUCCESS;
+		return setting(c, true, command, result);
 	case SELECT_CAPABILITIES:
 		*result = CAPABLE_OF_CHANGE;
 		return NVME_SC_SUCCESS;

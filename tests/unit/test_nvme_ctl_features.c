@@ -109,6 +109,8 @@ static void test_vectors(void **state)
 	assert_int_equal(set(NVME_FEATURE_VECTOR, 0x10002, NULL), 0);
 	assert_int_equal(get(NVME_FEATURE_VECTOR, 0, 2, &v), 0);
 	assert_int_equal(v, 0x10002);
+	assert_int_equal(get(NVME_FEATURE_VECTOR, 1, 2, &v), 0);
+	assert_int_equal(v, 2);
 	assert_int_equal(get(NVME_FEATURE_VECTOR, 0, 1, &v), 0);
 	assert_int_equal(v, 1);
 	assert_int_equal(set(NVME_FEATURE_VECTOR, 2, NULL), 0);
@@ -135,8 +137,10 @@ static void test_refused(void **state)
 	assert_int_equal(set(NVME_FEATURE_TEMPERATURE, 0x10150, NULL), DNR(NVME_SC_BAD_FIELD));
 	assert_int_equal(get(NVME_FEATURE_TEMPERATURE, 0, 0x10000, &v), DNR(NVME_SC_BAD_FIELD));
 	assert_int_equal(set(NVME_FEATURE_TEMPERATURE, 0x100005, NULL), 0);
-	assert_int_equal(get(NVME_FEATURE_TEMPERATURE, 0, 0x100000, &v), 0);
-	assert_int_equal(v, 0);
+	for (uint32_t select = 0; select <= 2; select++) {
+		assert_int_equal(get(NVME_FEATURE_TEMPERATURE, select, 0x100000, &v), 0);
+		assert_int_equal(v, 0);
+	}
 	assert_int_equal(get(NVME_FEATURE_TEMPERATURE, 0, 0, &v), 0);
 	assert_int_equal(v, WARNING);
 }
