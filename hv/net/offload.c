@@ -3,6 +3,7 @@
 #include "hv/net/offload.h"
 
 #include "hv/base/bits.h"
+#include "hv/base/bytes.h"
 #include "hv/base/net_sum.h"
 #include "hv/base/str.h"
 
@@ -45,28 +46,6 @@ struct tcp_layout {
 	uint32_t payload;
 };
 
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *p, uint32_t value)
-{
-	put16(p, value >> 16);
-	put16(p + 2, value & 0xffff);
-}
-
 /* --- judging --- */
 
 static bool ipv4_is_tcp(const struct net_frame *f, struct tcp_layout *l)
@@ -80,7 +59,7 @@ static bool ipv4_is_tcp(const struct net_frame *f, struct tcp_layout *l)
 	header = (ip[0] & 0xfu) * 4;
 	l->tcp = l->ip + header;
 	return header >= IPV4_HEADER_MIN && ip[IPV4_PROTOCOL] == PROTOCOL_TCP &&
-	       (get16(ip + IPV4_FRAGMENT) & IPV4_FRAGMENT_MASK) == 0;
+	       (get_be16(ip + IPV4_FRAGMENT) & IPV4_FRAGMENT_MASK) == 0;
 }
 
 static bool ipv6_is_tcp(const struct net_frame *f, struct tcp_layout *l)
@@ -96,12 +75,12 @@ static bool ipv6_is_tcp(const struct net_frame *f, struct tcp_layout *l)
 static bool find_tcp(const struct net_frame *f, struct tcp_layout *l)
 {
 	uint32_t at = ETHERTYPE_AT;
-	uint32_t type = get16(f->data + at);
+	uint32_t type = get_be16(f->data + at);
 	uint32_t header;
 
 	if (type == ETHERTYPE_VLAN && f->len >= NET_HEADER_BYTES + NET_VLAN_BYTES) {
 		at += NET_VLAN_BYTES;
-		type = get16(f->data + at);
+		type = get_be16(f->data + at);
 	}
 	l->ip = at + 2;
 	l->v6 = type == ETHERTYPE_IPV6;
@@ -167,7 +146,7 @@ static struct net_frame *copy_with_checksum(const struct net_frame *f)
 		/* The field holds the sum of the pseudo-header already. */
 		sum = net_sum_fold(net_sum(f->data + o->csum_start, f->len - o->csum_start, 0));
 		/* To UDP a zero would mean "no checksum"; to the others both are the same. */
-		put16(copy->data + o->csum_start + o->csum_offset, sum != 0 ? sum : 0xffff);
+		put_be16(copy->data + o->csum_start + o->csum_offset, sum != 0 ? sum : 0xffff);
 	}
 	copy->offload.checksum_good = o->needs_checksum || o->checksum_good;
 	return copy;
@@ -188,13 +167,13 @@ static void fix_ip(uint8_t *ip, const struct tcp_layout *l, uint32_t index, uint
 	uint32_t header = l->tcp - l->ip;
 
 	if (l->v6) {
-		put16(ip + IPV6_LENGTH, bytes);
+		put_be16(ip + IPV6_LENGTH, bytes);
 		return;
 	}
-	put16(ip + IPV4_LENGTH, header + bytes);
-	put16(ip + IPV4_ID, (get16(ip + IPV4_ID) + index) & 0xffff);
-	put16(ip + IPV4_CHECKSUM, 0);
-	put16(ip + IPV4_CHECKSUM, net_sum_fold(net_sum(ip, header, 0)));
+	put_be16(ip + IPV4_LENGTH, header + bytes);
+	put_be16(ip + IPV4_ID, (get_be16(ip + IPV4_ID) + index) & 0xffff);
+	put_be16(ip + IPV4_CHECKSUM, 0);
+	put_be16(ip + IPV4_CHECKSUM, net_sum_fold(net_sum(ip, header, 0)));
 }
 
 /* The TCP header of a segment `offset` bytes into the payload; the last one ends the frame. */
@@ -203,9 +182,9 @@ static void fix_tcp(uint8_t *tcp, uint32_t offset, bool last)
 	uint8_t drop = (uint8_t)((last ? 0 : TCP_FLAG_FIN | TCP_FLAG_PSH) |
 				 (offset != 0 ? TCP_FLAG_CWR : 0));
 
-	put32(tcp + TCP_SEQUENCE, get32(tcp + TCP_SEQUENCE) + offset);
+	put_be32(tcp + TCP_SEQUENCE, get_be32(tcp + TCP_SEQUENCE) + offset);
 	tcp[TCP_FLAGS] &= (uint8_t)~drop;
-	put16(tcp + TCP_CHECKSUM, 0);
+	put_be16(tcp + TCP_CHECKSUM, 0);
 }
 
 static struct net_frame *make_segment(const struct net_frame *f, const struct tcp_layout *l,
@@ -229,7 +208,7 @@ static struct net_frame *make_segment(const struct net_frame *f, const struct tc
 	fix_tcp(s->data + l->tcp, offset, n == left);
 	sum = net_sum_fold(
 		net_sum(s->data + l->tcp, bytes, pseudo_header(s->data + l->ip, l->v6, bytes)));
-	put16(s->data + l->tcp + TCP_CHECKSUM, sum);
+	put_be16(s->data + l->tcp + TCP_CHECKSUM, sum);
 	return s;
 }
 
