@@ -350,8 +350,3 @@ enum hv_status firmware_init(struct firmware *f, const struct firmware_config *c
 	keep(&status, add_kernel(f));
 	return status;
 }
-
-void firmware_fini(struct firmware *f)
-{
-	f->cfg.dev.ops->fini(&f->cfg.dev);
-}

@@ -92,5 +92,3 @@ struct firmware {
  */
 enum hv_status firmware_init(struct firmware *f,
 			     const struct firmware_config *config) HV_MUST_CHECK;
-/* At the end of the guest, when no vCPU runs any more. */
-void firmware_fini(struct firmware *f);

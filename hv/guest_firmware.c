@@ -297,7 +297,6 @@ void guest_firmware_destroy(struct guest *g)
 	if (g->firmware == NULL) {
 		return;
 	}
-	firmware_fini(g->firmware);
 	pool_free(g->firmware, sizeof(*g->firmware));
 	g->firmware = NULL;
 }

@@ -359,17 +359,11 @@ static void fw_cfg_reset(struct vdev *dev)
 	lock_release(&dev->lock);
 }
 
-static void fw_cfg_fini(struct vdev *dev)
-{
-	vwork_cancel(&to_fw_cfg(dev)->work);
-}
-
 static const struct vdev_ops fw_cfg_ops = {
 	.name = "fw_cfg",
 	.read = fw_cfg_read,
 	.write = fw_cfg_write,
 	.reset = fw_cfg_reset,
-	.fini = fw_cfg_fini,
 };
 
 /* ---- saved state ---- */

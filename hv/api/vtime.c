@@ -176,7 +176,9 @@ void vtimer_arm(struct vtimer *t, uint64_t deadline)
 		if (list_empty(&t->node)) {
 			list_append(&v->armed, &t->node);
 		}
-		if (!v->paused) {
+		if (v->paused) {
+			timer_cancel(&t->host);
+		} else {
 			arm_host(t);
 		}
 	}

@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&in);
 		assert(cfg.state.busy == !list_empty(&work_queue.waiting));
 	}
-	cfg.dev.ops->fini(&cfg.dev);
+	vwork_cancel(&cfg.work);
 	assert(list_empty(&work_queue.waiting));
 	free(variable);
 	return 0;

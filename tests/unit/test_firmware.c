@@ -97,7 +97,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	firmware_fini(&firmware);
 	board_fini(board);
 	free(board);
 	return 0;
@@ -314,7 +313,6 @@ static void test_kernel(void **state)
 	assert_int_equal(number(FW_CFG_INITRD_SIZE, 4), 6);
 	/* Of four sectors and one, there is no kernel behind the set-up. */
 	kernel[0x1f1] = 0;
-	firmware_fini(&firmware);
 	assert_int_equal(firmware_init(&firmware, &config), HV_E_INVALID);
 }
 

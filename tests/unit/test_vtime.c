@@ -211,6 +211,24 @@ static void paused_before_its_way(void **state)
 	assert_int_equal(fired1, 1);
 }
 
+/* What the host's timer still has of the old moment must not bring the new one during a pause. */
+static void armed_again_while_paused(void **state)
+{
+	(void)state;
+	vtimer_arm(&t1, 50);
+	leaves_the_queue(&t1);
+	vtimer_arm(&t1, 50);
+	arrives(&t1);
+	assert_int_equal(fired1, 1);
+	vtime_pause(&time);
+	vtimer_arm(&t1, 40);
+	run_at(fake_tsc + 10);
+	assert_int_equal(fired1, 1);
+	vtime_resume(&time);
+	run_at(fake_tsc);
+	assert_int_equal(fired1, 2);
+}
+
 static void load_at(uint64_t now)
 {
 	const struct vtime_saved saved = {now, clock_hz()};
@@ -317,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup(armed_for_now_on_its_way, setup),
 		cmocka_unit_test_setup(paused_on_its_way, setup),
 		cmocka_unit_test_setup(paused_before_its_way, setup),
+		cmocka_unit_test_setup(armed_again_while_paused, setup),
 		cmocka_unit_test_setup(time_may_be_older_than_the_host, setup),
 		cmocka_unit_test_setup(saved_time_is_where_it_stands, setup),
 		cmocka_unit_test_setup(time_of_another_rate_is_converted, setup),
