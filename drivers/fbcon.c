@@ -199,24 +199,39 @@ static void feed(struct fbcon *c, const char *text, size_t n)
 	c->dirty = true;
 }
 
+/* Four pixels by the bits of a glyph, the leftmost in the highest. */
+#define PIXEL(bits, n) (((bits) >> (n)&1) != 0 ? FOREGROUND : BACKGROUND)
+#define PIXELS(bits) \
+	{ \
+		PIXEL(bits, 3), PIXEL(bits, 2), PIXEL(bits, 1), PIXEL(bits, 0) \
+	}
+#define FOUR_PIXELS 4u
+_Static_assert(FONT_WIDTH == 2 * FOUR_PIXELS, "a glyph's line is a byte");
+static const uint32_t pixels[1u << FOUR_PIXELS][FOUR_PIXELS] = {
+	PIXELS(0),  PIXELS(1),	PIXELS(2),  PIXELS(3),	PIXELS(4),  PIXELS(5),
+	PIXELS(6),  PIXELS(7),	PIXELS(8),  PIXELS(9),	PIXELS(10), PIXELS(11),
+	PIXELS(12), PIXELS(13), PIXELS(14), PIXELS(15),
+};
+
+/*
+ * Only the lines that differ from what the cell shows, if that is known: this is most of what a
+ * scrolling screen costs, and much of it is white space above and below letters.
+ */
 static void draw_cell(const struct fbcon *c, uint32_t row, uint32_t column, uint8_t code)
 {
-	static const uint32_t pairs[4][2] = {{BACKGROUND, BACKGROUND},
-					     {BACKGROUND, FOREGROUND},
-					     {FOREGROUND, BACKGROUND},
-					     {FOREGROUND, FOREGROUND}};
 	const uint8_t *glyph = font_glyphs[code - FONT_FIRST];
+	const uint8_t shown = c->shown[(size_t)row * c->columns + column];
+	const uint8_t *old = shown != 0 ? font_glyphs[shown - FONT_FIRST] : NULL;
 	uint32_t *line = c->config.pixels + (size_t)row * FONT_ROWS * c->config.stride +
 			 (size_t)column * FONT_WIDTH;
 
-	for (unsigned y = 0; y < FONT_ROWS; y++) {
-		/* Two pixels a store: this is most of what a scrolling screen costs. */
-		for (unsigned x = 0; x < FONT_WIDTH; x += 2) {
-			unsigned bits = glyph[y] >> (FONT_WIDTH - 2 - x) & 3;
-
-			__builtin_memcpy(line + x, pairs[bits], sizeof(pairs[0]));
+	for (unsigned y = 0; y < FONT_ROWS; y++, line += c->config.stride) {
+		if (old != NULL && old[y] == glyph[y]) {
+			continue;
 		}
-		line += c->config.stride;
+		__builtin_memcpy(line, pixels[glyph[y] >> FOUR_PIXELS], sizeof(pixels[0]));
+		__builtin_memcpy(line + FOUR_PIXELS, pixels[glyph[y] % ARRAY_SIZE(pixels)],
+				 sizeof(pixels[0]));
 	}
 }
 
