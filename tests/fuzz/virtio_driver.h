@@ -93,37 +93,80 @@ static inline void driver_offer(struct input *in, struct rig_queue *q)
 
 /* ---- what the device may write, reckoned the slow way ---- */
 
-/* Marks the chain at `index` of the table; `left` bounds all of it. */
-static inline void driver_give_chain(uint64_t table, uint32_t index, uint32_t total, unsigned *left)
+struct driver_descriptor {
+	uint64_t at; /* where it is */
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+/* Visits the chain at `index` of the table; `left` bounds all of it. */
+static inline void driver_walk_chain(uint64_t table, uint32_t index, uint32_t total, unsigned *left,
+				     void (*visit)(const struct driver_descriptor *d))
 {
 	while (*left != 0 && index < total && rig_is_ram(table + 16ull * index, 16)) {
 		uint64_t at = table + 16ull * index;
-		uint64_t addr = rig_get(at, 8);
-		uint32_t len = (uint32_t)rig_get(at + 8, 4);
-		uint32_t flags = (uint32_t)rig_get(at + 12, 2);
+		struct driver_descriptor d = {at, rig_get(at, 8), (uint32_t)rig_get(at + 8, 4),
+					      (uint16_t)rig_get(at + 12, 2),
+					      (uint16_t)rig_get(at + 14, 2)};
 
 		--*left;
-		if ((flags & RIG_INDIRECT) != 0) {
-			table = addr;
-			total = len / 16;
+		visit(&d);
+		if ((d.flags & RIG_INDIRECT) != 0) {
+			table = d.addr;
+			total = d.len / 16;
 			index = 0;
 			continue;
 		}
-		if ((flags & RIG_WRITE) != 0) {
-			rig_give(addr, len, true);
-		}
-		if ((flags & RIG_NEXT) == 0) {
+		if ((d.flags & RIG_NEXT) == 0) {
 			return;
 		}
-		index = (uint32_t)rig_get(at + 14, 2);
+		index = d.next;
 	}
 }
 
-/* All chains that the device may find in the queue at its next look. */
+static inline void driver_give_buffer(const struct driver_descriptor *d)
+{
+	if ((d->flags & (RIG_INDIRECT | RIG_WRITE)) == RIG_WRITE) {
+		rig_give(d->addr, d->len, true);
+	}
+}
+
+/* What the device reads next may be what it has written there: nobody foresees that. */
+static inline void driver_foresee(uint64_t addr, uint64_t n)
+{
+	if (memchr(&rig_given[addr - RIG_RAM_BASE], true, n) != NULL) {
+		rig_watch = false;
+	}
+}
+
+static inline void driver_foresee_descriptor(const struct driver_descriptor *d)
+{
+	driver_foresee(d->at, 16);
+}
+
+/* Visits all chains that the device may find in the queue at its next look. */
+static inline void driver_walk_available(const struct virtqueue *q,
+					 void (*visit)(const struct driver_descriptor *d))
+{
+	uint16_t index = (uint16_t)rig_get(q->avail + 2, 2);
+
+	for (uint16_t i = q->avail_next; i != index && (uint16_t)(i - q->avail_next) < q->size;
+	     i++) {
+		uint64_t entry = q->avail + 4 + 2ull * (i % q->size);
+		unsigned left = DRIVER_SEGMENTS;
+
+		driver_walk_chain(q->desc, (uint32_t)rig_get(entry, 2), q->size, &left, visit);
+	}
+}
+
+/*
+ * Gives the device what the driver lets it write. A driver that has its own rings written over is
+ * not watched any more.
+ */
 static inline void driver_give_available(const struct virtqueue *q)
 {
-	uint16_t index;
-
 	if (!q->running) {
 		return;
 	}
@@ -131,13 +174,7 @@ static inline void driver_give_available(const struct virtqueue *q)
 	if (!rig_is_ram(q->avail, 4 + 2ull * q->size)) {
 		return;
 	}
-	index = (uint16_t)rig_get(q->avail + 2, 2);
-	for (uint16_t i = q->avail_next; i != index && (uint16_t)(i - q->avail_next) < q->size;
-	     i++) {
-		unsigned left = DRIVER_SEGMENTS;
-
-		driver_give_chain(q->desc,
-				  (uint32_t)rig_get(q->avail + 4 + 2ull * (i % q->size), 2),
-				  q->size, &left);
-	}
+	driver_walk_available(q, driver_give_buffer);
+	driver_foresee(q->avail, 4 + 2ull * q->size);
+	driver_walk_available(q, driver_foresee_descriptor);
 }
