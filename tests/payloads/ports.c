@@ -71,7 +71,9 @@ void case_ports_write(void)
 void case_port_sleep_types(void)
 {
 	for (unsigned type = 0; type < 8; type++) {
-		if (type != LAYOUT_SLP_TYP_S3 && type != LAYOUT_SLP_TYP_S5) {
+		/* Type 0 switches off as well: power-off with type=0. */
+		if (type != LAYOUT_SLP_TYP_S3 && type != LAYOUT_SLP_TYP_S5 &&
+		    type != LAYOUT_SLP_TYP_S0) {
 			out16(LAYOUT_PM1_CNT, (uint16_t)(0x2000 | type << 10));
 			out8(LAYOUT_PM1_CNT + 1, (uint8_t)(0x20 | type << 2));
 		}

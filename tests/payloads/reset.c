@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each way of resetting the machine and of switching it off. `delay` seconds come before. */
+/* Each way of resetting the machine and of switching it off, which is by the sleep type `type`.
+ * `delay` seconds come before. */
 #include "guests/layout.h"
 #include "tests/payloads/cases.h"
 #include "tests/payloads/hw.h"
@@ -45,6 +46,6 @@ void case_reset_port92(void)
 void case_power_off(void)
 {
 	rt_delay_us(rt_option("delay", 0) * 1000000);
-	out16(LAYOUT_PM1_CNT, 0x2000 | LAYOUT_SLP_TYP_S5 << 10);
+	out16(LAYOUT_PM1_CNT, (uint16_t)(0x2000 | rt_option("type", LAYOUT_SLP_TYP_S5) << 10));
 	rt_fail("PM1_CNT did not switch the machine off");
 }

@@ -100,12 +100,11 @@ MSRS = beside_a_heart("msrs", [payload("msr-scan")], [passes("msr-scan", 200)])
 
 RESETS = beside_a_heart(
     "resets", [payload(n, delay=2) for n in ("reset-cf9", "reset-keyboard", "reset-port92")] +
-    [payload("power-off", delay=1),
-     payload("loop", "reset-cf9")],
+    [payload("power-off", delay=1), payload("type-0-off", "power-off", type=0), payload("loop", "reset-cf9")],
     [resets("reset-cf9", r"by the reset register \(port 0xcf9\)"),
      resets("reset-keyboard", "by the keyboard controller"),
      resets("reset-port92", r"by port 0x92|by the keyboard controller"),
-     ends("power-off", "power-off"),
+     ends("power-off", "power-off"), ends("type-0-off", "power-off"),
      Trial("loop", [Send("start loop"),
                     Expect(r"loop: ended within two seconds 5 times in a row: not started again", 90)])])
 
