@@ -98,7 +98,7 @@ BUTTON = Case(
     [READY, Expect(r"^web\| web: Linux", LINUX_BOOT),
      Send("nmi web"), Expect(r"^web\| .*NMI received for unknown reason"),
      Send("break web"), Send("send web h"), Expect(r"^web\| .*sysrq: HELP"),
-     Send("shutdown web"), Expect(r"^web\| the power button was pressed"), stopped("web", "power-off"), POWER_OFF],
+     Send("shutdown web"), Expect(r"^web\| (.*# )?the power button was pressed"), stopped("web", "power-off"), POWER_OFF],
     timeout=240, left_out=ONE_AMD)
 
 # A guest in front from the start, one left out, one that always comes back.
