@@ -214,13 +214,13 @@ static const uint32_t pixels[1u << FOUR_PIXELS][FOUR_PIXELS] = {
 };
 
 /*
- * Only the lines that differ from what the cell shows, if that is known: this is most of what a
- * scrolling screen costs, and much of it is white space above and below letters.
+ * Only the lines that differ from `shown`, what the cell shows, or 0 if that is not known: this is
+ * most of what a scrolling screen costs, and much of it is white space above and below letters.
  */
-static void draw_cell(const struct fbcon *c, uint32_t row, uint32_t column, uint8_t code)
+static void draw_cell(const struct fbcon *c, uint32_t row, uint32_t column, uint8_t shown,
+		      uint8_t code)
 {
 	const uint8_t *glyph = font_glyphs[code - FONT_FIRST];
-	const uint8_t shown = c->shown[(size_t)row * c->columns + column];
 	const uint8_t *old = shown != 0 ? font_glyphs[shown - FONT_FIRST] : NULL;
 	uint32_t *line = c->config.pixels + (size_t)row * FONT_ROWS * c->config.stride +
 			 (size_t)column * FONT_WIDTH;
@@ -243,7 +243,7 @@ static uint32_t draw_row(struct fbcon *c, uint32_t row)
 
 	for (uint32_t column = 0; column < c->columns; column++) {
 		if (want[column] != have[column]) {
-			draw_cell(c, row, column, want[column]);
+			draw_cell(c, row, column, have[column], want[column]);
 			have[column] = want[column];
 			drawn++;
 		}

@@ -172,17 +172,25 @@ static void a_place_is_taken_only_by_adding(void **state)
 	assert_int_equal(first.devfn, again.devfn);
 }
 
-/* A function of the chipset's takes none of the places of the others. */
-static void the_chipsets_places_are_its_own(void **state)
+/* A function of the chipset's, in the place of the SATA controller. */
+static struct pci_device *plug_sata(void)
 {
 	struct pci_device *d = &devices[board->pci_count];
 	struct pci_device_config cfg = {.ops = &ops, .intx = true};
 
-	(void)state;
 	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
 	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
 	assert_int_equal(pci_device_add(d), HV_OK);
 	board_add_pci(board, d, NULL, &owner);
+	return d;
+}
+
+/* A function of the chipset's takes none of the places of the others. */
+static void the_chipsets_places_are_its_own(void **state)
+{
+	struct pci_device *d = plug_sata();
+
+	(void)state;
 	assert_ptr_equal(board->pci.functions[0xfa], &d->function);
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST);
 	assert_int_equal(plug()->devfn, LAYOUT_DEVFN_FIRST + 8);
@@ -304,14 +312,9 @@ static void a_pin_reaches_the_8259_where_it_is_routed(void **state)
 static void a_routed_pin_reaches_the_ioapic_there_as_well(void **state)
 {
 	static const uint8_t seabios[] = {10, 10, 11, 11};
-	struct pci_device *d = &devices[board->pci_count];
-	struct pci_device_config cfg = {.ops = &ops, .intx = true};
+	struct pci_device *d = plug_sata();
 
 	(void)state;
-	board_place_pci_at(board, LAYOUT_DEVFN_SATA, &cfg);
-	assert_int_equal(pci_device_init(d, &cfg), HV_OK);
-	assert_int_equal(pci_device_add(d), HV_OK);
-	board_add_pci(board, d, NULL, &owner);
 	for (unsigned i = 0; i < ARRAY_SIZE(seabios); i++) {
 		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8060 + i, 1, 0, seabios[i]));
 		assert_true(bus_write(&mmio, LAYOUT_ECAM_BASE + 0xf8068 + i, 1, 0, seabios[i]));
