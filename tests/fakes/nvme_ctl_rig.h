@@ -6,16 +6,14 @@
 #pragma once
 
 #include "guests/devices/nvme_ctl_internal.h"
-#include "guests/layout.h"
 #include "hv/base/bits.h"
 #include "tests/fakes/blk_rig.h"
 #include "tests/fakes/device_rig.h"
-#include "tests/fakes/lacks_rig.h"
+#include "tests/fakes/pci_rig.h"
 #include "tests/fakes/virtio_rig.h"
 
 #define DRIVER_QUEUES 2u
 #define DRIVER_ENTRIES 16u
-#define DRIVER_DEVFN 0x18u
 /* Where in RAM what is. */
 #define DRIVER_SQ(n) (RIG_RAM_BASE + 0x2000ull * (n))
 #define DRIVER_CQ(n) (DRIVER_SQ(n) + 0x1000)
@@ -30,7 +28,6 @@ static struct nvme_ctl_queue nvme_queues[DRIVER_QUEUES];
 static _Alignas(4096) uint8_t nvme_buffers[DRIVER_QUEUES][BOUNCE_BYTES];
 static struct vwork_queue nvme_work;
 static unsigned nvme_asked;
-static struct pci_host nvme_host;
 static struct rig_line nvme_line;
 static unsigned nvme_messages[DRIVER_QUEUES + 1]; /* by vector, which is the message's data */
 
@@ -71,27 +68,6 @@ static inline void driver_ask(void *ctx, unsigned vcpu)
 
 /* ---- the machine ---- */
 
-static inline uint32_t driver_config_read(unsigned reg, unsigned size)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = DRIVER_DEVFN * 4096 + reg, .size = size};
-
-	return (uint32_t)(nvme_host.dev.ops->read(&nvme_host.dev, &a) & size_mask(size));
-}
-
-static inline void driver_config_write(unsigned reg, unsigned size, uint32_t value)
-{
-	const struct vdev_access a = {
-		.space = BUS_MMIO, .offset = DRIVER_DEVFN * 4096 + reg, .size = size};
-
-	nvme_host.dev.ops->write(&nvme_host.dev, &a, value);
-}
-
-static inline void driver_set_master(bool master)
-{
-	driver_config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | (master ? PCI_COMMAND_MASTER : 0));
-}
-
 static inline void driver_bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value)
 {
 	nvme.pci.function.ops->bar_write(&nvme.pci.function, bar, offset, size, value);
@@ -109,16 +85,6 @@ static inline uint64_t driver_read(uint64_t offset, unsigned size)
 	       size_mask(size);
 }
 
-static inline unsigned driver_capability(uint8_t id)
-{
-	unsigned at = driver_config_read(PCI_CAPABILITIES, 1);
-
-	while (at != 0 && driver_config_read(at, 1) != id) {
-		at = driver_config_read(at + 1, 1);
-	}
-	return at;
-}
-
 /* MSI-X on; vector n sends n. */
 static inline void driver_msix_on(void)
 {
@@ -126,16 +92,15 @@ static inline void driver_msix_on(void)
 		driver_bar_write(NVME_CTL_BAR_MSIX, i * 16ull, 8, 0xfee00000);
 		driver_bar_write(NVME_CTL_BAR_MSIX, i * 16ull + 8, 8, i);
 	}
-	driver_config_write(driver_capability(PCI_CAP_MSIX) + PCI_MSIX_CONTROL, 2, PCI_MSIX_ENABLE);
+	rig_config_write(rig_capability(PCI_CAP_MSIX) + PCI_MSIX_CONTROL, 2, PCI_MSIX_ENABLE);
 }
 
 static inline enum hv_status driver_make(unsigned queue_count)
 {
-	const struct pci_host_config host = {.ecam_base = LAYOUT_ECAM_BASE};
 	struct nvme_ctl_config cfg = {
 		.guest = "rig",
-		.place = {.host = &nvme_host,
-			  .devfn = DRIVER_DEVFN,
+		.place = {.host = &rig_host,
+			  .devfn = RIG_DEVFN,
 			  .message = driver_message,
 			  .intx_line = rig_irq(&nvme_line)},
 		.work = &nvme_work,
@@ -153,8 +118,7 @@ static inline enum hv_status driver_make(unsigned queue_count)
 		cfg.queues[i] = &nvme_queues[i];
 		cfg.buffers[i] = nvme_buffers[i];
 	}
-	pci_host_init(&nvme_host, &host);
-	nvme_host.dev.lacks = &lacks_rig;
+	rig_host_start();
 	vwork_queue_init(&nvme_work, driver_ask, NULL);
 	return nvme_ctl_init(&nvme, &cfg);
 }
@@ -275,7 +239,7 @@ static inline uint16_t driver_admin(struct nvme_command c)
 
 static inline void driver_enable(void)
 {
-	driver_set_master(true);
+	rig_set_master(true);
 	driver_reset_queue(0, DRIVER_ENTRIES);
 	driver_shadows = false;
 	driver_write(NVME_AQA, 4, (DRIVER_ENTRIES - 1) * 0x10001u);

@@ -213,7 +213,7 @@ static void start(uint8_t how)
 	driver_write(NVME_CC, 4, 0);
 	memset(rig_given, 0, sizeof(rig_given));
 	driver_reset_queue(0, DRIVER_ENTRIES);
-	driver_set_master(true);
+	rig_set_master(true);
 	driver_write(NVME_AQA, 4, (DRIVER_ENTRIES - 1) * 0x10001u);
 	driver_write(NVME_ASQ, 8, DRIVER_SQ(0));
 	driver_write(NVME_ACQ, 8, DRIVER_CQ(0));
@@ -302,7 +302,7 @@ static void step(struct input *in)
 		break;
 	case 14:
 		give_all();
-		driver_set_master((op & 0x20) != 0);
+		rig_set_master((op & 0x20) != 0);
 		break;
 	default:
 		if ((op & 0x80) == 0) {

@@ -21,9 +21,9 @@ static int setup(void **state)
 static void test_registers(void **state)
 {
 	(void)state;
-	assert_int_equal(driver_config_read(PCI_CLASS - 1, 4) >> 8, NVME_CLASS);
-	assert_int_equal(driver_config_read(PCI_BAR0, 4) & 0xf, PCI_BAR_64);
-	assert_true(driver_capability(PCI_CAP_EXPRESS) != 0);
+	assert_int_equal(rig_config_read(PCI_CLASS - 1, 4) >> 8, NVME_CLASS);
+	assert_int_equal(rig_config_read(PCI_BAR0, 4) & 0xf, PCI_BAR_64);
+	assert_true(rig_capability(PCI_CAP_EXPRESS) != 0);
 	assert_int_equal(driver_read(NVME_CAP, 8), 0x00000020280103ff);
 	assert_int_equal(driver_read(NVME_CAP, 4), 0x280103ff);
 	assert_int_equal(driver_read(NVME_CAP + 4, 4), 0x20);
@@ -138,11 +138,11 @@ static void test_reset_while_deleting(void **state)
 
 static void test_function_reset(void **state)
 {
-	unsigned control = driver_capability(PCI_CAP_EXPRESS) + 8;
+	unsigned control = rig_capability(PCI_CAP_EXPRESS) + 8;
 
 	(void)state;
 	open_command();
-	driver_config_write(control, 2, 0xa810);
+	rig_config_write(control, 2, 0xa810);
 	assert_int_equal(driver_read(NVME_CC, 4), 0);
 	assert_int_equal(driver_read(NVME_CSTS, 4), NVME_CSTS_RDY);
 	finish_open();

@@ -381,14 +381,14 @@ static void test_bus_master_off(void **state)
 	rig_disk_holds = true;
 	driver_put(1, driver_transfer(NVME_READ, 1, 1));
 	driver_ring(1);
-	driver_set_master(false);
+	rig_set_master(false);
 	rig_disk_finish(0, HV_OK);
 	driver_put(1, driver_transfer(NVME_READ, 2, 1));
 	driver_ring(1);
 	driver_work();
 	assert_int_equal(rig_get(DRIVER_DATA, 4), 0);
 	assert_int_equal(rig_disk_open_count, 0);
-	driver_set_master(true);
+	rig_set_master(true);
 	driver_work();
 	assert_true(driver_take(1, &a));
 	assert_int_equal(rig_get(DRIVER_DATA, 4), 1);

@@ -294,7 +294,7 @@ static void test_line(void **state)
 	struct driver_answer a;
 
 	(void)state;
-	driver_config_write(driver_capability(PCI_CAP_MSIX) + PCI_MSIX_CONTROL, 2, 0);
+	rig_config_write(rig_capability(PCI_CAP_MSIX) + PCI_MSIX_CONTROL, 2, 0);
 	for (unsigned shadows = 0; shadows < 2; shadows++) {
 		if (shadows != 0) {
 			driver_use_shadows();
