@@ -86,6 +86,13 @@ static void wants_kick(void *ctx, unsigned vcpu)
 	b->cfg.ops->kick(b->cfg.ctx, vcpu);
 }
 
+static void wants_notify(void *ctx, unsigned vcpu)
+{
+	const struct board *b = ctx;
+
+	b->cfg.ops->notify(b->cfg.ctx, vcpu);
+}
+
 static void wants_nmi(void *ctx, unsigned vcpu)
 {
 	const struct board *b = ctx;
@@ -174,6 +181,7 @@ static void serial_room(void *ctx)
 
 static const struct apic_bus_ops apic_ops = {
 	.kick = wants_kick,
+	.notify = wants_notify,
 	.nmi = wants_nmi,
 	.init = wants_init,
 	.startup = wants_startup,

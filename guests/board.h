@@ -33,6 +33,8 @@
  * wake, or begin to stop. */
 struct board_ops {
 	void (*kick)(void *ctx, unsigned vcpu); /* an interrupt may be deliverable */
+	/* One was posted: asked where a LAPIC was told to (lapic_use_post). */
+	void (*notify)(void *ctx, unsigned vcpu);
 	void (*nmi)(void *ctx, unsigned vcpu);
 	void (*init)(void *ctx, unsigned vcpu);
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);

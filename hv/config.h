@@ -15,7 +15,8 @@
  *	when-idle  stay (default) | poweroff
  *	smt	   private (default): siblings of a core never run different guests at once | shared
  *	network    a virtual network and its uplink; hv/config_net.h
- *	virtual-interrupts  auto (default): where the CPU has them and does them right | on | off
+ *	virtual-interrupts  auto (default): where the CPU has them and does them right | on | off;
+ *			    posted interrupts with them
  *
  * guest.conf
  *	firmware   auto (default) | none | bios | uefi | FILE; hv/config_firmware.h

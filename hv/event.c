@@ -202,13 +202,15 @@ bool event_wakes(const struct vcpu *vcpu, const struct hv_backend *backend,
 		 const struct event_source *source)
 {
 	const struct vcpu_events *ev = &vcpu->events;
+	bool waits = waiting_vector(vcpu, source) >= 0;
 
+	/* Looked at in any case: what was posted is told of once, and the vCPU may sleep now. */
+	if (backend->info.virtual_interrupts) {
+		waits |= source->virtual_pending(source->ctx, vcpu) >= 0;
+	}
 	if (ev->nmi_pending != 0 || ev->exception.type != VCPU_EVENT_NONE ||
 	    ev->reinject.type != VCPU_EVENT_NONE) {
 		return true;
 	}
-	return (waiting_vector(vcpu, source) >= 0 ||
-		(backend->info.virtual_interrupts &&
-		 source->virtual_pending(source->ctx, vcpu) >= 0)) &&
-	       (backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) & VCPU_BLOCKED_IF) == 0;
+	return waits && (backend->blocked(vcpu, VCPU_EVENT_INTERRUPT) & VCPU_BLOCKED_IF) == 0;
 }

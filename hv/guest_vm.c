@@ -40,6 +40,13 @@ static void board_wants_kick(void *ctx, unsigned vcpu)
 	guest_kick(ctx, vcpu);
 }
 
+static void board_wants_notify(void *ctx, unsigned vcpu)
+{
+	struct guest *g = ctx;
+
+	run_notify(&g->tasks[vcpu]);
+}
+
 static void board_wants_nmi(void *ctx, unsigned vcpu)
 {
 	guest_nmi(ctx, vcpu);
@@ -167,6 +174,7 @@ static void board_wants_synic(void *ctx, uint32_t command)
 
 static const struct board_ops board_ops = {
 	.kick = board_wants_kick,
+	.notify = board_wants_notify,
 	.nmi = board_wants_nmi,
 	.init = board_wants_init,
 	.startup = board_wants_startup,
@@ -231,7 +239,13 @@ static enum hv_status create_vcpus(struct guest *g)
 static void share_lapics(struct guest *g)
 {
 	for (unsigned i = 0; i < g->vm.vcpu_count; i++) {
-		lapic_use_page(board_lapic(g->board, i), the_backend->apic_page(g->vm.vcpus[i]));
+		struct vcpu *vcpu = g->vm.vcpus[i];
+		struct lapic *l = board_lapic(g->board, i);
+
+		lapic_use_page(l, the_backend->apic_page(vcpu));
+		if (vcpu->post != NULL) {
+			lapic_use_post(l, vcpu->post);
+		}
 	}
 }
 

@@ -84,6 +84,7 @@ static void init_backend(void)
 	const char *why = "";
 
 	policy.msrs = msr_pass_ranges();
+	policy.post_vector = PLATFORM_POST_VECTOR;
 	backend = cpu_features()->svm ? svm_probe(&policy, &why) : vmx_probe(&policy, &why);
 	if (backend == NULL || backend->cpu_enable(0) != HV_OK) {
 		log_event("cannot run guests: %s", why);
@@ -106,6 +107,7 @@ static const struct run_ops run_ops = {
 	.poll = take_input,
 	.send_kick = platform_kick,
 	.end_guests = guest_end_wanted,
+	.send_notice = platform_notice,
 };
 
 static const struct watchdog_ops watchdog_ops = {host_apic_send_nmi, run_last_guest, run_wake_late};
@@ -147,6 +149,20 @@ static void wait_for_cpus(unsigned count)
 	}
 }
 
+/* Whether interrupts reach a vCPU that runs on another CPU without an exit. */
+static void choose_posting(bool test)
+{
+	bool used = the_backend->info.posts_interrupts;
+
+	if (used && test) {
+		used = probe_posted_interrupts(platform_notice);
+	}
+	if (!used) {
+		the_backend->forgo_posted_interrupts();
+	}
+	log_info("posted interrupts: %s", used ? "by the CPU" : "not used");
+}
+
 /* Whose hands the guests' LAPICs are in: hv/api/apic_page.h. */
 static void choose_interrupts(void)
 {
@@ -165,6 +181,9 @@ static void choose_interrupts(void)
 		the_backend->forgo_virtual_interrupts();
 	}
 	log_info("virtual interrupts: %s", used ? "by the CPU" : "not used");
+	if (used) {
+		choose_posting(wanted == CONFIG_VIRTUAL_INTERRUPTS_AUTO);
+	}
 }
 
 /* The run loop before the other CPUs: they enter it as they come. */

@@ -40,6 +40,7 @@
 #define VECTOR_PIC 0x20u
 #define VECTOR_UART 0x30u
 #define VECTOR_KEYBOARD 0x31u
+#define VECTOR_NOTICE PLATFORM_POST_VECTOR
 #define VECTOR_KICK 0xeeu
 #define VECTOR_TIMER 0xefu
 #define VECTOR_ERROR 0xfeu
@@ -269,7 +270,10 @@ static void on_keyboard(void)
 	run_chore(RUN_CHORE_INPUT);
 }
 
-/* Another CPU wants this one to look at what it asks for: having been interrupted is all. */
+/*
+ * Another CPU wants this one to look at what it asks for: having been interrupted is all. Or it has
+ * posted something to a vCPU that just came out of the guest, and looks before it enters again.
+ */
 static void on_kick(void)
 {
 	host_apic_eoi();
@@ -278,6 +282,11 @@ static void on_kick(void)
 void platform_kick(unsigned cpu)
 {
 	(void)host_apic_send_ipi(percpu_get(cpu)->apic_id, VECTOR_KICK);
+}
+
+void platform_notice(unsigned cpu)
+{
+	(void)host_apic_send_ipi(percpu_get(cpu)->apic_id, VECTOR_NOTICE);
 }
 
 static void add_ioapic(uint64_t base, uint32_t first_gsi)
@@ -303,6 +312,7 @@ enum hv_status platform_interrupts(void)
 	config.registers = space_map_device(hpa(host_apic_base()), PAGE_SIZE, PT_UC);
 	trap_set_irq(VECTOR_TIMER, on_timer);
 	trap_set_irq(VECTOR_KICK, on_kick);
+	trap_set_irq(VECTOR_NOTICE, on_kick);
 	status = host_apic_init(&config);
 	if (status != HV_OK) {
 		log_error("local APIC: %s", hv_status_name(status));
@@ -542,8 +552,10 @@ void platform_describe(void)
 	monitor_print("  code in large pages %s, RDTSCP %s, INVPCID %s, pause filter %s\n",
 		      b->small_code ? "no" : "yes", b->no_rdtscp ? "no" : "yes",
 		      b->no_invpcid ? "no" : "yes", b->pause_filter ? "yes" : "no");
-	monitor_print("  virtual interrupts %s; not used: posted interrupts %s, TSC scaling %s\n",
+	monitor_print("  virtual interrupts %s, posted %s; not used: posted interrupts %s, TSC "
+		      "scaling %s\n",
 		      b->virtual_interrupts ? "yes" : "no", b->posts_interrupts ? "yes" : "no",
+		      b->could_post && !b->posts_interrupts ? "yes" : "no",
 		      b->tsc_scaling ? "yes" : "no");
 	monitor_print("memory        %lu MiB, physical addresses of %u bits\n",
 		      stats.total * PAGE_SIZE >> 20, f->physical_bits);

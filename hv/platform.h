@@ -39,6 +39,9 @@ enum hv_status platform_interrupts(void) HV_MUST_CHECK;
 void platform_find_cpus(const struct handoff *handoff, void (*enter)(struct cpu_local *cpu));
 /* Interrupts CPU `cpu`, so that it looks at what it is asked for. */
 void platform_kick(unsigned cpu);
+/* The same with PLATFORM_POST_VECTOR: a vCPU that it runs takes what was posted. */
+#define PLATFORM_POST_VECTOR 0xedu
+void platform_notice(unsigned cpu);
 /* Keyboard and serial input: by interrupt where it can be routed, else by a timer. */
 void platform_input(void);
 /*

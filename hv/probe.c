@@ -8,6 +8,7 @@
 #include "hv/base/str.h"
 #include "hv/cpu/insn.h"
 #include "hv/cpu/percpu.h"
+#include "hv/cpu/regs.h"
 #include "hv/cpu/trap.h"
 #include "hv/vcpu.h"
 #include "mm/pool.h"
@@ -19,20 +20,38 @@
 #define CODE 0x500u
 #define HANDLER 0x600u
 #define STACK_TOP 0x800u
+#define VECTORS 256u
 #define VECTOR 0x40u
 
+/* Runs of the posting guest: other host interrupts may end some. */
+#define RUNS_MAX 16u
+
 /* No virtual interrupt may come: behind STI is its shadow, and then IF is clear again. */
-static const uint8_t code[] = {
+static const uint8_t masked_code[] = {
 	0xfb,		  /* sti */
 	0xfa,		  /* cli */
 	0xb9, 0xff, 0xff, /* mov cx, 0xffff */
 	0xe2, 0xfe,	  /* loop to itself, until the host interrupt comes */
 	0xf4,		  /* hlt */
 };
+/* A virtual interrupt must come before the loop is over. */
+static const uint8_t open_code[] = {
+	0xfb,		  /* sti */
+	0xb9, 0xff, 0xff, /* mov cx, 0xffff */
+	0xe2, 0xfe,	  /* loop to itself */
+	0xf4,		  /* hlt */
+};
 static const uint8_t handler[] = {0xf4}; /* hlt */
 static const uint16_t vector[] = {HANDLER, 0};
 
-static enum hv_status fill(struct vm *vm)
+/* What one guest is to show: its code, and how it is run and judged. */
+struct trial {
+	const uint8_t *code;
+	size_t size;
+	bool (*run)(struct vcpu *vcpu, void (*interrupt)(unsigned cpu));
+};
+
+static enum hv_status fill(struct vm *vm, const struct trial *trial)
 {
 	enum hv_status status = gspace_add_region(&vm->gspace, 0, PAGE_SIZE, true);
 
@@ -43,12 +62,13 @@ static enum hv_status fill(struct vm *vm)
 		return status;
 	}
 	space_switch(&vm->gspace.host);
-	status = guest_mem_write(vm, gpa(CODE), code, sizeof(code));
+	status = guest_mem_write(vm, gpa(CODE), trial->code, trial->size);
 	if (status == HV_OK) {
 		status = guest_mem_write(vm, gpa(HANDLER), handler, sizeof(handler));
 	}
-	if (status == HV_OK) {
-		status = guest_mem_write(vm, gpa(VECTOR * 4ull), vector, sizeof(vector));
+	/* Whatever comes, it is seen. */
+	for (unsigned i = 0; status == HV_OK && i < VECTORS; i++) {
+		status = guest_mem_write(vm, gpa(i * sizeof(vector)), vector, sizeof(vector));
 	}
 	return status;
 }
@@ -65,42 +85,109 @@ static void set_registers(struct vcpu *vcpu)
 	vcpu->gpr[GPR_RSP] = STACK_TOP;
 }
 
-/* One run, with a host interrupt waiting for it. */
-static void run(struct vcpu *vcpu, void (*interrupt)(unsigned cpu), struct vm_exit *exit)
+/* The host interrupt that ended the run, or waits, is served. */
+static void serve(const struct vm_exit *exit)
 {
-	const struct apic_entry entry = {.mode = APIC_MODE_XAPIC, .requested = VECTOR};
-	unsigned here = cpu_this()->index;
-
-	the_backend->apic_page(vcpu)[(0x200 + VECTOR / 32 * 16) / 4] = 1u << VECTOR % 32;
-	the_backend->vcpu_load(vcpu, here);
-	the_backend->apic_load(vcpu, &entry);
-	interrupt(here);
-	the_backend->vcpu_run(vcpu, exit);
 	if (exit->kind == VM_EXIT_HOST_INTERRUPT && exit->host_interrupt.acknowledged) {
 		trap_irq_dispatch(exit->host_interrupt.vector);
 	}
 	cpu_interrupt_window();
-	the_backend->vcpu_put(vcpu);
 }
 
-static bool judge(const struct vcpu *vcpu, const struct vm_exit *exit)
+static bool delivered(const struct vcpu *vcpu)
 {
-	bool delivered = vcpu->rip >= HANDLER && vcpu->rip <= HANDLER + sizeof(handler);
+	return vcpu->rip >= HANDLER && vcpu->rip <= HANDLER + sizeof(handler);
+}
 
-	if (delivered) {
+static bool judge_masked(const struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	if (delivered(vcpu)) {
 		log_info("virtual interrupts: this CPU delivers them though RFLAGS.IF is clear");
 	} else if (exit->kind != VM_EXIT_HOST_INTERRUPT) {
 		log_info("virtual interrupts: this CPU does not end a guest's run for a host "
 			 "interrupt");
 	}
-	return !delivered && exit->kind == VM_EXIT_HOST_INTERRUPT;
+	return !delivered(vcpu) && exit->kind == VM_EXIT_HOST_INTERRUPT;
 }
 
-static bool probe_in(struct vm *vm, void (*interrupt)(unsigned cpu))
+/* One run, with a host interrupt waiting for it. */
+static bool run_masked(struct vcpu *vcpu, void (*interrupt)(unsigned cpu))
+{
+	const struct apic_entry entry = {.mode = APIC_MODE_XAPIC, .requested = VECTOR};
+	unsigned here = cpu_this()->index;
+	struct vm_exit exit;
+
+	the_backend->apic_page(vcpu)[(0x200 + VECTOR / 32 * 16) / 4] = 1u << VECTOR % 32;
+	the_backend->vcpu_load(vcpu, here);
+	the_backend->apic_load(vcpu, &entry);
+	interrupt(here);
+	the_backend->vcpu_run(vcpu, &exit);
+	serve(&exit);
+	the_backend->vcpu_put(vcpu);
+	return judge_masked(vcpu, &exit);
+}
+
+/* Runs the guest, which a notice waits for, to its end; other host interrupts may come first. */
+static void run_noticed(struct vcpu *vcpu, void (*notify)(unsigned cpu), struct vm_exit *exit)
+{
+	const struct apic_entry entry = {.mode = APIC_MODE_XAPIC};
+	unsigned left = RUNS_MAX;
+
+	the_backend->apic_load(vcpu, &entry);
+	notify(cpu_this()->index);
+	do {
+		the_backend->vcpu_run(vcpu, exit);
+		serve(exit);
+		left--;
+	} while (exit->kind == VM_EXIT_HOST_INTERRUPT && left != 0);
+}
+
+/* A notice that made an exit is over, and the guest has heard nothing. */
+static bool takes_a_post(struct vcpu *vcpu, void (*notify)(unsigned cpu))
 {
 	struct vm_exit exit;
+	bool good;
+
+	(void)apic_post_add(vcpu->post, VECTOR);
+	run_noticed(vcpu, notify, &exit);
+	good = exit.kind == VM_EXIT_HLT && delivered(vcpu) && !apic_post_outstanding(vcpu->post) &&
+	       apic_post_peek(vcpu->post, VECTOR / 32) == 0;
+	if (!good) {
+		log_info("posted interrupts: this CPU does not take them without an exit");
+	}
+	return good;
+}
+
+/* Such a notice is one that comes late: somebody else has taken what it was about. */
+static bool ignores_an_empty_notice(struct vcpu *vcpu, void (*notify)(unsigned cpu))
+{
+	struct vm_exit exit;
+	bool good;
+
+	the_backend->set_reg(vcpu, VCPU_REG_RFLAGS, RFLAGS_FIXED1);
+	set_registers(vcpu);
+	run_noticed(vcpu, notify, &exit);
+	good = exit.kind == VM_EXIT_HLT && !delivered(vcpu);
+	if (!good) {
+		log_info("posted interrupts: this CPU delivers one that nobody posted");
+	}
+	return good;
+}
+
+static bool run_posted(struct vcpu *vcpu, void (*notify)(unsigned cpu))
+{
+	bool good;
+
+	the_backend->vcpu_load(vcpu, cpu_this()->index);
+	good = takes_a_post(vcpu, notify) && ignores_an_empty_notice(vcpu, notify);
+	the_backend->vcpu_put(vcpu);
+	return good;
+}
+
+static bool probe_in(struct vm *vm, const struct trial *trial, void (*interrupt)(unsigned cpu))
+{
 	struct vcpu *vcpu;
-	enum hv_status status = fill(vm);
+	enum hv_status status = fill(vm, trial);
 	bool good = false;
 
 	if (status == HV_OK) {
@@ -112,15 +199,14 @@ static bool probe_in(struct vm *vm, void (*interrupt)(unsigned cpu))
 	vcpu = vcpu_new(vm, 0);
 	if (vcpu != NULL) {
 		set_registers(vcpu);
-		run(vcpu, interrupt, &exit);
-		good = judge(vcpu, &exit);
+		good = trial->run(vcpu, interrupt);
 		vcpu_delete(vcpu);
 	}
 	the_backend->vm_fini(vm);
 	return good;
 }
 
-bool probe_virtual_interrupts(void (*interrupt)(unsigned cpu))
+static bool probe(const struct trial *trial, void (*interrupt)(unsigned cpu))
 {
 	struct vm *vm = pool_alloc(sizeof(*vm));
 	bool good = false;
@@ -132,11 +218,25 @@ bool probe_virtual_interrupts(void (*interrupt)(unsigned cpu))
 	vm->id = OWNER;
 	if (gspace_init(&vm->gspace, vm->id, the_backend->info.stage2_format,
 			the_backend->info.stage2_max_level) == HV_OK) {
-		good = probe_in(vm, interrupt);
+		good = probe_in(vm, trial, interrupt);
 		space_switch(space_core());
 		while (!gspace_fini_step(&vm->gspace, UINT64_MAX)) {
 		}
 	}
 	pool_free(vm, sizeof(*vm));
 	return good;
+}
+
+bool probe_virtual_interrupts(void (*interrupt)(unsigned cpu))
+{
+	static const struct trial masked = {masked_code, sizeof(masked_code), run_masked};
+
+	return probe(&masked, interrupt);
+}
+
+bool probe_posted_interrupts(void (*notify)(unsigned cpu))
+{
+	static const struct trial posted = {open_code, sizeof(open_code), run_posted};
+
+	return probe(&posted, notify);
 }

@@ -344,7 +344,8 @@ static void service(struct run_cpu *cpu, uint64_t now)
 
 /*
  * Others look at `stranded` and the requests to see whether anybody gets the VM going again
- * (hv/exit.c): the one falls before the other goes.
+ * (hv/exit.c): the one falls before the other goes. The full barrier is also between the end of
+ * `executes_on` and the look at what was posted.
  */
 static uint32_t take_requests(struct vcpu *vcpu)
 {
@@ -455,6 +456,19 @@ static bool prepare(struct run_task *task)
 }
 
 /*
+ * What was posted before the vCPU was seen to execute (run_notify): nobody else sees to it. Taken
+ * with the next hand-over.
+ */
+static inline bool posted(struct vcpu *vcpu)
+{
+	if (vcpu->post == NULL || !apic_post_outstanding(vcpu->post)) {
+		return false;
+	}
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	return true;
+}
+
+/*
  * Enters the guest once. False when something was asked for meanwhile: whoever asks after `open` is
  * set sends an interrupt, which stays pending until the guest runs and ends its run.
  */
@@ -463,16 +477,19 @@ static inline bool enter(struct run_cpu *cpu, struct cpu_local *local, struct vc
 {
 	bool go;
 
-	/* Becomes visible with `open`, before the requests are looked at. */
+	/* Both become visible with `open`, before the requests are looked at. */
 	atomic_store_explicit(&cpu->inside, true, memory_order_relaxed);
+	atomic_store_explicit(&vcpu->executes_on, (int)local->index, memory_order_relaxed);
 	atomic_exchange(&cpu->open, true);
 	go = (atomic_load_explicit(&vcpu->requests, memory_order_acquire) |
-	      atomic_load_explicit(&cpu->asked, memory_order_acquire)) == 0;
+	      atomic_load_explicit(&cpu->asked, memory_order_acquire)) == 0 &&
+	     !posted(vcpu);
 	if (go) {
 		watchdog_leave(local, WATCHDOG_GUEST);
 		the_backend->vcpu_run(vcpu, exit);
 	}
 	atomic_store_explicit(&cpu->open, false, memory_order_relaxed);
+	atomic_store_explicit(&vcpu->executes_on, VCPU_NOT_LOADED, memory_order_relaxed);
 	atomic_store_explicit(&cpu->inside, false, memory_order_release);
 	return go;
 }

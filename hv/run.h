@@ -48,6 +48,9 @@ struct run_ops {
 	void (*send_kick)(unsigned cpu);
 	/* Ends guests that have asked for it; with the baton. */
 	void (*end_guests)(void);
+	/* Interrupts another CPU with the vector that backends are told of (post_vector): a vCPU
+	 * that it runs takes what was posted. Called where info.posts_interrupts. */
+	void (*send_notice)(unsigned cpu);
 };
 
 /* What to do with the baton. */
@@ -81,6 +84,11 @@ void run_task_init(struct run_task *t, struct vcpu *vcpu, struct sched_group *gr
 
 /* Something was requested of the vCPU: wakes it, or has it look. From anywhere. */
 void run_wake(struct run_task *t);
+/*
+ * Something was posted for the vCPU (vcpu->post), before this is called: the CPU that runs it takes
+ * it without an exit, else it looks as after run_wake. From anywhere.
+ */
+void run_notify(struct run_task *t);
 /*
  * Whether a CPU may be executing the vCPU's code at the moment. If not, what was requested of it
  * before is taken before it executes again. From anywhere.
@@ -138,7 +146,8 @@ struct run_stats {
 	uint64_t idle_ticks;
 	uint64_t switches; /* vCPU changes: full state switches */
 	uint64_t loops;
-	uint64_t kicks; /* sent to others */
+	uint64_t kicks;	  /* sent to others */
+	uint64_t notices; /* the same */
 };
 const struct run_stats *run_stats(unsigned cpu);
 
@@ -180,7 +189,8 @@ struct run_cpu_info {
 	uint64_t busy_ticks;	    /* with a vCPU on it */
 	uint64_t up_ticks;	    /* since it runs guests */
 	uint64_t switch_count;
-	uint64_t kick_count; /* sent to others */
+	uint64_t kick_count;   /* sent to others, each ends a run or a sleep */
+	uint64_t notice_count; /* the same, of interrupts that were posted */
 };
 /* `cpu` < percpu_count(). */
 void run_cpu_info(unsigned cpu, struct run_cpu_info *out);

@@ -18,6 +18,24 @@ void run_nudge(unsigned index)
 	}
 }
 
+/*
+ * Posting comes before the look at `executes_on`, and there entering the guest before the look at
+ * what is posted, both with full barriers in between: whichever comes second sees the other. A
+ * notice that comes too late changes nothing.
+ */
+void run_notify(struct run_task *t)
+{
+	int cpu = atomic_load(&t->vcpu->executes_on);
+
+	if (cpu == VCPU_NOT_LOADED || (unsigned)cpu == cpu_this()->index) {
+		vcpu_request(t->vcpu, VCPU_REQ_EVENT);
+		run_wake(t);
+		return;
+	}
+	this_cpu()->stats.notices++;
+	run.ops->send_notice((unsigned)cpu);
+}
+
 void run_ask(unsigned index, uint32_t what)
 {
 	atomic_fetch_or(&run.cpus[index].asked, what);

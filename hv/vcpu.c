@@ -35,6 +35,7 @@ struct vcpu *vcpu_new(struct vm *vm, unsigned index)
 	vcpu->vm = vm;
 	vcpu->index = index;
 	atomic_init(&vcpu->loaded_on, VCPU_NOT_LOADED);
+	atomic_init(&vcpu->executes_on, VCPU_NOT_LOADED);
 	/* A multiple of 64 bytes, so that the pool aligns it as XSAVE wants. */
 	vcpu->fpu = pool_alloc(align_up(fpu_area_size(), 64));
 	vcpu->recorder.entries = pool_pages(RECORDER_ORDER);

@@ -90,7 +90,7 @@ const struct hv_backend *svm_probe(const struct hv_backend_policy *policy, const
 		.flush_by_tag = f->flush_by_asid,
 		.virtual_gif = f->vgif,
 		.pause_filter = f->pause_filter,
-		.posts_interrupts = f->avic,
+		.could_post = f->avic,
 		.tsc_scaling = f->tsc_ratio,
 	};
 	return &backend;

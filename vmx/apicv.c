@@ -94,6 +94,10 @@ void vmx_apic_reset(struct vmx_vcpu *v)
 		v->eoi_exits[i] = UINT64_MAX;
 	}
 	set_eoi_exits(v, none);
+	if (v->vcpu.post != NULL) {
+		vmcs_write(VMCS_POST_VECTOR, vmx.policy->post_vector);
+		vmcs_write(VMCS_POST_DESCRIPTOR, pool_hpa(v->vcpu.post).v);
+	}
 	vmcs_write(VMCS_APIC_ACCESS, vmx_vm->apic_access.v);
 	vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, 0);
 	set_mode(v, v->apic_mode);

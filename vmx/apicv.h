@@ -10,10 +10,15 @@
  *
  * In the other two modes the guest finds all ones at APIC_PAGE_GPA, as where there is nothing, but
  * in a page of its own that it can write to: second-stage tables are the VM's, the mode is each
- * vCPU's. Posted interrupts are not used: a vCPU
- * that runs is made to exit (its kick), and takes what was posted before it enters again.
+ * vCPU's.
  *
- * Source: Intel SDM volume 3 "APIC Virtualization and Virtual Interrupts".
+ * Where the CPU processes posted interrupts, each vCPU has a descriptor (vcpu->post): the host
+ * interrupt with the notification vector does not end a run, it has the CPU move what was posted
+ * into the page's IRR. That vector's handler has nothing to do for a CPU that was in the
+ *hypervisor.
+ *
+ * Source: Intel SDM volume 3 "APIC Virtualization and Virtual Interrupts", of it "Posted-Interrupt
+ * Processing", which demands virtual-interrupt delivery and "acknowledge interrupt on exit".
  */
 #pragma once
 

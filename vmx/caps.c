@@ -168,10 +168,22 @@ static void judge_apic(const struct vmx_facts *f, struct vmx_caps *out)
 	if (out->virtual_interrupts) {
 		out->proc2 |= APIC_ALWAYS;
 	}
+	out->posts_interrupts =
+		out->virtual_interrupts && (f->pin >> 32 & VMX_PIN_POSTED_INTERRUPTS) != 0;
+	if (out->posts_interrupts) {
+		out->pin |= VMX_PIN_POSTED_INTERRUPTS;
+	}
+}
+
+void vmx_caps_forgo_posting(struct vmx_caps *caps)
+{
+	caps->posts_interrupts = false;
+	caps->pin &= ~VMX_PIN_POSTED_INTERRUPTS;
 }
 
 void vmx_caps_forgo_apic(struct vmx_caps *caps)
 {
+	vmx_caps_forgo_posting(caps);
 	caps->virtual_interrupts = false;
 	caps->proc2 &= ~APIC_ALWAYS;
 }

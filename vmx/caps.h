@@ -141,6 +141,7 @@ struct vmx_caps {
 	bool preemption_timer;	 /* can be turned on */
 	uint8_t timer_shift;	 /* TSC ticks per timer tick, as a power of two */
 	bool virtual_interrupts; /* vmx/apicv.h */
+	bool posts_interrupts;	 /* the same */
 	bool io_info;		 /* string I/O exits tell address size and segment */
 	bool invept_single;
 	bool invvpid_single;
@@ -158,6 +159,8 @@ const char *vmx_caps_judge(const struct vmx_facts *facts, struct vmx_caps *out);
  * Leaves the APIC virtualization controls off, as for a CPU without them; before any use of them.
  */
 void vmx_caps_forgo_apic(struct vmx_caps *caps);
+/* The same of posted interrupts alone. */
+void vmx_caps_forgo_posting(struct vmx_caps *caps);
 
 /* Whether the optional control is in use. */
 static inline bool vmx_caps_has(uint32_t word, uint32_t control)

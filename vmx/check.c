@@ -2,6 +2,7 @@
 /* The consistency checks of a VM entry. */
 #include "vmx/check.h"
 
+#include "hv/api/apic_page.h"
 #include "hv/base/addr.h"
 #include "hv/cpu/regs.h"
 #include "vmx/decode.h"
@@ -104,6 +105,7 @@ const char *vmx_check_controls(const struct vmcs_image *v, const struct vmx_caps
 	uint64_t pin = F(PIN_CONTROLS);
 	uint64_t proc = F(PROC_CONTROLS);
 	uint64_t proc2 = (proc & VMX_PROC_SECONDARY) != 0 ? F(PROC2_CONTROLS) : 0;
+	bool posts = (pin & VMX_PIN_POSTED_INTERRUPTS) != 0;
 	const struct rule rules[] = {
 		{(pin & caps->pin) != caps->pin, "a pin-based control that must be 1 is 0"},
 		{(proc & caps->proc) != caps->proc, "an execution control that must be 1 is 0"},
@@ -128,6 +130,15 @@ const char *vmx_check_controls(const struct vmcs_image *v, const struct vmx_caps
 		 "virtual-interrupt delivery without external-interrupt exiting"},
 		{(proc2 & VMX_PROC2_APIC_ACCESSES) != 0 && !is_page(F(APIC_ACCESS), caps),
 		 "the APIC-access page is not a page of physical memory"},
+		{posts && (proc2 & VMX_PROC2_VIRTUAL_INTERRUPTS) == 0,
+		 "posted interrupts without virtual-interrupt delivery"},
+		{posts && (F(EXIT_CONTROLS) & VMX_EXIT_ACK_INTERRUPT) == 0,
+		 "posted interrupts without acknowledge interrupt on exit"},
+		{posts && F(POST_VECTOR) > 255,
+		 "the posted-interrupt notification vector is above 255"},
+		{posts && ((F(POST_DESCRIPTOR) & (sizeof(struct apic_post) - 1)) != 0 ||
+			   F(POST_DESCRIPTOR) >> caps->phys_bits != 0),
+		 "the posted-interrupt descriptor is not 64 aligned bytes of physical memory"},
 		{(proc & VMX_PROC_NMI_WINDOW) != 0 && (pin & VMX_PIN_VIRTUAL_NMI) == 0,
 		 "NMI-window exiting without virtual NMIs"},
 		{(pin & VMX_PIN_VIRTUAL_NMI) != 0 && (pin & VMX_PIN_NMI) == 0,

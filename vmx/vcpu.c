@@ -96,7 +96,17 @@ static void free_vcpu(struct vmx_vcpu *v)
 		pool_pages_free(v->apic, VMX_REGION_ORDER);
 	}
 	vpid_give(v->vpid);
+	pool_free(v->vcpu.post, sizeof(*v->vcpu.post));
 	pool_free(v, sizeof(*v));
+}
+
+/* Its size is its alignment: the pool's objects of 64 bytes lie so. */
+static bool create_post(struct vmx_vcpu *v)
+{
+	if (vmx.caps.posts_interrupts) {
+		v->vcpu.post = pool_alloc(sizeof(*v->vcpu.post));
+	}
+	return v->vcpu.post != NULL || !vmx.caps.posts_interrupts;
 }
 
 struct vcpu *vmx_vcpu_create(struct vm *vm)
@@ -109,7 +119,7 @@ struct vcpu *vmx_vcpu_create(struct vm *vm)
 	}
 	v->vmcs = pool_pages(VMX_REGION_ORDER);
 	v->apic = pool_pages(VMX_REGION_ORDER);
-	if (v->vmcs == NULL || v->apic == NULL) {
+	if (v->vmcs == NULL || v->apic == NULL || !create_post(v)) {
 		free_vcpu(v);
 		return NULL;
 	}

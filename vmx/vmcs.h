@@ -25,6 +25,7 @@ enum vmcs_class {
 /* name, encoding */
 #define VMCS_FIELDS(X) \
 	X(VPID, 0x0000) \
+	X(POST_VECTOR, 0x0002) \
 	X(GUEST_ES_SELECTOR, 0x0800) \
 	X(GUEST_CS_SELECTOR, 0x0802) \
 	X(GUEST_SS_SELECTOR, 0x0804) \
@@ -50,6 +51,7 @@ enum vmcs_class {
 	X(TSC_OFFSET, 0x2010) \
 	X(VIRTUAL_APIC, 0x2012) \
 	X(APIC_ACCESS, 0x2014) \
+	X(POST_DESCRIPTOR, 0x2016) \
 	X(EPTP, 0x201a) \
 	X(EOI_EXITS0, 0x201c) \
 	X(EOI_EXITS1, 0x201e) \

@@ -24,6 +24,13 @@ static void forgo_virtual_interrupts(void)
 {
 	vmx_caps_forgo_apic(&vmx.caps);
 	backend.info.virtual_interrupts = false;
+	backend.info.posts_interrupts = false;
+}
+
+static void forgo_posted_interrupts(void)
+{
+	vmx_caps_forgo_posting(&vmx.caps);
+	backend.info.posts_interrupts = false;
 }
 
 static struct hv_backend backend = {
@@ -49,6 +56,7 @@ static struct hv_backend backend = {
 	.clear_shadow = vmx_clear_shadow,
 	.set_windows = vmx_set_windows,
 	.forgo_virtual_interrupts = forgo_virtual_interrupts,
+	.forgo_posted_interrupts = forgo_posted_interrupts,
 	.apic_page = vmx_apic_page,
 	.apic_load = vmx_apic_load,
 	.tlb_flush = vmx_tlb_flush,
@@ -138,7 +146,8 @@ const struct hv_backend *vmx_probe(const struct hv_backend_policy *policy, const
 		.flush_by_tag = c->invvpid_single,
 		.pause_filter = vmx_caps_has(c->proc2, VMX_PROC2_PAUSE_LOOP),
 		.virtual_interrupts = c->virtual_interrupts,
-		.posts_interrupts = (facts.pin >> 32 & VMX_PIN_POSTED_INTERRUPTS) != 0,
+		.posts_interrupts = c->posts_interrupts,
+		.could_post = (facts.pin >> 32 & VMX_PIN_POSTED_INTERRUPTS) != 0,
 		.tsc_scaling = (facts.proc2 >> 32 & VMX_PROC2_TSC_SCALING) != 0,
 		.no_rdtscp = !vmx_caps_has(c->proc2, VMX_PROC2_RDTSCP),
 		.no_invpcid = !vmx_caps_has(c->proc2, VMX_PROC2_INVPCID),

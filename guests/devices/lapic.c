@@ -65,6 +65,8 @@ void lapic_publish_address_locked(struct lapic *l)
 /* Puts a vector into IRR; false when the LAPIC is disabled by software. */
 static bool request(struct lapic *l, uint8_t vector, bool level)
 {
+	bool was_level = vecset_test(&l->tmr, vector);
+
 	if ((l->svr & SVR_ENABLE) == 0) {
 		return false;
 	}
@@ -76,6 +78,9 @@ static bool request(struct lapic *l, uint8_t vector, bool level)
 		vecset_add(&l->tmr, vector);
 	} else {
 		vecset_remove(&l->tmr, vector);
+	}
+	if (!level && !was_level && lapic_page_post_locked(l, vector)) {
+		return true;
 	}
 	if (!vecset_test(&l->irr, vector)) {
 		vecset_add(&l->irr, vector);
@@ -232,8 +237,7 @@ bool lapic_any_requested(struct lapic *l)
 	bool any;
 
 	lock_acquire(&l->lock);
-	any = vecset_highest(&l->irr) >= 0 ||
-	      (l->page != NULL && lapic_page_highest(l, REG_IRR) >= 0);
+	any = vecset_highest(&l->irr) >= 0 || (l->page != NULL && lapic_page_any_locked(l));
 	lock_release(&l->lock);
 	return any;
 }

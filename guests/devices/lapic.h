@@ -17,7 +17,9 @@
  *
  * Where the CPU virtualizes interrupts (lapic_use_page) TPR, IRR and ISR are in the page of
  * hv/api/apic_page.h, which only the owner and the CPU write. `irr` then holds what was requested
- * since the owner last handed it over (lapic_page_hand_over): any other CPU's way in.
+ * since the owner last handed it over (lapic_page_hand_over): any other CPU's way in. Where it
+ *takes what is posted, edges go there instead (lapic_use_post), and need no exit of a vCPU that
+ *runs.
  */
 #pragma once
 
@@ -65,13 +67,16 @@ struct apic_message {
 };
 
 /*
- * What the vCPU code is asked for; `vcpu` is the index given to lapic_init. kick and nmi may be
- * called with a LAPIC's or a device's lock held and only set flags and wake. init and startup are
- * called without any LAPIC's lock, but possibly from another vCPU's CPU: they request, they do not
- * reset in place.
+ * What the vCPU code is asked for; `vcpu` is the index given to lapic_init. kick, notify and nmi
+ * may be called with a LAPIC's or a device's lock held and only set flags and wake. init and
+ * startup are called without any LAPIC's lock, but possibly from another vCPU's CPU: they request,
+ * they do not reset in place.
  */
 struct apic_bus_ops {
 	void (*kick)(void *ctx, unsigned vcpu); /* something may have become deliverable */
+	/* Something was posted: as kick, but that a CPU that runs the vCPU need only be notified.
+	 * Called where lapic_use_post was. */
+	void (*notify)(void *ctx, unsigned vcpu);
 	void (*nmi)(void *ctx, unsigned vcpu);
 	void (*init)(void *ctx, unsigned vcpu);
 	void (*startup)(void *ctx, unsigned vcpu, uint8_t vector);
@@ -112,8 +117,9 @@ struct lapic {
 	_Atomic uint64_t address; /* what destinations are matched with: ADDRESS_* */
 	/* Covered by the lock. */
 	struct spinlock lock;
-	uint64_t base;	/* IA32_APIC_BASE */
-	uint32_t *page; /* set by lapic_use_page; NULL: TPR, IRR and ISR are here */
+	uint64_t base;		/* IA32_APIC_BASE */
+	uint32_t *page;		/* set by lapic_use_page; NULL: TPR, IRR and ISR are here */
+	struct apic_post *post; /* set by lapic_use_post; NULL: what is requested is in irr */
 	struct vecset irr, isr, tmr;
 	uint32_t tpr, ldr, dfr, svr;
 	uint32_t icr_low, icr_high;
@@ -293,6 +299,12 @@ void lapic_pulse_lint1(struct lapic *l);
  * lapic_highest_irr have nothing any more: the CPU delivers. The kick asks for a hand-over.
  */
 void lapic_use_page(struct lapic *l, uint32_t *page);
+/*
+ * From now on edges are posted, and taken from there by the CPU, or by the owner. As long as
+ * `post` has an outstanding post the owner must not let the vCPU sleep, nor enter it: it asks
+ * lapic_page_pending or for a hand-over, which look there.
+ */
+void lapic_use_post(struct lapic *l, struct apic_post *post);
 /* Puts what was requested into the page, and tells what the CPU has to know. */
 void lapic_page_hand_over(struct lapic *l, struct apic_entry *out);
 /* The highest vector that would be delivered with RFLAGS.IF set, or -1. */

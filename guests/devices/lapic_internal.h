@@ -157,6 +157,13 @@ static inline bool lapic_page_test(const struct lapic *l, enum lapic_reg set, ui
 	return (lapic_page_get(l, set + vector / 32u) >> (vector % 32) & 1) != 0;
 }
 
+/*
+ * Posts an edge. False: what it changes is more than a request, or it has to be looked at when it
+ * comes, so that the vCPU must exit for it.
+ */
+bool lapic_page_post_locked(struct lapic *l, uint8_t vector);
+/* Whether any vector is in the page's IRR, or on its way there. */
+bool lapic_page_any_locked(const struct lapic *l);
 /* The highest vector in the page's IRR or ISR (`set`: its first register), or -1. */
 int lapic_page_highest(const struct lapic *l, enum lapic_reg set);
 /* Ends the service of the highest vector; -1 when there is none. Owner. */
@@ -195,10 +202,17 @@ static inline void lapic_set_tpr_locked(struct lapic *l, uint32_t tpr)
 	}
 }
 
+/* Of vectors 32 * i to 32 * i + 31 those that were posted and are not in the page yet. */
+static inline uint32_t lapic_posted(const struct lapic *l, uint32_t i)
+{
+	return l->post != NULL ? apic_post_peek(l->post, i) : 0;
+}
+
 /* Whether `vector` is requested and not in service yet. */
 static inline bool lapic_requested_locked(const struct lapic *l, uint8_t vector)
 {
 	return vecset_test(&l->irr, vector) ||
+	       (lapic_posted(l, vector / 32u) >> (vector % 32) & 1) != 0 ||
 	       (l->page != NULL && lapic_page_test(l, REG_IRR, vector));
 }
 

@@ -3,12 +3,17 @@
  * A LAPIC whose registers the CPU works on by itself, in a page:
  *
  *	any CPU --request--> irr, tmr --hand_over--> page: IRR, TMR --the CPU--> ISR --EOI--> none
- *	                     (lock)    (owner)             \-- highest: apic_entry
+ *	            |        (lock)    (owner)         A   \-- highest: apic_entry
+ *	            \-edge-> post ---------------------/
+ *	                           (the CPU, or owner)
  *
  * All but the current count, which is a function of time, can be read there; what the CPU does not
  * write itself is shown whenever the model changes it. An EOI exits when its vector is level-
  * triggered by TMR. Self-IPIs by the CPU leave TMR alone: the EOI of one whose vector was level-
  * triggered before exits needlessly, and no IOAPIC waits for it.
+ *
+ * What is posted changes nothing but IRR: an edge whose vector was one before, in a LAPIC of which
+ * nobody wants to know when. All else has the vCPU exit.
  *
  * Source: SDM "APIC Virtualization and Virtual Interrupts".
  */
@@ -40,6 +45,48 @@ int lapic_page_highest(const struct lapic *l, enum lapic_reg set)
 		}
 	}
 	return -1;
+}
+
+bool lapic_page_any_locked(const struct lapic *l)
+{
+	uint32_t posted = 0;
+
+	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
+		posted |= lapic_posted(l, i);
+	}
+	return posted != 0 || lapic_page_highest(l, REG_IRR) >= 0;
+}
+
+bool lapic_page_post_locked(struct lapic *l, uint8_t vector)
+{
+	if (l->post == NULL || l->watched || vecset_highest(&l->auto_eoi) >= 0) {
+		return false;
+	}
+	if (apic_post_add(l->post, vector)) {
+		l->bus->ops->notify(l->bus->ops_ctx, l->index);
+	}
+	return true;
+}
+
+/* What was posted goes where the CPU would have put it. */
+static void take_posted_locked(struct lapic *l)
+{
+	if (l->post == NULL || !apic_post_outstanding(l->post)) {
+		return;
+	}
+	apic_post_look(l->post);
+	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
+		uint32_t posted = apic_post_take(l->post, i);
+
+		lapic_page_set(l, REG_IRR + i, lapic_page_get(l, REG_IRR + i) | posted);
+	}
+}
+
+void lapic_use_post(struct lapic *l, struct apic_post *post)
+{
+	lock_acquire(&l->lock);
+	l->post = post;
+	lock_release(&l->lock);
 }
 
 int lapic_page_retire_locked(struct lapic *l)
@@ -77,6 +124,7 @@ void lapic_page_clear_locked(struct lapic *l)
 	if (l->page == NULL) {
 		return;
 	}
+	take_posted_locked(l);
 	for (unsigned i = 0; i < APIC_PAGE_SIZE / sizeof(uint32_t); i++) {
 		l->page[i] = 0;
 	}
@@ -133,8 +181,9 @@ bool lapic_page_auto_eoi_waits(struct lapic *l)
 
 	lock_acquire(&l->lock);
 	for (uint32_t i = 0; l->page != NULL && i < VECSET_WORDS; i++) {
-		found |= l->auto_eoi.word[i] & (l->irr.word[i] | lapic_page_get(l, REG_IRR + i) |
-						lapic_page_get(l, REG_ISR + i));
+		found |= l->auto_eoi.word[i] &
+			 (l->irr.word[i] | lapic_posted(l, i) | lapic_page_get(l, REG_IRR + i) |
+			  lapic_page_get(l, REG_ISR + i));
 	}
 	lock_release(&l->lock);
 	return found != 0;
@@ -145,6 +194,7 @@ void lapic_page_hand_over(struct lapic *l, struct apic_entry *out)
 	*out = (struct apic_entry){0};
 	lock_acquire(&l->lock);
 	end_auto_eoi_locked(l);
+	take_posted_locked(l);
 	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
 		uint32_t irr = lapic_page_get(l, REG_IRR + i) | l->irr.word[i];
 
@@ -164,13 +214,15 @@ void lapic_page_hand_over(struct lapic *l, struct apic_entry *out)
 int lapic_page_pending(struct lapic *l)
 {
 	uint32_t priority = lapic_tpr(l) & PRIORITY_CLASS;
-	int irr = lapic_page_highest(l, REG_IRR);
 	uint32_t service;
+	int irr;
 	int isr;
 	int fresh;
 
 	lock_acquire(&l->lock);
 	end_auto_eoi_locked(l);
+	take_posted_locked(l);
+	irr = lapic_page_highest(l, REG_IRR);
 	isr = lapic_page_highest(l, REG_ISR);
 	fresh = vecset_highest(&l->irr);
 	lock_release(&l->lock);

@@ -18,7 +18,8 @@ static void save_vectors(const struct lapic *l, struct lapic_saved *saved)
 	for (uint32_t i = 0; i < VECSET_WORDS; i++) {
 		bool paged = l->page != NULL;
 
-		saved->irr[i] = l->irr.word[i] | (paged ? lapic_page_get(l, REG_IRR + i) : 0);
+		saved->irr[i] = l->irr.word[i] | lapic_posted(l, i) |
+				(paged ? lapic_page_get(l, REG_IRR + i) : 0);
 		saved->isr[i] = l->isr.word[i] | (paged ? lapic_page_get(l, REG_ISR + i) : 0);
 		saved->tmr[i] = l->tmr.word[i];
 		saved->auto_eoi[i] = l->auto_eoi.word[i];

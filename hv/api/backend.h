@@ -103,8 +103,9 @@ struct hv_backend_info {
 	bool virtual_gif;
 	bool pause_filter;
 	bool virtual_interrupts; /* the CPU works on the LAPIC's registers by itself */
-	/* What the CPU could do and nothing uses; people are told. */
-	bool posts_interrupts; /* hands interrupts to a guest that runs */
+	bool posts_interrupts;	 /* and takes interrupts while a guest runs: vcpu->post */
+	/* What the CPU could do, used or not; people are told. */
+	bool could_post;
 	bool tsc_scaling;
 	/* Instructions that CPUID shows and a guest cannot be given. */
 	bool no_rdtscp; /* nor RDPID */
@@ -163,9 +164,11 @@ struct hv_backend {
 	/* Asks for INTERRUPT_WINDOW when an interrupt of this vector's priority class could be
 	 * taken (-1: no longer), and for NMI_WINDOW. */
 	void (*set_windows)(struct vcpu *vcpu, int vector, bool nmi);
-	/* The next three exist where info.virtual_interrupts says so. */
-	/* Leaves interrupts to hv/ as if the CPU had no such thing; before there are vCPUs. */
+	/* The next four exist where info.virtual_interrupts says so. */
+	/* Leaves interrupts to hv/ as if the CPU had no such thing, or no way to post them; before
+	 * there are vCPUs. */
 	void (*forgo_virtual_interrupts)(void);
+	void (*forgo_posted_interrupts)(void);
 	/* The vCPU's page of LAPIC registers (hv/api/apic_page.h), zero at first. Until apic_load
 	 * says more the LAPIC is in xAPIC mode; a reset of the vCPU leaves the mode as it is. */
 	uint32_t *(*apic_page)(struct vcpu *vcpu);
@@ -208,4 +211,5 @@ struct port_pass_range {
 struct hv_backend_policy {
 	const struct msr_pass_range *msrs;
 	const struct port_pass_range *ports;
+	uint8_t post_vector; /* what tells a CPU to take what was posted to the vCPU it runs */
 };

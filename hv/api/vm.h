@@ -179,6 +179,10 @@ struct vcpu {
 	unsigned index;		   /* in the VM; also the initial APIC id */
 	_Atomic uint32_t requests; /* VCPU_REQ_*, from anywhere */
 	_Atomic int loaded_on;	   /* the CPU that holds its state, or VCPU_NOT_LOADED */
+	/* Where a notification finds it: the CPU that is in its code, or about to be, or has just
+	 * been and has not looked at `post` since; or VCPU_NOT_LOADED. */
+	_Atomic int executes_on;
+	struct apic_post *post; /* set by the backend; NULL: interrupts are not posted */
 	_Atomic uint8_t startup_vector;
 	/* Only another vCPU gets it going again, by NMI, INIT, start-up or the paravirtual kick: it
 	 * halts with interrupts off, or waits for start-up. Set by the CPU that runs it. */

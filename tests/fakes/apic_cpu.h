@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CPU that works on a LAPIC's page as the SDM's pseudocode says ("Virtual-Interrupt Delivery",
- * "EOI Virtualization", "Self-IPI Virtualization", "Virtualizing Memory-Mapped APIC Accesses"),
+ * "EOI Virtualization", "Self-IPI Virtualization", "Virtualizing Memory-Mapped APIC Accesses",
+ * "Posted-Interrupt Processing"),
  * for tests of the page's other side. `status` is what an entry loads and an exit saves.
  */
 #pragma once
@@ -79,6 +80,22 @@ static inline int apic_cpu_eoi(struct apic_cpu *c)
 	c->svi = (uint8_t)(next < 0 ? 0 : next);
 	apic_cpu_ppr(c);
 	return (c->entry.eoi_exits[vector / 64] >> vector % 64 & 1) != 0 ? vector : -1;
+}
+
+/* The notification comes while the guest runs. */
+static inline void apic_cpu_notify(struct apic_cpu *c, struct apic_post *post)
+{
+	int highest;
+
+	post->control &= ~1ull;
+	for (uint32_t i = 0; i < APIC_POST_WORDS; i++) {
+		c->page[(0x200 + i * 16) / 4] |= post->requested[i];
+		post->requested[i] = 0;
+	}
+	highest = apic_cpu_highest(c, 0x200);
+	if (highest > c->rvi) {
+		c->rvi = (uint8_t)highest;
+	}
 }
 
 static inline void apic_cpu_tpr(struct apic_cpu *c, uint8_t tpr)

@@ -39,7 +39,7 @@ enum {
 };
 
 struct apic_rig_calls {
-	unsigned kicks, nmis, inits, startups;
+	unsigned kicks, notices, nmis, inits, startups;
 	uint8_t startup_vector;
 };
 
@@ -55,6 +55,11 @@ struct apic_rig {
 static inline void apic_rig_kick(void *ctx, unsigned vcpu)
 {
 	((struct apic_rig *)ctx)->calls[vcpu].kicks++;
+}
+
+static inline void apic_rig_notify(void *ctx, unsigned vcpu)
+{
+	((struct apic_rig *)ctx)->calls[vcpu].notices++;
 }
 
 static inline void apic_rig_nmi(void *ctx, unsigned vcpu)
@@ -88,6 +93,7 @@ static inline void apic_rig_init(struct apic_rig *r)
 {
 	static const struct apic_bus_ops ops = {
 		.kick = apic_rig_kick,
+		.notify = apic_rig_notify,
 		.nmi = apic_rig_nmi,
 		.init = apic_rig_init_signal,
 		.startup = apic_rig_startup,

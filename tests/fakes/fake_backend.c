@@ -94,6 +94,9 @@ static struct vcpu *vcpu_create(struct vm *vm)
 	if (f == NULL) {
 		return NULL;
 	}
+	if (fake_backend.posts) {
+		f->vcpu.post = pool_alloc(sizeof(*f->vcpu.post));
+	}
 	fake_backend.vcpus++;
 	return &f->vcpu;
 }
@@ -112,6 +115,7 @@ static void vcpu_destroy(struct vcpu *vcpu)
 {
 	need(!loaded_anywhere(vcpu), "destroyed while loaded");
 	fake_backend.vcpus--;
+	pool_free(vcpu->post, sizeof(*vcpu->post));
 	pool_free(fake_vcpu(vcpu), sizeof(struct fake_vcpu));
 }
 

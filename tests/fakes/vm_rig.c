@@ -60,6 +60,13 @@ static void poll(void)
 	monitor_poll();
 }
 
+/* As a kick: what it does to a guest is the test's. */
+static void send_notice(unsigned cpu)
+{
+	need(cpu < percpu_count() && cpu != fake_cpu_index(), "a notice that reaches nobody else");
+	vm_rig.notices[cpu]++;
+}
+
 static void send_kick(unsigned cpu)
 {
 	need(cpu < percpu_count() && cpu != fake_cpu_index(), "a kick that reaches nobody else");
@@ -144,7 +151,7 @@ void vm_rig_machine(bool all)
 
 void vm_rig_machine_of(bool all, unsigned cpus)
 {
-	static const struct run_ops run_ops = {arm, poll, send_kick, guest_end_wanted};
+	static const struct run_ops run_ops = {arm, poll, send_kick, guest_end_wanted, send_notice};
 	static const uint16_t cores[FAKE_CPUS_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
 	struct run_config run_config = {&run_ops, cpus, cores, false};
 	static const struct console_ops console_ops = {write_console, monitor_key, monitor_prompt,

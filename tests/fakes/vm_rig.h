@@ -26,6 +26,7 @@ struct vm_rig {
 	unsigned polls;
 	void (*on_poll)(void);
 	unsigned kicks[FAKE_CPUS_MAX]; /* sent to each CPU */
+	unsigned notices[FAKE_CPUS_MAX];
 	void (*on_kick)(unsigned cpu);
 	/* struct monitor_ops. */
 	unsigned power_offs, reboots, descriptions;

@@ -23,6 +23,7 @@ static struct {
 	int pending, requested;
 	unsigned accepted;
 	int virtual_pending;
+	unsigned virtual_looks;
 	unsigned handed_over, apic_loads;
 } fake;
 
@@ -104,6 +105,7 @@ static int virtual_pending(void *ctx, const struct vcpu *vcpu)
 {
 	(void)ctx;
 	(void)vcpu;
+	fake.virtual_looks++;
 	return fake.virtual_pending;
 }
 
@@ -456,6 +458,16 @@ static void virtual_interrupts_end_hlt(void **state)
 	fake.blocked = VCPU_BLOCKED_IF;
 	assert_false(event_wakes(&vcpu, &backend, &source));
 	fake.blocked = 0;
+	/* Where something else keeps it from sleeping, or cannot wake it, it is looked at as well.
+	 */
+	fake.virtual_looks = 0;
+	fake.pending = 0x50;
+	assert_true(event_wakes(&vcpu, &backend, &source));
+	fake.blocked = VCPU_BLOCKED_IF;
+	assert_false(event_wakes(&vcpu, &backend, &source));
+	assert_int_equal(fake.virtual_looks, 2);
+	fake.blocked = 0;
+	fake.pending = -1;
 	fake.virtual_pending = -1; /* below the TPR */
 	assert_false(event_wakes(&vcpu, &backend, &source));
 }

@@ -110,6 +110,31 @@ static void a_cpu_that_delivers_shares_the_lapic(void **state)
 	vcpu_set_backend(&fake_hv_backend);
 }
 
+/* Where it takes what is posted, nothing is requested of a vCPU that runs. */
+static void a_cpu_that_takes_posts_is_given_them(void **state)
+{
+	struct hv_backend backend = fake_hv_backend;
+	struct vcpu *vcpu;
+
+	(void)state;
+	backend.info.virtual_interrupts = true;
+	backend.info.posts_interrupts = true;
+	fake_backend.posts = true;
+	vcpu_set_backend(&backend);
+	vm_rig_start(g);
+	vcpu = g->vm.vcpus[0];
+	atomic_store(&vcpu->requests, 0);
+	lapic_interrupt(board_lapic(g->board, 0), 0x41);
+	assert_int_equal(apic_post_peek(vcpu->post, 2), 1u << 1);
+	/* It runs nowhere. */
+	assert_int_equal(atomic_load(&vcpu->requests), VCPU_REQ_EVENT);
+	event_deliver(vcpu, &backend, guest_event_source(&g->vm));
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
+	assert_false(apic_post_outstanding(vcpu->post));
+	fake_backend.posts = false;
+	vcpu_set_backend(&fake_hv_backend);
+}
+
 static void the_images_are_in_its_memory(void **state)
 {
 	static const char initrd[] = "an initial RAM disk";
@@ -629,6 +654,7 @@ int main(void)
 		TEST(a_started_guest_has_all_it_was_promised),
 		TEST(the_pci_window_is_where_addresses_reach),
 		TEST(a_cpu_that_delivers_shares_the_lapic),
+		TEST(a_cpu_that_takes_posts_is_given_them),
 		TEST(the_images_are_in_its_memory),
 		TEST(a_multiboot_kernel_finds_what_it_expects),
 		TEST(loading_costs_the_guest_no_time),

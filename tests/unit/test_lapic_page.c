@@ -575,6 +575,129 @@ static void a_cpu_does_what_the_model_does(void **state)
 	}
 }
 
+/* --- posting --- */
+
+static _Alignas(64) struct apic_post post;
+
+static void with_post(void)
+{
+	memset(&post, 0, sizeof(post));
+	lapic_use_post(l, &post);
+}
+
+static void an_edge_needs_no_exit(void **state)
+{
+	(void)state;
+	with_post();
+	enter();
+	send(0x41, false);
+	send(0x61, false);
+	send(0x41, false);
+	/* Told of once, until somebody has looked. */
+	assert_int_equal(r.calls[CPU].notices, 1);
+	assert_int_equal(r.calls[CPU].kicks, 0);
+	assert_true(apic_post_outstanding(&post));
+	apic_cpu_notify(&cpu, &post);
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x61);
+	send(0x71, false);
+	assert_int_equal(r.calls[CPU].notices, 2);
+	apic_cpu_notify(&cpu, &post);
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x71);
+	assert_int_equal(apic_cpu_eoi(&cpu), -1);
+	assert_int_equal(apic_cpu_eoi(&cpu), -1);
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x41);
+	assert_int_equal(r.calls[CPU].kicks, 0);
+}
+
+/* The CPU was out of the guest: whoever looks takes it, once, and what comes then is told of. */
+static void a_late_notice_loses_nothing(void **state)
+{
+	(void)state;
+	with_post();
+	send(0x41, false);
+	enter();
+	assert_int_equal(entry.requested, 0x41);
+	assert_false(apic_post_outstanding(&post));
+	apic_cpu_notify(&cpu, &post);
+	assert_int_equal(apic_cpu_deliver(&cpu), 0x41);
+	/* The look before HLT counts as well, and what is below the TPR wakes nobody. */
+	apic_cpu_tpr(&cpu, 0x80);
+	send(0x51, false);
+	assert_int_equal(lapic_page_pending(l), -1);
+	assert_false(apic_post_outstanding(&post));
+	send(0x91, false);
+	assert_int_equal(r.calls[CPU].notices, 3);
+	assert_int_equal(lapic_page_pending(l), 0x91);
+	enter();
+	assert_int_equal(entry.requested, 0x91);
+	assert_true(apic_cpu_highest(&cpu, APIC_IRR) == 0x91 && shown(APIC_IRR + 0x20) != 0);
+}
+
+/* Where more changes than the request, and where each is to be looked at. */
+static void what_needs_an_exit_gets_one(void **state)
+{
+	struct vecset set = {0};
+
+	(void)state;
+	with_post();
+	send(0x41, true);
+	assert_int_equal(r.calls[CPU].kicks, 1);
+	enter();
+	assert_int_equal(entry.eoi_exits[1], BIT(1));
+	/* It was a level: its EOI is no exit any more. */
+	send(0x41, false);
+	assert_int_equal(r.calls[CPU].kicks, 2);
+	lapic_watch(l, true);
+	send(0x42, false);
+	assert_int_equal(r.calls[CPU].kicks, 3);
+	lapic_watch(l, false);
+	vecset_add(&set, 0x50);
+	lapic_set_auto_eoi(l, &set);
+	send(0x43, false);
+	assert_int_equal(r.calls[CPU].kicks, 4);
+	lapic_set_auto_eoi(l, &(struct vecset){0});
+	assert_int_equal(r.calls[CPU].notices, 0);
+	assert_false(apic_post_outstanding(&post));
+	send(0x44, false);
+	assert_int_equal(r.calls[CPU].notices, 1);
+	enter();
+	assert_int_equal(entry.requested, 0x44);
+	assert_int_equal(entry.eoi_exits[1], 0);
+	assert_int_equal(shown(APIC_IRR + 0x20), 0x1e);
+}
+
+static void what_was_posted_is_seen_and_saved(void **state)
+{
+	struct apic_message msg = {.dest = CPU, .delivery = APIC_FIXED, .vector = 0x41};
+	struct vecset set = {0};
+	struct lapic_saved saved;
+
+	(void)state;
+	with_post();
+	assert_false(apic_bus_requested(&r.bus, &msg) || lapic_any_requested(l));
+	send(0x41, false);
+	assert_true(apic_bus_requested(&r.bus, &msg) && lapic_any_requested(l));
+	msg.vector = 0x42;
+	assert_false(apic_bus_requested(&r.bus, &msg));
+	vecset_add(&set, 0x41);
+	assert_false(lapic_page_auto_eoi_waits(l));
+	lapic_set_auto_eoi(l, &set);
+	assert_true(lapic_page_auto_eoi_waits(l));
+	l->saved.ops->save(l, &saved);
+	assert_int_equal(saved.irr[2], 1u << 1);
+	/* A reset forgets it, and so does a state that is loaded. */
+	lapic_init_reset(l);
+	assert_false(apic_post_outstanding(&post) || lapic_any_requested(l));
+	l->saved.ops->load(l, &saved);
+	enter();
+	assert_int_equal(entry.requested, 0x41);
+	lapic_reset(l);
+	/* Software-disabled: nothing is taken. */
+	msg.vector = 0x41;
+	assert_false(apic_bus_deliver(&r.bus, &msg));
+	assert_false(apic_post_outstanding(&post));
+}
+
 #define TEST(test) cmocka_unit_test_setup(test, setup)
 
 int main(void)
@@ -596,6 +719,10 @@ int main(void)
 		TEST(others_see_it),
 		TEST(taking_over_a_life),
 		TEST(a_cpu_does_what_the_model_does),
+		TEST(an_edge_needs_no_exit),
+		TEST(a_late_notice_loses_nothing),
+		TEST(what_needs_an_exit_gets_one),
+		TEST(what_was_posted_is_seen_and_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

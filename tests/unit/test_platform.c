@@ -360,7 +360,7 @@ static void nothing(void)
 {
 }
 
-static const struct run_ops run_ops = {no_work, platform_poll, platform_kick, nothing};
+static const struct run_ops run_ops = {no_work, platform_poll, platform_kick, nothing, NULL};
 
 static void init_run_loop(void)
 {
@@ -869,7 +869,7 @@ static void the_machine_describes_itself(void **state)
 		" (family 0x19 model 0x21 stepping 0)\r\nbelow         FakeFakeFake\r\n",
 		"backend       fake",
 		"  code in large pages yes, RDTSCP yes, INVPCID yes, pause filter ",
-		"  virtual interrupts no; not used: posted interrupts no, TSC scaling no\r\n",
+		"  virtual interrupts no, posted no; not used: posted interrupts no, TSC scaling no\r\n",
 		"acpi          no\r\n",
 		"clock         TSC 2000000 kHz from hypervisor (measured 0 kHz), invariant no\r\n",
 		"local apic    x2APIC, timer by TSC deadline\r\n",

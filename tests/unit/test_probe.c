@@ -188,6 +188,117 @@ static void without_memory_they_are_not_used(void **state)
 	assert_int_equal(taken + interrupts, 0);
 }
 
+/* --- posting --- */
+
+/* The guest has IF set by its first instruction, and its handler is where the vector points. */
+static void takes_what_is_posted(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct apic_post *post = vcpu->post;
+
+	assert_int_equal(interrupts, 1);
+	assert_int_equal(byte_at(vcpu, vcpu->rip), STI);
+	assert_true(byte_at(vcpu, vcpu->rip + 1) != CLI);
+	assert_int_equal(fake_vcpu(vcpu)->regs[VCPU_REG_RFLAGS] & RFLAGS_IF, 0);
+	fake_vcpu(vcpu)->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
+	if (!apic_post_outstanding(post)) {
+		interrupts = 0;
+		vcpu->rip += 6;
+		*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+		return;
+	}
+	assert_int_equal(fake_backend.apic_loaded.mode, APIC_MODE_XAPIC);
+	interrupts = 0;
+	apic_post_look(post);
+	for (unsigned i = 0; i < APIC_POST_WORDS; i++) {
+		uint32_t word = apic_post_take(post, i);
+
+		if (word != 0) {
+			fake_backend.apic_loaded.requested =
+				(uint8_t)(i * 32 + (unsigned)__builtin_ctz(word));
+		}
+	}
+	vcpu->rip = handler_of(vcpu);
+	*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+}
+
+/* Another host interrupt comes first, two times. */
+static void is_interrupted_before(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	static unsigned count;
+
+	if (count++ % 3 != 2) {
+		unsigned waits = interrupts;
+
+		*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
+		fake_cpu.on_window = NULL;
+		interrupts = waits;
+		return;
+	}
+	fake_cpu.on_window = take;
+	takes_what_is_posted(vcpu, exit);
+}
+
+static void exits_for_it(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (interrupts != 0) {
+		*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
+		return;
+	}
+	vcpu->rip += 6;
+	*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+}
+
+static void always_exits(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	(void)vcpu;
+	*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
+}
+
+/* As Bochs 3.1: the highest of no vectors is -1, which is 255. */
+static void makes_one_up(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	bool any = apic_post_outstanding(vcpu->post);
+
+	takes_what_is_posted(vcpu, exit);
+	if (!any) {
+		fake_backend.apic_loaded.requested = 255;
+		vcpu->rip = handler_of(vcpu);
+	}
+}
+
+/* The handler runs, and the CPU says that it is to be told again: or the vector is still there. */
+static void forgets_to_clear(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	takes_what_is_posted(vcpu, exit);
+	(void)apic_post_add(vcpu->post, fake_backend.apic_loaded.requested);
+}
+
+static void posting_is_tried_out(void **state)
+{
+	static const struct {
+		void (*guest)(struct vcpu *vcpu, struct vm_exit *exit);
+		bool good;
+	} cpus[] = {
+		{takes_what_is_posted, true}, {is_interrupted_before, true}, {exits_for_it, false},
+		{always_exits, false},	      {forgets_to_clear, false},     {makes_one_up, false},
+	};
+
+	(void)state;
+	backend.info.posts_interrupts = true;
+	fake_backend.posts = true;
+	log_set_threshold(LOG_INFO);
+	for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+		vm_rig_clear();
+		fake_backend.guest = cpus[i].guest;
+		assert_int_equal(probe_posted_interrupts(interrupt), cpus[i].good);
+		assert_int_equal(strstr(vm_rig_text(), "posted interrupts: ") == NULL,
+				 cpus[i].good);
+	}
+	assert_non_null(strstr(vm_rig_text(), "nobody posted"));
+	fake_backend.no_vcpu = true;
+	assert_false(probe_posted_interrupts(interrupt));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, clean)
 
 int main(void)
@@ -197,6 +308,7 @@ int main(void)
 		TEST(a_delivery_with_if_clear_is_seen),
 		TEST(a_forgotten_host_interrupt_is_seen),
 		TEST(without_memory_they_are_not_used),
+		TEST(posting_is_tried_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

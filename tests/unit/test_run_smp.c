@@ -830,6 +830,104 @@ static void a_flush_does_not_wake_who_sleeps(void **state)
 	assert_int_equal(fake_vcpu(vcpu_of(web, 1))->flushes, before + 1);
 }
 
+/* --- posting --- */
+
+/* A machine whose CPUs take what is posted, and web on CPU 1 of it. */
+static struct apic_post *start_posting(void)
+{
+	static struct hv_backend posting, meddled;
+
+	posting = fake_hv_backend;
+	posting.info.virtual_interrupts = true;
+	posting.info.posts_interrupts = true;
+	vcpu_set_backend(&posting);
+	fake_backend.posts = true;
+	start_on_1(web);
+	memset(vm_rig.notices, 0, sizeof(vm_rig.notices));
+	real = &posting;
+	meddled = posting;
+	meddled.blocked = meddled_blocked;
+	vcpu_set_backend(&meddled);
+	return vcpu_of(web, 0)->post;
+}
+
+static void post_41(void)
+{
+	lapic_interrupt(board_lapic(web->board, 0), 0x41);
+}
+
+static void a_vcpu_that_runs_is_told_and_stays(void **state)
+{
+	struct apic_post *post = start_posting();
+	unsigned runs = fake_backend.runs;
+
+	(void)state;
+	post_41();
+	lapic_interrupt(board_lapic(web->board, 0), 0x51);
+	assert_int_equal(vm_rig.notices[1], 1);
+	assert_int_equal(all_kicks(), 0);
+	assert_int_equal(atomic_load(&vcpu_of(web, 0)->requests), 0);
+	assert_int_equal(fake_backend.runs, runs);
+	/* It exits, as if before the notice: not in again before both are taken. */
+	assert_int_equal(smp_exit(1, nothing), SMP_GUEST);
+	assert_false(apic_post_outstanding(post));
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x51);
+	assert_int_equal(fake_backend.apic_page[0x220 / 4], 1u << 1 | 1u << 17);
+	assert_int_equal(vm_rig.notices[1], 1);
+}
+
+static void a_vcpu_that_sleeps_is_woken(void **state)
+{
+	struct apic_post *post = start_posting();
+
+	(void)state;
+	assert_int_equal(smp_exit(1, hlt), SMP_OUT);
+	smp_until(1, SMP_IDLE);
+	post_41();
+	assert_int_equal(vm_rig.notices[1], 0);
+	assert_int_equal(vm_rig.kicks[1], 1);
+	smp_until(1, SMP_GUEST);
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
+	assert_false(apic_post_outstanding(post));
+}
+
+/* It was seen to run, and has halted when the notice comes, which says nothing. */
+static void halting_with_something_posted_is_no_sleep(void **state)
+{
+	struct apic_post *post = start_posting();
+
+	(void)state;
+	post_41();
+	assert_int_equal(vm_rig.notices[1], 1);
+	assert_int_equal(smp_exit(1, hlt), SMP_GUEST);
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
+	assert_false(apic_post_outstanding(post));
+}
+
+/* What another CPU posts between the hand-over and the entry, having seen the vCPU run before. */
+static void post_alone(void)
+{
+	assert_true(apic_post_add(vcpu_of(web, 0)->post, 0x41));
+}
+
+static void posting_on_the_way_in_is_taken_first(void **state)
+{
+	struct vm_exit window = {.kind = VM_EXIT_INTERRUPT_WINDOW};
+	struct apic_post *post = start_posting();
+	unsigned runs = fake_backend.runs;
+
+	(void)state;
+	/* An interrupt of the 8259's: there the meddler is asked. */
+	vcpu_of(web, 0)->events.late_vector = 0x20;
+	meddle = post_alone;
+	assert_int_equal(smp_exit(1, window), SMP_GUEST);
+	meddled_once();
+	assert_false(apic_post_outstanding(post));
+	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
+	assert_int_equal(fake_backend.runs, runs + 1);
+	assert_int_equal(fake_backend.delivered.vector, 0x20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, clean)
 
 int main(void)
@@ -860,6 +958,10 @@ int main(void)
 		TEST(work_goes_to_an_idle_cpu),
 		TEST(a_flush_waits_for_who_is_in_the_guest),
 		TEST(a_flush_does_not_wake_who_sleeps),
+		TEST(a_vcpu_that_runs_is_told_and_stays),
+		TEST(a_vcpu_that_sleeps_is_woken),
+		TEST(halting_with_something_posted_is_no_sleep),
+		TEST(posting_on_the_way_in_is_taken_first),
 		TEST(four_vcpus_are_paused_and_resumed_at_random),
 	};
 

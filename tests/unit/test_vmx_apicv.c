@@ -263,17 +263,106 @@ static void it_can_be_forgone(void **state)
 	rig.backend->vcpu_load(rig.vcpu, 0);
 }
 
+/* --- posting --- */
+
+static struct vcpu *another(const struct vmx_machine *m)
+{
+	assert_int_equal(rig_stop(), 0);
+	v = rig_start(m);
+	return rig.vcpu;
+}
+
+static struct vmx_machine posting_machine(void)
+{
+	struct vmx_machine m = vmx_bochs;
+
+	m.true_pin |= BIT(32 + 7);
+	return m;
+}
+
+static void a_vcpu_has_a_descriptor(void **state)
+{
+	const struct vmx_machine m = posting_machine();
+	const struct vcpu *vcpu = another(&m);
+
+	(void)state;
+	assert_true(rig.backend->info.posts_interrupts);
+	assert_non_null(vcpu->post);
+	rig.backend->vcpu_run(rig.vcpu, &out);
+	assert_int_equal(out.kind, VM_EXIT_HOST_INTERRUPT);
+	assert_true((fake_vmx.entered.value[VMCS_AT_PIN_CONTROLS] & 1u << 7) != 0);
+	assert_true((fake_vmx.entered.value[VMCS_AT_EXIT_CONTROLS] & 1u << 15) != 0);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_POST_VECTOR], rig.policy.post_vector);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_POST_DESCRIPTOR], pool_hpa(vcpu->post).v);
+	/* An INIT changes nothing of it, and the timer of guests with IF clear is beside it. */
+	rig.backend->vcpu_reset(rig.vcpu);
+	rig.backend->vcpu_run(rig.vcpu, &out);
+	assert_true((fake_vmx.entered.value[VMCS_AT_PIN_CONTROLS] & 1u << 7) != 0);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_POST_DESCRIPTOR], pool_hpa(vcpu->post).v);
+}
+
+static void posting_can_be_forgone_alone(void **state)
+{
+	const struct vmx_machine m = posting_machine();
+	struct vcpu *vcpu;
+
+	(void)state;
+	(void)another(&m);
+	rig.backend->forgo_posted_interrupts();
+	assert_true(rig.backend->info.virtual_interrupts && !rig.backend->info.posts_interrupts);
+	assert_true(rig.backend->info.could_post);
+	vcpu = rig.backend->vcpu_create(&rig.vm);
+	assert_non_null(vcpu);
+	assert_null(vcpu->post);
+	rig.backend->vcpu_put(rig.vcpu);
+	rig.backend->vcpu_load(vcpu, 0);
+	fake_vmx.missing = VMCS_POST_DESCRIPTOR;
+	rig.backend->vcpu_reset(vcpu);
+	fake_vmx.missing = 0;
+	rig.backend->vcpu_run(vcpu, &out);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_PIN_CONTROLS] & 1u << 7, 0);
+	assert_int_equal(fake_vmx.entered.value[VMCS_AT_PROC2_CONTROLS] & 0x301, 0x301);
+	rig.backend->vcpu_put(vcpu);
+	rig.backend->vcpu_destroy(vcpu);
+	rig.backend->vcpu_load(rig.vcpu, 0);
+}
+
+static void without_memory_for_the_descriptor_there_is_no_vcpu(void **state)
+{
+	const struct vmx_machine m = posting_machine();
+	int live;
+
+	(void)state;
+	(void)another(&m);
+	live = rig.pool_live;
+	for (int i = 0; i < 4; i++) {
+		rig.pool_limit = i;
+		assert_null(rig.backend->vcpu_create(&rig.vm));
+		assert_int_equal(rig.pool_live, live);
+	}
+	rig.pool_limit = -1;
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH(a_vm_gets_its_page_of_ones),      WITH(each_mode_has_its_controls),
-		WITH(a_change_of_mode_flushes_once),   WITH(another_cpu_does_not_know_the_page),
-		WITH(what_waits_is_written_each_time), WITH(eoi_exits),
-		WITH(it_works_while_not_loaded),       WITH(reset_keeps_the_mode_alone),
-		WITH(windows_do_not_look_at_the_tpr),  WITH(x2apic_registers_that_need_no_exit),
-		WITH(without_it_all_is_as_before),     WITH(it_can_be_forgone),
+		WITH(a_vm_gets_its_page_of_ones),
+		WITH(each_mode_has_its_controls),
+		WITH(a_change_of_mode_flushes_once),
+		WITH(another_cpu_does_not_know_the_page),
+		WITH(what_waits_is_written_each_time),
+		WITH(eoi_exits),
+		WITH(it_works_while_not_loaded),
+		WITH(reset_keeps_the_mode_alone),
+		WITH(windows_do_not_look_at_the_tpr),
+		WITH(x2apic_registers_that_need_no_exit),
+		WITH(without_it_all_is_as_before),
+		WITH(it_can_be_forgone),
+		WITH(a_vcpu_has_a_descriptor),
+		WITH(posting_can_be_forgone_alone),
+		WITH(without_memory_for_the_descriptor_there_is_no_vcpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

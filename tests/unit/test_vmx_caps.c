@@ -126,6 +126,33 @@ static void apic_virtualization_is_all_or_nothing(void **state)
 	}
 }
 
+/* Posting needs them, and can be left out alone. */
+static void posting_goes_with_virtual_interrupts(void **state)
+{
+	struct vmx_machine m = vmx_bochs;
+	uint32_t without;
+
+	(void)state;
+	assert_null(judge(&m));
+	assert_false(caps.posts_interrupts);
+	without = caps.pin;
+	m.true_pin |= BIT(32 + 7);
+	assert_null(judge(&m));
+	assert_true(caps.posts_interrupts);
+	assert_int_equal(caps.pin, without | 1u << 7);
+	vmx_caps_forgo_posting(&caps);
+	assert_true(caps.virtual_interrupts && !caps.posts_interrupts);
+	assert_int_equal(caps.pin, without);
+	assert_null(judge(&m));
+	vmx_caps_forgo_apic(&caps);
+	assert_false(caps.posts_interrupts);
+	assert_int_equal(caps.pin, without);
+	m.proc2 &= ~BIT(32 + 9);
+	assert_null(judge(&m));
+	assert_false(caps.posts_interrupts);
+	assert_int_equal(caps.pin, without);
+}
+
 static void the_older_msrs_force_their_default_ones(void **state)
 {
 	struct vmx_machine m = vmx_broadwell;
@@ -212,6 +239,7 @@ int main(void)
 		cmocka_unit_test(words_of_bochs),
 		cmocka_unit_test(what_a_generation_lacks_is_left_out),
 		cmocka_unit_test(apic_virtualization_is_all_or_nothing),
+		cmocka_unit_test(posting_goes_with_virtual_interrupts),
 		cmocka_unit_test(the_older_msrs_force_their_default_ones),
 		cmocka_unit_test(refusals_name_what_is_missing),
 		cmocka_unit_test(feature_control),

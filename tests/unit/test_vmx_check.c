@@ -368,6 +368,27 @@ static void windows_need_their_controls(void **state)
 	assert_non_null(strstr(vmx_check(&v, &caps), "unrestricted guest without EPT"));
 }
 
+/* SDM "VM-Execution Control Fields", of the checks on a VM entry. */
+static void posted_interrupts(void **state)
+{
+	(void)state;
+	SET(PIN_CONTROLS, caps.pin | VMX_PIN_POSTED_INTERRUPTS);
+	assert_non_null(strstr(vmx_check(&v, &caps), "without virtual-interrupt delivery"));
+	SET(PROC2_CONTROLS, caps.proc2 | VMX_PROC2_VIRTUAL_INTERRUPTS);
+	assert_non_null(strstr(vmx_check(&v, &caps), "acknowledge interrupt"));
+	SET(EXIT_CONTROLS, caps.exit | VMX_EXIT_ACK_INTERRUPT);
+	SET(POST_DESCRIPTOR, 0x40);
+	SET(POST_VECTOR, 255);
+	assert_null(vmx_check(&v, &caps));
+	SET(POST_VECTOR, 256);
+	assert_non_null(strstr(vmx_check(&v, &caps), "above 255"));
+	SET(POST_VECTOR, 0);
+	SET(POST_DESCRIPTOR, 0x60);
+	assert_non_null(strstr(vmx_check(&v, &caps), "64 aligned bytes"));
+	SET(POST_DESCRIPTOR, BIT(39));
+	assert_non_null(strstr(vmx_check(&v, &caps), "64 aligned bytes"));
+}
+
 static void instruction_errors_have_names(void **state)
 {
 	(void)state;
@@ -392,6 +413,7 @@ int main(void)
 		WITH(real_and_virtual_8086_mode),
 		WITH(events_against_blocking),
 		WITH(windows_need_their_controls),
+		WITH(posted_interrupts),
 		WITH(instruction_errors_have_names),
 	};
 
