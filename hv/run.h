@@ -146,8 +146,7 @@ struct run_stats {
 	uint64_t idle_ticks;
 	uint64_t switches; /* vCPU changes: full state switches */
 	uint64_t loops;
-	uint64_t kicks;	  /* sent to others */
-	uint64_t notices; /* the same */
+	uint64_t kicks; /* sent to others */
 };
 const struct run_stats *run_stats(unsigned cpu);
 
@@ -189,8 +188,7 @@ struct run_cpu_info {
 	uint64_t busy_ticks;	    /* with a vCPU on it */
 	uint64_t up_ticks;	    /* since it runs guests */
 	uint64_t switch_count;
-	uint64_t kick_count;   /* sent to others, each ends a run or a sleep */
-	uint64_t notice_count; /* the same, of interrupts that were posted */
+	uint64_t kick_count; /* sent to others */
 };
 /* `cpu` < percpu_count(). */
 void run_cpu_info(unsigned cpu, struct run_cpu_info *out);

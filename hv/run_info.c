@@ -81,7 +81,6 @@ void run_cpu_info(unsigned index, struct run_cpu_info *out)
 		.busy_ticks = sched_cpu_load(&run.sched, index, now).busy_ticks,
 		.switch_count = cpu->stats.switches,
 		.kick_count = cpu->stats.kicks,
-		.notice_count = cpu->stats.notices,
 	};
 	if (out->online) {
 		out->up_ticks = now - cpu->online_since;

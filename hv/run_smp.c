@@ -32,7 +32,6 @@ void run_notify(struct run_task *t)
 		run_wake(t);
 		return;
 	}
-	this_cpu()->stats.notices++;
 	run.ops->send_notice((unsigned)cpu);
 }
 
