@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tools/run: what a person writes for a disk becomes the emulator's arguments, or a clear refusal."""
+"""tools/run: what a person writes becomes the emulator's arguments, or a clear refusal."""
 import argparse
 import importlib.machinery
 import importlib.util
@@ -50,6 +50,19 @@ class Disks(unittest.TestCase):
     def test_a_comma_that_starts_no_serial_belongs_to_the_name(self):
         disk = run.Disk("ahci:a,serial=b,serial=c")
         self.assertEqual((disk.file, disk.serial), ("a,serial=b", "c"))
+
+
+class Speed(unittest.TestCase):
+    def cpu_of(self, *options):
+        machine = run.Qemu.__new__(run.Qemu)
+        machine.args, machine.kvm = run.parse([*options, "image"]), False
+        arguments = machine.speed()
+        return arguments[arguments.index("-cpu") + 1]
+
+    def test_counted_instructions_and_x2apic_do_not_go_together(self):
+        self.assertEqual(self.cpu_of("--icount"), "max,-x2apic")
+        self.assertEqual(self.cpu_of(), "max")
+        self.assertEqual(self.cpu_of("--one-thread"), "max")
 
 
 if __name__ == "__main__":
