@@ -319,6 +319,8 @@ static void add(unsigned driver, struct host_nic *n)
 
 static void look_at(struct host_pci *f)
 {
+	char name[HOST_PCI_NAME_MAX];
+
 	for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++) {
 		struct host_nic *n;
 
@@ -332,6 +334,8 @@ static void look_at(struct host_pci *f)
 		}
 		return;
 	}
+	host_pci_name(f, name);
+	log_info("network card: no driver for %04x:%04x at %s", f->vendor, f->device, name);
 }
 
 unsigned host_nics_init(void)

@@ -267,11 +267,16 @@ static void on_triple_fault(struct vcpu *vcpu, struct vm_exit *exit)
 	exit_stop(vcpu, "triple fault");
 }
 
+/* QEMU's TCG (10.0, 11.1) exits before it looks whether CR4.OSXSAVE lets the instruction be. */
 static void on_xsetbv(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	const struct guest *g = guest_of(vcpu->vm);
 	uint64_t value = vcpu->gpr[GPR_RDX] << 32 | (uint32_t)vcpu->gpr[GPR_RAX];
 
+	if ((the_backend->get_reg(vcpu, VCPU_REG_CR4) & CR4_OSXSAVE) == 0) {
+		vcpu_raise(vcpu, EXC_UD);
+		return;
+	}
 	if (vcpu_cpl(vcpu) != 0 || (uint32_t)vcpu->gpr[GPR_RCX] != 0 ||
 	    !fpu_write_xcr0(vcpu, value, g->cpuid.xcr0_mask)) {
 		vcpu_raise_error(vcpu, EXC_GP, 0);

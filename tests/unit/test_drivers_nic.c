@@ -5,9 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "hv/base/fmt.h"
+#include "hv/base/log.h"
 #include "tests/fakes/fake_e1000.h"
 
 static int setup(void **state)
@@ -52,6 +55,25 @@ static void only_ethernet_that_is_known_and_free_is_taken(void **state)
 	assert_string_equal(rig.f[0].pci.owner, "e1000");
 	assert_null(rig.f[2].pci.owner);
 	assert_null(host_nic_at(2));
+}
+
+static char said[256];
+
+static void keep_line(const char *line, size_t n)
+{
+	fmt_snprintf(said, sizeof(said), "%.*s", (int)n, line);
+}
+
+/* Whoever names it as an uplink reads why there is none. */
+static void a_card_without_a_driver_is_named(void **state)
+{
+	(void)state;
+	(void)rig_add(0x8086, 0x10c9);
+	log_set_sink(keep_line);
+	assert_int_equal(host_nics_init(), 0);
+	log_set_sink(NULL);
+	assert_non_null(strstr(said, "network card: no driver for 8086:10c9 at 00:02.0"));
+	assert_null(rig.f[0].pci.owner);
 }
 
 static void more_cards_than_the_table_has_are_left_alone(void **state)
@@ -387,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(only_ethernet_that_is_known_and_free_is_taken,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_card_without_a_driver_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_cards_than_the_table_has_are_left_alone, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(found_by_address_and_by_mac, setup, teardown),

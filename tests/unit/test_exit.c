@@ -542,6 +542,7 @@ static void xsetbv_is_for_the_kernel_and_what_cpuid_shows(void **state)
 	};
 
 	(void)state;
+	cpu->regs[VCPU_REG_CR4] |= CR4_OSXSAVE;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		fake_cpu.xcr0 = 1;
 		vcpu->rip = 0x5000;
@@ -564,12 +565,33 @@ static void xsetbv_is_for_the_kernel_and_what_cpuid_shows(void **state)
 	}
 }
 
+/* Whoever asks: there is no such instruction until the kernel says that it knows XSAVE. */
+static void without_osxsave_there_is_no_xsetbv(void **state)
+{
+	(void)state;
+	cpu->regs[VCPU_REG_CR4] &= ~(uint64_t)CR4_OSXSAVE;
+	for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
+		fake_cpu.xcr0 = 1;
+		vcpu->rip = 0x5000;
+		vcpu->gpr[GPR_RAX] = 3;
+		vcpu->gpr[GPR_RCX] = vcpu->gpr[GPR_RDX] = 0;
+		cpu->segs[VCPU_SEG_SS].attr =
+			(uint32_t)bits_set(cpu->segs[VCPU_SEG_SS].attr, SEG_DPL, cpl);
+		vm_rig_exit(g, kind(VM_EXIT_XSETBV, 3));
+		assert_raised(EXC_UD, -1);
+		assert_int_equal(fake_cpu.xcr0, 1);
+		assert_int_equal(vcpu->rip, 0x5000);
+		vcpu->events.exception.type = VCPU_EVENT_NONE;
+	}
+}
+
 static void an_xsetbv_that_is_none_any_more_runs_on(void **state)
 {
 	static const uint8_t nops[] = {0x90, 0x90, 0x90};
 
 	(void)state;
 	vm_rig_code(g, nops, sizeof(nops));
+	cpu->regs[VCPU_REG_CR4] |= CR4_OSXSAVE;
 	vcpu->gpr[GPR_RAX] = 3;
 	vcpu->gpr[GPR_RCX] = vcpu->gpr[GPR_RDX] = 0;
 	vm_rig_exit(g, kind(VM_EXIT_XSETBV, 0));
@@ -641,6 +663,7 @@ int main(void)
 		TEST(xsetbv_is_for_the_kernel_and_what_cpuid_shows),
 		TEST(exits_of_a_page_that_is_not_there_stop_the_guest),
 		TEST(the_cpus_side_of_the_lapic),
+		TEST(without_osxsave_there_is_no_xsetbv),
 		TEST(an_xsetbv_that_is_none_any_more_runs_on),
 	};
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tools/run: what a person writes for a disk becomes the emulator's arguments, or a clear refusal."""
+"""tools/run: what a person writes becomes the emulator's arguments, or a clear refusal."""
 import argparse
 import importlib.machinery
 import importlib.util
@@ -122,6 +122,19 @@ class BochsMachines(unittest.TestCase):
             machine.log.write_text(text)
             self.assertEqual(machine.poll(), run.RESET if verdict == run.RESET else None)
             self.assertEqual(machine.outcome(1), verdict)
+
+
+class Speed(unittest.TestCase):
+    def cpu_of(self, *options):
+        machine = run.Qemu.__new__(run.Qemu)
+        machine.args, machine.kvm = run.parse([*options, "image"]), False
+        arguments = machine.speed()
+        return arguments[arguments.index("-cpu") + 1]
+
+    def test_counted_instructions_and_x2apic_do_not_go_together(self):
+        self.assertEqual(self.cpu_of("--icount"), "max,-x2apic")
+        self.assertEqual(self.cpu_of(), "max")
+        self.assertEqual(self.cpu_of("--one-thread"), "max")
 
 
 if __name__ == "__main__":
