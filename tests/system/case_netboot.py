@@ -9,8 +9,8 @@ from sticks import INITRD, KERNEL, LINUX_BOOT, POWER_OFF, READY, guest_conf, iso
 # Models and firmwares that boot; all of them take minutes: "e1000:bios virtio:bios e1000e:uefi".
 NETBOOTS = os.environ.get("NETBOOTS", "e1000:bios")
 CONF = "console = all\nautostart = none\nnetwork = lan\n"
-# Debian's package ipxe-qemu, which its QEMU depends on.
-ROMS = pathlib.Path("/usr/lib/ipxe/qemu")
+# Where Debian's package ipxe-qemu, which its QEMU depends on, has them from Debian 13 on, and before.
+FOLDERS = [pathlib.Path("/usr/share/qemu"), pathlib.Path("/usr/lib/ipxe/qemu")]
 
 
 def sectors(path):
@@ -24,10 +24,14 @@ def server():
     return guest | {"images/kernel.img": sectors(KERNEL), "images/initrd.img": sectors(INITRD)}
 
 
+def rom(model):
+    files = [folder / f"efi-{model}.rom" for folder in FOLDERS]
+    return next((f for f in files if f.exists()), files[-1])
+
+
 def client(model, kind):
-    rom = f"efi-{model}.rom"
     return {f"{model}-{kind}/guest.conf": guest_conf(memory="256M", firmware=kind,
-                                                     net=f"lan, model={model}, rom={ROMS / rom}")}
+                                                     net=f"lan, model={model}, rom={rom(model)}")}
 
 
 def boots(model, kind):
