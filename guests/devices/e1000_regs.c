@@ -316,7 +316,8 @@ static const struct row rows[] = {
 	{E1000_MANC, E1000_MANC, BOTH, ALL, 0, NULL, NULL},
 	{E1000_IPAV, E1000_IP6AT_LAST, BOTH, ALL, 0, NULL, NULL},
 	{E1000_GCR, E1000_GSCL_LAST, NEW, ALL, 0, NULL, NULL},
-	{E1000_SWSM, E1000_SWSM, NEW, 0xf, 0, read_swsm, NULL},
+	/* The older card's manual has none; U-Boot takes it before it reads any card's EEPROM. */
+	{E1000_SWSM, E1000_SWSM, BOTH, 0xf, 0, read_swsm, NULL},
 	{E1000_FWSM, E1000_FWSM, NEW, 0, 0, NULL, NULL}, /* no firmware */
 	{E1000_SW_FW_SYNC, E1000_GCR2, NEW, ALL, 0, NULL, NULL},
 	{E1000_RETA, E1000_RSSRK_LAST, NEW, ALL, 0, NULL, NULL},
