@@ -7,7 +7,11 @@
  */
 
 #define CR0_WP (1 << 16)
-#define CR4_PGE (1 << 7)
+/*
+ * CR4 without PGE and without the bits above 15, which firmware may have set and nothing here is
+ * prepared for: CET, PKS, LASS, FRED and others. The rest of them come back as they are used.
+ */
+#define CR4_KEPT 0xff7f
 
 	.text
 	.globl boot_enter
@@ -16,7 +20,7 @@ boot_enter:
 	cli
 	cld
 	movq %cr4, %rax
-	andq $~CR4_PGE, %rax	/* drops global translations of the firmware too */
+	andl $CR4_KEPT, %eax	/* drops global translations of the firmware too */
 	movq %rax, %cr4
 	movq %rdi, %cr3
 	movq %cr0, %rax

@@ -66,6 +66,7 @@
 #define EXT7_EDX_INVARIANT_TSC B(8)
 /* 0x80000008 EBX: CLZERO, XSAVEERPTR. */
 #define EXT8_EBX (B(0) | B(2))
+#define LINEAR_BITS 48u
 
 #define XCR0_ALLOWED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
@@ -368,6 +369,8 @@ static void build_extended(struct cpuid_table *t, const struct cpuid_config *c)
 	if ((cpu_cpuid(1, 0).ecx & LEAF1_ECX_HYPERVISOR) != 0) {
 		e[7].edx |= EXT7_EDX_INVARIANT_TSC;
 	}
+	/* Of linear addresses: five-level tables are not offered. */
+	e[8].eax = (e[8].eax & 0xffu) | (uint32_t)min_u64(e[8].eax >> 8, LINEAR_BITS) << 8;
 	e[8].ecx = (uint32_t)c->vcpu_count - 1;
 	if (c->vcpu_count > 1) {
 		e[8].ecx |= bits_for(c->vcpu_count) << 12;

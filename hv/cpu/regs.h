@@ -74,6 +74,7 @@
 #define XCR0_AVX BIT(2)
 #define XCR0_AVX512 MASK(7, 5)
 #define XCR0_PKRU BIT(9)
+#define XCR0_AMX MASK(18, 17)
 
 /* The XSAVE area, standard form (SDM volume 1, "Form of the XSAVE Area"): bytes and offsets. */
 #define FXSAVE_BYTES 512u

@@ -166,6 +166,54 @@ static void virtualization_and_counters_are_hidden(void **state)
 	}
 }
 
+/* State and controls that no exit path switches: a guest must not find them. */
+static void what_newer_cpus_have_is_hidden(void **state)
+{
+	/* Key locker, last branches, tiles twice, HRESET, counters, AVX10. */
+	static const uint32_t leaves[] = {0x19, 0x1c, 0x1d, 0x1e, 0x20, 0x23, 0x24};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		if (i == 0) {
+			host_amd();
+		} else {
+			host_intel();
+		}
+		host(0, 0, 0x24, i == 0 ? 0x68747541 : 0x756e6547, 0, 0);
+		host(7, 2, ~0u, ~0u, ~0u, ~0u);
+		for (size_t n = 0; n < ARRAY_SIZE(leaves); n++) {
+			host(leaves[n], 0, ~0u, ~0u, ~0u, ~0u);
+		}
+		host(0xd, 0, 0x600ff, 11008, 11008, 0);
+		host(0xd, 1, 0x1f, 11008, 0x1900, 0);
+		host(0xd, 17, 64, 2752, 2, 0);
+		host(0xd, 18, 8192, 2816, 6, 0);
+		host(0x80000008, 0, 0x00303934, ~0u, 0x700f, ~0u);
+		config.xcr0_supported = ~0ull;
+		build();
+		/* TME, bus locks, ENQCMD. */
+		assert_int_equal(leaf(7, 0).ecx & (B(13) | B(24) | B(29)), 0);
+		/* UINTR, TSX, hybrid, PCONFIG, last branches, AMX. */
+		assert_int_equal(leaf(7, 0).edx & (B(5) | B(11) | B(13) | B(15) | B(16) | B(18) |
+						   B(19) | B(22) | B(24) | B(25)),
+				 0);
+		/* FRED, LKGS, WRMSRNS, LASS, LAM, HRESET, MSRLIST, USER_MSR, CET_SSS, APX. */
+		assert_zero(leaf(7, 1));
+		assert_zero(leaf(7, 2));
+		assert_zero(leaf(0x14, 0));
+		for (size_t n = 0; n < ARRAY_SIZE(leaves); n++) {
+			assert_same(leaf(leaves[n], 0), leaf(0x7fffffff, 0));
+		}
+		/* Neither XFD nor tiles, nor room for them; no fifth level. */
+		assert_int_equal(leaf(0xd, 0).eax, 0x2e7);
+		assert_int_equal(leaf(0xd, 0).ecx, 2696);
+		assert_int_equal(leaf(0xd, 1).eax, 7);
+		assert_zero(leaf(0xd, 17));
+		assert_zero(leaf(0xd, 18));
+		assert_int_equal(leaf(0x80000008, 0).eax, 0x3034);
+	}
+}
+
 static void what_the_host_lacks_is_not_invented(void **state)
 {
 	struct cpuid_regs one;
@@ -717,6 +765,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(virtualization_and_counters_are_hidden),
+		cmocka_unit_test(what_newer_cpus_have_is_hidden),
 		cmocka_unit_test(what_the_host_lacks_is_not_invented),
 		cmocka_unit_test(state_that_is_not_kept_has_no_instructions),
 		cmocka_unit_test(osxsave_and_ospke_follow_cr4),

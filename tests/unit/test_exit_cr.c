@@ -146,8 +146,8 @@ static void cr4_follows_cpuid(void **state)
 	const uint64_t cr4 = cpu->regs[VCPU_REG_CR4];
 	static const uint64_t always[] = {CR4_VME, CR4_PVI, CR4_TSD,	CR4_DE,	       CR4_PSE,
 					  CR4_MCE, CR4_PGE, CR4_OSFXSR, CR4_OSXMMEXCPT};
-	static const uint64_t never[] = {CR4_LA57, CR4_VMXE, CR4_SMXE, BIT(15),
-					 BIT(19),  BIT(23),  BIT(24),  BIT(32)};
+	static const uint64_t never[] = {CR4_LA57, CR4_VMXE, CR4_SMXE, BIT(15), BIT(19), BIT(23),
+					 BIT(24),  BIT(25),  BIT(27),  BIT(28), BIT(32)};
 	static const struct {
 		uint64_t bit;
 		unsigned leaf7, reg, cpuid;

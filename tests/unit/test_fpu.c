@@ -61,6 +61,17 @@ static void the_host_turns_everything_on(void **state)
 	assert_int_equal(fpu_area_size(), AREA);
 }
 
+/* SDM volume 1 "Managing State Using the XSAVE Feature Set": XTILEDATA is 8 KiB, and XFD's. */
+static void tiles_are_nobodys(void **state)
+{
+	(void)state;
+	cpu_with(true, WITH_PKRU | BIT(17) | BIT(18));
+	assert_int_equal(fake_cpu.xcr0, WITH_PKRU);
+	assert_int_equal(fpu_supported(), WITH_PKRU);
+	assert_false(fpu_write_xcr0(&vcpu, X87_SSE_AVX | BIT(17) | BIT(18), fpu_supported()));
+	assert_false(fpu_write_xcr0(&vcpu, X87_SSE_AVX | BIT(17), fpu_supported()));
+}
+
 static void old_cpus_have_fxsave(void **state)
 {
 	(void)state;
@@ -183,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(the_host_turns_everything_on, teardown),
+		cmocka_unit_test_teardown(tiles_are_nobodys, teardown),
 		cmocka_unit_test_teardown(old_cpus_have_fxsave, teardown),
 		cmocka_unit_test_teardown(reset_state_is_the_manuals, teardown),
 		cmocka_unit_test_teardown(saving_and_loading_move_everything, teardown),

@@ -243,10 +243,19 @@ static void what_cpuid_hides_raises_a_fault(void **state)
 					  0x9ff,
 					  0xc0000104,
 					  0xc001011e};
+	/* First and last: USER_MSR_CTL, UMWAIT, XFD, FRED, CET, PKRS, UINTR, PASID, HRESET. */
+	static const uint32_t newer[][2] = {{0x1c, 0x1c},   {0xe1, 0xe1},   {0x1c4, 0x1c5},
+					    {0x1cc, 0x1d4}, {0x6a0, 0x6a8}, {0x6e1, 0x6e1},
+					    {0x985, 0x98a}, {0xd93, 0xd93}, {0x17da, 0x17da}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
 		assert_null(msr_rule_find(absent[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(newer); i++) {
+		for (uint32_t index = newer[i][0]; index <= newer[i][1]; index++) {
+			assert_null(msr_rule_find(index));
+		}
 	}
 	/* These are for guests that may be Windows. */
 	assert_int_equal(msr_rule_find(MSR_IA32_MPERF)->action, MSR_ACT_WINDOWS);
