@@ -14,8 +14,8 @@
  *
  * Where the CPU processes posted interrupts, each vCPU has a descriptor (vcpu->post): the host
  * interrupt with the notification vector does not end a run, it has the CPU move what was posted
- * into the page's IRR. That vector's handler has nothing to do for a CPU that was in the
- *hypervisor.
+ * into the page's IRR. That vector's handler finds a CPU that was in the hypervisor, and has no
+ * work.
  *
  * Source: Intel SDM volume 3 "APIC Virtualization and Virtual Interrupts", of it "Posted-Interrupt
  * Processing", which demands virtual-interrupt delivery and "acknowledge interrupt on exit".

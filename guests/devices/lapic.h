@@ -17,9 +17,8 @@
  *
  * Where the CPU virtualizes interrupts (lapic_use_page) TPR, IRR and ISR are in the page of
  * hv/api/apic_page.h, which only the owner and the CPU write. `irr` then holds what was requested
- * since the owner last handed it over (lapic_page_hand_over): any other CPU's way in. Where it
- *takes what is posted, edges go there instead (lapic_use_post), and need no exit of a vCPU that
- *runs.
+ * since the owner last handed it over (lapic_page_hand_over): any other CPU's way in. Where the CPU
+ * takes what is posted (lapic_use_post), edges are, and need no exit of a vCPU that runs.
  */
 #pragma once
 

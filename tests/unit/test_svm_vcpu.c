@@ -233,9 +233,9 @@ static void maps_follow_the_policy(void **state)
 	(void)state;
 	assert_false(svm_msrpm_passes(svm_vm->msrpm, MSR_LSTAR, false));
 	assert_int_equal(rig_stop(), 0);
-	rig.policy = (struct hv_backend_policy){msrs, ports};
+	rig.policy = (struct hv_backend_policy){.msrs = msrs, .ports = ports};
 	v = rig_start(RIG_TCG, 16);
-	rig.policy = (struct hv_backend_policy){NULL, NULL};
+	rig.policy = (struct hv_backend_policy){0};
 	svm_vm = rig.vm.backend_vm;
 	assert_true(svm_msrpm_passes(svm_vm->msrpm, MSR_LSTAR, true));
 	assert_int_equal(svm_vm->iopm[0x10], 0xfe);
