@@ -250,6 +250,9 @@ TARGET_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral
 	-fno-common -fstack-protector-strong -mstack-protector-guard=global -fstack-usage \
 	-fno-pic -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-Wframe-larger-than=1536
+# gcc looks at the product as a whole when it links (docs/budgets.md), but joins no functions whose frames are large;
+# `make LTO=` does without, and links in a second.
+LTO := $(if $(filter gcc,$(notdir $(CC))),-flto=2 -fconserve-stack -Wno-maybe-uninitialized)
 # The fakes' headers come before those of the target with the same name.
 HOST_FLAGS := $(WARN) -Itests/fakes/include $(INCLUDE) -g -O1 -fno-omit-frame-pointer
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -306,10 +309,13 @@ $(GEN)/dsdt.c: guests/tables/dsdt.asl
 		printf '};\nconst size_t dsdt_aml_size = sizeof(dsdt_aml);\n'; } >$@.tmp
 	$(Q)mv $@.tmp $@
 
+# Single instructions stay calls, over which nothing is moved; the guard is asked for by the compiler itself.
+$(INSN_SRCS:%.c=$(O)/target/%.o) $(O)/target/hv/cpu/stack_guard.o: OBJECT_LTO :=
+$(O)/target/%.o: OBJECT_LTO := $(LTO)
 $(O)/target/%.o: %.c | $(OFFSETS_HDRS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(TARGET_FLAGS) $(OBJECT_LTO) -MMD -MP -c -o $@ $<
 
 $(O)/target/%.S.o: %.S $(OFFSETS_HDRS)
 	$(call say,AS,$<)
@@ -318,8 +324,8 @@ $(O)/target/%.S.o: %.S $(OFFSETS_HDRS)
 
 $(O)/hv.elf: $(TARGET_OBJS) linker.ld
 	$(call say,LD,$@)
-	$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments \
-		-T linker.ld -o $@ $(TARGET_OBJS)
+	$(Q)$(CC) $(TARGET_FLAGS) $(LTO) -nostdlib -static -Wl,-z,noexecstack,-z,max-page-size=4096 \
+		-Wl,--no-warn-rwx-segments,--build-id=none -T linker.ld -o $@ $(TARGET_OBJS)
 
 $(O)/hv.stripped: $(O)/hv.elf
 	$(Q)objcopy --strip-all $< $@

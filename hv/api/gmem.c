@@ -2,13 +2,19 @@
 /* Guest memory through the VM window of the current space. */
 #include "hv/api/gmem.h"
 
+#include <stdatomic.h>
+
 #include "hv/api/vm.h"
 #include "hv/base/bits.h"
 #include "hv/base/check.h"
 #include "hv/base/str.h"
 #include "mm/access.h"
 
-/* Copies within one page; the usual sizes without a call. */
+/*
+ * Copies within one page; the usual sizes without a call. The fence is for the compiler alone: what
+ * was read is not read again from guest memory, where it may have changed after it was checked, and
+ * no copy moves past another one. A look at the whole program at link time would allow both.
+ */
 static inline void copy(void *dst, const void *src, size_t n)
 {
 	switch (n) {
@@ -34,6 +40,7 @@ static inline void copy(void *dst, const void *src, size_t n)
 		memcpy(dst, src, n);
 		break;
 	}
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* Bytes up to the next page boundary, at most n. */
