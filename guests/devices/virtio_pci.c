@@ -145,17 +145,35 @@ static void queue_reset(struct virtio_pci *d, unsigned index)
 	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
 }
 
-static void queue_enable(struct virtio_pci *d, struct virtio_pci_queue *q)
+/* Features are agreed upon: they say how the ring is read. Registers' lock held. */
+static void queue_begin(const struct virtio_pci *d, struct virtio_pci_queue *q)
 {
-	if (q->enabled || (status_of(d) & VIRTIO_STATUS_FEATURES_OK) == 0) {
-		return;
-	}
-	q->enabled = true;
 	q->setup.event_idx = virtio_has(d, VIRTIO_F_EVENT_IDX);
 	q->setup.indirect = virtio_has(d, VIRTIO_F_INDIRECT_DESC);
 	lock_acquire(&q->lock);
 	(void)virtqueue_start(&q->ring, &q->setup);
 	lock_release(&q->lock);
+}
+
+/* SeaBIOS before 1.16.2 sets its queue up first and agrees upon features then. */
+static void queue_enable(const struct virtio_pci *d, struct virtio_pci_queue *q)
+{
+	if (q->enabled) {
+		return;
+	}
+	q->enabled = true;
+	if ((status_of(d) & VIRTIO_STATUS_FEATURES_OK) != 0) {
+		queue_begin(d, q);
+	}
+}
+
+static void begin_enabled_queues(struct virtio_pci *d)
+{
+	for (unsigned i = 0; i < d->queue_count; i++) {
+		if (d->queues[i].enabled) {
+			queue_begin(d, &d->queues[i]);
+		}
+	}
 }
 
 /* ---- status ---- */
@@ -202,6 +220,9 @@ static void write_status(struct virtio_pci *d, uint8_t value)
 	}
 	if (((old | added) & VIRTIO_STATUS_FEATURES_OK) == 0) {
 		added &= (uint8_t)~VIRTIO_STATUS_DRIVER_OK;
+	}
+	if ((added & VIRTIO_STATUS_FEATURES_OK) != 0) {
+		begin_enabled_queues(d);
 	}
 	if ((added & VIRTIO_STATUS_DRIVER_OK) != 0 && d->ops->activate != NULL) {
 		d->ops->activate(d);

@@ -68,14 +68,13 @@ static const char *check_queue(const struct virtio_pci *d, const struct virtio_p
 			       const struct virtio_pci_queue_saved *q)
 {
 	const struct virtqueue_setup setup = setup_of(q, in->features);
+	bool agreed = (in->status & VIRTIO_STATUS_FEATURES_OK) != 0;
 	bool stopped = q->ring.state == VIRTQUEUE_STOPPED;
 
 	if (!saved_is_bool(q->enabled) || !saved_is_zero(q->zero, sizeof(q->zero)) ||
-	    stopped != (q->enabled == 0)) {
-		return "a queue runs, or is broken, exactly while it is enabled";
-	}
-	if (q->enabled != 0 && (in->status & VIRTIO_STATUS_FEATURES_OK) == 0) {
-		return "a queue is enabled before the features are agreed upon";
+	    stopped != (q->enabled == 0 || !agreed)) {
+		return "a queue runs, or is broken, exactly while it is enabled and features are "
+		       "agreed upon";
 	}
 	if (!vector_is_possible(d, q->vector)) {
 		return "a queue has a vector that the device does not have";

@@ -255,10 +255,11 @@ static void test_features(void **state)
 	(void)state;
 	assert_false(rig_negotiate(&dev, BIT(TYPE_FEATURE)));
 	assert_false(rig_negotiate(&dev, BIT(VIRTIO_F_VERSION_1) | BIT(6)));
-	/* Without FEATURES_OK there is no DRIVER_OK, and no queue. */
+	/* Without FEATURES_OK there is no DRIVER_OK, and no queue runs. */
 	rig_enable_queue(&dev, 0, 8);
-	assert_int_equal(rig_common_read(&dev, queue_enable), 0);
+	assert_false(virtio_ring(&dev, 0)->running);
 	rig_common_write(&dev, device_status, 0x0f);
+	assert_false(virtio_ring(&dev, 0)->running);
 	assert_int_equal(rig_common_read(&dev, device_status), 0x03);
 	assert_int_equal(activated, 0);
 
@@ -276,6 +277,28 @@ static void test_features(void **state)
 }
 
 /* ---- queues ---- */
+
+static void test_queue_before_features(void **state)
+{
+	(void)state;
+	rig_set_master(true);
+	rig_enable_queue(&dev, 1, 8);
+	assert_int_equal(rig_common_read(&dev, queue_enable), 1);
+	rig_common_write(&dev, queue_size, 16); /* it is set up */
+	assert_int_equal(rig_common_read(&dev, queue_size), 8);
+	rig_common_write(&dev, driver_feature_select, 1);
+	rig_common_write(&dev, driver_feature, BIT(VIRTIO_F_VERSION_1 - 32));
+	rig_common_write(&dev, driver_feature_select, 0);
+	rig_common_write(&dev, driver_feature, BIT(VIRTIO_F_EVENT_IDX));
+	assert_false(virtio_ring(&dev, 1)->running);
+	rig_common_write(&dev, device_status, 0x0b);
+	assert_true(virtio_ring(&dev, 1)->running);
+	assert_true(virtio_ring(&dev, 1)->event_idx);
+	assert_false(virtio_ring(&dev, 0)->running);
+	rig_common_write(&dev, device_status, 0x0f);
+	rig_notify(&dev, 1);
+	assert_int_equal(notified[1], 1);
+}
 
 static void test_notification(void **state)
 {
@@ -523,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup(test_registers_at_start, setup),
 		cmocka_unit_test_setup(test_queue_addresses, setup),
 		cmocka_unit_test_setup(test_features, setup),
+		cmocka_unit_test_setup(test_queue_before_features, setup),
 		cmocka_unit_test_setup(test_notification, setup),
 		cmocka_unit_test_setup(test_msix, setup),
 		cmocka_unit_test_setup(test_intx, setup),

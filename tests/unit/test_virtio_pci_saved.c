@@ -186,6 +186,20 @@ static void test_moves(void **state)
 	assert_false(virtio_ring(&other.transport, 1)->broken);
 }
 
+/* What SeaBIOS before 1.16.2 leaves between two of its writes. */
+static void test_enabled_before_features(void **state)
+{
+	(void)state;
+	rig_common_write(&toy.transport, device_status, 0);
+	rig_enable_queue(&toy.transport, 1, SIZE);
+	saved_move(&toy.saved, &other.saved);
+	rig_common_write(&other.transport, queue_select, 1);
+	assert_int_equal(rig_common_read(&other.transport, queue_enable), 1);
+	assert_false(virtio_ring(&other.transport, 1)->running);
+	assert_false(SAVED_TAKES(&toy.saved, struct virtio_pci_saved, status,
+				 3 | VIRTIO_STATUS_FEATURES_OK));
+}
+
 static void test_checks(void **state)
 {
 	(void)state;
@@ -240,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test_setup(test_moves, setup),
+		cmocka_unit_test_setup(test_enabled_before_features, setup),
 		cmocka_unit_test_setup(test_checks, setup),
 		cmocka_unit_test_setup(test_checks_rings, setup),
 	};
