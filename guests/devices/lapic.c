@@ -65,7 +65,7 @@ void lapic_publish_address_locked(struct lapic *l)
 /* Puts a vector into IRR; false when the LAPIC is disabled by software. */
 static bool request(struct lapic *l, uint8_t vector, bool level)
 {
-	bool was_level = vecset_test(&l->tmr, vector);
+	bool post = l->post != NULL && !level && !vecset_test(&l->tmr, vector);
 
 	if ((l->svr & SVR_ENABLE) == 0) {
 		return false;
@@ -79,7 +79,7 @@ static bool request(struct lapic *l, uint8_t vector, bool level)
 	} else {
 		vecset_remove(&l->tmr, vector);
 	}
-	if (!level && !was_level && lapic_page_post_locked(l, vector)) {
+	if (post && lapic_page_post_locked(l, vector)) {
 		return true;
 	}
 	if (!vecset_test(&l->irr, vector)) {

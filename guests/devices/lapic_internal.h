@@ -158,8 +158,8 @@ static inline bool lapic_page_test(const struct lapic *l, enum lapic_reg set, ui
 }
 
 /*
- * Posts an edge. False: what it changes is more than a request, or it has to be looked at when it
- * comes, so that the vCPU must exit for it.
+ * Posts an edge, where there is `post`. False: what it changes is more than a request, or it has to
+ * be looked at when it comes, so that the vCPU must exit for it.
  */
 bool lapic_page_post_locked(struct lapic *l, uint8_t vector);
 /* Whether any vector is in the page's IRR, or on its way there. */

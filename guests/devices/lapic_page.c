@@ -59,7 +59,7 @@ bool lapic_page_any_locked(const struct lapic *l)
 
 bool lapic_page_post_locked(struct lapic *l, uint8_t vector)
 {
-	if (l->post == NULL || l->watched || vecset_highest(&l->auto_eoi) >= 0) {
+	if (l->watched || vecset_highest(&l->auto_eoi) >= 0) {
 		return false;
 	}
 	if (apic_post_add(l->post, vector)) {
