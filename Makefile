@@ -251,7 +251,7 @@ TARGET_FLAGS := $(WARN) $(INCLUDE) -O2 -g -ffreestanding -mno-red-zone -mgeneral
 	-fno-pic -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
 	-Wframe-larger-than=1536
 # gcc looks at the product as a whole when it links (docs/budgets.md), but joins no functions whose frames are large;
-# `make LTO=` does without, and links in a second.
+# `make LTO=` after `make clean` does without, and links in a second.
 LTO := $(if $(filter gcc,$(notdir $(CC))),-flto=2 -fconserve-stack -Wno-maybe-uninitialized)
 # The fakes' headers come before those of the target with the same name.
 HOST_FLAGS := $(WARN) -Itests/fakes/include $(INCLUDE) -g -O1 -fno-omit-frame-pointer
