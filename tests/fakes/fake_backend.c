@@ -9,6 +9,7 @@
 #include "hv/api/reset.h"
 #include "hv/cpu/regs.h"
 #include "hv/run.h"
+#include "hv/vcpu.h"
 #include "mm/pool.h"
 #include "tests/fakes/fake_cpu.h"
 
@@ -94,7 +95,7 @@ static struct vcpu *vcpu_create(struct vm *vm)
 	if (f == NULL) {
 		return NULL;
 	}
-	if (fake_backend.posts) {
+	if (the_backend->info.posts_interrupts) {
 		f->vcpu.post = pool_alloc(sizeof(*f->vcpu.post));
 	}
 	fake_backend.vcpus++;
@@ -226,7 +227,7 @@ static void set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segm
 	fake_vcpu(vcpu)->segs[seg] = *in;
 }
 
-static void vcpu_reset(struct vcpu *vcpu)
+static void reset_vcpu(struct vcpu *vcpu)
 {
 	struct fake_vcpu *f = fake_vcpu(vcpu);
 
@@ -313,7 +314,7 @@ const struct hv_backend fake_hv_backend = {
 	.vm_fini = vm_fini,
 	.vcpu_create = vcpu_create,
 	.vcpu_destroy = vcpu_destroy,
-	.vcpu_reset = vcpu_reset,
+	.vcpu_reset = reset_vcpu,
 	.vcpu_load = vcpu_load,
 	.vcpu_put = vcpu_put,
 	.vcpu_run = vcpu_run,

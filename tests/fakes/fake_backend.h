@@ -36,7 +36,6 @@ struct fake_backend {
 	/* Called when the VM has its space, before vm_init is done; may refuse. */
 	enum hv_status (*on_vm_init)(struct vm *vm);
 	bool no_vcpu; /* vcpu_create finds no memory */
-	bool posts;   /* vCPUs have a `post`, as where info.posts_interrupts is set */
 
 	unsigned vms, vcpus; /* that exist now */
 	unsigned runs, loads, puts, dumps;

@@ -83,7 +83,6 @@ static inline int clean(void **state)
 	(void)state;
 	vm_rig.on_poll = NULL;
 	vcpu_set_backend(&fake_hv_backend);
-	fake_backend.posts = false;
 	smp_rest();
 	if (web->state != GUEST_STOPPED) {
 		vm_rig_end(web);

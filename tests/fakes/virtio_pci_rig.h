@@ -91,9 +91,8 @@ static inline uint64_t rig_device_features(struct virtio_pci *d)
 }
 
 /* Up to FEATURES_OK; whether the device took them. */
-static inline bool rig_negotiate(struct virtio_pci *d, uint64_t features)
+static inline bool rig_agree(struct virtio_pci *d, uint64_t features)
 {
-	rig_common_write(d, device_status, 0);
 	rig_common_write(d, device_status, VIRTIO_STATUS_ACKNOWLEDGE);
 	rig_common_write(d, device_status, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	rig_common_write(d, driver_feature_select, 0);
@@ -104,6 +103,13 @@ static inline bool rig_negotiate(struct virtio_pci *d, uint64_t features)
 			 VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
 				 VIRTIO_STATUS_FEATURES_OK);
 	return (rig_common_read(d, device_status) & VIRTIO_STATUS_FEATURES_OK) != 0;
+}
+
+/* The same from a reset on. */
+static inline bool rig_negotiate(struct virtio_pci *d, uint64_t features)
+{
+	rig_common_write(d, device_status, 0);
+	return rig_agree(d, features);
 }
 
 /* Rings of queue `index` at the start of RAM, 16 KiB each. */

@@ -100,6 +100,15 @@ static void host_intel(void)
 	host(0x16, 0, 3600, 4900, 100, 0);
 }
 
+static void host_of(bool intel)
+{
+	if (intel) {
+		host_intel();
+	} else {
+		host_amd();
+	}
+}
+
 static void build(void)
 {
 	cpuid_table_build(&table, &config);
@@ -125,12 +134,8 @@ static void assert_same(struct cpuid_regs a, struct cpuid_regs b)
 static void virtualization_and_counters_are_hidden(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		if (i == 0) {
-			host_amd();
-		} else {
-			host_intel();
-		}
+	for (int intel = 0; intel < 2; intel++) {
+		host_of(intel != 0);
 		build();
 		/* MONITOR, VMX, SMX, EIST, TM2, SDBG, PDCM, DCA. */
 		assert_int_equal(leaf(1, 0).ecx & (B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(10) |
@@ -173,13 +178,9 @@ static void what_newer_cpus_have_is_hidden(void **state)
 	static const uint32_t leaves[] = {0x19, 0x1c, 0x1d, 0x1e, 0x20, 0x23, 0x24};
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		if (i == 0) {
-			host_amd();
-		} else {
-			host_intel();
-		}
-		host(0, 0, 0x24, i == 0 ? 0x68747541 : 0x756e6547, 0, 0);
+	for (int intel = 0; intel < 2; intel++) {
+		host_of(intel != 0);
+		host(0, 0, 0x24, intel != 0 ? 0x756e6547 : 0x68747541, 0, 0);
 		host(7, 2, ~0u, ~0u, ~0u, ~0u);
 		for (size_t n = 0; n < ARRAY_SIZE(leaves); n++) {
 			host(leaves[n], 0, ~0u, ~0u, ~0u, ~0u);
@@ -372,11 +373,7 @@ static void what_windows_wants_is_shown(void **state)
 {
 	(void)state;
 	for (unsigned intel = 0; intel < 2; intel++) {
-		if (intel != 0) {
-			host_intel();
-		} else {
-			host_amd();
-		}
+		host_of(intel != 0);
 		config.hyperv = true;
 		build();
 		/* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT. */
@@ -708,12 +705,8 @@ static void leaves_not_called_dynamic_do_not_change(void **state)
 	struct cpuid_vcpu_state other = {7, ~0ull, 7, false};
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		if (i == 0) {
-			host_amd();
-		} else {
-			host_intel();
-		}
+	for (int intel = 0; intel < 2; intel++) {
+		host_of(intel != 0);
 		build();
 		for (uint32_t range = 0; range < 3; range++) {
 			for (uint32_t n = 0; n < 0x30; n++) {

@@ -119,7 +119,6 @@ static void a_cpu_that_takes_posts_is_given_them(void **state)
 	(void)state;
 	backend.info.virtual_interrupts = true;
 	backend.info.posts_interrupts = true;
-	fake_backend.posts = true;
 	vcpu_set_backend(&backend);
 	vm_rig_start(g);
 	vcpu = g->vm.vcpus[0];
@@ -131,7 +130,6 @@ static void a_cpu_that_takes_posts_is_given_them(void **state)
 	event_deliver(vcpu, &backend, guest_event_source(&g->vm));
 	assert_int_equal(fake_backend.apic_loaded.requested, 0x41);
 	assert_false(apic_post_outstanding(vcpu->post));
-	fake_backend.posts = false;
 	vcpu_set_backend(&fake_hv_backend);
 }
 

@@ -190,6 +190,13 @@ static void without_memory_they_are_not_used(void **state)
 
 /* --- posting --- */
 
+/* Its loop is over, and no handler was entered. */
+static void reaches_its_hlt(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	vcpu->rip += 6;
+	*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+}
+
 /* The guest has IF set by its first instruction, and its handler is where the vector points. */
 static void takes_what_is_posted(struct vcpu *vcpu, struct vm_exit *exit)
 {
@@ -202,8 +209,7 @@ static void takes_what_is_posted(struct vcpu *vcpu, struct vm_exit *exit)
 	fake_vcpu(vcpu)->regs[VCPU_REG_RFLAGS] |= RFLAGS_IF;
 	if (!apic_post_outstanding(post)) {
 		interrupts = 0;
-		vcpu->rip += 6;
-		*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+		reaches_its_hlt(vcpu, exit);
 		return;
 	}
 	assert_int_equal(fake_backend.apic_loaded.mode, APIC_MODE_XAPIC);
@@ -244,8 +250,7 @@ static void exits_for_it(struct vcpu *vcpu, struct vm_exit *exit)
 		*exit = (struct vm_exit){.kind = VM_EXIT_HOST_INTERRUPT};
 		return;
 	}
-	vcpu->rip += 6;
-	*exit = (struct vm_exit){.kind = VM_EXIT_HLT, .insn_len = 1};
+	reaches_its_hlt(vcpu, exit);
 }
 
 static void always_exits(struct vcpu *vcpu, struct vm_exit *exit)
@@ -285,7 +290,6 @@ static void posting_is_tried_out(void **state)
 
 	(void)state;
 	backend.info.posts_interrupts = true;
-	fake_backend.posts = true;
 	log_set_threshold(LOG_INFO);
 	for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
 		vm_rig_clear();

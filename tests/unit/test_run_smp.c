@@ -841,7 +841,6 @@ static struct apic_post *start_posting(void)
 	posting.info.virtual_interrupts = true;
 	posting.info.posts_interrupts = true;
 	vcpu_set_backend(&posting);
-	fake_backend.posts = true;
 	start_on_1(web);
 	memset(vm_rig.notices, 0, sizeof(vm_rig.notices));
 	real = &posting;
